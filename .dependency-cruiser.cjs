@@ -148,7 +148,7 @@ module.exports = {
 			from: { path: "^src/" },
 			to: { path: "^test/" },
 		},
-		{ name: "no-circular", comment: "A cycle is one module in two files, and its load order is luck.", severity: "error", from: {}, to: { circular: true } },
+		{ name: "no-circular", comment: "Files that import each other, if only types, can be read and changed only together. Move the type to a lower file.", severity: "error", from: {}, to: { circular: true } },
 		{
 			name: "no-orphans",
 			comment: "A file that nothing reaches is still read. Delete it or use it.",

@@ -35,7 +35,7 @@ export function addAccountabilityCommands(program: Command, { api }: Pick<Shared
 		.option("-n, --namespace <name>", "of that namespace alone")
 		.option("--dry-run", "check and show what would change")
 		.action(async (options) => (await import("./commands/history.js")).rollback(options));
-	const audit = program.command("audit").description("what was done and decided, by whom");
+	const audit = program.command("audit").description("operations and decisions, with their authors");
 	audit
 		.command("operators")
 		.description("what operators did and tried, and by whose approval")
@@ -50,7 +50,7 @@ export function addAccountabilityCommands(program: Command, { api }: Pick<Shared
 	audit
 		.command("requests")
 		.description(
-			"the decision log: requests that were refused, assignments that changed, outcomes and streams not taken",
+			"the decision log: requests that were refused, assignments that changed, outcomes and streams that were refused",
 		)
 		.addOption(api())
 		.option("--service <name>")

@@ -1,7 +1,7 @@
-/** What `--help` says about who an operator is: on the side of those who ask, and on control's. */
+/** Text of `--help` about the identity of operators, for commands and for control. */
 
 export const API_HELP = `
-As whom, by what the environment names, where no --identity is given:
+Identity of the caller without --identity, from the environment:
   WEIR_API               control's API, as --api
   WEIR_API_TOKEN_FILE    file with an access token of the operators' issuer (weir control --operator-issuer)
   WEIR_API_CERT          PEM file with an SVID, instead of a token or beside it
@@ -12,7 +12,7 @@ Over the UNIX socket its owner needs none of them.
 `;
 
 export const OPERATORS_HELP = `
-Operators with tokens (OIDC), at the API's TCP door (--api-port):
+Operators with tokens (OIDC), at the API's TCP listener (--api-port):
   --operator-issuer, --operator-audience and --operator-keys are given together. A token lives for a day at most, is
   taken from the header Authorization: Bearer, and its subject is ISSUER#SUB in RoleBindings; its groups are group:NAME.
   A client certificate is then not demanded any more; a request without a token is still its holder's.

@@ -1,16 +1,16 @@
-/** Key sets (JWKS) in files that Gateways name, judged where the declaration is, as control judges them. */
-import { type KeySets, keySetName, NOBODYS_KEY_SET } from "../compile/envoy/keySet.js";
+/** Key sets (JWKS) in files that Gateways name, checked on the user's machine as control checks them. */
+import { EMPTY_KEY_SET, type KeySets, keySetName } from "../compile/envoy/keySet.js";
 import { qualifiedName, type ResourceSet } from "../declare/resources/resource.js";
 import { readDeclaredFile } from "../trust/tokens/declaredFile.js";
 import { keySetFault, readKeySet } from "../trust/tokens/keySet.js";
 import { publishedKeySet } from "../trust/tokens/publishedKeys.js";
 
 export interface DeclaredKeys {
-	/** What Envoy is given of each file that could be read here. */
+	/** The public keys for Envoy, by file that could be read here. */
 	readonly keySets: KeySets;
-	/** What is wrong with the keys, a line each: the words for whoever writes the declaration. */
+	/** Problems of the keys, one line each, for the author of the declaration. */
 	readonly warnings: readonly string[];
-	/** Files that cannot be read here, a line each: they may well be on another machine. */
+	/** Files that cannot be read here, a line each: they may be on another machine. */
 	readonly unread: readonly string[];
 }
 
@@ -31,7 +31,7 @@ export async function declaredKeys({ gateways }: ResourceSet): Promise<DeclaredK
 			const set = readKeySet(bytes);
 			if (set === null) {
 				const warning = `${where} are no key set (JWKS, RFC 7517), and no token of that issuer will hold`;
-				return { name, text: NOBODYS_KEY_SET, warnings: [warning], unread: [] };
+				return { name, text: EMPTY_KEY_SET, warnings: [warning], unread: [] };
 			}
 			const fault = keySetFault(set);
 			const warnings =

@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 /**
- * `weir`: the only place that composes rooms, reads arguments and exits. Exit codes: 0 done, 1 the answer is no
- * (invalid, refused, unavailable), 64 wrong usage (sysexits EX_USAGE), 141 who read the output closed it (as by
+ * `weir`: the only place that composes modules, reads arguments and exits. Exit codes: 0 done, 1 the answer is no
+ * (invalid, refused, unavailable), 64 wrong usage (sysexits EX_USAGE), 141 the reader closed the output (as by
  * SIGPIPE). A command's module is loaded when it runs.
  */
 import { readFileSync } from "node:fs";
@@ -16,7 +16,7 @@ import { addPolicyCommands } from "./policyCommands.js";
 const EX_USAGE = 64;
 const SIGPIPE_EXIT = 128 + 13;
 
-// `weir … | head` has read enough: no error, and never code 0, since what was not said may be what mattered.
+// `weir … | head`: not an error, but never code 0, because the reader did not see all output.
 for (const stream of [process.stdout, process.stderr]) {
 	stream.on("error", (error: NodeJS.ErrnoException) => {
 		if (error.code !== "EPIPE") throw error;
@@ -129,7 +129,7 @@ program
 		"for this start: have it as the files say, also where an apply, a delete or a rollback has changed the state since the last one",
 	)
 	.addOption(data())
-	.option("--api-port <port>", "port of the API's TCP door on the loopback (mTLS), 0 = any free one", "0")
+	.option("--api-port <port>", "port of the API's TCP listener on the loopback (mTLS), 0 = any free one", "0")
 	.option("--trust-domain <name>", "of the stack's own authority", "weir.local")
 	.option("--svid-lifetime <duration>", "of its identities, which are renewed at half of it; 1h")
 	.addOption(
@@ -149,15 +149,18 @@ program
 	.addOption(data())
 	.option("--run <directory>", "where the UNIX sockets lie; by default DATA/run")
 	.addOption(identity())
-	.option("--api-address <address>", "address of the API's TCP door (mTLS)", "127.0.0.1")
-	.option("--api-port <port>", "opens the API's TCP door (mTLS); 0 = any free port")
+	.option("--api-address <address>", "address of the API's TCP listener (mTLS)", "127.0.0.1")
+	.option("--api-port <port>", "opens the API's TCP listener (mTLS); 0 = any free port")
 	.addOption(
 		new Option("--admin <id>", "who may do everything on the API before a RoleBinding says so; repeatable")
 			.argParser(collect)
 			.default([]),
 	)
 	.addOption(allowLocalGates())
-	.option("--operator-issuer <issuer>", "OIDC issuer whose tokens the API's TCP door takes, beside client certificates")
+	.option(
+		"--operator-issuer <issuer>",
+		"OIDC issuer whose tokens the API's TCP listener accepts, beside client certificates",
+	)
 	.option("--operator-audience <audience>", "of these tokens")
 	.option("--operator-keys <url>", "JWKS of that issuer: an https URL or a file")
 	.option("--operator-groups-claim <claim>", "where these tokens hold group:NAME of RoleBindings", "groups")
@@ -322,7 +325,7 @@ program
 	.option("--json")
 	.action(async (id, options) => (await import("./commands/why.js")).why(id, options));
 
-// Commands that ask control may do so as somebody: by mTLS, with the identity of an agent on this machine.
+// Commands that call control may use mTLS, with an identity of an agent on this machine.
 for (const command of program.commands.flatMap((one) => [one, ...one.commands])) {
 	if (!command.options.some(({ long }) => long === "--api")) continue;
 	command

@@ -40,10 +40,10 @@ const UNREADABLE: Readonly<Record<string, readonly [string, string]>> = {
 	EACCES: ["you may not read it", "look at its owner and mode: ls -l"],
 };
 
-/** The resources, where nothing is wrong with them; else prints every problem and throws. */
+/** The valid resources; otherwise prints every problem and throws. */
 export async function validResources(names: readonly string[]): Promise<ResourceSet> {
 	const files = await readResourceFiles(names);
-	// With every schema: who hands the files on as they are (weir apply) reads none.
+	// Loads every schema: weir apply, which sends files unread, does without.
 	const { loadResources } = await import("../declare/resources/parse.js");
 	const { resources, problems } = loadResources(files);
 	refuse(problems);
@@ -51,8 +51,8 @@ export async function validResources(names: readonly string[]): Promise<Resource
 }
 
 /**
- * For what only shows what files would do: what a state may hold is read too, as control serves it, such as a policy whose
- * grant is gone. Warns of what does not count, as `weir status` does, and of all else that control would not take anew.
+ * For commands that only show the effect of files. Also accepts resources that a state may hold but an apply would refuse,
+ * such as a policy whose grant is gone. Prints each as a warning.
  */
 export async function heldResources(names: readonly string[]): Promise<ResourceSet> {
 	const files = await readResourceFiles(names);

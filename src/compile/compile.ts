@@ -16,7 +16,7 @@ import {
 	type Service,
 } from "../declare/resources/resource.js";
 import { GATEWAY_CONNECTION_MS, KEYS_URL_MS } from "../limits/index.js";
-import { armVariants, type Eligibility, judgedApart } from "./access/rules/eligibility.js";
+import { armVariants, type Eligibility, policyThatDiffers } from "./access/rules/eligibility.js";
 import { accessTable, readsUsers } from "./access/rules/policy.js";
 import { proxiedGateway } from "./access/verdictReason.js";
 import { contentHash } from "./assignment/hash.js";
@@ -257,7 +257,7 @@ function compileService(
 }
 
 function eligibilityOf(access: AccessTable, table: ExperimentTable, defaultVariant: string): Eligibility | null {
-	const apart = judgedApart(access, armVariants(table), defaultVariant);
+	const apart = policyThatDiffers(access, armVariants(table), defaultVariant);
 	return apart === null ? null : { ...apart, experiment: table.name };
 }
 

@@ -83,7 +83,7 @@ export const ENVOY_PING_MS = 2_000;
 /** A remote Envoy that has not answered for this time is down or unreachable. */
 export const ENVOY_SILENT_MS = 10_000;
 
-/** Size of one report of `weir envoy`, and the greatest age of what it reports: a month. */
+/** Size of one report of `weir envoy`, and the greatest age of its entries: a month. */
 export const AGENT_REPORT_BYTES_MAX = 4_096;
 export const AGENT_REPORT_AGE_MAX_MS = 31 * 24 * 60 * 60 * 1000;
 

@@ -12,7 +12,7 @@ export const TOKENS_PENDING_MAX = 512;
 /** A JWKS from a URL: how long it is fresh (ten minutes, as in jose and Envoy), and how long it is used while fetches fail. */
 export const KEYS_URL_MS = { fresh: 10 * 60_000, stale: 60 * 60_000, cooldown: 30_000 } as const;
 
-/** A JWKS in a file is read at each check (KEYS_LOOK_MS). */
+/** A JWKS in a file is read at each check (KEYS_REFRESH_MS). */
 export const KEYS_FILE_MS = { fresh: 1_000, stale: 60 * 60_000, cooldown: 1_000 } as const;
 
 /** First pause after a failed fetch; doubled up to the cooldown. */
@@ -44,4 +44,4 @@ export const PROOF_KEPT_MS = 2 * DPOP_AGE_SECONDS * 1_000;
  * How often key sets are checked for freshness (0.1 ms): an old key in a file is used for as long. It is also the delay
  * of an unknown key that an access log reports.
  */
-export const KEYS_LOOK_MS = 2_000;
+export const KEYS_REFRESH_MS = 2_000;

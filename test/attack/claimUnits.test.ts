@@ -1,6 +1,6 @@
 /**
- * Units from claims where nobody judges users: a token that Weir calls invalid elsewhere is there as if none were shown.
- * Its request is served (nobody asked for a token), outside the Experiment, and no header speaks for its user.
+ * Units from claims without access rules on users: an invalid token counts as no token. Its request is served outside the
+ * Experiment, and no header names its user.
  */
 import { writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";

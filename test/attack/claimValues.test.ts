@@ -1,6 +1,6 @@
 /**
  * Claims as units, whatever is in them: jwt_authn puts any text into a header. What no header can hold must fail no
- * request, and what is no unit is none in every execution, for the Variant and for whoever stands behind it.
+ * request, and an invalid unit is none in every execution, for the Variant and for its upstreams.
  */
 import { once } from "node:events";
 import { writeFile } from "node:fs/promises";
@@ -37,7 +37,7 @@ const OTHER = claimHeader("other");
 
 /** Each with an Experiment by `nick`. One's servers speak HTTP/2, where blanks around a value are an error. */
 const ASSIGNED = ["open", "mesh", "users", "two"] as const;
-/** Verifies tokens and assigns nobody; assigns by another claim. */
+/** Verifies tokens without assignment; assigns by another claim. */
 const UNASSIGNED = ["plain", "others"] as const;
 
 const VALUES: readonly unknown[] = [

@@ -85,7 +85,7 @@ function takenAway(text: string, field: string): readonly string[] {
 
 for (const form of Object.keys(FORMS)) {
 	const text = configuration(form);
-	t.test(`${form}: what is not there cannot be attacked`, async (t) => {
+	t.test(`${form}: optional Envoy features are off`, async (t) => {
 		t.notMatch(text, /proxy_protocol/i, "CVE-2024-23324");
 		t.notMatch(text, /http_service|"server_uri"/, "CVE-2026-50572");
 		t.notMatch(text, /quic|http3/i, "CVE-2026-48743");
@@ -129,7 +129,7 @@ for (const form of Object.keys(FORMS)) {
 			"nothing is told where nobody collects it",
 		);
 	});
-	t.test(`${form}: what only the mesh may say is taken away, of trailers in every spelling`, async (t) => {
+	t.test(`${form}: reserved headers and trailers are removed in every spelling`, async (t) => {
 		t.same(takenAway(text, "early_header_mutation_extensions"), ["x-envoy-", "x-weir-"]);
 		const prefixes = [...spellings("weir"), ...spellings("envoy")];
 		const ofTrailers = [...prefixes, "x-forwarded-", ...IN_TRAILERS];
@@ -144,11 +144,11 @@ for (const form of Object.keys(FORMS)) {
 		t.ok(actions.length > 0);
 		for (const action of actions) t.ok(action.includes('"upgrade_type":"websocket","enabled":false'), action);
 	});
-	t.test(`${form}: where Envoy judges, nobody is served the path of the built-in probe`, async (t) => {
+	t.test(`${form}: with native verdicts, the path of the built-in probe is never served`, async (t) => {
 		const probe = '"policies":{"(probe)":{"permissions":[{"url_path":{"path":{"exact":"/.well-known/weir-probe"}}}]';
 		t.equal(text.includes(probe), form === "native");
 	});
-	t.test(`${form}: what fails closes, with 503`, async (t) => {
+	t.test(`${form}: failures close with 503`, async (t) => {
 		const filters: Filter[] = [];
 		JSON.parse(text, (key, value) => {
 			if (key === "http_filters") filters.push(...(value as Filter[]));
@@ -200,7 +200,7 @@ const OTHERWISE: Readonly<Record<string, string>> = {
 	random_sampling: "what --trace-sampling says",
 };
 
-t.test("what differs from the reference has its reason", async (t) => {
+t.test("each difference from the reference has its reason", async (t) => {
 	const text = configuration("native");
 	for (const [field, why] of Object.entries(OTHERWISE)) t.ok(why.length > 20, `${field}: ${why}`);
 	t.match(text, /"stream_idle_timeout":"300s"/);

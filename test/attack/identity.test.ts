@@ -14,7 +14,7 @@ import { exchange, get } from "./wire.js";
 const uri = (value: string): JsonGeneralName => ({ type: "url", value });
 const dns = (value: string): JsonGeneralName => ({ type: "dns", value });
 
-/** Services that patterns speak of: everybody who is somebody, all below a path, all but one. */
+/** Services by principal patterns: any authenticated client, all below a path, all but one. */
 function withPatterns(set: ResourceSet, port: number): ResourceSet {
 	const fields = { access: null, callout: PATIENT } as const;
 	const names = ["star", "team", "neg", "prefix"];
@@ -149,7 +149,7 @@ for (const form of Object.keys(FORMS)) {
 				t.same(scene.upstream.take(), []);
 			});
 		}
-		t.test("T-spiffe: what is strictly an id is one", async (t) => {
+		t.test("T-spiffe: a valid SPIFFE id is accepted", async (t) => {
 			for (const [what, id] of Object.entries(STRICT)) {
 				for (const host of ["star.test", "team.test", "neg.test", "prefix.test"])
 					t.equal(await asked(id, host), "200", `${what} at ${host}`);

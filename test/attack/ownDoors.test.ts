@@ -43,7 +43,7 @@ const UNAUTHENTICATED = 16;
 const PERMISSION_DENIED = 7;
 const UNAVAILABLE = 14;
 
-t.test("through Envoy nobody is Envoy", async (t) => {
+t.test("a client behind Envoy cannot act as Envoy", async (t) => {
 	const directory = await scratch(t);
 	const ca = await startCa({ directory: join(directory, "ca"), trustDomain: TRUST_DOMAIN });
 	t.teardown(() => ca.close());
@@ -104,7 +104,7 @@ t.test("through Envoy nobody is Envoy", async (t) => {
 	const api = await startApi({
 		store: state,
 		socket: join(directory, "api", "api.sock"),
-		// Whoever speaks as Envoy here may do everything.
+		// A client with Envoy's identity has all rights here.
 		admins: [ENVOY],
 		tcp: {
 			address: "127.0.0.1",

@@ -1,4 +1,4 @@
-/** Where the command line looks for control's API where nobody names it: what runs on ./.weir. */
+/** The default API of the command line: the stack in ./.weir. */
 import { mkdir, realpath, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import t from "tap";

@@ -1,4 +1,4 @@
-/** `weir audit requests` and `weir policy shadow`, over ingest's own door. */
+/** `weir audit requests` and `weir policy shadow`, over ingest's listener. */
 import { once } from "node:events";
 import { createServer, type IncomingMessage, request } from "node:http";
 import { join } from "node:path";
@@ -106,7 +106,7 @@ async function apiOver(
 	return `unix:${socket}`;
 }
 
-t.test("what shadow policies would change: of those that are declared now, and since a time", async (t) => {
+t.test("changes by shadow policies: of the declared ones, and since a time", async (t) => {
 	const { plans, newestPlan } = tryingOut();
 	let inForce = newestPlan;
 	const rig = await startRig({ plans, newestPlan: () => inForce() });

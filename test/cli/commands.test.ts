@@ -4,7 +4,7 @@ import { generateKeyPairSync } from "node:crypto";
 import { chmod, readFile, writeFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import t from "tap";
-import { NOBODYS_KEY_SET } from "../../src/compile/envoy/keySet.js";
+import { EMPTY_KEY_SET } from "../../src/compile/envoy/keySet.js";
 import { CHECKED_ENDPOINTS_MAX } from "../../src/operate/operations/quota.js";
 import { validateBootstrap } from "../envoy/harness.js";
 import { fileOf, temporaryDirectory, weir } from "./command.js";
@@ -87,7 +87,7 @@ t.test("compile shows Envoy the keys that verify, and no others", async (t) => {
 	const where = "warning: Gateway edge: keys of https://id.test in /keys.json";
 	const absent = await compiled(null);
 	t.equal(absent.keys.filename, keyFile);
-	t.equal(absent.stderr, `${where} cannot be read here: an Envoy will read them, and nobody judges them\n`);
+	t.equal(absent.stderr, `${where} cannot be read here: an Envoy will read them; weir did not check them\n`);
 	const { publicKey, privateKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
 	const { privateKey: weak } = generateKeyPairSync("rsa", { modulusLength: 1_024 });
 	const own = publicKey.export({ format: "jwk" });
@@ -100,12 +100,12 @@ t.test("compile shows Envoy the keys that verify, and no others", async (t) => {
 	t.match(some.stderr, `${where}: no token is verified by key 1: `);
 	t.notMatch(JSON.stringify(some.bootstrap), new RegExp(`weak|${secret.d}`));
 	const none = await compiled('{"keys":[]}');
-	t.equal(none.keys.inline_string, NOBODYS_KEY_SET, "Envoy would refuse a set without a key, and so the listener");
+	t.equal(none.keys.inline_string, EMPTY_KEY_SET, "Envoy would refuse a set without a key, and so the listener");
 	t.match(none.stderr, `${where}: it holds no key to verify tokens by`);
 	t.equal(await validateBootstrap(none.bootstrap), null);
 	t.equal(await validateBootstrap(some.bootstrap), null);
 	const garbage = await compiled("garbage");
-	t.equal(garbage.keys.inline_string, NOBODYS_KEY_SET);
+	t.equal(garbage.keys.inline_string, EMPTY_KEY_SET);
 });
 
 t.test("validate warns of keys that no token would be verified by", async (t) => {
@@ -195,7 +195,7 @@ t.test("schema is JSON Schema that names every kind", async (t) => {
 	t.equal(committed, stdout.toString(), "deploy/schema.json is what `weir schema` prints");
 });
 
-t.test("no part opens a TCP door without an identity", async (t) => {
+t.test("no role opens a TCP listener without an identity", async (t) => {
 	const directory = await temporaryDirectory(t);
 	for (const door of [
 		["control", "--api-port", "0"],
@@ -210,7 +210,7 @@ t.test("no part opens a TCP door without an identity", async (t) => {
 	const issuer = ["--operator-issuer", "https://i.test", "--operator-audience", "a", "--operator-keys", "/k.json"];
 	t.match(await weir(["control", "--data", directory, ...issuer]), {
 		code: 64,
-		stderr: /at the API's TCP door alone.*add --api-port/s,
+		stderr: /only by the API's TCP listener.*add --api-port/s,
 	});
 	t.match(await weir(["control", "--data", directory, ...issuer.slice(0, 2)]), { code: 64 });
 	for (const part of ["envoy", "sidecar"]) {
@@ -273,7 +273,7 @@ t.test("commands that ask control say as whom, and control whose tokens it takes
 	t.match(await helpOf("control"), /--operator-issuer, --operator-audience and --operator-keys.*together/s);
 });
 
-t.test("a socket that is not there is said to be missing, whoever may enter its folder", async (t) => {
+t.test("a missing socket is reported as missing, whatever the mode of its folder", async (t) => {
 	const directory = await temporaryDirectory(t);
 	await chmod(directory, 0o755);
 	const path = `${directory}/nosuch.sock`;

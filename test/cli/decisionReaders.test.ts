@@ -108,7 +108,7 @@ t.test("each reader pages through the records of their Services, and no others",
 	t.match(await mia.raw("GET", "/v1/requests"), { status: 403 }, "by the bindings of now");
 });
 
-t.test("no client says what it may read, and a question that does not say it is nobody's", async (t) => {
+t.test("a client cannot choose its namespaces, and a query without a caller is refused", async (t) => {
 	const { rig, api, ca } = await started(t);
 	const own = await ca.issue({ spiffeId: operator("mia") });
 	const shown = {

@@ -1,4 +1,4 @@
-/** What `weir up` declares at a start, against an API that stands: what it tells, and that it overwrites nobody. */
+/** What `weir up` declares at a start, against a real API: its notices, and that it overwrites no changes of others. */
 import t, { type Test } from "tap";
 import { declare } from "../../src/cli/stack/declare.js";
 import type { Store } from "../../src/operate/state/store/store.js";
@@ -58,7 +58,7 @@ const since = (named: string) => ({
 	hint: /without -f.*--overwrite/,
 });
 
-t.test("what others have changed since is overwritten by nobody who does not say so", async (t) => {
+t.test("changes of others are overwritten only with --overwrite", async (t) => {
 	const { start, methods, owner, store } = await starts(t);
 	await start(text(WIDE));
 	await owner.apply(file(NARROW), now);
@@ -122,7 +122,7 @@ t.test("so is what would come back by another name, or would take more away", as
 	await t.rejects(start(text(WIDE, eve)), since("RoleBinding eve"), "after starts with other files, too");
 });
 
-t.test("a state that no start is known to have declared is overwritten by nobody, either", async (t) => {
+t.test("a state that no start has declared is not overwritten either", async (t) => {
 	const { start, owner } = await starts(t);
 	await owner.apply(file(text(NARROW)), now);
 	await t.rejects(start(text(WIDE)), {
@@ -163,7 +163,7 @@ t.test(
 	},
 );
 
-t.test("nobody but the socket's owner says of a declaration that it is a start's", async (t) => {
+t.test("only the socket's owner can mark a declaration as a start", async (t) => {
 	const { store, owner, as } = await starts(t);
 	await owner.apply(file(binding("ann", "apply", ["ann"], "['*']")), now);
 	const asked = { dryRun: false, start: true };

@@ -32,7 +32,7 @@ t.test("what another resource names is kept, with the place of who names it; tog
 	t.match(last, {
 		code: 1,
 		stderr:
-			/AccessPolicy callers is the last one about Service employment, which nobody could call any more; apply the policy that takes its place first/,
+			/AccessPolicy callers is the last one about Service employment, which no one could call any more; apply the policy that takes its place first/,
 	});
 	t.notMatch(last.stderr, /access: open/, "and nobody is told to open it");
 	t.equal(store.current.revision, revision, "nothing of it happened");
@@ -93,7 +93,7 @@ t.test(
 	},
 );
 
-t.test("by role and with a second person; what may not be seen is not there", async (t) => {
+t.test("by role and with a second person; an unreadable Experiment is not found", async (t) => {
 	const made = await mutualApi(t);
 	const { store, owner } = made;
 	const rules = [

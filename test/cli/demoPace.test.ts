@@ -14,7 +14,7 @@ function warm(pace: Pace, capacity: number, most = 20): number {
 	return most;
 }
 
-t.test("a machine that serves everybody has everybody within seconds", async (t) => {
+t.test("a machine that serves all units reaches all units within seconds", async (t) => {
 	const pace = new Pace();
 	t.equal(pace.stage, "warming");
 	const seconds = warm(pace, 1);
@@ -48,7 +48,7 @@ t.test("a cold start says nothing of the machine", async (t) => {
 	}
 });
 
-t.test("one bad second is none; two are; and nobody is let in faster after it", async (t) => {
+t.test("one bad second is ignored, two are not; the load does not grow faster after them", async (t) => {
 	const pace = new Pace();
 	warm(pace, 1);
 	pace.second(500);
@@ -77,7 +77,7 @@ t.test("while it is measured the pace falls, and comes back to where it was, no 
 	t.equal(pace.share, settled);
 });
 
-t.test("somebody always comes", async (t) => {
+t.test("there is always some load", async (t) => {
 	const pace = new Pace();
 	for (let second = 0; second < 100; second++) pace.second(1_000);
 	t.equal(pace.share, 0.1);

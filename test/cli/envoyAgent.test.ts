@@ -8,7 +8,7 @@ import type { EntrySink } from "../../src/observe/events/accessLog/accessLog.js"
 import { serveAccessLog } from "../../src/observe/events/accessLog/accessLog.js";
 import { temporaryDirectory } from "./command.js";
 
-/** The access log's door, which writes down what a keeper said; and a keeper before it. */
+/** An access-log listener that records the reports of an agent; and such an agent. */
 async function scene(t: Test) {
 	const told: unknown[] = [];
 	const at = { passedMs: 1_000 };

@@ -172,7 +172,6 @@ t.test("what any identity may send is framed or refused, and never the owner's",
 		[400, ["POST /v1/outcomes HTTP/1.1", JSON_TYPE, CHUNKED], IN_CHUNKS],
 		[400, ["POST /v1/outcomes HTTP/1.1", JSON_TYPE, LENGTH], FORGED],
 		[415, ["POST /v1/outcomes HTTP/1.1", CHUNKED], IN_CHUNKS],
-		// Nobody's word.
 		...[
 			["x-weir-caller: local%3Aroot"],
 			["X-Weir-Caller: local:root"],

@@ -77,9 +77,9 @@ ${policy("GET")}`,
 	t.match(await weir(["apply", "-f", next, "--api", up.ready.api]), { code: 0 });
 	await until("/readyz says so", async () => {
 		const { status, text } = await ready();
-		return status === 503 && /^1 of the sidecars has not taken its newest table since /m.test(text);
+		return status === 503 && /^1 of the sidecars has not accepted its newest table since /m.test(text);
 	});
-	t.match(await told(), /^BEHIND sidecar weir-sidecar\/.* has not taken its newest table since /m);
+	t.match(await told(), /^BEHIND sidecar weir-sidecar\/.* has not accepted its newest table since /m);
 	const seen = new Map<number, number>();
 	let asking = true;
 	const askers = Array.from({ length: ASKING }, async () => {

@@ -6,7 +6,7 @@ import { createHash, createPublicKey, generateKeyPairSync } from "node:crypto";
 import { rm, writeFile } from "node:fs/promises";
 import t from "tap";
 import { IssuerKeys } from "../../src/cli/roles/issuerKeys.js";
-import { isPublicKeySet, NOBODYS_KEY_SET } from "../../src/compile/envoy/keySet.js";
+import { EMPTY_KEY_SET, isPublicKeySet } from "../../src/compile/envoy/keySet.js";
 import { qualifiedName } from "../../src/declare/resources/resource.js";
 import { KEYS_BYTES_MAX } from "../../src/limits/index.js";
 import { gateway, resourceSet, tokenIssuer } from "../fixtures/resources.js";
@@ -27,11 +27,11 @@ const USELESS: readonly object[] = [
 	{ kty: "EC", crv: "secp256k1", x: "eA", y: "eQ" },
 ];
 
-t.test("nobody's key is one, and made of a text", async (t) => {
-	const [key] = (JSON.parse(NOBODYS_KEY_SET) as { keys: { x: string }[] }).keys;
+t.test("the placeholder key is valid, and derived from a text", async (t) => {
+	const [key] = (JSON.parse(EMPTY_KEY_SET) as { keys: { x: string }[] }).keys;
 	t.equal(key?.x, createHash("sha256").update("weir: nobody's key 2").digest("base64url"));
 	t.doesNotThrow(() => createPublicKey({ key: key as never, format: "jwk" }));
-	t.ok(isPublicKeySet(NOBODYS_KEY_SET));
+	t.ok(isPublicKeySet(EMPTY_KEY_SET));
 });
 
 t.test("what is a set of public keys", async (t) => {
@@ -78,8 +78,8 @@ t.test(
 			return (await keys.read(resources))[path];
 		};
 		const shown = (key: object) => set({ ...key, alg: "ES256", use: "sig" });
-		t.equal(await read(), NOBODYS_KEY_SET, "no file");
-		t.equal(await read(), NOBODYS_KEY_SET);
+		t.equal(await read(), EMPTY_KEY_SET, "no file");
+		t.equal(await read(), EMPTY_KEY_SET);
 		t.same(lines, ["warn keys of a token issuer cannot be had"], "told once");
 		await writeFile(path, set(EC));
 		t.equal(await read(), shown(EC));
@@ -90,13 +90,13 @@ t.test(
 		}
 		await rm(path);
 		t.equal(await read(), shown(EC), "gone");
-		t.equal(await read(3_600_001), NOBODYS_KEY_SET, "and gone for too long");
+		t.equal(await read(3_600_001), EMPTY_KEY_SET, "and gone for too long");
 		t.match(lines.at(-1), /for too long/);
 		await writeFile(path, set(...USELESS, { ...EC, x5c: ["a certificate"], note: "x" }));
 		t.equal(await read(), shown(EC), "of a set, what tokens are verified by, and no more of it");
 		for (const key of [...USELESS, { ...EC, d: "secret" }, { kty: "oct", k: "secret" }]) {
 			await writeFile(path, set(key));
-			t.equal(await read(), NOBODYS_KEY_SET, `nobody's: ${JSON.stringify(key)}`);
+			t.equal(await read(), EMPTY_KEY_SET, `nobody's: ${JSON.stringify(key)}`);
 			await writeFile(path, set(key, EC));
 			t.equal(await read(), shown(EC), "and no reason to refuse the others");
 		}
@@ -106,11 +106,11 @@ t.test(
 		t.ok(changes > 3);
 		t.same(await keys.read(resourceSet({})), {}, "a file that nobody names is not read");
 		await rm(path);
-		t.equal(await read(), NOBODYS_KEY_SET, "and what it once held is forgotten");
+		t.equal(await read(), EMPTY_KEY_SET, "and what it once held is forgotten");
 	},
 );
 
-t.test("a file that does not answer keeps nobody waiting: the last good keys serve, then nobody's", async (t) => {
+t.test("a hanging file delays no one: the last good keys serve, then the placeholder key", async (t) => {
 	let nowMs = 0;
 	let load = async (): Promise<Uint8Array> => Buffer.from(set(EC));
 	const hang = (): Promise<never> => new Promise(() => {});
@@ -124,8 +124,8 @@ t.test("a file that does not answer keeps nobody waiting: the last good keys ser
 	nowMs += 2_000;
 	t.same(await keys.read(resources), { "/k": good });
 	nowMs += 3_600_000;
-	t.same(await keys.read(resources), { "/k": NOBODYS_KEY_SET });
-	t.same(await new IssuerKeys(options).read(resources), { "/k": NOBODYS_KEY_SET }, "nor at the first look");
+	t.same(await keys.read(resources), { "/k": EMPTY_KEY_SET });
+	t.same(await new IssuerKeys(options).read(resources), { "/k": EMPTY_KEY_SET }, "nor at the first look");
 });
 
 t.test(
@@ -197,7 +197,7 @@ t.test(
 		t.not(await renewed(one, broken), published);
 		await renewed(one, broken);
 		await renewed(broken, broken);
-		t.equal(JSON.parse(await renewed(broken, broken))["https://id.test/keys"], NOBODYS_KEY_SET);
+		t.equal(JSON.parse(await renewed(broken, broken))["https://id.test/keys"], EMPTY_KEY_SET);
 		t.equal(changes, 3);
 		t.equal(leftOut.at(-1), 2);
 		answer = set(one);

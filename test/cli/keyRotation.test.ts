@@ -21,7 +21,7 @@ const makeKey = (kid: string) => ({ kid, ...generateKeyPairSync("ec", { namedCur
 type Key = ReturnType<typeof makeKey>;
 const jwk = ({ kid }: Key, key: KeyObject) => ({ ...key.export({ format: "jwk" }), kid, alg: "ES256", use: "sig" });
 const setOf = (...keys: readonly Key[]) => JSON.stringify({ keys: keys.map((key) => jwk(key, key.publicKey)) });
-/** A set whose only key nobody can verify by: it has no modulus and no exponent. */
+/** A key set with one unusable key: no modulus and no exponent. */
 const NO_KEY = JSON.stringify({ keys: [{ kty: "RSA", kid: "new" }] });
 const encoded = (value: object) => Buffer.from(JSON.stringify(value)).toString("base64url");
 
@@ -89,14 +89,14 @@ spec: {action: allow, services: [users], users: ["${ISSUER}#alice", "${FAR}#alic
 `,
 	);
 	const explained = await weir(["explain", "-f", file]);
-	t.match(explained.stdout, /Gateway edge: keys of https:\/\/id\.test\n {2}control looks at .* once/);
+	t.match(explained.stdout, /Gateway edge: keys of https:\/\/id\.test\n {2}control watches .* once/);
 	t.match(
 		explained.stdout,
 		/keys of https:\/\/far\.test\n {2}control fetches .* every 10 minutes .* sooner for an unknown key/,
 	);
 	t.match(explained.stdout, /Service users: access\n {2}native/);
 
-	// Nobody has a key that can be used: nobody is trusted, and all else is served.
+	// No usable key: no token is trusted, and all else is served.
 	await write(NO_KEY);
 	const up = await weirUp(file, `${directory}/data`);
 	t.teardown(async () => void (await up.stop()));

@@ -57,14 +57,14 @@ t.test("control without an identity lets nobody in, and says so", async (t) => {
 	t.match(lines, NOBODY);
 });
 
-t.test("weir status names Gateways that nobody can connect to, and trusted proxies that cannot", async (t) => {
+t.test("weir status names Gateways that accept no client, and trusted proxies that cannot connect", async (t) => {
 	const [alarm] = troublesOf(null);
 	t.match(alarm, { alarm: "no-clients", why: /--identity SOCKET/ });
 	t.same(troublesOf("own.test", ["spiffe://own.test/lb"]), []);
 	t.match(troublesOf("own.test", ["spiffe://own.test/lb", "spiffe://other.org/lb"]), [
 		{ alarm: "trusted-proxy-refused", why: "spiffe://other.org/lb is not of own.test" },
 	]);
-	t.match(alarmLines(troublesOf(null)), [/^ALARM no-clients at Gateway .*: nobody can connect there: /]);
+	t.match(alarmLines(troublesOf(null)), [/^ALARM no-clients at Gateway .*: no client can connect there: /]);
 	t.same(meshClientTroubles(resourceSet({ gateways: [gateway()] }), null), [], "of other Gateways nothing");
 });
 

@@ -219,7 +219,7 @@ spec: {verbs: [${verb}], subjects: ["${subject}"], namespaces: [default]}
 	await t.rejects(anew.withToken(await signed(claims, pair)).get(), READS_NOTHING, "an unknown key is waited for");
 });
 
-t.test("a key that its issuer has no more is no operator's, though nobody has asked since", async (t) => {
+t.test("a key that its issuer removed is refused, also without requests since", async (t) => {
 	const pair = await keyPair();
 	const jwk = await publicJwk(pair, { kid: "k1", alg: "ES256", use: "sig" });
 	const keys = await fileOf(await temporaryDirectory(t), "jwks.json", JSON.stringify({ keys: [jwk] }));

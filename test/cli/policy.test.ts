@@ -348,7 +348,7 @@ t.test("diff names what is let in and kept out", async (t) => {
 	t.ok(json.newlyAllowed > 0 && json.newlyDenied > 0);
 });
 
-t.test("diff says that requests are examples, and of what they are none", async (t) => {
+t.test("diff reports that requests are examples, and which it skipped", async (t) => {
 	const directory = await temporaryDirectory(t);
 	const seniors =
 		'---\napiVersion: weir.dev/v1alpha1\nkind: AccessPolicy\nmetadata: {name: seniors}\nspec: {services: [shop], principals: [anyone], condition: "user.claims.level > 3"}\n';

@@ -1,4 +1,4 @@
-/** `weir policy shadow`: what would be refused is told with its reason, and what nobody tried is not told as harmless. */
+/** `weir policy shadow`: refusals have their reason, and untried policies are not reported as harmless. */
 import t from "tap";
 import { decisionLogMounts } from "../../src/cli/roles/api.js";
 import { forwardTo } from "../../src/cli/roles/forward.js";

@@ -10,7 +10,7 @@ import { ALL, file } from "../operate/state/employment.js";
 import { temporaryDirectory } from "./command.js";
 import { roleContext } from "./roleContext.js";
 
-t.test("a standing is a reader's question, a look the loop's", async (t) => {
+t.test("readers query the state of an Experiment, the loop queries looks", async (t) => {
 	const at = places(join(await temporaryDirectory(t), "data"));
 	const control = await startControl(roleContext(at, "control"));
 	t.teardown(() => control.close());

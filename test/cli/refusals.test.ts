@@ -27,7 +27,7 @@ spec:
 `,
 );
 
-t.test("a sidecar without a good table, or with a door that others can open, ends", async (t) => {
+t.test("a sidecar without a good table, or with a socket that others can open, ends", async (t) => {
 	const stdout = (await weir(["compile", "-f", file, "--format", "table"])).stdout.toString();
 	const table = at("table.json");
 	writeFileSync(table, stdout, { mode: 0o600 });

@@ -104,7 +104,7 @@ spec:
 		const path = `${directory}/report.html`;
 		const words = await weir(["report", "cheaper", "--api", up.ready.api, "--html", path]);
 		t.equal(words.code, 0, words.stderr);
-		t.match(words.stdout.toString(), /^cheaper: Still measuring\n.*\nNext: .*\nHow long: .*\n/);
+		t.match(words.stdout.toString(), /^cheaper: Still measuring\n.*\nNext: .*\n/);
 		t.match(words.stdout.toString(), /Page: .*report\.html/);
 		const page = await readFile(path, "utf8");
 		t.ok(elementsOf(page.slice("<!DOCTYPE html>\n".length)).length > 100);

@@ -36,7 +36,7 @@ t.test("explain says who decides, and which endpoint the DataClass leaves out", 
 	];
 	// Run after that time it says `ended`.
 	t.match(said.replace("(ended ", "(until "), `Service employment: access\n${lines.join("\n")}\n`);
-	t.match(said, /Service forecast: access\n {2}native: .*\n.*\n {4}forbidden by {2}nobody\n(.*\n){2}/);
+	t.match(said, /Service forecast: access\n {2}native: .*\n.*\n {4}forbidden by {2}no policy\n(.*\n){2}/);
 	t.match(said, /Envoy tries 1 value of its rules/);
 	const left =
 		/\nService employment: endpoint 10\.9\.0\.1:9001 of Variant v1\n {2}left out: its region us .*\n(.*\n)*Service forecast\n/;

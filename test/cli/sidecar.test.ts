@@ -74,7 +74,7 @@ t.test("--table and --socket: answers, and takes up a changed file", async (t) =
 	t.equal(await sidecar.end("SIGTERM"), 0);
 });
 
-// What it does with one: test/publish/sidecar/tcpDoor.test.ts.
+// What it does with one: test/publish/sidecar/tcpListener.test.ts.
 t.test("--listen without an identity is refused, on the loopback too", async (t) => {
 	const directory = await temporaryDirectory(t);
 	const file = join(directory, "table.json");

@@ -26,7 +26,7 @@ t.test("alarms are told to whoever may read the Gateway's namespace, and nobody 
 	const { as, local } = await operatorCommand(t, mutual);
 	const lines = async (run: (...words: string[]) => Promise<{ out: string }>): Promise<readonly string[]> =>
 		(await run("status")).out.split("\n").filter((line) => /^ALARM/.test(line));
-	const edge = "ALARM no-clients at Gateway edge: nobody can connect there";
+	const edge = "ALARM no-clients at Gateway edge: no client can connect there";
 	const inner =
 		"ALARM probe-failed at Gateway team/inner of Envoy a: a request that no policy allows was not denied, or no verdict or report came (weir probe): Services bypassed: 1";
 	const [ann, tim, bob] = [await as("ann"), await as("tim"), await as("bob")];

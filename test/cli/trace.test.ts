@@ -5,7 +5,7 @@ import { fileOf, temporaryDirectory, weir, weirUp } from "./command.js";
 
 t.test("weir trace prints the path of one request", async (t) => {
 	const directory = await temporaryDirectory(t);
-	// The embedded store's door: it is there by the time of the first span.
+	// The embedded store's socket exists before the first span.
 	const port = await startPredictorCommand(t, { WEIR_TRACES_SOCKET: `${directory}/data/run/trace-query.sock` });
 	const file = await fileOf(
 		directory,

@@ -1,4 +1,4 @@
-/** `weir up` on a state that stands: it goes on from it, and gives nobody back what somebody else took away since. */
+/** `weir up` on an existing state: it continues from it, and does not restore what other users removed since. */
 import t from "tap";
 import { fileOf, temporaryDirectory, weir, weirUp } from "./command.js";
 

@@ -84,7 +84,7 @@ async function statuses(clients: readonly CheckClient[], dpop: string): Promise<
 	return counts;
 }
 
-/** Until there is a worker again: where none is, nobody listens. */
+/** Waits until a worker listens again. */
 async function answered(dpop: string): Promise<void> {
 	for (;;) {
 		const client = checkClient(socketPath);

@@ -157,7 +157,7 @@ t.test("what came from outside cannot steer a terminal", async (t) => {
 	t.notMatch(text.replaceAll("\n", ""), /\p{Cc}/u);
 });
 
-t.test("whom a proxy has named, and that it named nobody", async (t) => {
+t.test("the client that a proxy reported, or that it reported none", async (t) => {
 	const via = "spiffe://weir.test/proxy";
 	t.match(page({}), /^identity +spiffe:\/\/weir\.test\/alice$/m);
 	t.match(page({}, { via }), /^identity +spiffe:\S+\/alice, on the word of the proxy spiffe:\S+\/proxy$/m);

@@ -1,4 +1,4 @@
-/** Strangers that only finish TLS, on a real Envoy: they are gone soon, take no other Gateway with them, and are counted. */
+/** Unauthenticated connections without requests, on a real Envoy: closed soon, limited per Gateway, and counted. */
 
 import { once } from "node:events";
 import { connect as connectHttp2 } from "node:http2";

@@ -4,8 +4,9 @@ import { chaos } from "../soak/chaos.js";
 import { PROTOCOLS } from "./stage.js";
 
 t.setTimeout(120_000);
+t.jobs = PROTOCOLS.length;
 
 for (const protocol of PROTOCOLS)
 	t.test(`${protocol}: random kills under traffic`, async (t) => {
-		await chaos(t, { protocol, forMs: 6_000, open: 6, betweenMs: 10 });
+		await chaos(t, { protocol, forMs: 4_000, open: 6, betweenMs: 10 });
 	});

@@ -25,7 +25,7 @@ export class Matrix {
 	) {}
 
 	/**
-	 * While this holds: `guarded` and `strict` answer 503 and nobody sees the request; `assigned` goes to its default
+	 * While this holds: `guarded` and `strict` answer 503 and no upstream gets the request; `assigned` goes to its default
 	 * Variant; the counters of the case move.
 	 * @param around done before the requests are sent, and while they are open
 	 */

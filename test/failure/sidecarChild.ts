@@ -10,7 +10,7 @@ export interface SidecarChild {
 	readonly ready: Readonly<Record<string, unknown>>;
 	/** Standard error so far. */
 	log(): string;
-	/** Resolves when the process is gone, whoever ended it, with its exit code; null = by a signal. */
+	/** Resolves with the exit code when the process ends; null = by a signal. */
 	ended(): Promise<number | null>;
 	/** Sends the signal; resolves when the process is gone, with its exit code. */
 	end(signal?: NodeJS.Signals): Promise<number | null>;

@@ -1,7 +1,7 @@
 /**
  * The stage of the failure matrix: a real Envoy with our own bootstrap, asked over mutual TLS, in front of three
  * Services that need the sidecar: `guarded` (it gives the verdict), `assigned` (it assigns; without it the default
- * Variant serves) and `strict` (it assigns; without it nobody serves). Every Variant counts what it sees.
+ * Variant serves) and `strict` (it assigns; without it no Variant serves). Every Variant counts what it sees.
  */
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import type { Socket } from "node:net";
@@ -76,7 +76,7 @@ export interface Stage {
 	log(): Promise<ReadonlyMap<string, LogLine>>;
 }
 
-/** Everyone with a unit is in the arm on v2, so that the default Variant v1 shows that nobody was assigned. */
+/** Everyone with a unit is in the arm on v2, so that the default Variant v1 shows a missing assignment. */
 export function stageResources(ports: Readonly<Record<string, number>>, options: StageOptions): ResourceSet {
 	const { timeoutMs = 300, maxStalenessMs = CALLOUT.maxStalenessMs } = options;
 	const callout = { ...CALLOUT, timeoutMs, maxStalenessMs };

@@ -1,4 +1,4 @@
-/** What a sidecar gone wrong may say, each a way that must not be taken for a "yes". */
+/** Wrong answers of a broken sidecar: none may count as a "yes". */
 
 import type { Http2Session } from "node:http2";
 import { fromJson, type JsonValue, toBinary } from "@bufbuild/protobuf";
@@ -82,7 +82,7 @@ const COMMON: Readonly<Record<string, Behaviour>> = {
 	"oversized metadata": (call) => answerStatus(call, { ...OK, "x-big": "a".repeat(100_000) }),
 };
 
-/** Where nobody can know of a wrong word that it is wrong, it is not here: a well-formed "yes" is a yes. */
+/** Detectable errors only: a well-formed "yes" is a yes. */
 export const WRONG_ANSWERS: Readonly<Record<CalloutProtocol, Readonly<Record<string, Behaviour>>>> = {
 	ext_authz: {
 		...COMMON,
@@ -106,7 +106,7 @@ export const WRONG_ANSWERS: Readonly<Record<CalloutProtocol, Readonly<Record<str
 	},
 };
 
-/** Answers that refuse, in odd words: whatever status the client sees, no Variant sees the request. */
+/** Unusual refusals: whatever status the client gets, no Variant gets the request. */
 export const ODD_DENIALS: Readonly<Record<CalloutProtocol, Readonly<Record<string, Behaviour>>>> = {
 	ext_authz: {
 		"a status that is not OK": message(check({ status: { code: 13 }, dynamicMetadata: SAID })),

@@ -104,7 +104,7 @@ function recordTypes(bytes: Buffer): readonly number[] | null {
 	return types;
 }
 
-t.test("the hop to the servers of a protected Service is TLS, and for nobody but them", async (t) => {
+t.test("the hop to the servers of a protected Service is TLS to these servers only", async (t) => {
 	const wire = { there: [] as Buffer[], back: [] as Buffer[] };
 	let modelPort = 0;
 	// Between Envoy and the model server.
@@ -164,7 +164,7 @@ spec: {action: allow, services: [model, tapped, plain, impostor], principals: ["
 	const sent = recordTypes(Buffer.concat(plainBytes));
 	t.ok(sent?.includes(22) && !sent.includes(23), `is sent a handshake and no data: records of types ${sent}`);
 
-	// Of the same authority, but not whom the Service names.
+	// Of the same CA, but not the SPIFFE id that the Service names.
 	const told: Buffer[] = [];
 	let handshakes = 0;
 	const own = createTlsServer(serverTls(scene.identities.stranger), (socket) => {

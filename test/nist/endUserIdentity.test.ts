@@ -1,6 +1,6 @@
 /**
  * NIST SP 800-207A, point 4: end-user identity and authentication. Beside the calling service its user proves itself by a
- * token; one that does not hold is refused whatever the rules say, and none is nobody.
+ * token; an invalid one is refused whatever the rules allow, and without one there is no user.
  */
 import { join } from "node:path";
 import t from "tap";
@@ -10,7 +10,7 @@ import { APP, startScene } from "./scene.js";
 
 t.setTimeout(180_000);
 
-t.test("a user is who a verified token says", async (t) => {
+t.test("the user is the subject of a verified token", async (t) => {
 	const idp = await provider(join(await temporaryDirectory(t), "jwks.json"));
 	const scene = await startScene(t, {
 		gateway: tokensYaml(idp.jwksFile),

@@ -9,7 +9,7 @@ import { APP, CONTROL, ENVOY, PREDICTOR, startScene } from "./scene.js";
 
 t.setTimeout(180_000);
 
-t.test("who proves nothing gets nothing, at every door", async (t) => {
+t.test("every listener refuses unauthenticated clients", async (t) => {
 	const scene = await startScene(t, {
 		documents: () => `apiVersion: weir.dev/v1alpha1
 kind: AccessPolicy
@@ -28,7 +28,7 @@ spec: {type: rate, source: outcome, senders: ["${APP}"]}
 		await t.rejects(scene.ask({ as: "app", server: PREDICTOR }), /weir-gateway/, "the caller knows whom it talks to");
 	});
 
-	await t.test("the model server takes the mesh's Envoy and nobody else: the proof of the way", async (t) => {
+	await t.test("the model server accepts the mesh's Envoy only", async (t) => {
 		const direct = { port: scene.modelPort, server: PREDICTOR };
 		for (const as of ["app", "stranger", "operator", null] as const) {
 			await t.rejects(scene.ask({ as, ...direct }), `${as} past the mesh`);
@@ -65,7 +65,7 @@ spec: {type: rate, source: outcome, senders: ["${APP}"]}
 		}
 	});
 
-	await t.test("the API knows its operator, and lets nobody else see or change anything", async (t) => {
+	await t.test("the API gives access to its operator only", async (t) => {
 		const call = (
 			as: "operator" | "app" | "stranger",
 			method: "GET" | "DELETE",

@@ -5,7 +5,7 @@ import type { Subject } from "./declaration.js";
 
 type Taking = Subject["experiments"][number];
 
-/** Experiments that assign somebody now. */
+/** Experiments that assign units now. */
 export const running = ({ experiments }: Pick<Subject, "experiments">): readonly Taking[] =>
 	experiments.filter(({ status }) => ["Running", "Paused", "Promoting"].includes(status.phase));
 

@@ -37,7 +37,7 @@ export interface ExecutionsOptions {
 export interface ExecutionsResult {
 	readonly requests: number;
 	readonly mismatches: readonly string[];
-	/** Of what the judge says, so that a test can see that everything occurs. */
+	/** Reasons of the judge, so that a test can check that all occur. */
 	readonly seen: ReadonlyMap<string, number>;
 }
 

@@ -100,7 +100,7 @@ export async function runForm(name: string, form: Form, stage: Stage): Promise<F
 		};
 		const path = canonical.get(request.path) ?? null;
 		if (answer.status === 200) passed++;
-		// Envoy itself refuses some paths; then nobody is asked.
+		// Envoy itself refuses some paths, without a callout.
 		if (path === null) {
 			if (answer.status !== 400) say("refused on the open Service, not here");
 			return null;

@@ -103,7 +103,7 @@ function cookies({ subject: { unit }, values }: GeneratedRequest): readonly stri
 
 const isUnit = (text: string | undefined): boolean => text !== undefined && /^[!-+\--~]+$/.test(text);
 
-/** A cookie that is no unit is replaced; of two nobody can say which counts. */
+/** An invalid unit cookie is replaced; two cookies are ambiguous. */
 function mintsFor(request: GeneratedRequest): boolean {
 	const own = cookies(request);
 	return request.subject.unit.from === "cookie" && own.length < 2 && !isUnit(own[0]);
@@ -164,7 +164,7 @@ function isUnder(path: string, prefix: string): boolean {
 	return wanted.every((part, index) => segments[index] === part) && (wanted.length > 1 || segments.length > 1);
 }
 
-/** Whether servers read it in different ways, whoever judges: path parameters, doubled slashes, dots, backslashes, and escapes of controls, of `;` and of `\\`. */
+/** Whether servers may read it in different ways: path parameters, doubled slashes, dots, backslashes, and escapes of controls, of `;` and of `\\`. */
 function isStrange(path: string): boolean {
 	if (!path.startsWith("/") || path.includes(";") || path.includes("\\") || /\/\/|#/.test(path)) return true;
 	if (path.split("/").some((segment) => segment === "." || segment === "..")) return true;

@@ -6,7 +6,7 @@ import type { Generated } from "./declaration.js";
 import type { Outcome } from "./outcome.js";
 import type { GeneratedRequest } from "./requests.js";
 
-/** What an upstream says of the arm, and nobody may take for Weir's word. */
+/** Arm headers of an upstream, which must not pass as Weir's. */
 const FORGED_ARM = "forged/by-upstream";
 
 /** Answers with its name, the path and the parameters that it was sent. */

@@ -90,7 +90,7 @@ function valuesOf({ subject: { unit }, values }: GeneratedRequest, name: string)
 const headerOf = (unit: Exclude<GeneratedRequest["subject"]["unit"], { from: "cookie" }>): string =>
 	unit.from === "header" ? unit.header : `x-weir-claim-${unit.claim.replace(".", "-2e").replace("_", "-5f")}`;
 
-/** The plan as if the sidecar did everything: the function decides access whoever executes it. */
+/** The plan as if the sidecar did everything: access decisions do not depend on the execution. */
 function pure(plan: Plan): Pick<Plan, "version" | "table"> {
 	const services = plan.table.services.map((service) => ({
 		...service,

@@ -107,7 +107,7 @@ t.test("what does not end", async (t) => {
 	t.ok(performance.now() - started < 20_000, "what it left running is not waited for");
 });
 
-/** Whether it runs: one that was killed may stay in the table (state Z) until somebody reaps it. */
+/** Whether it runs: one that was killed may stay in the table (state Z) until it is reaped. */
 const runs = (pid: number): boolean => {
 	try {
 		process.kill(pid, 0);

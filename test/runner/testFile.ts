@@ -79,7 +79,7 @@ async function runProcess(
 		try {
 			if (child.pid !== undefined) process.kill(-child.pid, "SIGKILL");
 		} catch {
-			// Nobody of it is left.
+			// The process group is gone.
 		}
 	};
 	stopped?.addEventListener("abort", killGroup);

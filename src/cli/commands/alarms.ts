@@ -18,39 +18,39 @@ import {
 
 export const ALARM_WORDS: Readonly<Record<string, string>> = {
 	[PROBE_FAILED]: "a request that no policy allows was not denied, or no verdict or report came (weir probe)",
-	[NO_CLIENTS]: "nobody can connect there",
+	[NO_CLIENTS]: "no client can connect there",
 	[PROXY_REFUSED]: "one of its trusted proxies can never connect, as it takes ids of the mesh's own trust domain alone",
 	"decisions-dropped":
 		"records of the decision log are dropped: its disk is full or too slow, or some cannot be kept (ingest's log)",
 	[PLAN_UNKEPT]:
-		"what Envoys are given is in force and is not on control's disk: where control starts anew before it is, its requests cannot be told",
+		"the plan in force is not stored on control's disk: if control restarts now, requests under this plan cannot be explained",
 	[STATE_UNWRITTEN]:
-		"control's disk takes no more of the state: what is applied, approved or decided is refused, but for what needs no room",
+		"writes to control's state fail: its disk is full or broken; changes, approvals and decisions are refused",
 	[EVENTS_UNWRITTEN]:
-		"ingest's disk does not take what it hears: outcomes are refused, the rest waits and is lost in the end",
+		"writes to ingest's store fail: its disk is full or broken; outcomes are refused, other events wait and are lost in the end",
 	[IDENTITY_UNRENEWED]:
-		"the agent (weir ca, SPIRE) gives no newer SVID: once the last has ended, nobody connects to that part, nor that part to anybody (the cause is in its log)",
+		"the agent (weir ca, SPIRE) issues no new SVID: when the current one expires, that part accepts and opens no mTLS connections (cause: its log)",
 	[NO_SIDECAR_KEYS]:
 		"tokens are refused (401) as the sidecar has no key of their issuer: it cannot be asked, or what it answers holds no usable key (the sidecar's log)",
 	[UNANSWERED]:
 		"requests get 503 as the sidecar gives no verdict: it is away or late, or is asked for more than it can, which rateLimits bound (weir explain)",
 };
 
-/** Lines of what Envoys and sidecars refuse: whatever was changed since does not hold there, a revocation neither. */
+/** Lines for configuration that Envoys or sidecars refuse: later changes, revocations too, are not in force there. */
 export const refusalLines = (refusals: StatusAnswer["refusals"]): readonly string[] =>
 	refusals.map((one) => `ALARM refused: ${refusalText(one)}`);
 
-/** Lines of what is declared and does not hold yet: anywhere, or at a sidecar. */
+/** Lines for declared changes that are not in force yet. */
 export const behindLines = ({ lag, untaken = [] }: Pick<StatusAnswer, "lag" | "untaken">): readonly string[] => [
 	...(lag == null ? [] : [`BEHIND ${lag}: what was changed since then does not hold yet`]),
 	...untaken.map((one) => `BEHIND ${unansweredTableText(one)}: what was changed since then does not hold there yet`),
 ];
 
-/** Lines of Services that Envoys refused; of other namespaces nothing is said. */
+/** Lines for Services that Envoys refused, in readable namespaces. */
 export const closureLines = (closed: StatusAnswer["closed"]): readonly string[] =>
 	closed.map((one) => `ALARM closed: ${closureText(one)}`);
 
-/** Lines of what stands and would be refused today. */
+/** Lines for resources in force that an apply would refuse today. */
 export const faultLines = (faults: StatusAnswer["faults"] = []): readonly string[] =>
 	faults.map(({ resource, words }) => `WARNING ${resource}: ${words}`);
 
@@ -60,7 +60,7 @@ export function alarmLines(alarms: StatusAnswer["alarms"]): readonly string[] {
 		const at = gateway === "" ? "" : `Gateway ${gateway}: `;
 		if (alarm === KEYS_NOTE) return `note: ${at}${why}`;
 		const of = envoy === undefined ? "" : ` of Envoy ${envoy}`;
-		const words = [ALARM_WORDS[alarm], why].filter((one) => one !== undefined && one !== null).join(": ");
-		return gateway === "" ? `ALARM ${alarm}${of}: ${words}` : `ALARM ${alarm} at Gateway ${gateway}${of}: ${words}`;
+		const text = [ALARM_WORDS[alarm], why].filter((one) => one !== undefined && one !== null).join(": ");
+		return gateway === "" ? `ALARM ${alarm}${of}: ${text}` : `ALARM ${alarm} at Gateway ${gateway}${of}: ${text}`;
 	});
 }

@@ -1,4 +1,4 @@
-/** How the commands reach control's API, and as whom: what runs on ./.weir by its socket, or what the user names. */
+/** The API address and the identity that commands use: the socket in ./.weir, or what the user names. */
 import { existsSync, readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { trustDomainOf } from "../../declare/resources/spiffe.js";
@@ -28,8 +28,8 @@ export function addressOf({ api }: ApiArguments): string {
 }
 
 /**
- * A client that shows who the user is, by files named in the environment, where neither a shell's history nor a process
- * list shows them: WEIR_API_CERT and WEIR_API_KEY (an SVID), WEIR_API_CA (who signs control's certificate),
+ * A client with the user's identity, from files named in the environment (not in a shell's history or a process
+ * list): WEIR_API_CERT and WEIR_API_KEY (an SVID), WEIR_API_CA (who signs control's certificate),
  * WEIR_API_SERVER (control's SPIFFE id), WEIR_API_TOKEN_FILE (an OIDC access token).
  */
 export function clientOf(options: ApiArguments): ApiClient {

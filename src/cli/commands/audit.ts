@@ -19,11 +19,11 @@ export interface AuditOperatorsArguments extends ApiArguments {
 	readonly json?: boolean;
 	/** Check the chains of hashes instead of printing records. */
 	readonly verify?: boolean;
-	/** Heads as an earlier --verify printed them, which is meant by them too: SEQUENCE:HASH, refused:SEQUENCE:HASH. */
+	/** Heads that an earlier --verify printed: SEQUENCE:HASH, refused:SEQUENCE:HASH. */
 	readonly noted?: readonly string[];
 }
 
-/** Exit code 1 where a chain does not hold, or nothing is proved of a noted head. */
+/** Exit code 1 if a chain is broken, or a noted head cannot be verified. */
 export async function auditOperators(options: AuditOperatorsArguments): Promise<void> {
 	const client = clientOf(options);
 	const noted = (options.noted ?? []).map(notedHead);
@@ -34,7 +34,7 @@ export async function auditOperators(options: AuditOperatorsArguments): Promise<
 		const chain = new AuditChain(noted.filter(({ of }) => of === name));
 		for (let record = await reader.next(); record !== null; record = await reader.next()) chain.add(record);
 		const { last } = reader;
-		tellDropped(reader);
+		reportDropped(reader);
 		const fault = chain.end(last);
 		if (fault === null) {
 			print(`${name}: the chain holds; note its head: ${headMark(name)}${last.head.sequence}:${last.head.hash}`);
@@ -73,7 +73,7 @@ class ChainReader {
 	}
 }
 
-/** By time; each chain in its own order. */
+/** Merged by time. */
 async function printMerged(
 	operations: ChainReader,
 	refused: ChainReader,
@@ -87,14 +87,14 @@ async function printMerged(
 		if (isAct) act = await operations.next();
 		else attempt = await refused.next();
 	}
-	for (const reader of [operations, refused]) tellDropped(reader);
+	for (const reader of [operations, refused]) reportDropped(reader);
 }
 
-function tellDropped({ chain, last: { dropped } }: ChainReader): void {
+function reportDropped({ chain, last: { dropped } }: ChainReader): void {
 	if (dropped > 0) process.stderr.write(`weir: ${dropped} older records of the chain ${chain} were dropped\n`);
 }
 
-/** What tells a sequence of the refused attempts from one of the operations. */
+/** Prefix for sequences of the chain of refused attempts. */
 function headMark(chain: AuditChainName): string {
 	return chain === "operations" ? "" : "refused:";
 }
@@ -110,7 +110,7 @@ function notedHead(text: string): AuditHead & { readonly of: AuditChainName } {
 function line(record: AuditRecord, mark: string): string {
 	const { sequence, atMs, subject, how, verb, objects, objectCount, result, why, request, askedBy, approvedBy } =
 		record;
-	// What changed something is told whole, over several records.
+	// A change is recorded in full, over several records.
 	const rest =
 		result === "done" ? ` (${objects.length} of ${objectCount})` : ` and ${objectCount - objects.length} more`;
 	const more = objectCount > objects.length ? rest : "";
@@ -118,7 +118,7 @@ function line(record: AuditRecord, mark: string): string {
 		`${mark}${sequence}`.padStart(13),
 		new Date(atMs).toISOString(),
 		result.padEnd(7),
-		`${subject ?? "nobody known"} (${how ?? "-"})`,
+		`${subject ?? "unknown"} (${how ?? "-"})`,
 		`${verb}: ${objects.join(", ")}${more}`,
 		...(record.revisionAfter === record.revisionBefore
 			? []
@@ -159,7 +159,7 @@ export async function auditRequests(options: AuditRequestsArguments): Promise<vo
 	let left = Number(options.limit ?? 100);
 	if (!Number.isSafeInteger(left) || left < 1) throw new WeirError("invalid-argument", "--limit is no whole number");
 	let before: number | null = null;
-	let told = 0;
+	let printed = 0;
 	let dropped: DecisionsAnswer["dropped"];
 	while (left > 0) {
 		const page: DecisionsAnswer = (await askRequests(client, {
@@ -169,10 +169,10 @@ export async function auditRequests(options: AuditRequestsArguments): Promise<vo
 		})) as DecisionsAnswer;
 		for (const record of page.decisions) print(options.json ? JSON.stringify(record) : requestLine(record));
 		left -= page.decisions.length;
-		told += page.decisions.length;
+		printed += page.decisions.length;
 		before = page.next;
-		// Who looks for what names no Service must not take this for none.
-		if (told === 0 && page.partial === true) process.stderr.write(`weir: no such record${ofAll(page.partial)}\n`);
+		// Records may exist that the caller must not read.
+		if (printed === 0 && page.partial === true) process.stderr.write(`weir: no such record${ofAll(page.partial)}\n`);
 		({ dropped } = page);
 		if (before === null) break;
 	}
@@ -189,7 +189,7 @@ export function timeOf(text: string): number {
 	return ms;
 }
 
-/** @throws WeirError the one that control answers with */
+/** @throws WeirError with control's message */
 export async function askRequests(client: ApiClient, query: Readonly<Record<string, string>>): Promise<unknown> {
 	const { status, json } = await client.raw("GET", `/v1/requests?${new URLSearchParams(query)}`);
 	if (status === 200) return json;

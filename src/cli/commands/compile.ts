@@ -1,4 +1,4 @@
-/** `weir compile` and `weir explain`: the Plan as Envoy's bootstrap, as the sidecar's table, and in words. */
+/** `weir compile` and `weir explain`: the Plan as Envoy's bootstrap, as the sidecar's table, and as text. */
 
 import { compile, NO_COLLECTORS } from "../../compile/compile.js";
 import { staticBootstrap } from "../../compile/envoy/bootstrap.js";
@@ -30,7 +30,7 @@ export interface CompileArguments {
 	readonly identitySocket?: string;
 }
 
-/** Where `weir sidecar` listens if it is not told otherwise. */
+/** Where `weir sidecar` listens by default. */
 export const SIDECAR_SOCKET = "/run/weir/sidecar.sock";
 
 /** Prints JSON, which is YAML too. */
@@ -62,7 +62,7 @@ export async function compileCommand(options: CompileArguments): Promise<void> {
 	process.stdout.write(`${JSON.stringify(bootstrap, null, 2)}\n`);
 }
 
-/** Control knows both by its own identity; nobody else here does, and without them such a Gateway's Envoy takes nobody. */
+/** Control has both from its own identity. Without them, the Envoy of such a Gateway accepts no client. */
 function demandIdentity({ gateways }: ResourceSet, { trustDomain, identitySocket }: CompileArguments): void {
 	const [mesh] = gateways.filter(({ spec }) => spec.tls?.from === "identity");
 	if (mesh === undefined || (trustDomain !== undefined && identitySocket !== undefined)) return;
@@ -84,7 +84,7 @@ function domainOf(name: string): string {
 	);
 }
 
-/** An option that would be ignored is a slip, and is refused. */
+/** Refuses options that would be ignored. */
 function refuseUseless(options: CompileArguments): void {
 	const mesh = options.format === "istio" || options.format === "envoy-gateway";
 	const useless = mesh
@@ -136,7 +136,10 @@ async function planOf(
 	const domain = trustDomain === undefined ? {} : { trustDomain: domainOf(trustDomain) };
 	const resources = await read(file);
 	const { keySets, warnings, unread } = await declaredKeys(resources);
-	for (const line of [...warnings, ...unread.map((one) => `${one}: an Envoy will read them, and nobody judges them`)]) {
+	for (const line of [
+		...warnings,
+		...unread.map((one) => `${one}: an Envoy will read them; weir did not check them`),
+	]) {
 		process.stderr.write(`warning: ${line}\n`);
 	}
 	const live = allocation === undefined ? {} : { allocationPpm: allocationPpm(allocation) };

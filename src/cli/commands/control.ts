@@ -20,7 +20,7 @@ export interface ControlArguments {
 	/** UNIX socket of a SPIFFE agent. */
 	readonly identity?: string;
 	readonly apiAddress: string;
-	/** Left out: the API has no TCP door. */
+	/** Absent: the API has no TCP listener. */
 	readonly apiPort?: string;
 	readonly admin: readonly string[];
 	readonly allowLocalGates?: boolean;
@@ -52,7 +52,7 @@ export async function control(options: ControlArguments): Promise<void> {
 	if (apiPort === undefined && [operatorIssuer, operatorAudience, operatorKeys].some(Boolean))
 		throw new WeirError(
 			"invalid-argument",
-			"operators' tokens are taken at the API's TCP door alone, which is not open",
+			"operators' tokens are accepted only by the API's TCP listener, which is not open",
 			"add --api-port PORT",
 		);
 	const { startControl } = await import("../roles/control.js");

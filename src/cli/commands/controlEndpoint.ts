@@ -1,4 +1,4 @@
-/** Control on another machine, as `weir envoy` and `weir sidecar` are told of it: mTLS, and only to the one SPIFFE id. */
+/** Control on another machine, for `weir envoy` and `weir sidecar`: mTLS, with one required SPIFFE id. */
 import type { RemoteDoor } from "../../compile/envoy/bootstrap.js";
 import { WeirError } from "../../error.js";
 import { hostAndPort } from "./control.js";
@@ -12,14 +12,14 @@ export interface ControlEndpointArguments {
 	readonly controlId?: string;
 }
 
-/** @param door ADDRESS:PORT of control. @throws WeirError `invalid-argument` where it is not said who is who */
-export function controlEndpoint(door: string, { controlId, identity }: ControlEndpointArguments): RemoteDoor {
+/** @param address ADDRESS:PORT of control. @throws WeirError `invalid-argument` if an identity is missing */
+export function controlEndpoint(address: string, { controlId, identity }: ControlEndpointArguments): RemoteDoor {
 	if (identity === undefined || controlId === undefined)
 		throw new WeirError(
 			"invalid-argument",
 			"control on another machine is mTLS only",
 			"add --identity SOCKET and --control-id SPIFFE-ID",
 		);
-	const { host, port } = hostAndPort(door);
+	const { host, port } = hostAndPort(address);
 	return { address: host, port, spiffeId: controlId };
 }

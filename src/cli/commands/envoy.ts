@@ -34,20 +34,20 @@ export async function envoy(options: EnvoyArguments): Promise<void> {
 		environment: process.env,
 		notice: say,
 	});
-	let told = false;
+	let stopping = false;
 	let stop = async (): Promise<void> => undefined;
 	let log: AccessLogWatch | null = null;
 	let agent: { close(): void } | null = null;
-	// Before there is an Envoy: one that is still starting would outlive its keeper, and hold its ports.
+	// Set before Envoy starts: a starting Envoy would outlive this process and hold its ports.
 	stopOnSignal(() => {
-		told = true;
-		// An Envoy that takes no more requests would be an alarm.
+		stopping = true;
+		// A probe of a draining Envoy would raise an alarm.
 		agent?.close();
 		return stop();
 	});
 	const instance = randomUUID();
 	const own = identity === undefined ? null : whoItIs(identity);
-	const keeper = await keeperOf({ node, instance }, accessLog, at, own);
+	const logAgent = await accessLogAgent({ node, instance }, accessLog, at, own);
 	const running = await startEnvoy({
 		binary: binary.path,
 		bootstrap: dynamicBootstrap(control ?? at.adsSocket, {
@@ -62,29 +62,29 @@ export async function envoy(options: EnvoyArguments): Promise<void> {
 		directory: at.runDirectory,
 		adminSocket: at.envoyAdminSocket,
 		ended: async (drained) => {
-			// What waits for a connection now is lost with its Envoy.
+			// Entries that still wait for a connection are lost when Envoy ends.
 			const written = (await log?.last()) ?? true;
-			await keeper.ended(drained && written);
+			await logAgent.ended(drained && written);
 		},
 		spawned: (how) => {
 			stop = how;
 			if (accessLog !== null)
-				log = watchAccessLog({ admin: envoyAdmin(at.envoyAdminSocket), clock: passedMs, fresh: true }, keeper);
-			if (told) void stop();
+				log = watchAccessLog({ admin: envoyAdmin(at.envoyAdminSocket), clock: passedMs, fresh: true }, logAgent);
+			if (stopping) void stop();
 		},
 	}).catch((error: unknown) => {
-		if (told) return null;
+		if (stopping) return null;
 		throw error;
 	});
-	if (running === null || told) return;
+	if (running === null || stopping) return;
 	running.process.once("exit", (code, signal) => {
-		if (told) return;
+		if (stopping) return;
 		process.stderr.write(`weir: Envoy ended (${signal ?? `exit ${code}`})\n`);
 		process.exit(1);
 	});
 	void probing({ node, adminSocket: at.envoyAdminSocket, control: control ?? at.adsSocket }, own).then((one) => {
 		agent = one;
-		if (told) one.close();
+		if (stopping) one.close();
 	});
 	reportReady({ version: binary.version, ports: Object.fromEntries(running.ports) });
 	if (running.ports.size === 0) {
@@ -98,7 +98,7 @@ const say = (line: string): void => void process.stderr.write(`weir: ${line}\n`)
 
 const passedMs = (): number => performance.now();
 
-/** Envoy waits for its own as long. */
+/** Waits without a limit, as Envoy does for its own SVID. */
 async function whoItIs(socket: string): Promise<Identity> {
 	const { ownIdentity } = await import("../stack/identity.js");
 	for (;;) {
@@ -116,18 +116,18 @@ async function probing(
 	return startProbeAgent({ ...envoy, identity: await own, notice: say });
 }
 
-/** By the access log's own door. That of another machine is watched, by the Envoy's identity. */
-async function keeperOf(
+/** Connects to the access-log listener: the local socket, or another machine with the Envoy's identity. */
+async function accessLogAgent(
 	which: { readonly node: string; readonly instance: string },
-	door: RemoteDoor | null,
+	listener: RemoteDoor | null,
 	at: Places,
 	own: Promise<Identity> | null,
 ): Promise<EnvoyAgent> {
-	if (door === null) return new EnvoyAgent({ ...which, passedMs, open: () => connect(at.accessLogSocket) });
+	if (listener === null) return new EnvoyAgent({ ...which, passedMs, open: () => connect(at.accessLogSocket) });
 	const { clientTls } = await import("../../trust/identity/nodeTls.js");
-	const { address: host, port, spiffeId } = door;
+	const { address: host, port, spiffeId } = listener;
 	let identity: Identity | null = null;
-	const keeper = new EnvoyAgent({
+	const logAgent = new EnvoyAgent({
 		...which,
 		passedMs,
 		say: (line) => process.stderr.write(`weir: ${host}:${port}: ${line}\n`),
@@ -138,12 +138,12 @@ async function keeperOf(
 	});
 	void own?.then((one) => {
 		identity = one;
-		keeper.watch();
+		logAgent.watch();
 	});
-	return keeper;
+	return logAgent;
 }
 
-/** The UNIX socket of this machine is not control's where control is elsewhere: all that Envoy wrote would be lost, unheard. */
+/** With a remote control, the local socket has no listener, and the access log would be lost without notice. */
 function accessLogOf(options: EnvoyArguments): RemoteDoor | null {
 	const { control, accessLog } = options;
 	if (accessLog === undefined && control !== undefined)

@@ -29,16 +29,16 @@ export async function apply(
 	printChanges(await clientOf(options).apply(files, { dryRun: options.dryRun ?? false }), options.dryRun ?? false);
 }
 
-/** @param words KIND NAME, once or more; NAME or NAMESPACE/NAME */
+/** @param args KIND NAME, once or more; NAME or NAMESPACE/NAME */
 export async function deleteResources(
-	words: readonly string[],
+	args: readonly string[],
 	options: ApiArguments & NamespaceArgument & { readonly dryRun?: boolean },
 ): Promise<void> {
-	if (words.length % 2 === 1)
+	if (args.length % 2 === 1)
 		throw new WeirError("invalid-argument", "a name is missing", "write KIND before each NAME: KIND NAME KIND NAME");
-	const resources = words.flatMap((word, index) => {
+	const resources = args.flatMap((word, index) => {
 		if (index % 2 === 1) return [];
-		const name = words[index + 1] ?? "";
+		const name = args[index + 1] ?? "";
 		return [{ kind: kindOf(word), name: nameIn(name, options) }];
 	});
 	printChanges(
@@ -82,7 +82,7 @@ export async function get(options: ApiArguments & { readonly output: "yaml" | "j
 	}
 	const { resources, partial } = await client.get();
 	if (options.output === "json") process.stdout.write(`${JSON.stringify(resources, null, 2)}\n`);
-	// Not among what is to be read again.
+	// On stderr: stdout is input for weir apply.
 	if (resources.length === 0) process.stderr.write(`weir: nothing is declared${ofAll(partial)}\n`);
 }
 
@@ -119,7 +119,7 @@ export async function status(options: ApiArguments & { readonly json?: boolean }
 	}
 }
 
-/** What of the running experiments is proved when all are looked at together. */
+/** Goals that are proved when all running experiments are tested together. */
 function printTogether({ experiments }: StatusAnswer): void {
 	const running = experiments
 		.filter(({ status: one }) => isExposing(one.phase))
@@ -170,8 +170,8 @@ export async function decisions(
 		if (!options.recompute) continue;
 		// With all that decides, and the statistics: no other command needs them.
 		const { recomputationText } = await import("../../decide/rollout/recompute.js");
-		const { words, holds } = recomputationText(decision);
-		print(`      ${words}`);
+		const { text, holds } = recomputationText(decision);
+		print(`      ${text}`);
 		if (!holds) process.exitCode = 1;
 	}
 }

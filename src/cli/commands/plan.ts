@@ -6,7 +6,7 @@
 import { decide } from "../../decide/rollout/decide.js";
 import { type Decision, RULES } from "../../decide/rollout/decision.js";
 import { metricsOf } from "../../decide/rollout/evidenceQuery.js";
-import { factsOf, joined, type PlanFacts } from "../../decide/rollout/planFacts.js";
+import { mergePlanEvidence, type PlanEvidence, planEvidenceOf } from "../../decide/rollout/planEvidence.js";
 import { planInputOf } from "../../decide/rollout/planInput.js";
 import { isExposing } from "../../decide/rollout/status.js";
 import { serviceOf } from "../../declare/resources/lookup.js";
@@ -35,7 +35,7 @@ export async function plan(options: PlanArguments): Promise<void> {
 	const experiment = experimentOf(resources, options.experiment);
 	const client = options.offline === true ? null : clientOrNull(options);
 	const asked = client === null ? NOTHING_ASKED : await ask(client, experiment);
-	const facts = joined([flags.facts, ...asked.facts]);
+	const facts = mergePlanEvidence([flags.facts, ...asked.facts]);
 	const planned = planInputOf(experiment, metricsOf(resources, experiment), facts, flags.assumptions);
 	const told: ReportedPlan = {
 		experiment: qualifiedName(experiment.metadata),
@@ -85,7 +85,7 @@ function clientOrNull(options: ApiArguments): ApiClient | null {
 }
 
 interface Asked {
-	readonly facts: readonly PlanFacts[];
+	readonly facts: readonly PlanEvidence[];
 	readonly running: Running | null;
 }
 
@@ -102,7 +102,7 @@ async function ask(client: ApiClient, experiment: Experiment): Promise<Asked> {
 		)
 		.slice(0, EARLIER_MAX + 1);
 	let running: Running | null = null;
-	const facts: PlanFacts[] = [];
+	const facts: PlanEvidence[] = [];
 	for (const { experiment: name } of sameService) {
 		const standing = await client.standing(name);
 		const decisions: Decision[] = [];
@@ -111,7 +111,7 @@ async function ask(client: ApiClient, experiment: Experiment): Promise<Asked> {
 		const fresh = standing.evidence;
 		const evidence = fresh !== null && fresh.arms.length > 0 ? fresh : stored;
 		if (evidence === null) continue;
-		facts.push(factsOf(standing.experiment, standing.metrics, evidence, decisions));
+		facts.push(planEvidenceOf(standing.experiment, standing.metrics, evidence, decisions));
 		if (name !== own || !isExposing(standing.status.phase)) continue;
 		const { metrics, status, atMs } = standing;
 		const now = decide({ rules: RULES, experiment: standing.experiment, metrics, status, evidence, nowMs: atMs });

@@ -1,6 +1,6 @@
 /** The flags of `weir plan` that stand for what nobody has measured yet. */
 
-import type { Baseline, PlanFacts } from "../../decide/rollout/planFacts.js";
+import type { Baseline, PlanEvidence } from "../../decide/rollout/planEvidence.js";
 import type { Assumptions } from "../../decide/rollout/planInput.js";
 import { WeirError } from "../../error.js";
 
@@ -13,7 +13,7 @@ export interface PlanFlags {
 }
 
 /** @throws WeirError `invalid-argument` that names the flag */
-export function parsePlanFlags(flags: PlanFlags): { readonly facts: PlanFacts; readonly assumptions: Assumptions } {
+export function parsePlanFlags(flags: PlanFlags): { readonly facts: PlanEvidence; readonly assumptions: Assumptions } {
 	const { traffic, baseline, effect, days, power } = flags;
 	const perDay = traffic?.split(",").map((one) => quantity(one, "--traffic", "people a day, such as 9000"));
 	if (perDay?.some((units) => units < 0)) throw wrong("--traffic", "people a day, such as 9000");

@@ -1,6 +1,6 @@
 /** A plan as a person reads it: what it rests on, a table, one sentence for each metric, and what is not known. */
 
-import type { PlanFacts } from "../../decide/rollout/planFacts.js";
+import type { PlanEvidence } from "../../decide/rollout/planEvidence.js";
 import type { Planned } from "../../decide/rollout/planInput.js";
 import { duration, number, percent } from "../../decide/rollout/sentence.js";
 import { count } from "../../decide/rollout/summary.js";
@@ -14,7 +14,7 @@ import { cells, chance, isShare, levelOf } from "../../infer/planning/planText.j
 export interface ReportedPlan {
 	/** Qualified name. */
 	readonly experiment: string;
-	readonly facts: { readonly traffic: PlanFacts["traffic"]; readonly baselines: Planned["baselines"] };
+	readonly facts: { readonly traffic: PlanEvidence["traffic"]; readonly baselines: Planned["baselines"] };
 	readonly input: PlanInput | null;
 	/** null: nothing can be planned from what is known. */
 	readonly plan: Plan | null;
@@ -59,7 +59,7 @@ function head({ experiment: name, facts, running, plan, input }: ReportedPlan, {
 		),
 		...(running === null
 			? []
-			: [`Running: ${count(running.units)} people measured so far. ${running.summary}`, `  ${expected(running)}`]),
+			: [`Running: ${count(running.units)} people measured so far. ${running.summary}`, ...expected(running)]),
 		"",
 	];
 }
@@ -80,9 +80,8 @@ function designOf(design: Exclude<InferenceDesign, { readonly design: "sequentia
 	return `at ${design.looks} looks up to ${end}, alpha spent in the manner of ${spending}`;
 }
 
-function expected({ expectedMs }: Running): string {
-	if (expectedMs === null) return "How long it still takes cannot be said from what it has seen.";
-	return `By what it has seen, about ${duration(expectedMs)} to the next verdict.`;
+function expected({ expectedMs }: Running): string[] {
+	return expectedMs === null ? [] : [`  At the present pace about ${duration(expectedMs)} more.`];
 }
 
 const COLUMNS = ["METRIC", "ROLE", "ASKED", "BELIEVED", "PEOPLE (HALF)", "PEOPLE (POWER)", "DAY", "ONE LOOK", "FOUND"];

@@ -20,7 +20,7 @@ const print = (line: string): void => void process.stdout.write(`${oneLine(line)
 export interface PolicyTestArguments extends ApiArguments {
 	readonly file: readonly string[];
 	readonly table: readonly string[];
-	/** By the default Variants that control has: a promotion changes no declaration. */
+	/** Use control's live default Variants: a promotion changes no declaration. */
 	readonly live?: boolean;
 }
 
@@ -38,7 +38,7 @@ export async function policyTest(options: PolicyTestArguments): Promise<void> {
 		printProblems(faults);
 		throw new WeirError("failed-precondition", "the table cannot be used");
 	}
-	if (served !== null) demandTold(served, tests, judge);
+	if (served !== null) requireReadable(served, tests, judge);
 	let failed = 0;
 	for (const test of tests) {
 		const judged = judge.gatewaysOf(test.request).map((gateway) => ({
@@ -50,13 +50,13 @@ export async function policyTest(options: PolicyTestArguments): Promise<void> {
 		failed++;
 		const at = test.position === null ? "" : `${test.position.file}:${test.position.line}:${test.position.column}: `;
 		const where = judged.length > 1 ? ` at Gateway ${wrong.gateway}; name gateway: where verdicts differ` : "";
-		print(`${at}FAIL ${test.name}: expected ${expected(test)}, is ${told(wrong.is)}${where}`);
+		print(`${at}FAIL ${test.name}: expected ${expected(test)}, is ${verdictText(wrong.is)}${where}`);
 	}
 	print(`${tests.length - failed} passed, ${failed} failed`);
 	if (failed > 0) process.exitCode = 1;
 }
 
-/** A Variant that the files do not declare serves nowhere: then their own default stays. */
+/** The declared resources with the live default Variants, where the files declare these. */
 function asServed(declared: ResourceSet, { services }: Pick<StatusAnswer, "services">): ResourceSet {
 	const status = services.map(({ service, liveDefaultVariant }) => [service, { defaultVariant: liveDefaultVariant }]);
 	const learned = { services: Object.fromEntries(status) };
@@ -69,20 +69,20 @@ function asServed(declared: ResourceSet, { services }: Pick<StatusAnswer, "servi
 	};
 }
 
-/** Of what the caller may not read control says nothing, and the declared default may not be what it serves. */
-function demandTold(
+/** Control hides Services that the caller may not read, and their declared default may not be the live one. */
+function requireReadable(
 	{ partial, services }: Pick<StatusAnswer, "partial" | "services">,
 	tests: readonly PolicyTest[],
 	judge: PolicyJudge,
 ): void {
 	if (partial !== true) return;
-	const told = new Set(services.map(({ service }) => service));
+	const readable = new Set(services.map(({ service }) => service));
 	const asked = new Set(tests.flatMap(({ request }) => judge.serviceOf(request) ?? []));
-	const untold = [...asked].filter((service) => !told.has(service));
-	if (untold.length === 0) return;
+	const hidden = [...asked].filter((service) => !readable.has(service));
+	if (hidden.length === 0) return;
 	throw new WeirError(
 		"permission-denied",
-		`control does not say what it serves of ${untold.join(", ")}`,
+		`control does not say what it serves of ${hidden.join(", ")}`,
 		"ask with an identity that may read there, or leave --live out",
 	);
 }
@@ -103,7 +103,7 @@ function expected({ expect: { allowed, reason, policy } }: PolicyTest): string {
 	return `${allowed ? "allow" : "deny"}${parts.length === 0 ? "" : ` (${parts.join(", ")})`}`;
 }
 
-function told({ allowed, reason, policy }: ComparedVerdict): string {
+function verdictText({ allowed, reason, policy }: ComparedVerdict): string {
 	return `${allowed ? "allow" : "deny"} (${reason}${policy === null ? "" : ` by policy ${policy}`})`;
 }
 
@@ -136,7 +136,7 @@ export async function policyDiff(before: string, after: string, options: PolicyD
 		return;
 	}
 	const kindOf = ({ request: { service, host }, before, after }: PolicyDifference): string =>
-		`${after.allowed ? "NEWLY ALLOWED" : "NEWLY DENIED"}  ${service ?? `host ${host}`}: ${told(before)} → ${told(after)}`;
+		`${after.allowed ? "NEWLY ALLOWED" : "NEWLY DENIED"}  ${service ?? `host ${host}`}: ${verdictText(before)} → ${verdictText(after)}`;
 	const kinds = new Map<string, PolicyDifference[]>();
 	for (const one of diff.differences) kinds.set(kindOf(one), [...(kinds.get(kindOf(one)) ?? []), one]);
 	for (const [kind, alike] of kinds) {

@@ -1,4 +1,4 @@
-/** `weir policy shadow`: what shadow policies would have changed, and what of them nobody can say. */
+/** `weir policy shadow`: verdicts that shadow policies would have changed, and gaps in that result. */
 import { gapWords, type ShadowGap } from "../../compile/table/shadow.js";
 import { namedIn } from "../../declare/resources/reference.js";
 import { type AccessPolicy, qualifiedName, qualifiedText, type Resource } from "../../declare/resources/resource.js";
@@ -21,8 +21,8 @@ export interface PolicyShadowArguments extends ApiArguments {
 }
 
 /**
- * What shadow policies would have changed, of those that are declared now: of the requests that were judged by the very
- * rules that their Service has now, or with --all-rules by any that the log still tells of.
+ * Verdicts that the declared shadow policies would have changed. It counts requests under the current rules of their
+ * Service, or with --all-rules all requests in the log.
  */
 export async function policyShadow(options: PolicyShadowArguments): Promise<void> {
 	const { since, allRules = false } = options;
@@ -34,9 +34,8 @@ export async function policyShadow(options: PolicyShadowArguments): Promise<void
 	const tried = resources.filter(
 		(one) => one.kind === "AccessPolicy" && one.spec.mode === "shadow",
 	) as readonly AccessPolicy[];
-	// What no policy refuses may be refused for one that is asked for.
 	const asked = tried.filter(({ metadata }) => (policy ?? qualifiedName(metadata)) === qualifiedName(metadata));
-	const told =
+	const counted =
 		asked.length === 0
 			? { changes: [], cut: false }
 			: ((await askRequests(client, {
@@ -48,9 +47,9 @@ export async function policyShadow(options: PolicyShadowArguments): Promise<void
 					...(sinceMs === null ? {} : { since: String(sinceMs) }),
 				})) as ShadowAnswer);
 	const gaps = (await client.shadowGaps()).filter((gap) => isAskedFor(gap, { service, policy }));
-	const untold = partial === true ? notTold(resources, tried).filter((one) => (service ?? one) === one) : [];
-	const answer: ShadowAnswer = { ...told, changes: told.changes.filter((change) => stillTried(change, asked)) };
-	printDropped("counts", told.dropped);
+	const untold = partial === true ? hiddenServices(resources, tried).filter((one) => (service ?? one) === one) : [];
+	const answer: ShadowAnswer = { ...counted, changes: counted.changes.filter((change) => stillTried(change, asked)) };
+	printDropped("counts", counted.dropped);
 	if (options.json === true) {
 		process.stdout.write(`${JSON.stringify({ ...answer, gaps, untold }, null, 2)}\n`);
 		return;
@@ -96,11 +95,11 @@ const WHY: Readonly<Record<string, string>> = {
 
 function whyWords({ policy, reason }: ShadowAnswer["changes"][number]): string {
 	if (policy !== null) return `by policy ${policy}`;
-	return reason === null ? "an earlier Weir did not tell why" : (WHY[reason] ?? `as ${reason}`);
+	return reason === null ? "an earlier Weir recorded no reason" : (WHY[reason] ?? `as ${reason}`);
 }
 
 /** Services that the policies select by name and the caller may not read: their counts are not in the answer. */
-function notTold(resources: readonly Resource[], tried: readonly AccessPolicy[]): readonly string[] {
+function hiddenServices(resources: readonly Resource[], tried: readonly AccessPolicy[]): readonly string[] {
 	const seen = new Set(resources.flatMap((one) => (one.kind === "Service" ? [qualifiedName(one.metadata)] : [])));
 	const named = tried.flatMap(({ metadata, spec }) =>
 		spec.services.flatMap((name) => (name === "*" ? [] : [qualifiedName(namedIn(metadata.namespace, name))])),
@@ -108,7 +107,7 @@ function notTold(resources: readonly Resource[], tried: readonly AccessPolicy[])
 	return [...new Set(named)].filter((name) => !seen.has(name));
 }
 
-/** A policy that is asked for may be one whose results another one hides. */
+/** The filters of the command. */
 interface Asked {
 	readonly service: string | undefined;
 	readonly policy: string | undefined;
@@ -119,7 +118,7 @@ function isAskedFor(gap: ShadowGap, { service, policy }: Asked): boolean {
 	return policy === undefined || [...gap.untried.map(({ name }) => name), ...gap.tried].includes(policy);
 }
 
-/** Where it is none that would decide, shadow policies about the Service must be there to be tried. */
+/** Whether the policy still is in shadow mode; without a policy, whether any shadow policy covers the Service. */
 function stillTried({ policy, service }: ShadowAnswer["changes"][number], tried: readonly AccessPolicy[]): boolean {
 	if (policy !== null) return tried.some(({ metadata }) => qualifiedName(metadata) === policy);
 	return tried.some(({ metadata, spec }) =>

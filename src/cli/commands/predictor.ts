@@ -1,4 +1,4 @@
-/** `weir predictor`: ONNX models behind the Open Inference Protocol v2, for the Envoys of the mesh and nobody else. */
+/** `weir predictor`: ONNX models behind the Open Inference Protocol v2, for the Envoys of the mesh only. */
 
 import { trustDomainOf } from "../../declare/resources/spiffe.js";
 import { WeirError } from "../../error.js";
@@ -46,7 +46,7 @@ export async function predictor(options: PredictorArguments): Promise<void> {
 		address: options.address,
 		port: port(options.port),
 		workers: options.workers === undefined ? undefined : Number(options.workers),
-		// Bundled, what the pool would find beside itself is not there.
+		// A bundle has no worker file beside the pool.
 		workerUrl: new URL("../../serve/predictor/session.worker.js", import.meta.url),
 		guard: identity === null ? undefined : { identity, clients },
 		decision: served === null || identity === null ? undefined : await demandOf(served, identity),
@@ -65,7 +65,7 @@ export async function predictor(options: PredictorArguments): Promise<void> {
 	});
 }
 
-/** Whose decisions count here; null = none is demanded. @throws WeirError `invalid-argument` */
+/** Service and Variant whose decisions are accepted; null = none required. @throws WeirError `invalid-argument` */
 function servedAs({ decision, as, identity }: PredictorArguments): { service: string; variant: string } | null {
 	if (decision === "none") return null;
 	if (identity === undefined)
@@ -86,7 +86,7 @@ async function identityOf(socketPath: string, log: Log): Promise<Workload> {
 	return ownIdentity(socketPath, log);
 }
 
-/** Only the trust domain's own sidecars decide. */
+/** Accepts decisions of the trust domain's sidecars only. */
 async function demandOf(served: { service: string; variant: string }, identity: Identity): Promise<DecisionDemand> {
 	const { DecisionVerifier } = await import("../../trust/tokens/decision.js");
 	const trustDomain = trustDomainOf(identity.current().spiffeId);

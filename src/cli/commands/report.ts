@@ -1,6 +1,5 @@
 /**
- * `weir report EXPERIMENT`: asks control how it stands and for every decision, and tells it: in a few lines, as a page,
- * or as JSON.
+ * `weir report EXPERIMENT`: the current state and all decisions of an Experiment, as text, as an HTML page, or as JSON.
  */
 import { writeFile } from "node:fs/promises";
 import { claimName, scaleOf, size } from "../../decide/report/format.js";
@@ -23,16 +22,16 @@ export async function report(experiment: string, options: ReportArguments): Prom
 	const made = await reportFrom(clientOf(options), nameIn(experiment, options));
 	if (options.html !== undefined) await writePage(made, options.html);
 	if (options.json) process.stdout.write(`${JSON.stringify(made, null, 2)}\n`);
-	else if (options.html !== "-") process.stdout.write(inWords(made, options.html));
+	else if (options.html !== "-") process.stdout.write(asText(made, options.html));
 }
 
 /** The report as it is now. */
 export async function reportFrom(client: ApiClient, experiment: string): Promise<Report> {
-	const { noEvidence, ...standing } = await client.standing(experiment);
+	const { noEvidence, ...state } = await client.standing(experiment);
 	if (noEvidence !== "") process.stderr.write(`weir: no fresh evidence: ${noEvidence}\n`);
 	const decisions: Decision[] = [];
 	for await (const decision of client.allDecisions(experiment)) decisions.push(decision);
-	return reportOf({ ...standing, decisions });
+	return reportOf({ ...state, decisions });
 }
 
 async function writePage(made: Report, file: string): Promise<void> {
@@ -45,24 +44,24 @@ async function writePage(made: Report, file: string): Promise<void> {
 	}
 }
 
-function inWords({ name, answer, claims, metrics }: Report, file: string | undefined): string {
+function asText({ name, answer, claims, metrics }: Report, file: string | undefined): string {
 	const { state, sentence, because, next, howLong } = answer;
 	const rows = claims.map((finding) => {
 		const { arm, metric, role, verdict, improvement, note } = finding;
 		const ends = endsOf(finding);
 		const scale = scaleOf(metrics[metric], finding.relative);
-		const told =
+		const interval =
 			ends === null
 				? note
 				: `${size(scale, improvement)}, between ${size(scale, ends.lower)} and ${size(scale, ends.upper)}`;
-		return `  ${verdict.padEnd(8)} ${role.padEnd(10)} ${claimName(finding, metrics[metric])} of ${arm}: ${told}`;
+		return `  ${verdict.padEnd(8)} ${role.padEnd(10)} ${claimName(finding, metrics[metric])} of ${arm}: ${interval}`;
 	});
 	const lines = [
 		`${name}: ${state}`,
 		sentence,
 		...(because === "" ? [] : [because]),
 		`Next: ${next}`,
-		`How long: ${howLong}`,
+		...(howLong === "" ? [] : [`How long: ${howLong}`]),
 		...(rows.length === 0 ? [] : ["Improvements, which hold at every look:", ...rows]),
 		...(file === undefined ? ["A page of all pictures and numbers: --html FILE"] : [`Page: ${file}`]),
 	];

@@ -11,13 +11,13 @@ import { percent, port } from "./control.js";
 export interface UpArguments {
 	/** None: what the state in `data` declares. */
 	readonly file: readonly string[];
-	/** Also where somebody else has changed what stands since the last start. */
+	/** Also if others have changed resources since the last start. */
 	readonly overwrite?: boolean;
 	readonly data: string;
 	readonly apiPort: string;
 	readonly traceSampling: string;
 	readonly trustDomain: string;
-	/** What of allowed requests is recorded: denied (none), 1%, all. */
+	/** Share of allowed requests that is recorded: denied (none), 1%, all. */
 	readonly decisionLog: string;
 	readonly allowLocalGates?: boolean;
 	readonly svidLifetime?: string;
@@ -46,9 +46,9 @@ export async function up(options: UpArguments): Promise<void> {
 		overwrite: options.overwrite ?? false,
 	});
 	const { gateways, api, apiHttps: https, metrics } = stack;
-	// Of a declaration with one, which is most: who reads it need not know its name.
+	// The usual declaration has one Gateway: its reader need not know the name.
 	const [gateway] = Object.values(gateways);
-	// Before READY is said: who reads it may end this at once, and that is to be in order too.
+	// Before READY: its reader may stop this process at once, and that must end cleanly.
 	const ended = new Promise<void>((resolve) => {
 		process.once("SIGINT", () => resolve());
 		process.once("SIGTERM", () => resolve());
@@ -58,7 +58,7 @@ export async function up(options: UpArguments): Promise<void> {
 	await stack.stop();
 }
 
-/** What can be told of files without control is told before anything starts. */
+/** Reports problems of the files before anything starts. */
 async function declarable(names: readonly string[]): Promise<readonly ResourceFile[]> {
 	const files = await readResourceFiles(names);
 	const { resources, problems } = parseResources(files);

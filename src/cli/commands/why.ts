@@ -17,14 +17,14 @@ export async function why(id: string, options: ApiArguments & { readonly json?: 
 	const { spans } = (await ask(client, `/v1/traces/${encodeURIComponent(id)}?format=json`)) as {
 		readonly spans: readonly RecordedSpan[];
 	};
-	const told: Why = {
+	const why: Why = {
 		request,
 		records: request.known === "outline" && request.ended ? await recordsOf(client, id) : [],
 		decision: await decisionBehind(client, request),
 		models: modelsOf(spans),
 		trace: spans,
 	};
-	process.stdout.write(options.json ? `${JSON.stringify(told, null, 2)}\n` : renderWhy(told));
+	process.stdout.write(options.json ? `${JSON.stringify(why, null, 2)}\n` : renderWhy(why));
 }
 
 /** Of a request: one for its verdict, and one for each changed assignment. */

@@ -17,11 +17,11 @@ import { renderTrace } from "../../observe/telemetry/tracePath.js";
 /** What `weir why --json` prints. */
 export interface Why {
 	readonly request: RequestAccount;
-	/** What the decision log holds of it, where its access-log entry is no longer at hand. */
+	/** Its record in the decision log, if its access-log entry is no longer kept. */
 	readonly records: readonly ShownDecision[];
 	/** The decision behind the allocation; null = the request was in no Experiment, or it is not known. */
 	readonly decision: BehindIt | null;
-	/** Of each span that an inference left. */
+	/** One per inference span. */
 	readonly models: readonly { readonly name: string; readonly version: string }[];
 	/** Spans of the request's trace; empty = it was not sampled, or its trace is no longer kept. */
 	readonly trace: readonly RecordedSpan[];
@@ -32,7 +32,7 @@ export interface BehindIt extends Pick<Decision, "experiment" | "sequence" | "at
 	readonly rule: Decision["outcome"]["rule"];
 	readonly reason: string;
 	readonly allocationPpm: number;
-	/** Whether its allocation is the one in the request's plan; null = the plan is not at hand to compare. */
+	/** Whether its allocation is the one in the request's plan; null = the plan is no longer kept. */
 	readonly isPlans: boolean | null;
 }
 
@@ -68,7 +68,7 @@ function whole(request: WholeAccount): readonly Line[] {
 /** Envoy's access log has an enumeration of nine; `weir audit requests` and `weir policy shadow` say `?`. */
 const NO_METHOD = "? (a method that Envoy's access log has no word for)";
 
-/** Why there is no route of Weir's, where its reason tells that. */
+/** Why no route of Weir matched, by reason. */
 const WHY_UNROUTED: Readonly<Record<string, string>> = {
 	"unknown-service": ": no Service has this host",
 	"configuration-refused":
@@ -149,7 +149,7 @@ function decisionLine({ sequence, atMs, by, action, reason, rule, allocationPpm,
 	return ["decision", `${text} (${allocation}, not the plan's: it was the newest before the request)`];
 }
 
-/** Other records tell of its unit, or its outcomes. */
+/** A request without an access-log entry: known from other records. */
 const JUDGED: ReadonlySet<DecisionKind> = new Set(["denied", "allowed", "unjudged"]);
 
 function outline(request: OutlineAccount, records: readonly ShownDecision[]): readonly Line[] {
@@ -174,7 +174,7 @@ function outline(request: OutlineAccount, records: readonly ShownDecision[]): re
 function recordLines(record: ShownDecision, service: string): readonly Line[] {
 	const { method, path, plan } = record;
 	return [
-		["asked", `${method ?? NO_METHOD} ${path ?? "(path not told)"}`],
+		["asked", `${method ?? NO_METHOD} ${path ?? "(path unknown)"}`],
 		["identity", identityText(record)],
 		["rule", `Service ${service}${plan === null ? "" : `, plan ${plan}`}`],
 		["access", accessText(record)],

@@ -140,7 +140,7 @@ async function run(
 	timeline.say("the team declares three Experiments: steps 20 %, 50 %, 100 %, every 3 s");
 	const seen = new Map<string, number>();
 	const decisions: Decision[] = [];
-	const expectedMs = new Map<string, number | null>();
+	const nextAtMs = new Map<string, number>();
 	let lastProgress = 0;
 	for (;;) {
 		await pause(POLL_MS);
@@ -149,7 +149,7 @@ async function run(
 			for (const decision of page.decisions) {
 				seen.set(experiment, decision.sequence);
 				decisions.push(decision);
-				expectedMs.set(experiment, decision.outcome.expectedMs);
+				nextAtMs.set(experiment, decision.atMs + (decision.outcome.expectedMs ?? 0));
 				timeline.decision(decision);
 			}
 		}
@@ -157,7 +157,7 @@ async function run(
 		const elapsed = performance.now() - declaredAt;
 		if (elapsed - lastProgress > PROGRESS_MS) {
 			lastProgress = elapsed;
-			timeline.progress(crowd.count(), experiments, expectedMs);
+			timeline.progress(crowd.count(), experiments, nextAtMs);
 		}
 		const settled = services.every(({ experiment, expected }) => {
 			const phase = experiments[experiment]?.phase;
@@ -190,7 +190,7 @@ async function run(
 				experiment === service.experiment && (outcome.action === "promote" || outcome.action === "roll-back"),
 		);
 		process.stdout.write(
-			`  ${service.experiment.padEnd(20)} ${phaseOf(service).padEnd(12)} ${(ending ?? last)?.outcome.reason ?? ""}\n`,
+			`  ${service.experiment.padEnd(20)} ${phaseOf(service).padEnd(12)} ${(ending ?? last)?.outcome.summary ?? ""}\n`,
 		);
 	}
 	await writeReports(api, services);

@@ -12,7 +12,7 @@ import { startTracing } from "../../observe/telemetry/tracing.js";
 import { clientRule, isClient } from "../../serve/predictor/clients.js";
 import { startPredictor } from "../../serve/predictor/server.js";
 import { admitPeers, followRotation, serverTls } from "../../trust/identity/nodeTls.js";
-import { boundConnections } from "../../trust/tls/tlsDoor.js";
+import { limitConnections } from "../../trust/tls/connectionLimits.js";
 import { serveUntilStopped } from "../stack/child.js";
 import { ownIdentity } from "../stack/identity.js";
 import type { DemoService } from "./modes.js";
@@ -72,7 +72,7 @@ async function slowFront(socketPath: string, delayMs: number): Promise<number> {
 			call.pipe(onward);
 		}, delayMs);
 	});
-	boundConnections(front, { connections: PREDICTOR_CONNECTIONS_MAX });
+	limitConnections(front, { connections: PREDICTOR_CONNECTIONS_MAX });
 	admitPeers(front, identity, (id) => isClient(clients, id));
 	closers.push(async () => followed());
 	const followed = followRotation(front, identity);

@@ -22,25 +22,24 @@ export class Timeline {
 
 	decision({ experiment, outcome }: Decision): void {
 		if (outcome.action === "hold") return;
-		this.say(`${experiment.padEnd(20)} ${outcome.action.toUpperCase().padEnd(16)} ${outcome.reason}`);
+		this.say(
+			`${experiment.padEnd(20)} ${outcome.action.toUpperCase().padEnd(16)} ${outcome.summary ?? outcome.reason}`,
+		);
 	}
 
 	progress(
 		count: CrowdCount,
 		statuses: Readonly<Record<string, ExperimentStatus>>,
-		expectedMs: ReadonlyMap<string, number | null>,
+		nextAtMs: ReadonlyMap<string, number>,
 	): void {
 		const shares = Object.entries(statuses).map(([name, status]) => {
 			const share = challengerShare(status);
 			const history = this.#history.get(name) ?? [];
 			history.push(share);
 			this.#history.set(name, history);
-			const ms = expectedMs.get(name) ?? null;
-			const settled = status.phase !== "Running" && status.phase !== "Promoting";
-			const state = settled
-				? status.phase
-				: `${Math.round(share * 100)}%${ms === null ? "" : ` (~${Math.ceil(ms / 1_000)} s to a verdict)`}`;
-			return `${name} ${state}`;
+			if (status.phase !== "Running" && status.phase !== "Promoting") return `${name} ${status.phase}`;
+			const seconds = Math.round(((nextAtMs.get(name) ?? 0) - Date.now()) / 1_000);
+			return `${name} ${Math.round(share * 100)}%${seconds > 0 ? ` (about ${seconds} s more)` : ""}`;
 		});
 		this.say(`${count.requests} requests, ${count.failed} failed, ${count.denied} denied · ${shares.join(" · ")}`);
 	}

@@ -56,7 +56,7 @@ export function startPublicApi(context: RoleContext, store: Store, publisher: Pu
 			"/v1/traces": { handle: forwardTo(at.traceQuerySocket, "ingest"), needs: "read", methods: ["GET"] },
 			"/metrics": (_, response) => answerMetrics(context, store, response),
 		},
-		onCrowded: () =>
+		onFull: () =>
 			meter.count(
 				"weir_api_connections_crowded_out_total",
 				"Connections of the API's TCP door that were ended to make room, of whoever held the most.",

@@ -17,7 +17,7 @@ import { encodeNamespaces, NAMESPACES_HEADER } from "../../observe/events/decisi
 import { CALLER_HEADER, encodeCaller } from "../../observe/events/outcomes/sender.js";
 import { demandNoBody, sendError } from "../../operate/api/http.js";
 import type { Handle } from "../../operate/api/mount.js";
-import { afterUnreadBody } from "../../trust/clients/unreadBody.js";
+import { discardBody } from "../../trust/clients/unreadBody.js";
 
 /** What owners read of a request, beside the attributes of a CloudEvent in binary mode (`ce-NAME`). */
 const PASSED_ON = new Set(["content-type", "content-encoding", "idempotency-key"]);
@@ -61,7 +61,7 @@ export function forwardTo(socketPath: string, role: string): Handle {
 			if (early) answer.setHeader("connection", "close");
 			call.unpipe(onward);
 			answer.writeHead(response.statusCode ?? 502, endToEnd(response.headers));
-			const bodyIsOver = early ? new Promise<void>((resolve) => afterUnreadBody(call, resolve)) : null;
+			const bodyIsOver = early ? new Promise<void>((resolve) => discardBody(call, resolve)) : null;
 			passAnswer(response, answer, bodyIsOver);
 		});
 		answer.once("close", () => onward.destroy());

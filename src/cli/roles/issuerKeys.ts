@@ -3,7 +3,7 @@
  * then keeps for ever. Control looks for them as the sidecar does, with the same pauses and bounds, and publishes what
  * it found; where there was never anything good, or nothing newer for too long, nobody is trusted.
  */
-import { keySetName, NOBODYS_KEY_SET } from "../../compile/envoy/keySet.js";
+import { EMPTY_KEY_SET, keySetName } from "../../compile/envoy/keySet.js";
 import { type KeySource, qualifiedName, type ResourceSet } from "../../declare/resources/resource.js";
 import { KEYS_FILE_MS, KEYS_URL_MS } from "../../limits/index.js";
 import { within } from "../../limits/within.js";
@@ -184,7 +184,7 @@ export class IssuerKeys {
 		};
 		const options = { load: load(source), times: times(source), monotonicMs, failed };
 		const isEmpty = ({ fault }: Read): boolean => fault !== null;
-		const life = new KeyLife(options, { read: publishable, isEmpty, taken });
+		const life = new KeyLife(options, { read: publishable, isEmpty, loaded: taken });
 		const own: Source = { life, fault: null, serves: false };
 		this.#sources.set(name, own);
 		return own;
@@ -200,6 +200,6 @@ export class IssuerKeys {
 				source: name,
 			});
 		}
-		return NOBODYS_KEY_SET;
+		return EMPTY_KEY_SET;
 	}
 }

@@ -4,7 +4,7 @@ import type { IncomingMessage } from "node:http";
 import type { TLSSocket } from "node:tls";
 import { isLoopback } from "../../declare/resources/address.js";
 import type { KeySource, TokenIssuer } from "../../declare/resources/resource.js";
-import { KEYS_LOOK_MS } from "../../limits/index.js";
+import { KEYS_REFRESH_MS } from "../../limits/index.js";
 import type { Log } from "../../observe/telemetry/log.js";
 import type { OperatorToken, TcpListener } from "../../operate/api/caller.js";
 import { readCompact, shownToken } from "../../trust/tokens/compact.js";
@@ -55,7 +55,7 @@ export function operatorTokens(
 	});
 	// A declaration has one kind of binding, and an issuer here tokens of two: what one refuses for that, the other judges.
 	verifier.use([{ name: DOOR, issuers: [declared("none"), declared("mtls")] }]);
-	setInterval(() => verifier.lookAtKeys(), KEYS_LOOK_MS).unref();
+	setInterval(() => verifier.lookAtKeys(), KEYS_REFRESH_MS).unref();
 	return async (authorization, request): Promise<OperatorToken> => {
 		const answer = await verifier.verify({
 			gateway: DOOR,

@@ -4,7 +4,7 @@ import { GAUGES } from "../../observe/events/meter.js";
 import type { MetricsJson } from "../../observe/telemetry/meter.js";
 import { EVENTS_UNWRITTEN, type GatewayAlarm, STATE_UNWRITTEN } from "../../operate/api/wire.js";
 import type { StateDatabase } from "../../operate/state/store/database.js";
-import { NO_ROOM } from "../../trust/local/diskFault.js";
+import { DISK_FULL } from "../../trust/local/diskFault.js";
 import { gaugesOf } from "./metrics.js";
 
 /** How long a failed commit raises the alarm: longer than the pause before it is retried. */
@@ -23,7 +23,7 @@ export function unwrittenEvents(metrics: MetricsJson | null, nowMs: number = Dat
 		.filter(({ value }) => value * 1_000 > nowMs - COMMIT_FAULT_ALARM_MS);
 	if (failing.length === 0) return [];
 	const whats = [...new Set(failing.map(({ labels }) => labels.of))].join(", ");
-	const why = failing.some(({ labels }) => labels.reason === "no-room") ? NO_ROOM : "see ingest's log";
+	const why = failing.some(({ labels }) => labels.reason === "no-room") ? DISK_FULL : "see ingest's log";
 	return [{ gateway: "", alarm: EVENTS_UNWRITTEN, why: `${whats}: ${why}` }];
 }
 

@@ -26,8 +26,8 @@ const TABLE_AHEAD_MS_MAX = 1_000;
 const SIDECAR_FIRST_TABLE_MS = 5_000;
 
 /**
- * How long a sidecar that is told to stop lets calls finish that wait for their answer: beyond it Envoy has given them up
- * anyway. Streams that were answered, and wait for the upstream's response, are let go at once: Envoy goes on without us.
+ * How long a stopping sidecar waits for unanswered calls; later, Envoy has timed them out. Answered streams that wait for
+ * the upstream's response are closed at once: Envoy continues without them.
  */
 const DRAIN_MS = 2_000;
 
@@ -46,14 +46,14 @@ export interface AnsweringOptions {
 export type Listening = GrpcAddress & { readonly plan: string | null };
 
 export interface Answering {
-	/** To be called once. Waits for a first table, for a while: who starts shall refuse no one for that. */
+	/** Call once. Waits a limited time for a first table, so that a start refuses no requests. */
 	listen(): Promise<Listening>;
 	report(): Report;
 	close(): Promise<void>;
 }
 
 /**
- * @param proofs whom workers of one sidecar ask whether a proof was used; null = this process alone remembers
+ * @param proofs shared replay cache of the workers; null = a cache of this process
  * @throws WeirError where it has no identity that it needs, or the table's file is bad
  */
 export async function startAnswering(
@@ -74,7 +74,7 @@ export async function startAnswering(
 		}),
 	);
 	const verifyToken = tokensOf(tables, proofs, log);
-	// What an identity needs is loaded only where there is one.
+	// Loaded only with an identity.
 	const workload = identity === null ? null : await (await import("../stack/identity.js")).ownIdentity(identity, log);
 	const sign =
 		workload === null
@@ -92,7 +92,7 @@ export async function startAnswering(
 	const judgeHealth = (): void =>
 		health.setServing(tables.newest !== null && freshness.ageMs() <= longestMs(tables.newest));
 	tables.onChange(judgeHealth);
-	// Growing old is nothing that happens at a moment.
+	// Age has no event, so it is polled.
 	const healthTimer = setInterval(judgeHealth, HEALTH_EVERY_MS).unref();
 	let server: GrpcServer | null = null;
 	return {
@@ -120,7 +120,7 @@ export async function startAnswering(
 		}),
 		close: async () => {
 			clearInterval(healthTimer);
-			// Side by side: a disk that hangs shall not keep calls from their end.
+			// In parallel: a hanging disk must not delay the end of calls.
 			await Promise.all([close(), server?.drain(DRAIN_MS)]);
 			workload?.close();
 			await tracing?.shutdown();
@@ -128,7 +128,7 @@ export async function startAnswering(
 	};
 }
 
-/** Beyond it no Service of the table gets a verdict. */
+/** Maximum age of the table; beyond it, no Service gets a verdict. */
 function longestMs({ table }: VersionedTable): number {
 	const bounds = table.services.flatMap(({ callout }) => callout?.maxStalenessMs ?? []);
 	return bounds.length === 0 ? CALLOUT_STALENESS_MS : Math.max(...bounds);

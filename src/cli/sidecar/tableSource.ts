@@ -1,7 +1,7 @@
 /** Where a process of the sidecar takes its tables from. */
 import { hostname } from "node:os";
 import { followTableFile } from "../../publish/sidecar/staticTable.js";
-import type { ControlDoor } from "../../publish/sidecar/tableStream.js";
+import type { ControlAddress } from "../../publish/sidecar/tableStream.js";
 import type { Freshness, TableLog, Tables } from "../../publish/sidecar/tables.js";
 import type { Workload } from "../../trust/identity/workloadClient.js";
 
@@ -44,17 +44,17 @@ export async function followTables(
 	const { followControl } = await import("../../publish/sidecar/tableFeed.js");
 	const { control, file, instance } = source;
 	const { feed, freshness, close } = followControl({
-		...(await doorOf(control, workload)),
+		...(await addressOf(control, workload)),
 		node: `weir-sidecar/${hostname()}/${process.pid}`,
 		...{ filePath: file, instance, tables, log },
 	});
 	return { freshness, rejected: () => feed.rejected, close };
 }
 
-async function doorOf(
+async function addressOf(
 	control: Extract<TableSource, { readonly control: unknown }>["control"],
 	workload: Workload | null,
-): Promise<ControlDoor> {
+): Promise<ControlAddress> {
 	if ("socketPath" in control) return control;
 	if (workload === null) throw new Error("control of another machine is asked by mTLS alone");
 	const { grpcChannelCredentials } = await import("../../trust/identity/grpcTls.js");

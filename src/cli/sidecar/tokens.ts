@@ -1,17 +1,17 @@
 /**
- * The tokens room for the sidecar: whom the newest table believes. Loaded with the first table that names an issuer, as
- * a sidecar without end users shall not pay for it.
+ * Token verification in the sidecar, for the issuers of the newest table. Loaded with the first table that names an
+ * issuer, to save memory.
  */
 import { kept, type TokenAnswer, type VerifyToken } from "../../compile/access/users/token.js";
-import { KEYS_LOOK_MS } from "../../limits/index.js";
+import { KEYS_REFRESH_MS } from "../../limits/index.js";
 import type { Log } from "../../observe/telemetry/log.js";
 import type { Tables } from "../../publish/sidecar/tables.js";
 import type { ProofMemory } from "../../trust/tokens/replays.js";
 import type { TokenVerifier } from "../../trust/tokens/verifier.js";
 
 /**
- * @param proofs whom workers of one sidecar ask whether a proof was used; null = this process alone remembers
- * @returns the port; it follows the newest table by itself
+ * @param proofs shared replay cache of the workers; null = a cache of this process
+ * @returns a verifier that follows the newest table
  */
 export function tokensOf(
 	tables: Tables<unknown>,
@@ -32,7 +32,7 @@ export function tokensOf(
 		});
 		verifier = made;
 		use();
-		setInterval(() => made.lookAtKeys(), KEYS_LOOK_MS).unref();
+		setInterval(() => made.lookAtKeys(), KEYS_REFRESH_MS).unref();
 		return made;
 	};
 	const loaded = (): Promise<TokenVerifier> => {

@@ -1,10 +1,10 @@
 /**
- * The used DPoP proofs of a sidecar with several workers: a client's proof may be shown to any of them, so that the primary
- * remembers for all, whichever worker dies. A worker asks it once for each proof whose signature holds, and for nothing else.
+ * The used DPoP proofs of a sidecar with several workers: a client may send a proof to any of them, so the primary
+ * keeps the cache, also when a worker dies. A worker asks it once for each proof with a valid signature.
  *
  * Measured on two cores with ten times as many processes ready as cores: a request with a proof costs the primary 80 to 115 µs of CPU
  * beside the worker's 1,500, where each question wakes it; 15 µs (and the worker as much) where questions come one after another.
- * The answer takes 0.04 ms (p99 0.2) where nobody else asks, 1.4 ms (p99 40) with two workers and 32 questions of each at once.
+ * The answer takes 0.04 ms (p99 0.2) without other queries, 1.4 ms (p99 40) with two workers and 32 questions of each at once.
  */
 import { PROOF_KEPT_MS, REPLAYS_MAX, TOKENS_PENDING_MAX } from "../../limits/index.js";
 import { type ProofMemory, Replays, type Taken } from "../../trust/tokens/replays.js";

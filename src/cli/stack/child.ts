@@ -1,6 +1,6 @@
 /**
- * The child's side of the supervisor: says ready once, ends with its parent, closes in order on SIGTERM. It ends for
- * certain: whoever would kill a child that hangs may be dead itself.
+ * The child's side of the supervisor: reports ready once, ends with its parent, closes in order on SIGTERM. A child that
+ * hangs kills itself, because its supervisor may be dead.
  */
 
 /** Below the supervisor's grace. */
@@ -10,17 +10,16 @@ const FILES_MS = 500;
 
 /**
  * Runs `close` once on SIGTERM, SIGINT or the parent's death, then exits.
- * @param ready what the parent is told; where there is no parent it is printed as `READY {json}`.
+ * @param ready sent to the parent; without a parent it is printed as `READY {json}`.
  */
 export function serveUntilStopped(ready: unknown, close: () => Promise<void>): void {
 	stopOnSignal(close);
 	reportReady(ready);
 }
 
-/** It was told to end. */
 let closing = false;
 
-/** Tells the parent; where there is none it is printed as `READY {json}`. Who ends is ready for nothing, and may have no parent any more. */
+/** Sent to the parent; without a parent printed as `READY {json}`. Not while closing. */
 export function reportReady(ready: unknown): void {
 	if (closing) return;
 	if (process.send === undefined) process.stdout.write(`READY ${JSON.stringify(ready)}\n`);
@@ -32,7 +31,7 @@ export function stopOnSignal(close: () => Promise<void>): void {
 	const stop = (): void => {
 		if (closing) return;
 		closing = true;
-		// Without a parent somebody else looks after this process, with a grace of their own.
+		// Without a parent, another supervisor (systemd, kubelet) enforces its own grace period.
 		if (process.send !== undefined) setTimeout(killSelf, CLOSE_MS);
 		close().then(
 			() => exit(0),

@@ -1,8 +1,8 @@
 /**
- * What a stack is started with: the state as it is, or files on top of it. What they change is printed before anything serves. As `git push` does, a start overwrites nobody: where anybody has changed a resource since the last
- * start declared its files, files that would change one are refused. What was taken away meanwhile can come back in many ways
- * (under another name, below another policy, by a file that others applied and took back), and no comparison knows all of them.
- * Who edits the file and starts again, and nobody has changed anything meanwhile, is held up by nothing.
+ * The declaration of a starting stack: the current state, or files on top of it. Their changes are printed before anything
+ * serves. Like `git push`, a start does not overwrite changes of others: if a resource has changed since the last start, files
+ * that would change any resource are refused. Comparing single resources would not be enough: a removed grant can come
+ * back under another name.
  */
 
 import { formatProblem, type Resource } from "../../declare/resources/resource.js";
@@ -17,49 +17,49 @@ export interface Declaring {
 	/** `unix:/path` */
 	readonly api: string;
 	readonly at: Pick<Places, "dataDirectory">;
-	/** Whatever others have changed since. */
+	/** Also if others have changed resources since the last start. */
 	readonly overwrite: boolean;
 	readonly notice: (line: string) => void;
 }
 
-/** Named of what the files would change. */
+/** How many changed resources an error names. */
 const NAMED = 5;
-/** Attempts, where somebody changes the state during each. */
+/** Attempts if the state changes during each. */
 const ATTEMPTS = 10;
 
 type Applied = Extract<ApplyAnswer, { outcome: "applied" }>;
 
 /**
- * What stands already and may not be changed without another's approval is left as it stands, and nothing is asked for:
- * after an approved change the file of the last start would ask to take that change back.
- * @returns what is declared then
- * @throws WeirError `failed-precondition` where nothing is declared, the files are refused, or would overwrite what others changed
+ * A change that needs another's approval is not made and not requested: after an approved change, the file of the last
+ * start would request to undo it.
+ * @returns the declared resources
+ * @throws WeirError `failed-precondition` if nothing is declared, or the files are refused or would overwrite changes of others
  */
 export async function declare(files: readonly ResourceFile[], declaring: Declaring): Promise<readonly Resource[]> {
 	const client = new ApiClient(declaring.api);
 	for (let attempt = 1; ; attempt++) {
 		const state = await client.get();
-		if (files.length === 0) return standing(state, declaring);
+		if (files.length === 0) return currentState(state, declaring);
 		try {
 			return await declareOn(state, files, client, declaring);
 		} catch (thrown) {
-			// Somebody has changed the state since it was looked at: what was judged of it need not hold any more.
+			// The state has changed since it was read: check again.
 			if (WeirError.from(thrown).code !== "conflict" || attempt === ATTEMPTS) throw thrown;
 		}
 	}
 }
 
-/** What is started with where no file is given. */
-function standing(state: ResourcesAnswer, { at, notice }: Declaring): readonly Resource[] {
+/** The declaration of a start without files. */
+function currentState(state: ResourcesAnswer, { at, notice }: Declaring): readonly Resource[] {
 	const { revision, resources } = state;
-	const words = `${at.dataDirectory}: revision ${revision}, ${resources.length} resources`;
+	const text = `${at.dataDirectory}: revision ${revision}, ${resources.length} resources`;
 	if (!resources.some(({ kind }) => kind === "Gateway"))
-		throw new WeirError("failed-precondition", `no Gateway is declared in the state of ${words}`, "add -f FILE");
-	notice(`starting from the state of ${words}`);
+		throw new WeirError("failed-precondition", `no Gateway is declared in the state of ${text}`, "add -f FILE");
+	notice(`starting from the state of ${text}`);
 	return resources;
 }
 
-/** @throws WeirError `conflict` where that is not the state any more; otherwise as `declare` */
+/** @throws WeirError `conflict` if the state has changed; otherwise as `declare` */
 async function declareOn(
 	state: ResourcesAnswer,
 	files: readonly ResourceFile[],
@@ -72,7 +72,7 @@ async function declareOn(
 	let start = overwrite;
 	if (planned.outcome === "applied") {
 		const names = changedOf(planned).map(({ kind, name }) => resourceKey(kind, name));
-		// Only what is declared already holds a policy, so that there is something to start with.
+		// Approval policies are declared already, so the state is not empty.
 		if ((planned.approvals ?? 0) > 0) {
 			notice(
 				`starting with what is declared already: ${listed(names)} of the file differ, and the change needs another's approval: nothing of it is in force${overwrite ? " (--overwrite changes nothing of that)" : ""}; ask for it with weir apply -f FILE`,
@@ -80,11 +80,11 @@ async function declareOn(
 			return state.resources;
 		}
 		if (names.length > 0 && state.declaredRevision > 0) {
-			tell(state, planned, declaring);
-			if (!overwrite) demandNobodyElse(state, names);
+			printChangesOf(state, planned, declaring);
+			if (!overwrite) refuseOverwrite(state, names);
 		}
-		// By what they change, or say that they overwrite, they have taken all before into account; what agrees with the state has
-		// seen no more of it than it names.
+		// Files that change or overwrite the state count as aware of it. Files that agree with it are aware of their own
+		// resources only.
 		start ||= names.length > 0;
 	}
 	const answer = planned.outcome === "refused" ? planned : await client.apply(files, { dryRun: false, onlyAt, start });
@@ -102,7 +102,7 @@ async function declareOn(
 }
 
 /** Prints what the files would change of the state. */
-function tell({ revision, resources }: ResourcesAnswer, planned: Applied, { at, notice }: Declaring): void {
+function printChangesOf({ revision, resources }: ResourcesAnswer, planned: Applied, { at, notice }: Declaring): void {
 	notice(
 		`the files given would change the state of ${at.dataDirectory} (revision ${revision}, ${resources.length} resources):`,
 	);
@@ -110,10 +110,10 @@ function tell({ revision, resources }: ResourcesAnswer, planned: Applied, { at, 
 }
 
 /**
- * @param names of what the files would change
- * @throws WeirError `failed-precondition` where somebody else may have changed a resource since
+ * @param names of the resources that the files would change
+ * @throws WeirError `failed-precondition` if another user may have changed a resource since
  */
-function demandNobodyElse(state: ResourcesAnswer, names: readonly string[]): void {
+function refuseOverwrite(state: ResourcesAnswer, names: readonly string[]): void {
 	const { declaredRevision, startRevision } = state;
 	if (declaredRevision === startRevision) return;
 	const since =

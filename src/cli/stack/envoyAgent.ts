@@ -1,6 +1,6 @@
 /**
- * Reports to ingest what an Envoy's access log does not hold: entries that were dropped, and that all is written. Where ingest is on
- * another machine it reports each second, so that the operator sees whether ingest can be reached.
+ * Reports to ingest which access-log entries an Envoy dropped, and that its log is complete. To an ingest on another machine it
+ * reports each second, so that the operator sees whether ingest is reachable.
  */
 import { connect } from "node:http2";
 import type { Duplex } from "node:stream";
@@ -18,11 +18,11 @@ export interface EnvoyAgentOptions {
 	readonly node: string;
 	/** Which process of that node. */
 	readonly instance: string;
-	/** A new connection to ingest's door. */
+	/** Opens a connection to ingest's listener. */
 	readonly open: () => Duplex;
-	/** Milliseconds that no clock's setting changes. */
+	/** Monotonic milliseconds. */
 	readonly passedMs: () => number;
-	/** Told once that ingest cannot be reached, or refuses, and once that it is well again; by default nobody is. */
+	/** Called once when ingest is unreachable or refuses, and once when it works again. */
 	readonly say?: (line: string) => void;
 }
 
@@ -32,18 +32,18 @@ interface Dropped {
 	readonly sinceAt: number;
 }
 
-/** What became of a report; `why`: for a person. */
-type Answer = { readonly kind: "taken" } | { readonly kind: "unreached" | "refused"; readonly why: string };
+/** Result of a report. */
+type Answer = { readonly kind: "accepted" } | { readonly kind: "unreached" | "refused"; readonly why: string };
 
 export class EnvoyAgent {
 	readonly #options: EnvoyAgentOptions;
-	/** When ingest was asked last, and took it. */
+	/** Time of the last report that ingest accepted. */
 	#reachedAt: number;
 	/** Not reported yet. */
 	#dropped: Dropped | null = null;
-	/** When it was asked last. */
+	/** Time of the last report. */
 	#askedAt: number;
-	#answer: Answer["kind"] = "taken";
+	#answer: Answer["kind"] = "accepted";
 	#timer: NodeJS.Timeout | null = null;
 	#asking: Promise<void> = Promise.resolve();
 	#watching = false;
@@ -54,19 +54,19 @@ export class EnvoyAgent {
 		this.#reachedAt = this.#askedAt = options.passedMs();
 	}
 
-	/** Asks again and again, from now on. */
+	/** Starts to report periodically. */
 	watch(): void {
 		this.#watching = true;
 		this.#next(0);
 	}
 
-	/** The Envoy has dropped so many entries; by passedMs. */
+	/** Adds dropped entries; times are of `passedMs`. */
 	dropped(entries: number, sinceAt: number): void {
 		const before = this.#dropped ?? { entries: 0, sinceAt };
 		this.#dropped = { entries: before.entries + entries, sinceAt: Math.min(before.sinceAt, sinceAt) };
 	}
 
-	/** Asks now. Resolves when it was answered, or was not. */
+	/** Reports now. Resolves on success and on failure. */
 	async ask(drained = false): Promise<void> {
 		const { passedMs, node, instance, open } = this.#options;
 		const askedAt = passedMs();
@@ -79,13 +79,13 @@ export class EnvoyAgent {
 			dropped: dropped === null ? null : { entries: dropped.entries, sinceAgoMs: ago(dropped.sinceAt) },
 		});
 		this.#say(answer, askedAt);
-		if (answer.kind === "taken") this.#reachedAt = askedAt;
+		if (answer.kind === "accepted") this.#reachedAt = askedAt;
 		else if (dropped !== null) this.dropped(dropped.entries, dropped.sinceAt);
 	}
 
 	/**
-	 * The Envoy is ended now.
-	 * @param drained it takes no more requests, and has written all
+	 * The Envoy has ended.
+	 * @param drained it accepted no more requests, and has written its log
 	 */
 	async ended(drained: boolean): Promise<void> {
 		this.close();
@@ -104,7 +104,7 @@ export class EnvoyAgent {
 		this.#answer = answer.kind;
 		if (answer.kind === before) return;
 		const { say } = this.#options;
-		if (answer.kind === "taken") {
+		if (answer.kind === "accepted") {
 			const seconds = Math.ceil((askedAt - this.#reachedAt) / 1_000);
 			say?.(`ingest takes this Envoy's access log again, after ${seconds} s: records-missing tells of that time`);
 		} else if (answer.kind === "refused") say?.(`ingest refuses this Envoy's access log: ${answer.why}`);
@@ -139,7 +139,7 @@ function send(open: () => Duplex, report: EnvoyReport): Promise<Answer> {
 		};
 		const failed = (why: string): void => over({ kind: "unreached", why });
 		const timer = setTimeout(
-			// After a stall of this process what has come meanwhile is read first.
+			// After a stall of this process, read what has arrived before the timeout counts.
 			() => setImmediate(() => failed(`no answer within ${AGENT_ANSWER_MS / 1_000} s`)),
 			AGENT_ANSWER_MS,
 		);
@@ -155,7 +155,7 @@ function send(open: () => Duplex, report: EnvoyReport): Promise<Answer> {
 		});
 		const answered = ({ "grpc-status": status, "grpc-message": message }: Answered): void => {
 			if (status === undefined) return;
-			if (status === "0") over({ kind: "taken" });
+			if (status === "0") over({ kind: "accepted" });
 			else over({ kind: "refused", why: wordsOf(message) });
 		};
 		call.on("response", answered).on("trailers", answered);
@@ -169,14 +169,14 @@ function send(open: () => Duplex, report: EnvoyReport): Promise<Answer> {
 
 type Answered = Readonly<Record<string, unknown>>;
 
-/** Printable and short, whoever says it; gRPC writes a space as `%20`. */
+/** Printable and short: the text is from the peer. gRPC writes a space as `%20`. */
 const wordsOf = (message: unknown): string =>
 	`${message ?? "it does not say why"}`
 		.slice(0, 200)
 		.replaceAll("%20", " ")
 		.replace(/[^ -~]/g, "?");
 
-/** Whoever has no valid certificate at the moment opens nothing. */
+/** `open` throws while there is no valid certificate. */
 function tried(open: () => Duplex): Duplex | { readonly why: string } {
 	try {
 		return open();

@@ -1,6 +1,6 @@
 /**
  * One Envoy process and its admin, over a UNIX socket. A pid file lets the next start end an Envoy that outlived
- * its keeper: with SO_REUSEPORT an orphan would go on taking a share of the connections, unseen.
+ * its parent: with SO_REUSEPORT an orphan would still accept a share of the connections.
  */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
@@ -27,9 +27,9 @@ export interface EnvoyOptions {
 	/** Worker threads; Envoy's own default is one per core. */
 	readonly concurrency?: number;
 	readonly readyTimeoutMs?: number;
-	/** Told at once how to stop it: an Envoy waits for control as long as it takes to be live. */
+	/** Called at once with the function that stops it: Envoy may wait for control without a limit. */
 	readonly spawned?: (stop: () => Promise<void>) => void;
-	/** Told before it is ended, and whether it takes no more requests and has written its access log. */
+	/** Called before it is ended; `drained`: it accepts no more requests and has written its access log. */
 	readonly ended?: (drained: boolean) => Promise<void>;
 }
 
@@ -43,7 +43,7 @@ export interface EnvoyProcess {
 
 const POLL_MS = 20;
 
-/** Resolves when Envoy is live and every listener listens. @throws WeirError `unavailable` with Envoy's last words. */
+/** Resolves when Envoy is live and every listener listens. @throws WeirError `unavailable` with Envoy's last output. */
 export async function startEnvoy(options: EnvoyOptions): Promise<EnvoyProcess> {
 	const { directory, adminSocket } = options;
 	const pidFile = join(directory, "envoy.pid");
@@ -52,7 +52,7 @@ export async function startEnvoy(options: EnvoyOptions): Promise<EnvoyProcess> {
 	const config = join(directory, "bootstrap.json");
 	writeFileSync(config, JSON.stringify(options.bootstrap, null, 1), { mode: 0o600 });
 	const concurrency = options.concurrency === undefined ? [] : ["--concurrency", String(options.concurrency)];
-	// immediate: after a listener update clients are told at their next answer to reconnect, not over ten minutes.
+	// immediate: after a listener update, responses ask clients to reconnect at once, not over ten minutes.
 	const fixed = ["--disable-hot-restart", "--drain-strategy", "immediate", "-l", "warning"];
 	const envoy = spawn(options.binary, ["-c", config, ...fixed, ...concurrency], {
 		stdio: ["ignore", "ignore", "pipe"],
@@ -67,8 +67,8 @@ export async function startEnvoy(options: EnvoyOptions): Promise<EnvoyProcess> {
 	const admin = (path: string, method: "GET" | "POST" = "GET") => adminCall(adminSocket, path, method);
 	let live = false;
 	/**
-	 * Envoy writes nothing of its access log when it is told to end: what it has refused by then is written before.
-	 * @returns whether all is
+	 * Flushes the access log: an ending Envoy writes no more of it.
+	 * @returns whether all is written
 	 */
 	const drain = async (): Promise<boolean> => {
 		await admin("/drain_listeners?graceful&skip_exit", "POST");
@@ -83,7 +83,7 @@ export async function startEnvoy(options: EnvoyOptions): Promise<EnvoyProcess> {
 		return false;
 	};
 	const stop = async (): Promise<void> => {
-		// Of one that hangs nothing is waited for.
+		// A hanging Envoy is not waited for.
 		const enough = (ENVOY_FINAL_FLUSH_TRIES + 1) * ENVOY_FINAL_FLUSH_MS;
 		const written =
 			live &&
@@ -131,7 +131,7 @@ export async function startEnvoy(options: EnvoyOptions): Promise<EnvoyProcess> {
 	return { process: envoy, ports: listenerPorts(await admin("/listeners?format=json")), admin, stop };
 }
 
-/** Whether it is connected to a control that has not answered: Envoy's own words name a type of resources alone. */
+/** Whether it is connected to a control that has not answered; Envoy's log names only a resource type. */
 async function hearsNothing(admin: EnvoyProcess["admin"]): Promise<boolean> {
 	const filter = "^(control_plane.connected_state|cluster_manager.cds.update_(success|rejected))$";
 	const lines = (await admin(`/stats?filter=${encodeURIComponent(filter)}`)).split("\n");

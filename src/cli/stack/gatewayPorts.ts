@@ -36,28 +36,28 @@ async function freePort(address: string): Promise<number> {
 	return bound(0, address);
 }
 
-/** The port, which was free a moment ago. */
+/** A port that was free a moment ago. */
 async function bound(port: number, address: string): Promise<number> {
 	const server = createServer();
 	await new Promise<void>((resolve, reject) => server.once("error", reject).listen(port, address, resolve));
-	const { port: taken } = server.address() as AddressInfo;
+	const { port: free } = server.address() as AddressInfo;
 	await new Promise((resolve) => server.close(resolve));
-	return taken;
+	return free;
 }
 
 export interface ListenersAsked {
 	/** Names of the listeners that Envoy has now. */
 	readonly listening: () => Promise<ReadonlySet<string>>;
-	/** Envoy's words for the listeners that it refuses; null = it refuses none. */
+	/** Envoy's error for refused listeners; null = none is refused. */
 	readonly refusal: () => Promise<string | null>;
 	readonly patienceMs: number;
 	readonly everyMs: number;
 }
 
-/** What does not listen when all do that will, and why. */
+/** Gateways that do not listen, and why. */
 export interface Unheard {
 	readonly names: readonly string[];
-	/** Envoy's words; null = it says nothing, and goes on trying. */
+	/** Envoy's error; null = no error, it still tries. */
 	readonly why: string | null;
 }
 

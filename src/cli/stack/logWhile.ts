@@ -9,12 +9,12 @@ export function logWhile(
 	begun: string,
 	over: string,
 ): () => void {
-	let told = false;
+	let logged = false;
 	const timer = setInterval(() => {
 		const why = look();
-		if (why !== null && !told) log.error(begun, { why });
-		if (why === null && told) log.info(over);
-		told = why !== null;
+		if (why !== null && !logged) log.error(begun, { why });
+		if (why === null && logged) log.info(over);
+		logged = why !== null;
 	}, PUBLICATION_CHECK_MS);
 	timer.unref();
 	return () => clearInterval(timer);

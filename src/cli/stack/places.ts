@@ -1,6 +1,6 @@
 /**
  * Where the processes of one machine meet: UNIX sockets in a 0700 run directory, files in a 0700 data directory.
- * Who can enter them is the owner; everybody else comes by mTLS.
+ * Only the owner can enter them; all others connect by mTLS.
  */
 import { mkdirSync, realpathSync } from "node:fs";
 import { join, resolve } from "node:path";
@@ -14,7 +14,7 @@ export interface Places {
 	readonly runDirectory: string;
 	/** The API for the owner and for ingest. */
 	readonly apiSocket: string;
-	/** ingest's HTTP door. */
+	/** ingest's HTTP listener. */
 	readonly ingestSocket: string;
 	/** Envoy's access log (gRPC). */
 	readonly accessLogSocket: string;

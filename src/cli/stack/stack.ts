@@ -21,7 +21,7 @@ import { type ChildSpec, Supervisor } from "./supervisor.js";
 
 export interface StackOptions {
 	readonly dataDirectory: string;
-	/** Of the API's TCP door (mTLS); 0 = any free one. */
+	/** TCP port of the API (mTLS); 0 = any free one. */
 	readonly apiPort: number;
 	readonly traceSamplingPercent: number;
 	readonly notice: (line: string) => void;
@@ -31,21 +31,21 @@ export interface StackOptions {
 	readonly trustDomain?: string;
 	/** Of each identity of the own authority, which is renewed at half of it; an hour. A duration such as 10m. */
 	readonly svidLifetime?: string;
-	/** What of allowed requests ingest records: denied (none), 1%, all; none. */
+	/** Share of allowed requests that ingest records: denied (none), 1%, all; none. */
 	readonly decisionLog?: string;
-	/** Whether gates may lie on this machine; no. */
+	/** Whether gates may be on this machine; false. */
 	readonly allowLocalGates?: boolean;
 	/** Further identities of the own authority, by name: SPIFFE ids. */
 	readonly workloads?: Readonly<Record<string, string>>;
 	/** Processes to start before anything is declared. */
 	readonly children?: (identity: StackIdentity) => readonly ChildSpec[];
-	/** What to declare, once the children have said where they listen (by child name); none = the state as it stands. */
+	/** What to declare, once the children have reported their addresses (by child name); none = the current state. */
 	readonly declare: (ready: Readonly<Record<string, unknown>>) => readonly ResourceFile[];
-	/** Also where somebody else has changed what stands since the last declaration; no. */
+	/** Also if others have changed resources since the last start; false. */
 	readonly overwrite?: boolean;
 }
 
-/** Where the parts of the stack learn who they are. */
+/** Identities of the parts of the stack. */
 export interface StackIdentity {
 	/** SPIFFE ids of the parts: envoy, control, sidecar, predictor, operator. */
 	readonly ids: ReturnType<typeof stackIds>;
@@ -58,9 +58,9 @@ export interface Stack {
 	readonly gateways: Readonly<Record<string, string>>;
 	/** The API for the owner: `unix:/path`. */
 	readonly api: string;
-	/** The API for everybody else, by mTLS or token: `https://127.0.0.1:PORT`. */
+	/** The API for all others, by mTLS or token: `https://127.0.0.1:PORT`. */
 	readonly apiHttps: string;
-	/** Prometheus, at the TCP door; over the socket the path is /metrics as well. */
+	/** Prometheus metrics over TCP; the socket serves /metrics too. */
 	readonly metrics: string;
 	/** Takes OTLP/HTTP spans of further processes (WEIR_TRACES_SOCKET). */
 	readonly tracesSocket: string;
@@ -82,7 +82,7 @@ const LISTEN_POLL_MS = 50;
 /** Resolves when Envoy serves what was declared. @throws WeirError when a part does not start or the declaration is refused. */
 export async function startStack(options: StackOptions): Promise<Stack> {
 	const at = places(options.dataDirectory);
-	// Said before a part finds its socket taken, which names no folder that anybody gave.
+	// Checked first: a part whose socket is in use would not name the user's folder.
 	if (await isAnswered(at.apiSocket)) {
 		const hint = "stop it, or name another folder by --data";
 		throw new WeirError("already-exists", `another Weir runs on ${at.dataDirectory}`, hint);
@@ -183,7 +183,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
 	}
 }
 
-/** A foreign agent tells each process by its own means who it is: one socket for all. */
+/** An external agent attests each process itself: one socket for all. */
 function identityOf({ identitySocket: agent, trustDomain = TRUST_DOMAIN }: StackOptions, run: string): StackIdentity {
 	return {
 		ids: stackIds(trustDomain, { envoy: ENVOY, operator: userInfo().username }),
@@ -192,9 +192,9 @@ function identityOf({ identitySocket: agent, trustDomain = TRUST_DOMAIN }: Stack
 }
 
 /**
- * Waits until Envoy listens where it was told to.
+ * Waits until Envoy listens for the declared Gateways.
  * @returns qualified names of Gateways that do not listen
- * @throws WeirError `unavailable` where none does and Envoy says why, such as a port that another program has
+ * @throws WeirError `unavailable` if none does and Envoy reports why, such as a port in use
  */
 async function allListen(
 	declared: readonly Gateway[],

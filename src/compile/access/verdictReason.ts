@@ -22,7 +22,7 @@ export interface VerdictInput {
 	readonly sidecarAssigns: boolean;
 }
 
-/** Every Service is reachable through every Gateway, so one with trusted proxies is enough. */
+/** Every Service is reachable through every Gateway, so one with trusted proxies is enough to need the sidecar. */
 export function proxiedGateway(gateways: readonly Gateway[]): string | null {
 	const found = gateways.find(({ spec }) => spec.trustedProxies.length > 0);
 	return found === undefined ? null : qualifiedName(found.metadata);
@@ -55,17 +55,17 @@ export function beyondEnvoy({
 		const obstacle = nativeObstacle(policy);
 		if (obstacle !== null) return `AccessPolicy ${policy.name} has ${obstacle}`;
 	}
-	// Without a trusted issuer no list is ever compared.
+	// Without a trusted issuer there is no user, so conditions on users never run.
 	if (!judgesUsers(access) || issuers.length === 0) return null;
-	return unproved(issuers) ?? tooManyListed(enforced(access));
+	return usersUnverifiable(issuers) ?? tooManyListed(enforced(access));
 }
 
-/** Why Envoy cannot identify callers through any Gateway. */
+/** Why Envoy cannot identify callers: one Gateway has trusted proxies. */
 export const behindProxies = (gateway: string): string =>
 	`Gateway ${gateway} has trusted proxies, and Envoy's rules see the proxy, not the client that it names`;
 
 /** Why Envoy cannot verify users; null = it can. */
-export function unproved(issuers: readonly TokenIssuer[]): string | null {
+export function usersUnverifiable(issuers: readonly TokenIssuer[]): string | null {
 	const bound = issuers.find(({ binding }) => binding !== "none");
 	return bound === undefined
 		? null

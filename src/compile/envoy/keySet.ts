@@ -9,7 +9,7 @@ export type KeySets = Readonly<Record<string, string>>;
  * can know: x is SHA-256 of `weir: nobody's key 2`, the first such text that is on the curve, and y the even one. It has a
  * kid, so that Envoy reports every other kid as unknown.
  */
-export const NOBODYS_KEY_SET =
+export const EMPTY_KEY_SET =
 	'{"keys":[{"kty":"EC","crv":"P-256","x":"uWi2ManNZUeOmkzo3dY326W8Fa263bTqsuSnQZ4Kn3g","y":"uPMswXwp5qbXlIhF71b3mS62Ur-mXmZxLn6YQMzOx3g","kid":"nobody"}]}';
 
 /** Name of a key source among the compiler's key sets. */

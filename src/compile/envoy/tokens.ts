@@ -10,7 +10,7 @@ import { type EnvoyResource, type GatewayTable, partName, type UnitTable } from 
 import { claimFilters, claimRules, claimsPerRoute, othersPerRoute } from "./claims.js";
 import { protoDuration } from "./duration.js";
 import { discovered, type Extension, extensionResource } from "./extension.js";
-import { type KeySets, keySetName, NOBODYS_KEY_SET } from "./keySet.js";
+import { EMPTY_KEY_SET, type KeySets, keySetName } from "./keySet.js";
 import { keysCluster } from "./tokenKeys.js";
 import { intoMetadata } from "./tokenMetadata.js";
 
@@ -77,7 +77,7 @@ function verifying(providers: Readonly<Record<string, object>>): EnvoyResource {
 
 /** No token is valid; requests without one are unaffected. */
 const NO_VALID_TOKEN = verifying({
-	nobody: { local_jwks: { inline_string: NOBODYS_KEY_SET }, from_headers: ["Bearer", "DPoP"].map(shownBy) },
+	nobody: { local_jwks: { inline_string: EMPTY_KEY_SET }, from_headers: ["Bearer", "DPoP"].map(shownBy) },
 });
 
 function provider(own: TokenIssuer, claims: ReadonlyMap<string, string>, keySets: KeySets): object {

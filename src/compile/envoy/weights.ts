@@ -20,14 +20,14 @@ export function weightedEntries(table: ExperimentTable, defaultVariant: string):
 	const stripe = (arm: string | null, variant: string, size: number): readonly WeightedEntry[] => {
 		const takers = challengers.filter((challenger) => challenger.name !== arm);
 		const takeover = table.takeover !== null && table.takeover.arm !== arm ? table.takeover : null;
-		const taken = takeover === null ? 0 : Math.floor((size * takeover.ppm) / 1_000_000);
+		const takenOver = takeover === null ? 0 : Math.floor((size * takeover.ppm) / 1_000_000);
 		return [
 			...takers.map((taker) => ({
 				arm: taker.name,
 				variant: taker.variant,
-				points: takeover !== null && taker.name === takeover.arm ? taken : 0,
+				points: takeover !== null && taker.name === takeover.arm ? takenOver : 0,
 			})),
-			{ arm, variant, points: size - taken },
+			{ arm, variant, points: size - takenOver },
 		];
 	};
 	return table.arms.flatMap((arm) => [

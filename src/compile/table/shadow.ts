@@ -7,7 +7,7 @@ import type { TokenIssuer } from "../../declare/resources/resource.js";
 import { LISTED_VALUES_MAX } from "../../limits/index.js";
 import { listedValues, namesListed, tooManyListed } from "../access/rules/listedValues.js";
 import { isOpen, judgesPath, judgesUser, judgesVariant, nativeObstacle } from "../access/rules/table.js";
-import { behindProxies, unproved } from "../access/verdictReason.js";
+import { behindProxies, usersUnverifiable } from "../access/verdictReason.js";
 import type { AccessTable, PolicyTable } from "./plan.js";
 
 export interface NativeScope {
@@ -111,7 +111,7 @@ function obstacle(policy: PolicyTable, { issuers, proxied, sidecarAssigns }: Nat
 	if (proxied !== null) return behindProxies(proxied);
 	const native = nativeObstacle(policy);
 	if (native !== null) return `it has ${native}`;
-	const why = judgesUser(policy) ? unproved(issuers) : null;
+	const why = judgesUser(policy) ? usersUnverifiable(issuers) : null;
 	if (why !== null) return why;
 	return sidecarAssigns && judgesVariant(policy) ? "it judges Variants, and the sidecar chooses them" : null;
 }

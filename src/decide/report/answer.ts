@@ -1,5 +1,5 @@
 /**
- * The plain answer that the report begins with: how it stands, what happens next and how long that takes. Its first
+ * The plain answer that the report begins with: the current state, what happens next and how long that takes. Its first
  * sentence is the decision's own; decide() is asked what it would say now, so that page and rollout cannot differ.
  */
 import type { Evidence } from "../../infer/statistics/evidence.js";
@@ -19,13 +19,14 @@ export interface Answer {
 	readonly state: string;
 	/** good: it may go on or has won. bad: harm was found or something is broken. open: not known yet. */
 	readonly tone: "good" | "bad" | "open";
-	/** How it stands, for whoever is no statistician. */
+	/** The current state, for readers who are not statisticians. */
 	readonly sentence: string;
-	/** What it was promoted or ended for, where the sentence does not say it; else empty. */
+	/** The reason for its promotion or end, if the sentence has none; else empty. */
 	readonly because: string;
 	readonly next: string;
+	/** Empty where no time is known well enough. */
 	readonly howLong: string;
-	/** Estimate of the time to the next verdict; null = cannot say, or there is none. */
+	/** Estimated ms until that; null = cannot say. */
 	readonly expectedMs: number | null;
 }
 
@@ -34,8 +35,8 @@ export function answerOf(input: ReportInput, found: { readonly evidence: Evidenc
 	const last = decisions.findLast(({ outcome }) => outcome.action !== "hold");
 	if (!isExposing(status.phase) && status.phase !== "Promoting") return ended(input, last);
 	if (found === null) return withoutEvidence(input, last);
-	const { atMs, ...standing } = input;
-	const asked = { rules: RULES, ...standing, evidence: found.evidence, nowMs: atMs };
+	const { atMs, ...state } = input;
+	const asked = { rules: RULES, ...state, evidence: found.evidence, nowMs: atMs };
 	const own = decisions.findLast((decision) => decision.input !== null);
 	const wanted = decide({ ...asked, ...accessLossesOf(own) });
 	if (input.closed && movesOn(wanted.action)) return closed(input, wanted);
@@ -50,13 +51,13 @@ export function answerOf(input: ReportInput, found: { readonly evidence: Evidenc
 	};
 }
 
-/** As the loop found them when it last decided: a report does not read the access rules. */
+/** From the last decision: a report does not read the access rules. */
 const accessLossesOf = (last: Decision | undefined): Pick<DecisionInput, "accessLosses"> => {
 	const { accessLosses } = last?.input ?? {};
 	return accessLosses === undefined ? {} : { accessLosses };
 };
 
-/** What is wanted now, held where a gate said no to it last. */
+/** The next step; held if a gate refused it last. */
 function atGate(input: DecisionInput, wanted: Outcome, last: Decision | undefined): Outcome {
 	const { gate } = last?.outcome ?? {};
 	return gate !== undefined && gatesBefore(wanted).includes(gate.at) ? heldByGate(input, wanted, gate) : wanted;
@@ -68,7 +69,7 @@ function closed(input: ReportInput, wanted: Outcome): Answer {
 		sentence: `Held, because the Service is closed: ${wanted.summary ?? wanted.reason}`,
 		because: input.status.phase === "Promoting" ? promotedFor(input.decisions) : "",
 		next: `That is done when the Service is open again${isGated(input, wanted) ? " and its gate agrees" : ""}: an Envoy or a sidecar refuses its newest configuration (weir status says why).`,
-		howLong: "This cannot be said.",
+		howLong: "",
 		expectedMs: null,
 	};
 }
@@ -90,10 +91,13 @@ function ended({ status, experiment, decisions, defaultVariant }: ReportInput, l
 	const live = defaultVariant ?? promoted ?? baseline;
 	const next =
 		promoted === null
-			? `Variant ${live} serves everybody${live === baseline ? " again" : ""}. Nothing more happens by itself.`
+			? `Variant ${live} serves all traffic${live === baseline ? " again" : ""}. Nothing more happens by itself.`
 			: `Variant ${live} is the default of Service ${experiment.spec.service}. Nothing more happens by itself.`;
-	const because = status.phase === "Promoted" ? promotedFor(decisions) : "";
-	return { state, tone, sentence: summaryOf(last), because, next, howLong: "It has ended.", expectedMs: null };
+	// A takeover's end adds nothing to the promotion; a holdback's end reports its result.
+	const why = status.phase === "Promoted" ? promotedFor(decisions) : "";
+	const isAll = why !== "" && experiment.spec.rollout.holdback === null;
+	const [sentence, because] = isAll ? [why, ""] : [summaryOf(last), why];
+	return { state, tone, sentence, because, next, howLong: "", expectedMs: null };
 }
 
 function withoutEvidence({ status }: ReportInput, last: Decision | undefined): Answer {
@@ -103,7 +107,7 @@ function withoutEvidence({ status }: ReportInput, last: Decision | undefined): A
 		sentence: summaryOf(last),
 		because: "",
 		next: "Nothing is known of its requests: no evidence has been stored yet, or it could not be asked for.",
-		howLong: "This cannot be said.",
+		howLong: "",
 		expectedMs: null,
 	};
 }
@@ -140,7 +144,7 @@ function nextOf(
 	const harm =
 		rollout.onHarm === "freeze"
 			? "proved harm freezes it at once"
-			: `proved harm takes everybody back to ${replaces} at once`;
+			: `proved harm moves all traffic back to ${replaces} at once`;
 	switch (now.waitsFor) {
 		case "threshold":
 			return "When that is set, the first people are measured by it.";
@@ -173,7 +177,7 @@ function nextOf(
 }
 
 function personMay({ phase }: ReportInput["status"], beingPromoted: string | undefined): string {
-	if (phase === "Promoting") return "weir promote ends the holdback, abort takes everybody back";
+	if (phase === "Promoting") return "weir promote ends the holdback, abort moves all traffic back";
 	const paused = phase === "Paused";
 	if (beingPromoted !== undefined)
 		return `weir ${paused ? "resume or " : ""}abort, and promote when Experiment ${beingPromoted} has ended`;
@@ -184,17 +188,13 @@ function howLong({ experiment, status, replaces = "the old version" }: ReportInp
 	const { expectedMs, action, waitsFor, gate } = now;
 	const { rollout } = experiment.spec;
 	const { maxDurationMs, onInconclusive } = rollout;
-	const pace =
-		action !== "hold"
-			? "Now."
-			: expectedMs === null
-				? "How long that takes cannot be said from what has been seen so far."
-				: `At the present pace that takes about ${duration(expectedMs)}.`;
+	const estimate = expectedMs === null ? "" : `At the present pace that takes about ${duration(expectedMs)}.`;
+	const pace = action === "hold" ? estimate : "Now.";
 	const isLastStep = rollout.stepsPpm[status.stepIndex + 1] === undefined;
 	// What is promoted, or waits for another promotion or for a gate before its own, has its verdict. A pause goes on.
 	const hasVerdict = action === "promote" || waitsFor === "promotion" || (gate !== undefined && isLastStep);
 	if (maxDurationMs === null || status.phase !== "Running" || hasVerdict) return pace;
 	const endMs = (status.durationFromMs ?? status.startedAtMs) + maxDurationMs;
 	const end = onInconclusive === "pause" ? "it pauses for a person" : `${replaces} stays`;
-	return `${pace} Without a verdict by ${utc(endMs)} ${end}.`;
+	return `${pace} Without a verdict by ${utc(endMs)} ${end}.`.trimStart();
 }

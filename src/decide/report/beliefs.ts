@@ -1,7 +1,7 @@
 /**
  * Chance to win and expected loss by the goal's metric, as Bayesians speak. For reading, never for deciding: these
  * numbers do not hold at all looks. Flat priors, where one arm's belief knows nothing of another's; and beside them the
- * chance to beat the baseline for a sceptic, whom a few early people do not convince.
+ * chance to beat the baseline for a sceptic, for whom a few early units are no proof.
  */
 
 import type { Effect, Metric } from "../../declare/resources/resource.js";

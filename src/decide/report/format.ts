@@ -8,7 +8,7 @@ import type { Finding } from "../../infer/statistics/finding.js";
 import { type QuantileClaim, slowComparison } from "../rollout/slowRequests.js";
 import { count } from "../rollout/summary.js";
 
-/** `2026-01-31 12:00:05 UTC`; milliseconds are nobody's. */
+/** `2026-01-31 12:00:05 UTC`, without milliseconds. */
 export function utc(ms: number): string {
 	return Number.isFinite(ms) && Math.abs(ms) <= 8.64e15
 		? `${new Date(ms).toISOString().slice(0, 19).replace("T", " ")} UTC`
@@ -91,7 +91,7 @@ export function pValue(p: number): string {
 	return p >= 1 ? "1" : p < 1e-4 ? p.toExponential(1) : plain(p, 2);
 }
 
-/** For whoever computes it again: as many digits as tell the double from its neighbours. */
+/** For recomputation: enough digits to identify the double. */
 export function exact(value: number | null | undefined): string {
 	return value === null || value === undefined ? "–" : String(value);
 }

@@ -1,5 +1,5 @@
 /**
- * How often each Variant's requests failed in the last moments, and how its rate of failures compares with the
+ * The recent failure rate of each Variant, and how its rate of failures compares with the
  * baseline's: exactly, from counts alone. For an operator: what is decided of failures goes by people (a metric of source
  * errors), for one person's retries and one outage that hits many requests do not fail independently.
  */

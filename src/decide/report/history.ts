@@ -8,7 +8,7 @@ import { pooled } from "../../infer/statistics/effectOverTime.js";
 import type { ArmEvidence, Evidence, MetricEvidence } from "../../infer/statistics/evidence.js";
 import { endsOf, type Finding } from "../../infer/statistics/finding.js";
 import { afterLook, NO_LOOKS, type RunningBounds } from "../../infer/statistics/sequential/runningBounds.js";
-import { analyseAll, peopleOf, type ReportInput } from "./reportInput.js";
+import { analyseAll, populationKey, type ReportInput } from "./reportInput.js";
 
 export interface BoundsAt {
 	readonly atMs: number;
@@ -40,7 +40,7 @@ export function historyOf(
 	const { asOfMs, periods } = evidence;
 	const { thresholds } = input.status;
 	const decided = [...atDecisions(input, evidence), { atMs: asOfMs, findings: claims, thresholds }];
-	// Long after its end nobody comes any more, and the last people are the last look.
+	// Long after its end there are no new units: the last exposure is the last look.
 	const merged = [
 		...atPeriods(input, evidence),
 		{ atMs: Math.min(asOfMs, periods.at(-1)?.toMs ?? asOfMs), findings: claims, thresholds },
@@ -56,7 +56,7 @@ export function historyOf(
 	});
 }
 
-/** Without looks at the end that saw nothing new. */
+/** Without final looks that saw no new data. */
 function changed(points: readonly BoundsAt[]): readonly BoundsAt[] {
 	const last = points.at(-1);
 	const first = points.findIndex(
@@ -92,10 +92,10 @@ function isAlike(a: Finding, b: Finding): boolean {
 }
 
 function atDecisions({ decisions, status }: ReportInput, { asOfMs }: Evidence): Look[] {
-	const now = peopleOf(status);
+	const now = populationKey(status);
 	return decisions.flatMap(({ input, outcome }) =>
 		// A holdback is another test, of other people.
-		input === null || input.evidence.asOfMs >= asOfMs || peopleOf(input.status) !== now
+		input === null || input.evidence.asOfMs >= asOfMs || populationKey(input.status) !== now
 			? []
 			: { atMs: input.evidence.asOfMs, findings: outcome.findings, thresholds: input.status.thresholds },
 	);

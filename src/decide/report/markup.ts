@@ -1,6 +1,6 @@
 /**
- * HTML that cannot be broken by what it tells of: a template takes strings as text and escapes them, and only what
- * another template made goes in as it is. Names, reasons and values of request headers are other people's words.
+ * HTML templates that escape every string; only the result of another template is inserted unchanged. Names, reasons and
+ * values of request headers are untrusted input.
  *
  * The result is also well-formed XML where templates close their elements, so that a strict parser can check it.
  */
@@ -38,7 +38,7 @@ const ENTITIES: Readonly<Record<string, string>> = {
 };
 
 /**
- * What has no shape of its own is shown by its number: control characters, and format characters that turn the
+ * Invisible characters are shown by their number: control characters, and format characters that turn the
  * direction of the text around them or hide in a name. The two joiners stay, which scripts and emoji need.
  */
 const UNSEEN = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\uFFFE\uFFFF]/gu;

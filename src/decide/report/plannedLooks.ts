@@ -1,6 +1,6 @@
 /**
- * The planned looks at the goal as they were taken, each with its classical test, made again from what the decision was
- * made on. Its lower bound is at the level that the look's boundary leaves: a repeated confidence interval, which holds
+ * The planned looks at the goal, each with its classical test, recomputed from the decision's
+ * input. Its lower bound is at the level that the look's boundary leaves: a repeated confidence interval, which holds
  * at all planned looks together, and lies above the line where the goal is proved (Jennison & Turnbull, "Interim analyses: the
  * repeated confidence interval approach", JRSS-B 51, 1989). Of one single look it is the plain interval.
  */

@@ -1,4 +1,4 @@
-/** What of the traffic did not become evidence, and whether that is much. */
+/** Traffic that did not become evidence, and whether it is much. */
 import type { Evidence } from "../../infer/statistics/evidence.js";
 import { RULES } from "../rollout/decision.js";
 import { troubles } from "../rollout/rules/brokenData.js";

@@ -41,7 +41,7 @@ export interface Report {
 	/** Every claim over all units, in declared order, of every challenger, closed ones too. */
 	readonly claims: readonly Finding[];
 	readonly segmentHarms: readonly Finding[];
-	/** Of designs that have them, as they were taken. */
+	/** Planned looks, of designs that have them. */
 	readonly looks: readonly PlannedLookReport[];
 	readonly history: readonly ClaimHistory[];
 	readonly levels: readonly LevelReport[];
@@ -104,7 +104,7 @@ export function reportOf(input: ReportInput): Report {
 	};
 }
 
-/** A store that has nothing (any more) says less than what was decided on. */
+/** An empty store has less evidence than the last decision. */
 function evidenceOf({ evidence, decisions }: ReportInput): Report["evidence"] {
 	if (evidence !== null && evidence.arms.length > 0) return { from: "store", evidence };
 	const last = decisions.findLast(({ input }) => input !== null && input.evidence.arms.length > 0);

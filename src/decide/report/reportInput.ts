@@ -16,10 +16,11 @@ export interface ReportInput {
 	readonly status: ExperimentStatus;
 	/** All of them, oldest first. */
 	readonly decisions: readonly Decision[];
-	/** As it is now; null: it could not be had, and the newest decision's is shown. */
+	/** Current evidence; null = unavailable, then the report shows the evidence of the newest decision. */
 	readonly evidence: Evidence | null;
-	/** As in decide()'s input: what other Experiments of the Service are promoted to, or were. */
+	/** As in DecisionInput: another Experiment of the Service that is being promoted. */
 	readonly beingPromoted?: string;
+	/** As in DecisionInput: the Service's default Variant, if it is no longer the baseline's. */
 	readonly replaces?: string;
 	/** The Service's default Variant; absent: not known. */
 	readonly defaultVariant?: string;
@@ -29,7 +30,7 @@ export interface ReportInput {
 	readonly atMs: number;
 }
 
-/** All claims of all challengers. Those of closed arms say why they were closed. */
+/** All claims of all challengers, closed arms included, so that the report can show why an arm was closed. */
 export function analyseAll({ experiment, metrics, status }: ReportInput, evidence: Evidence): Analysis {
 	return analyse({
 		experiment,
@@ -43,7 +44,7 @@ export function analyseAll({ experiment, metrics, status }: ReportInput, evidenc
 	});
 }
 
-/** What is asked of the evidence, and at which levels: in a holdback it is another test. */
+/** The hypotheses to test and their significance levels. A holdback is a test of its own. */
 export function questionsOf({ experiment, metrics, status }: ReportInput): HoldbackQuestions {
 	const { thresholds } = status;
 	const heldBack = heldBackOf(status);
@@ -52,5 +53,8 @@ export function questionsOf({ experiment, metrics, status }: ReportInput): Holdb
 		: holdbackQuestions(experiment, metrics, thresholds, heldBack);
 }
 
-/** Names whose looks they are: null those of everybody until a takeover, else since when a share is held back. */
-export const peopleOf = (status: ExperimentStatus): number | null => heldBackOf(status)?.fromMs ?? null;
+/**
+ * Identifies the population that the looks are about: null = all units, before a takeover; else the start of the holdback.
+ * Only looks with the same key are compared.
+ */
+export const populationKey = (status: ExperimentStatus): number | null => heldBackOf(status)?.fromMs ?? null;

@@ -4,7 +4,7 @@ import type { Evidence } from "../../infer/statistics/evidence.js";
 import { type SampleRatioTest, sampleRatioTest } from "../../infer/statistics/fixed/sampleRatio.js";
 import { exposuresSince, type SampleRatio } from "../../infer/statistics/sequential/srm.js";
 import { SRM_ALPHA } from "../rollout/rules/sampleRatio.js";
-import { peopleOf, type ReportInput } from "./reportInput.js";
+import { populationKey, type ReportInput } from "./reportInput.js";
 
 export interface SampleRatioReport {
 	/** null: nothing to test yet. */
@@ -39,9 +39,9 @@ export function sampleRatioOf(
 		}
 		return { arm: name, units, expected };
 	});
-	const now = peopleOf(status);
+	const now = populationKey(status);
 	const history = decisions.flatMap(({ atMs, input, outcome: { srmP } }) =>
-		srmP === null || atMs >= evidence.asOfMs || (input !== null && peopleOf(input.status) !== now)
+		srmP === null || atMs >= evidence.asOfMs || (input !== null && populationKey(input.status) !== now)
 			? []
 			: { atMs, p: srmP },
 	);

@@ -1,4 +1,4 @@
-/** The allocation as the decisions moved it. */
+/** The allocation over time, from the decisions. */
 import type { Decision } from "../rollout/decision.js";
 import type { Phase } from "../rollout/status.js";
 

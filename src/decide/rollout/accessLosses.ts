@@ -12,7 +12,7 @@ interface Known {
 	readonly status: Pick<Status, "services">;
 }
 
-/** By challenger, a sentence without the full stop; empty = none would. */
+/** By challenger, a sentence without the full stop; empty = no loss of access. */
 export function accessLosses({ resources, status }: Known, experiment: Experiment): Readonly<Record<string, string>> {
 	const service = findQualified(resources.services, serviceOf(experiment));
 	if (service === undefined) return {};

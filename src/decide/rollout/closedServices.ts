@@ -1,4 +1,4 @@
-/** Services that Envoys refused, or sidecars cannot execute, and answer 503 for instead, as xds reports them. Pure. */
+/** Services that answer 503 because an Envoy rejected them or a sidecar cannot execute them, as xds reports them. Pure. */
 import type { Action } from "./decision.js";
 import type { ClosedService, ProxyStatus } from "./ports.js";
 
@@ -14,15 +14,15 @@ export const closuresOf = (proxies: readonly ProxyStatus[]): readonly Closure[] 
 export const closedServices = (proxies: readonly ProxyStatus[]): readonly string[] =>
 	[...new Set(closuresOf(proxies).map(({ service }) => service))].sort();
 
-/** One sentence for who may read the namespace. */
+/** One sentence for readers of the namespace. */
 export function closureText({ node, service, why, sinceMs, others = 0 }: Closure): string {
 	const since = new Date(sinceMs).toISOString();
 	const where = others === 0 ? node : `${node} and ${others} more`;
-	const words = why === "" ? "" : `: ${why.slice(0, 500)}`;
-	return `Service ${service} answers 503 at ${where} since ${since}, which refuses its newest configuration${words}`;
+	const detail = why === "" ? "" : `: ${why.slice(0, 500)}`;
+	return `Service ${service} answers 503 at ${where} since ${since}, which refuses its newest configuration${detail}`;
 }
 
-/** What protects users goes on. */
+/** Actions that protect users are not in it: they do not wait. */
 const MOVES_ON: ReadonlySet<Action> = new Set([
 	"ramp",
 	"reallocate",

@@ -1,20 +1,20 @@
 /**
- * decide(): evidence and status in, outcome out. Pure: the same input gives the same bytes, so that every decision
- * can be recomputed. The rules are tried in this order and the first that fires is the decision:
+ * decide(): from evidence and status to an outcome. Pure: the same input gives the same bytes, so every decision can be
+ * recomputed. The rules are tried in this order, and the first that applies decides:
  *
  * 1. harm: a guardrail proved worse than its margin, or the goal proved worse than zero, over all units or in a
- *    segment. Below minUnits, while paused, under SRM, on broken data alike.
- * 2. freeze-threshold: not a change of traffic, but the first thing that a quantile or a capped mean needs.
- * 3. baseline-moved: thresholds that the baseline has moved away from are given up, to be frozen anew; not on broken numbers.
- * 4. srm: sample ratio p below 0.001: pause until a person resumes.
- * 5. a pause holds; a person decides.
- * 6. data: on broken data nothing is ramped or promoted.
- * 7. look: a planned look at the goal, where the design has them.
- * 8. promote (last step only; former harm, interaction, novelty, another Experiment's winner and a loss of access may hold
- *    it, up to maxDuration, and another promotion of the Service for as long as that lasts) and ramp.
- * 9. max-duration: what onInconclusive says.
- * 10. bandit (last step only): other shares for the arms.
- * 11. wait, with what is missing and how long it may take.
+ *    segment. Also below minUnits, while paused, under SRM and on broken data.
+ * 2. freeze-threshold: quantiles and capped means need it first. Traffic does not change.
+ * 3. baseline-moved: thresholds are dropped if the baseline has changed, and frozen again. Not on broken data.
+ * 4. srm: pause at a sample ratio p below 0.001, until a person resumes.
+ * 5. paused: hold; a person decides.
+ * 6. data: no ramp or promotion on broken data.
+ * 7. look: a planned look at the goal, if the design has looks.
+ * 8. promote (last step only) and ramp. Previous harm, an interaction, novelty, another Experiment's winner and a loss of
+ *    access hold a promotion up to maxDuration; another promotion of the Service holds it until that one ends.
+ * 9. max-duration: what onInconclusive declares.
+ * 10. bandit (last step only): new shares for the arms.
+ * 11. wait, with what is missing and an estimate of the time.
  */
 import { analyse, NOTHING } from "../../infer/statistics/analyse.js";
 import type { DecisionInput, Outcome } from "./decision.js";
@@ -49,12 +49,12 @@ const RULES: readonly RuleFunction[] = [
 	bandit,
 ];
 
-/** The decision for this moment. Never throws for valid resources; every branch returns a reason with numbers. */
+/** Never throws for valid resources. */
 export function decide(input: DecisionInput): Outcome {
 	const { status, experiment } = input;
 	if (!isExposing(status.phase) && status.phase !== "Promoting") {
-		const words = { reason: `The experiment has ended: ${status.phase}.`, summary: "It has ended." };
-		return outcomeOf(input, NOTHING, ["hold", "wait"], words, { waitsFor: "nothing" });
+		const explanation = { reason: `The experiment has ended: ${status.phase}.`, summary: "It has ended." };
+		return outcomeOf(input, NOTHING, ["hold", "wait"], explanation, { waitsFor: "nothing" });
 	}
 	const heldBackFromMs = status.promotion?.heldBackFromMs;
 	if (status.phase === "Promoting" && heldBackFromMs === undefined) return decideTakeover(input, NOTHING);

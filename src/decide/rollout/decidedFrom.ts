@@ -1,7 +1,4 @@
-/**
- * What of the state a decision was made from. Where someone changed something else meanwhile, what was decided holds for the
- * new state as it did for the former one.
- */
+/** The part of the state that a decision depends on. If only other parts have changed, the decision is still valid. */
 import { canonicalJson } from "../../declare/resources/canonicalJson.js";
 import { qualifiedName } from "../../declare/resources/resource.js";
 import { evidenceQuery, metricsOf } from "./evidenceQuery.js";
@@ -9,8 +6,8 @@ import { otherPromotions } from "./otherPromotion.js";
 import type { State } from "./ports.js";
 
 /**
- * The same text for two states: every decision that moves nobody on is the same by both. Of one that does, whom it would shut
- * out and what its Service's Envoys hear is asked besides.
+ * If the text is the same for two states, so is every decision that does not move the rollout on. One that does also depends
+ * on access losses and closed Services, which are not in the text.
  * @param experiment its qualified name
  * @param atMs of the decision
  */

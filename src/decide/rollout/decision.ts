@@ -1,6 +1,6 @@
 /**
- * A decision: what the rollout does next, by which rule, on which evidence. A value, stored as JSON; `decide()`
- * makes it purely and `weir decisions --recompute` makes it again from `input` alone.
+ * A decision: the rollout's next action, its rule and its evidence. Stored as JSON. `weir decisions --recompute` computes it
+ * again from `input`.
  */
 
 import type { Experiment, Metric } from "../../declare/resources/resource.js";
@@ -10,42 +10,42 @@ import type { ExperimentStatus } from "./status.js";
 
 export type { Finding } from "../../infer/statistics/finding.js";
 
-/** In the order in which they are tried; `person`, `declaration` and `gate` are not made by decide(). */
+/** `person`, `declaration` and `gate` are not made by decide(). */
 export type Rule =
 	| "harm"
 	| "srm"
-	/** What arrives cannot be trusted: nothing is ramped or promoted on it. */
+	/** Broken data: no ramp or promotion. */
 	| "data"
 	/** A planned look at the goal. */
 	| "look"
-	/** The winner works otherwise in an arm of another Experiment. */
+	/** The winner interacts with another Experiment. */
 	| "interaction"
 	/** The winner's effect fades. */
 	| "novelty"
 	/** The promotion would deny callers of the Service's default Variant. */
 	| "access"
-	/** Another Experiment of the Service is being promoted, or was since this one began. */
+	/** Another Experiment of the Service is being promoted, or was since the start of this one. */
 	| "concurrent"
 	| "promote"
 	| "ramp"
-	/** Shares of arms follow the chance to be best. */
+	/** Arms' shares follow the probability to be best. */
 	| "bandit"
 	| "takeover"
 	| "max-duration"
 	| "freeze-threshold"
-	/** The baseline itself is not where it was when thresholds were frozen. */
+	/** The baseline has changed since thresholds were frozen. */
 	| "baseline-moved"
 	| "wait"
 	| "person"
 	| "declaration"
-	/** A gate did not let happen what another rule decided. */
+	/** A gate rejected the decision of another rule. */
 	| "gate";
 
 export type Action =
 	| "start"
 	| "hold"
 	| "ramp"
-	/** Arms get other shares of the same allocation. */
+	/** New shares of arms within the same allocation. */
 	| "reallocate"
 	| "close-arm"
 	| "roll-back"
@@ -55,7 +55,7 @@ export type Action =
 	| "advance-takeover"
 	| "complete"
 	| "freeze-threshold"
-	/** Thresholds are given up, to be frozen anew. */
+	/** Thresholds are dropped, to be frozen again. */
 	| "unfreeze-threshold"
 	| "look"
 	| "abort";
@@ -63,27 +63,27 @@ export type Action =
 /** Version of the rules of decide(). */
 export const RULES = 1;
 
-/** Everything decide() reads. */
+/** The whole input of decide(). */
 export interface DecisionInput {
-	/** RULES of the Weir that made it. */
+	/** RULES of the version that made it. */
 	readonly rules: number;
 	readonly experiment: Experiment;
-	/** The Metrics that the goal and guardrails name, by name. */
+	/** The Metrics of the goal and guardrails, by name. */
 	readonly metrics: Readonly<Record<string, Metric>>;
 	readonly status: ExperimentStatus;
 	readonly evidence: Evidence;
 	readonly nowMs: number;
-	/** By metric name, where a latency threshold has still to be frozen and the baseline has been measured. */
+	/** By metric name: measured quantiles for thresholds that are not frozen yet. */
 	readonly baselineQuantiles?: Readonly<Record<string, BaselineQuantile>>;
-	/** By challenger, why its promotion would deny callers of the default Variant (accessLosses.ts); absent: none would. */
+	/** By challenger, why its promotion would deny callers of the default Variant (accessLosses.ts); absent = no loss. */
 	readonly accessLosses?: Readonly<Record<string, string>>;
-	/** Another Experiment of the Service that is being promoted; absent: none. */
+	/** Another Experiment of the Service that is being promoted; absent = none. */
 	readonly beingPromoted?: string;
-	/** The Service's default Variant, where it is not the baseline's any more; absent: it is. */
+	/** The Service's default Variant if it is no longer the baseline's; absent = it still is. */
 	readonly replaces?: string;
 }
 
-/** What a decision that holds is waiting for; the loop records a wait once per kind. */
+/** What a hold waits for; the loop records each kind once. */
 export type WaitsFor =
 	| "threshold"
 	| "units"
@@ -102,38 +102,38 @@ export type WaitsFor =
 	| "holdback"
 	| "nothing";
 
-/** Why a gate did not let a decision happen. */
+/** A gate's rejection. */
 export interface GateAnswer {
 	readonly at: "before-step" | "before-promotion";
 	/** Its host. */
 	readonly where: string;
-	/** `HTTP 503`, or that there was no answer. */
+	/** E.g. `HTTP 503`, or that there was no answer. */
 	readonly why: string;
-	/** Of HTTP; left out = there was no answer. */
+	/** HTTP status; absent = no answer. */
 	readonly status?: number;
 }
 
 export interface Outcome {
 	readonly action: Action;
 	readonly rule: Rule;
-	/** One exact sentence, with the names and numbers that decided. */
+	/** One exact sentence with the decisive names and numbers. */
 	readonly reason: string;
-	/** The same in plain words. Absent of what a person or a declaration decides. */
+	/** The same in plain language. Absent for decisions of persons and declarations. */
 	readonly summary?: string;
 	readonly findings: readonly Finding[];
-	/** Anytime-valid p-value of the sample-ratio test; null where it was not made. */
+	/** Anytime-valid p-value of the sample-ratio test; null = not tested. */
 	readonly srmP: number | null;
-	/** The status after it. Equal to the input's where decide() holds; a declaration holds the phase, not every field. */
+	/** The status after the decision. A hold by decide() does not change it; a declaration's hold keeps only the phase. */
 	readonly status: ExperimentStatus;
-	/** Set when the Service's default Variant changes with it. */
+	/** The Service's new default Variant; null = unchanged. */
 	readonly defaultVariant: string | null;
-	/** Estimated ms to the next verdict at the current pace, null = cannot say. */
+	/** Estimated ms until what it waits for, at the current pace; null = not known well enough. */
 	readonly expectedMs: number | null;
-	/** Set where the action is hold. */
+	/** Set for a hold. */
 	readonly waitsFor?: WaitsFor;
-	/** Set where it waits for units: what of them is too few, without numbers. */
+	/** Set if it waits for units: what is too few, without numbers. */
 	readonly lacks?: string;
-	/** Set where the rule is gate: with it and the input the decision can be made again. */
+	/** Set for the rule `gate`; needed to recompute the decision. */
 	readonly gate?: GateAnswer;
 }
 
@@ -144,11 +144,11 @@ export interface Decision {
 	/** 1, 2, 3 … per experiment. */
 	readonly sequence: number;
 	readonly atMs: number;
-	/** `weir` or the person. */
+	/** `weir`, or the person. */
 	readonly by: string;
-	/** null for a person's act and for a declaration, and for whom not all of it is to be told. */
+	/** null for a person's command and a declaration, and if the reader may not see all of it. */
 	readonly input: DecisionInput | null;
 	readonly outcome: Outcome;
-	/** When every connected Envoy had acknowledged the plan with it; null = not yet. */
+	/** When all connected Envoys had acknowledged its plan; null = not yet. */
 	readonly acknowledgedAtMs: number | null;
 }

@@ -1,7 +1,6 @@
 /**
- * What applying resources does to what Weir has learned. Re-applying an unchanged resource does nothing; a changed
- * field wins and is recorded as a person's decision. Pure; fields that may not change while an experiment runs are
- * refused before, by validation.
+ * The effect of applied resources on the status. An unchanged resource has none; a changed field takes precedence and is
+ * recorded as a decision. Pure. Validation has already rejected changes of fields that are immutable during a run.
  */
 
 import { canonicalJson } from "../../declare/resources/canonicalJson.js";
@@ -31,7 +30,7 @@ function outcome(action: Outcome["action"], reason: string, status: ExperimentSt
 	};
 }
 
-/** An experiment seen for the first time: Running at its first step. */
+/** A new experiment: Running at its first step. */
 export function startExperiment(experiment: Experiment, nowMs: number): Outcome {
 	const status = initialStatus(experiment.spec.rollout.stepsPpm, nowMs);
 	const arms = experiment.spec.arms.map((arm) => arm.name).join(", ");
@@ -39,8 +38,9 @@ export function startExperiment(experiment: Experiment, nowMs: number): Outcome 
 }
 
 /**
- * The decision that an applied Experiment makes, or null where nothing changes. `before` is the stored resource,
- * null the first time; `status` null where it never ran.
+ * The decision for an applied Experiment; null = no change.
+ * @param before the stored resource; null = none
+ * @param status null = it never ran
  */
 export function applyExperiment(
 	before: Experiment | null,
@@ -80,8 +80,8 @@ export function applyExperiment(
 }
 
 /**
- * The last step that is not above the live allocation: a changed declaration never exposes more units by itself. Where
- * every step is above it, the allocation stays, and the first step comes next, by the rules and gates of any step.
+ * The last step at or below the live allocation: a changed declaration never exposes more units by itself. If all steps are
+ * above it, the allocation stays, and the first step is next, with the usual rules and gates.
  */
 function onSteps(experiment: Experiment, status: ExperimentStatus, nowMs: number): ExperimentStatus {
 	const { stepsPpm } = experiment.spec.rollout;
@@ -95,7 +95,7 @@ function onSteps(experiment: Experiment, status: ExperimentStatus, nowMs: number
 	return { ...status, stepIndex, allocationPpm, stepStartedAtMs };
 }
 
-/** Metrics that are claimed still, and whose thresholds an edit takes. */
+/** Metrics that are still claimed but lose their threshold by the edit. */
 function thresholdsLost(
 	before: Experiment,
 	after: Experiment,
@@ -105,13 +105,13 @@ function thresholdsLost(
 	return Object.keys(thresholds).filter((name) => kept[name] === undefined && claimed.includes(name));
 }
 
-/** Thresholds whose margin is unchanged; the others are frozen anew, for they were computed from it. */
+/** Thresholds whose margin is unchanged. The others were computed from it, and are frozen again. */
 function stillValid(
 	before: Experiment,
 	after: Experiment,
 	thresholds: Readonly<Record<string, FrozenThreshold>>,
 ): Readonly<Record<string, FrozenThreshold>> {
-	// Two, for at one quantile an absolute margin may be what a relative one is.
+	// Two, because at one value an absolute and a relative margin may be equal.
 	const PROBES_MS = [1_000, 2_000];
 	return Object.fromEntries(
 		Object.entries(thresholds).filter(([name]) =>
@@ -120,7 +120,7 @@ function stillValid(
 	);
 }
 
-/** A threshold that an edit takes ends an era: what was looked at by it has had that era's share of alpha. */
+/** An edit that drops a threshold ends its era: that era's share of alpha is spent. */
 function refrozen(
 	before: Readonly<Record<string, FrozenThreshold>>,
 	after: Readonly<Record<string, FrozenThreshold>>,
@@ -135,8 +135,8 @@ function refrozen(
 }
 
 /**
- * What ends a Service's learned default Variant: a changed defaultVariant, for the field wins, or that it is declared no more, and
- * would come back unasked when it is declared again. The reason, or null where the promotion stays or nothing was learned.
+ * Whether an applied Service ends a promotion: its defaultVariant changes, or the promoted Variant is no longer declared (it
+ * would come back when declared again). Returns the reason; null = the promotion stays, or there is none.
  */
 export function applyService(before: Service | null, after: Service, status: ServiceStatus | null): string | null {
 	if (before === null || status === null) return null;

@@ -1,6 +1,6 @@
 /**
- * Experiments that were aborted or rolled back while windows of their people were open. Nothing is decided of them any more;
- * they are looked at until the last window is over, so that a report says what came, however late it is asked for.
+ * Experiments that were aborted or rolled back while outcome windows were open. Their evidence is read until the last window
+ * has closed, so that a later report is complete. No decisions are made.
  */
 
 import { type Experiment, qualifiedName } from "../../declare/resources/resource.js";
@@ -10,10 +10,10 @@ import { evidenceQuery } from "./evidenceQuery.js";
 import type { EvidenceSource, State } from "./ports.js";
 import type { ExperimentStatus } from "./status.js";
 
-/** Two looks and one that fails lie within EVENTS_MARGIN_MS, for which rows are kept after their time. */
+/** Short enough for a retry: rows are kept for EVENTS_MARGIN_MS after their time. */
 const LOOK_MS = 20 * 60_000;
 
-/** Envoys that heard of the end later, and exposures that were heard of later. */
+/** Margin for Envoys that get the new plan later, and for late exposures. */
 const SLACK_MS = 60_000;
 
 interface Ending {
@@ -23,20 +23,20 @@ interface Ending {
 }
 
 interface Looked {
-	/** The same name may be declared again, and end again. */
+	/** Distinguishes experiments that reuse a name. */
 	readonly endedAtMs: number;
 	readonly triedMs: number;
-	/** There is no more to look for. */
+	/** No more evidence is expected. */
 	readonly closed: boolean;
 }
 
 export class Endings {
-	/** By name, of those that are declared. */
+	/** By name of the declared Experiment. */
 	#looked: ReadonlyMap<string, Looked> = new Map();
-	/** Whose time has come. Who was looked at the longest time ago comes first, so that many keep nobody waiting for ever. */
+	/** Due experiments, the one with the oldest look first. */
 	readonly #waiting = new Map<string, Ending>();
 
-	/** One at a time: those under way are looked at between. What goes wrong is tried again at the next look. */
+	/** Reads one experiment per call, so that running ones do not wait. A failure is retried at the next look. */
 	async look(state: State, nowMs: number, evidence: EvidenceSource): Promise<void> {
 		const known = this.#wait(state, nowMs);
 		for (const [name, { experiment, status, endedAtMs }] of this.#waiting) {
@@ -55,7 +55,7 @@ export class Endings {
 		}
 	}
 
-	/** @returns what was looked at of those that are declared, to be added to */
+	/** Queues due experiments. @returns the known looks of declared ones */
 	#wait({ resources, status }: State, nowMs: number): Map<string, Looked> {
 		const known = new Map<string, Looked>();
 		const waits = new Set<string>();
@@ -78,7 +78,7 @@ export class Endings {
 	}
 }
 
-/** After a takeover, of units that were open when it began nothing counts. */
+/** After a takeover, units whose windows were open at its start do not count. */
 const mayBeOpen = ({ phase, takeover }: ExperimentStatus): boolean =>
 	(phase === "Aborted" || phase === "RolledBack") && (takeover === undefined || takeover.heldBack !== undefined);
 

@@ -1,6 +1,4 @@
-/**
- * What the loop asks the store for one experiment: a pure translation of declaration and status.
- */
+/** The evidence query of one experiment, from its declaration and status. Pure. */
 
 import { canonicalJson } from "../../declare/resources/canonicalJson.js";
 import { inNamespace, serviceOf } from "../../declare/resources/lookup.js";
@@ -19,21 +17,21 @@ import { inParts, together, withoutParts } from "./gridEvidence.js";
 import type { State } from "./ports.js";
 import { type ExperimentStatus, type FrozenThreshold, heldBackOf, isExposing } from "./status.js";
 
-/** Other Experiments that a promotion is checked against: each is a join over all units and uses a part of alpha. */
+/** Other Experiments that a promotion is checked against: each needs a join over all units and a part of alpha. */
 const INTERACTIONS_MAX = 10;
 
-/** Health of a takeover looks back this far at most: the present state of the endpoints, over enough requests. */
+/** Longest window of a takeover's health check. */
 const HEALTH_WINDOW_MS = 60_000;
 
-/** A latency threshold is frozen from the default Variant's requests since this long before the start. */
+/** A latency threshold is frozen from the default Variant's requests, beginning this long before the start. */
 const THRESHOLD_LOOKBACK_MS = 600_000;
 
-/** Since when rows are read to freeze a metric's threshold. */
+/** Start of the rows that are read to freeze a metric's threshold. */
 export function freezingSinceMs({ refreezes, startedAtMs }: ExperimentStatus, metric: string): number {
 	return refreezes?.[metric]?.sinceMs ?? Math.max(0, startedAtMs - THRESHOLD_LOOKBACK_MS);
 }
 
-/** The Metrics that the goal and the guardrails name, in the experiment's namespace; an unknown name is absent. */
+/** The Metrics of the goal and guardrails, from the experiment's namespace; unknown names are absent. */
 export function metricsOf(resources: ResourceSet, experiment: Experiment): Record<string, Metric> {
 	const names = new Set(claimedMetrics(experiment));
 	const found = resources.metrics.filter(
@@ -42,7 +40,6 @@ export function metricsOf(resources: ResourceSet, experiment: Experiment): Recor
 	return Object.fromEntries(found.map((metric) => [metric.metadata.name, metric]));
 }
 
-/** The query for this moment. */
 export function evidenceQuery(
 	resources: ResourceSet,
 	experiment: Experiment,
@@ -59,7 +56,7 @@ export function evidenceQuery(
 		const { source, windowMs, missing, perUnit, denominator, covariateMs, cap, type, range } = metric.spec;
 		const frozen = status.thresholds[metric.metadata.name];
 		const asked: EvidenceMetric = {
-			// As outcomes name it; localEvidence() turns it back.
+			// As in outcomes; localEvidence() maps it back.
 			name: qualifiedName(metric.metadata),
 			source,
 			windowMs,
@@ -70,7 +67,7 @@ export function evidenceQuery(
 				denominator === null || denominator === "requests"
 					? denominator
 					: { metric: qualifiedName({ ...metric.metadata, name: denominator.metric }) },
-			// As holdbackQuestions() asks.
+			// As in holdbackQuestions().
 			covariateMs: heldBack === null ? covariateMs : null,
 			cap: capOf(cap, frozen),
 			threshold: type !== "quantile" ? null : frozen === undefined ? "unfrozen" : slowThreshold(experiment, frozen),
@@ -93,8 +90,8 @@ export function evidenceQuery(
 
 /**
  * Qualified names of the other Experiments of the namespace that share units with this one now: exposing, by the same unit, in
- * another layer (slots of one layer are disjoint). At most INTERACTIONS_MAX, those on the same Service first, then by name. Of
- * other namespaces none: decisions and standings, which a namespace's readers see, would tell of them.
+ * another layer (slots of one layer are disjoint). At most INTERACTIONS_MAX: the same Service first, then by name. Other
+ * namespaces are excluded, because readers of this namespace see the result.
  */
 export function sharingUnits({ resources, status }: Pick<State, "resources" | "status">, own: Experiment): string[] {
 	const elsewhere = (other: Experiment): number => (other.spec.service === own.spec.service ? 0 : 1);
@@ -122,7 +119,7 @@ function slowThreshold(
 	};
 }
 
-/** A declared value holds from the beginning; a quantile only once it has been frozen, as latency thresholds are. */
+/** A declared value applies from the start; a quantile only after it was frozen. */
 function capOf(cap: Metric["spec"]["cap"], frozen: FrozenThreshold | undefined): EvidenceMetric["cap"] {
 	if (cap === null) return null;
 	if ("value" in cap) return { value: cap.value, frozenAtMs: 0 };
@@ -130,8 +127,7 @@ function capOf(cap: Metric["spec"]["cap"], frozen: FrozenThreshold | undefined):
 }
 
 /**
- * Evidence with each metric under the name that the experiment uses: a goal names a Metric of its own namespace,
- * the store knows it by its qualified name.
+ * Evidence with each metric under the name that the experiment uses. The store uses qualified names.
  */
 export function localEvidence(evidence: Evidence, metrics: Readonly<Record<string, Metric>>): Evidence {
 	const local = new Map(Object.entries(metrics).map(([name, metric]) => [qualifiedName(metric.metadata), name]));

@@ -1,7 +1,4 @@
-/**
- * How an experiment stands: its declaration and status of one state, and fresh evidence for them. What a person reads
- * of it is made from the same as what the loop decides on.
- */
+/** The current state of an experiment for display: declaration, status and fresh evidence, as the loop uses them. */
 
 import { findQualified, serviceOf } from "../../declare/resources/lookup.js";
 import { type Experiment, type Metric, qualifiedName } from "../../declare/resources/resource.js";
@@ -15,27 +12,27 @@ import type { EvidenceSource, State } from "./ports.js";
 import { type ExperimentStatus, liveDefault } from "./status.js";
 
 export interface ExperimentState {
-	/** When it was asked. */
+	/** Time of the query. */
 	readonly atMs: number;
 	readonly experiment: Experiment;
 	readonly metrics: Readonly<Record<string, Metric>>;
 	readonly status: ExperimentStatus;
-	/** Metrics by the names that the experiment uses. null: it cannot be had now. */
+	/** Metrics have the names that the experiment uses. null = unavailable. */
 	readonly evidence: Evidence | null;
 	/** Why there is no evidence, or empty. */
 	readonly noEvidence: string;
-	/** As in decide()'s input: what the loop looks at beside the evidence. */
+	/** As in DecisionInput. */
 	readonly beingPromoted?: string;
 	readonly replaces?: string;
-	/** The Service's default Variant now. Absent: it is declared no more. */
+	/** The Service's current default Variant. Absent = the Service is not declared any more. */
 	readonly defaultVariant?: string;
-	/** The Service is closed somewhere (ports.ts); absent: it is not. */
+	/** The Service is closed at some Envoy (ports.ts); absent = it is not. */
 	readonly closed?: true;
 }
 
 /**
  * @param name qualified
- * @throws WeirError `not-found` for an experiment that is not declared or has not begun
+ * @throws WeirError `not-found` if the experiment is not declared or has not started
  */
 export async function experimentState(
 	state: State,
@@ -52,21 +49,21 @@ export async function experimentState(
 	const service = findQualified(state.resources.services, serviceOf(experiment));
 	const live = service === undefined ? {} : { defaultVariant: liveDefault(service, state.status) };
 	const besides = { ...otherPromotions(state, experiment, status), ...live, ...closed };
-	const standing = { experiment, metrics, status, noEvidence: "", ...besides };
-	if (source === null) return { ...standing, atMs: nowMs(), evidence: null, noEvidence: "nobody keeps evidence here" };
+	const known = { experiment, metrics, status, noEvidence: "", ...besides };
+	if (source === null) return { ...known, atMs: nowMs(), evidence: null, noEvidence: "nobody keeps evidence here" };
 	const ask = async (others: readonly string[]): Promise<Evidence> =>
 		localEvidence(await source.evidence(evidenceQuery(state.resources, experiment, status, nowMs(), others)), metrics);
 	try {
 		let evidence = await ask([]);
 		const others = sharingUnits(state, experiment);
-		// As the loop does: a join over all units of both, so only once it matters.
+		// As in the loop: a join over all units of both, so only before a promotion.
 		if (others.length > 0) {
-			const wanted = decide({ rules: RULES, ...standing, evidence, nowMs: nowMs() });
+			const wanted = decide({ rules: RULES, ...known, evidence, nowMs: nowMs() });
 			if (wanted.action === "promote") evidence = await ask(others);
 		}
-		return { ...standing, atMs: nowMs(), evidence };
+		return { ...known, atMs: nowMs(), evidence };
 	} catch (thrown) {
 		const { message } = WeirError.from(thrown);
-		return { ...standing, atMs: nowMs(), evidence: null, noEvidence: message };
+		return { ...known, atMs: nowMs(), evidence: null, noEvidence: message };
 	}
 }

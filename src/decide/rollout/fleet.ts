@@ -1,8 +1,7 @@
 /**
- * All running experiments looked at together: which goals are proved if only so many of the proved may be wrong. Each
- * experiment alone errs with its own alpha, so of a hundred that do nothing five would look proved; a person who reads
- * down the list of all sees the five. e-BH answers for the list, under whatever dependence (the same people are in many
- * of them) and however often it is read. It changes no decision and no experiment's alpha.
+ * Controls the false discovery rate over all running experiments with e-BH: of a hundred experiments without an effect, five
+ * would look proved at alpha 0.05. Valid under any dependence (the same people are in many experiments) and at any time. It
+ * changes no decision and no experiment's alpha.
  */
 import { claims } from "../../infer/statistics/claim.js";
 import { logSumExp } from "../../infer/statistics/distributions/logSumExp.js";
@@ -14,12 +13,12 @@ import { baselineOf, sharesOf } from "../../infer/statistics/question.js";
 import { NO_MOMENTS } from "../../infer/statistics/statistics/moments.js";
 import type { Decision, DecisionInput, Finding } from "./decision.js";
 
-/** Of the goals called proved, at most this share is wrong, on average. */
+/** Expected share of false discoveries among the proved goals, at most. */
 export const FLEET_FALSE_SHARE = 0.05;
 
 /**
- * ln of the e-value for "some challenger improves the goal by more than its line", as of one decision; null without a goal that
- * was tested.
+ * ln of the e-value for "some challenger improves the goal by more than its line", from one decision; null = no goal was
+ * tested.
  */
 export function goalLogE({ input, outcome }: Pick<Decision, "input" | "outcome">): number | null {
 	if (input === null) return null;
@@ -34,8 +33,8 @@ export function goalLogE({ input, outcome }: Pick<Decision, "input" | "outcome">
 }
 
 /**
- * The mean over all declared challengers with equal weights. Which of them are still tested depends on the data (an arm was
- * closed, a claim cannot be told), so each that is not counts as 0, which is what is left of an e-value where nothing is said.
+ * The mean over all declared challengers with equal weights. Which of them are still tested depends on the data, so an
+ * untested one (a closed arm, an unknown claim) counts as 0.
  */
 export function meanLogE(logEs: readonly (number | null)[], challengers: number): number | null {
 	const tested = logEs.filter((logE) => logE !== null);
@@ -43,10 +42,10 @@ export function meanLogE(logEs: readonly (number | null)[], challengers: number)
 }
 
 /**
- * A goal on a quantile is proved where the shares at the frozen thresholds are, and every cell of the grid is: it is wrong only
- * where one of these is, so that the least of their e-values is one (intersection–union). Each era of the thresholds begins anew at
- * 1, and which one is the present era depends on the data: so its e-value has the era's part of the level for a weight, and those
- * of all others, ended or to come, count as 0. null by thresholds that have no grid.
+ * A goal on a quantile is proved if the shares at the frozen thresholds and every cell of the grid are. So the smallest of
+ * their e-values is an e-value (intersection–union). Each era of the thresholds starts at 1, and the current era depends on
+ * the data: its e-value is weighted with the era's share of the level, and all other eras count as 0. null = the thresholds
+ * have no grid.
  */
 function quantileLogE({ experiment, metrics, evidence, status }: DecisionInput, finding: Finding, quantile: number) {
 	const { logE = null, arm, metric } = finding;
@@ -68,11 +67,11 @@ function quantileLogE({ experiment, metrics, evidence, status }: DecisionInput, 
 export interface FleetMember {
 	/** Qualified name. */
 	readonly experiment: string;
-	/** As goalLogE() says; null counts as one of the fleet all the same. */
+	/** From goalLogE(); null also counts as a member. */
 	readonly logE: number | null;
 }
 
-/** Names of those whose goal is proved among all of them, in the order given. */
+/** Names of the members whose goal is proved, in the given order. */
 export function provedTogether(fleet: readonly FleetMember[], falseShare: number = FLEET_FALSE_SHARE): string[] {
 	const found = discoveries(
 		fleet.map(({ logE }) => logE),

@@ -1,9 +1,8 @@
 /**
- * Gates: webhooks that are asked before what Weir would do by itself, or told after it. Pure: which gate a decision
- * must pass, what it is sent, and what a no makes of the decision. A promotion begins with its takeover's first step, so it
- * asks those before a step too. A person's asks both kinds as well (state/acts/promotionGates.ts), its other acts ask none (an
- * ApprovalPolicy is the check on persons), and a rollback never waits for one. The first step of all begins with the declaration,
- * which a person applied, and asks none.
+ * Gates: webhooks that approve Weir's own decisions, or are notified of them. Pure: which gates a decision must pass, the
+ * request, and the outcome after a rejection. A promotion includes the takeover's first step, so it also asks before-step
+ * gates; a person's promotion does the same. Other commands of persons ask none (ApprovalPolicies cover them), nor does the
+ * start of an experiment. A rollback never waits for a gate.
  */
 
 import type { Gate } from "../../declare/resources/resource.js";
@@ -12,7 +11,7 @@ import type { FindingLook } from "../../infer/statistics/finding.js";
 import type { Decision, DecisionInput, GateAnswer, Outcome } from "./decision.js";
 import { percent } from "./sentence.js";
 
-/** What a gate receives as JSON, in a POST. The same question has the same id, however often it is asked. */
+/** The JSON body of a gate's POST. A repeated question has the same id. */
 export interface GateQuestion {
 	/** Idempotency id; also the header Idempotency-Key. */
 	readonly id: string;
@@ -21,12 +20,12 @@ export interface GateQuestion {
 	readonly experiment: string;
 	readonly namespace: string;
 	readonly service: string;
-	/** What happens with the decision, e.g. ramp, promote, roll-back. */
+	/** E.g. ramp, promote, roll-back. */
 	readonly action: Outcome["action"];
 	readonly from: GatePoint;
 	readonly to: GatePoint;
 	readonly reason: string;
-	/** In plain words. */
+	/** The reason in plain language. */
 	readonly summary: string;
 	readonly evidence: readonly GateFinding[];
 	readonly srmP: number | null;
@@ -35,13 +34,13 @@ export interface GateQuestion {
 export interface GatePoint {
 	readonly phase: string;
 	readonly allocationPpm: number;
-	/** Of a takeover; null = none under way. */
+	/** The takeover's share; null = no takeover. */
 	readonly takeoverPpm: number | null;
 	/** The arm that is promoted. */
 	readonly arm: string | null;
 }
 
-/** A finding without its aggregates: enough to judge by, and no unit in it. */
+/** A finding without its aggregates. */
 export interface GateFinding {
 	readonly metric: string;
 	readonly arm: string;
@@ -49,11 +48,11 @@ export interface GateFinding {
 	readonly improvement: number | null;
 	readonly lower: number | null;
 	readonly upper: number | null;
-	/** Of a goal with planned looks: what its verdict goes by. */
+	/** The planned look that the verdict is based on. */
 	readonly look?: FindingLook;
 }
 
-/** Which gates are asked before it happens, in this order; none = it needs no asking. */
+/** Kinds of gates that must approve the outcome, in this order. */
 export function gatesBefore({ action, rule }: Outcome): readonly GateAnswer["at"][] {
 	switch (action) {
 		case "ramp":
@@ -69,14 +68,14 @@ export function gatesBefore({ action, rule }: Outcome): readonly GateAnswer["at"
 	}
 }
 
-/** What is asked of one gate. */
+/** A request to one gate. */
 export interface GateRequest {
 	readonly at: GateAnswer["at"];
 	readonly gate: Gate;
 	readonly question: GateQuestion;
 }
 
-/** All that is asked before it happens; of each kind in declared order. */
+/** All requests before the outcome is applied; each kind in declared order. */
 export function gateRequests(
 	input: Pick<DecisionInput, "experiment" | "status">,
 	outcome: Outcome,
@@ -95,7 +94,7 @@ function gatesAt({ spec }: DecisionInput["experiment"], at: Gate["at"]): readonl
 	return spec.rollout.gates.filter((gate) => gate.at === at);
 }
 
-/** The question to one gate. `index`: its place among the gates of its kind. */
+/** @param index position among the gates of its kind */
 export function gateQuestion(
 	input: Pick<DecisionInput, "experiment" | "status">,
 	outcome: Outcome,
@@ -106,7 +105,7 @@ export function gateQuestion(
 	const name = qualifiedName(experiment.metadata);
 	const { service } = experiment.spec;
 	const to = point(outcome.status);
-	// The share too, for an edit of steps counts them anew: a gate that remembers its answers must not know this one yet.
+	// With the share, because an edit renumbers the steps, and a gate may cache answers by id.
 	const place =
 		at === "after-rollback"
 			? outcome.action
@@ -117,7 +116,7 @@ export function gateQuestion(
 					to.arm ?? "",
 					outcome.status.promotion?.stepIndex ?? "",
 					to.takeoverPpm ?? "",
-					// Without evidence it is another question.
+					// A person's question has no evidence, so its id differs.
 					...(outcome.rule === "person" ? ["person"] : []),
 				].join("-");
 	return {
@@ -148,7 +147,7 @@ function point({ phase, allocationPpm, promotion }: Outcome["status"]): GatePoin
 	return { phase, allocationPpm, takeoverPpm: promotion?.takeoverPpm ?? null, arm: promotion?.arm ?? null };
 }
 
-/** What becomes of a decision that a gate did not let through: nothing moves, and it is asked again later. */
+/** The outcome after a rejection: a hold. The gate is asked again later. */
 export function heldByGate(input: Pick<DecisionInput, "status">, wanted: Outcome, answer: GateAnswer): Outcome {
 	const at = percent(input.status.allocationPpm);
 	return {
@@ -167,7 +166,7 @@ export function heldByGate(input: Pick<DecisionInput, "status">, wanted: Outcome
 	};
 }
 
-/** The gates to tell of a decision: those of a rollback that Weir made. */
+/** Notifications of a decision: only a rollback that Weir decided has any. */
 export function rollbackNotices(
 	decision: Pick<Decision, "input" | "outcome">,
 ): readonly { gate: Gate; question: GateQuestion }[] {
@@ -179,7 +178,7 @@ export function rollbackNotices(
 	}));
 }
 
-/** The host of a gate's URL for logs and decisions: path and query may hold secrets. Works on what parsed as a URL. */
+/** The host of a valid gate URL for logs and decisions: path and query may contain secrets. */
 export function gateHost(url: string): string {
 	return /^[a-z]+:\/\/(?:[^/?#@]*@)?([^/?#]+)/i.exec(url)?.[1] ?? "unreadable URL";
 }

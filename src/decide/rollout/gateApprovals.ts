@@ -1,8 +1,7 @@
 /**
- * Asks gates beside the loop, never inside a look: while a gate thinks, the evidence is still watched, and a rollback
- * of this or another Experiment goes its way. A yes holds for the very question and for GATE_APPROVAL_MS; after a no, or no
- * answer, the gate is asked again with growing pauses. Nothing is kept over a restart: then it is asked once more, with
- * the same idempotency id.
+ * Asks gates in the background, so that the loop can still detect harm and roll back. An approval is valid for the same
+ * question and for GATE_APPROVAL_MS. After a rejection or no answer, the gate is asked again with growing pauses. State is
+ * in memory: after a restart the gate is asked again with the same idempotency id.
  */
 
 import type { Gate } from "../../declare/resources/resource.js";
@@ -23,14 +22,14 @@ export interface GateReport {
 	readonly at: Gate["at"];
 	readonly where: string;
 	readonly ok: boolean;
-	/** Empty for a yes. */
+	/** Empty if approved. */
 	readonly why: string;
-	/** Of WebhookAnswer. */
+	/** As in WebhookAnswer. */
 	readonly cause?: string;
 }
 
 interface Asked {
-	/** Of the question; another one begins anew. */
+	/** The question's id. Another question starts a new entry. */
 	readonly id: string;
 	asking: boolean;
 	yesAtMs: number | null;
@@ -49,7 +48,7 @@ export class GateApprovals {
 		private readonly report: (answer: GateReport) => void,
 	) {}
 
-	/** Whether the decision may happen now. A GateAnswer: it may not, and why; asks where it is time to. */
+	/** Whether the decision may be applied now; asks the gates if due. A GateAnswer is a rejection. */
 	pass(experiment: string, input: DecisionInput, outcome: Outcome): "yes" | "asking" | GateAnswer {
 		const questions = gateRequests(input, outcome);
 		if (questions.length === 0) {
@@ -71,7 +70,7 @@ export class GateApprovals {
 		return yesAtMs !== null && this.clock.nowMs() - yesAtMs <= GATE_APPROVAL_MS;
 	}
 
-	/** In their order; the first no ends it. */
+	/** Asks the gates in order, until the first rejection. */
 	async #ask(experiment: string, asked: Asked, questions: readonly GateRequest[]): Promise<void> {
 		asked.asking = true;
 		asked.yesAtMs = null;
@@ -95,14 +94,14 @@ export class GateApprovals {
 	}
 }
 
-/** Of an answer, what GateReport says. */
+/** The answer's part of a GateReport. */
 export function reported(answer: WebhookAnswer): Pick<GateReport, "ok" | "why" | "cause"> {
 	if (answer.ok) return { ok: true, why: "" };
 	const { why, cause } = answer;
 	return { ok: false, why, ...(cause === undefined ? {} : { cause }) };
 }
 
-/** Doubles from the first to the longest. */
+/** Doubles from the minimum to the maximum. */
 export function retryPause(failures: number): number {
 	return Math.min(GATE_RETRY_MS.max, GATE_RETRY_MS.first * 2 ** Math.min(failures, 30));
 }

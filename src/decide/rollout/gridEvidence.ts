@@ -1,7 +1,7 @@
 /**
- * A quantile's grid of thresholds as the store is asked for it. An observation has few variables, so the metric is asked for
- * in several parts, each a metric of the store with some of the thresholds; the first has the metric's name and the
- * quantile itself, the others a name with a number, which no Metric can have. They are closed together, from the same units.
+ * Splits a quantile's grid of thresholds for the store, whose observations have few variables. Each part is a metric of the
+ * store with some thresholds. The first has the metric's name and the quantile itself; the others have a name with a number,
+ * which no Metric can have. All parts close together, with the same units.
  */
 
 import type { Experiment } from "../../declare/resources/resource.js";
@@ -20,7 +20,7 @@ const PARTS: readonly (readonly number[])[] = (() => {
 
 const nameOf = (metric: string, part: number): string => (part === 0 ? metric : `${metric} ${part + 1}`);
 
-/** The metric in parts, by the baseline's frozen quantiles; itself alone where there is no grid. */
+/** The metric in parts, from the baseline's frozen quantiles; without a grid only the metric itself. */
 export function inParts(
 	asked: EvidenceMetric,
 	experiment: Experiment,
@@ -48,13 +48,13 @@ export function inParts(
 	});
 }
 
-/** Whether a name is that of a part that is not the first, of one of these metrics. */
+/** Whether it is the name of a further part of one of the metrics. */
 const isFurtherPart = (name: string, of: ReadonlySet<string>): boolean => {
 	const space = name.lastIndexOf(" ");
 	return space > 0 && of.has(name.slice(0, space));
 };
 
-/** The record without entries of further parts. @param quantiles names of the metrics that may have them */
+/** The record without further parts. @param quantiles names of the metrics that may have parts */
 export function withoutParts<Value>(
 	record: Readonly<Record<string, Value>>,
 	quantiles: ReadonlySet<string>,
@@ -62,7 +62,7 @@ export function withoutParts<Value>(
 	return Object.fromEntries(Object.entries(record).filter(([name]) => !isFurtherPart(name, quantiles)));
 }
 
-/** Metrics with their parts put together: the shares at all thresholds of the grid. */
+/** Merges the parts of each metric: the shares at all thresholds of the grid. */
 export function together(
 	record: Readonly<Record<string, MetricEvidence>>,
 	quantiles: ReadonlySet<string>,
@@ -77,7 +77,7 @@ export function together(
 	return Object.fromEntries(entries);
 }
 
-/** Nothing where parts are of different units, which cannot be. */
+/** Empty if the parts have different units, which is a bug. */
 function slowOf(parts: readonly (MetricEvidence | undefined)[]): Pick<MetricEvidence, "slow"> {
 	const [first] = parts;
 	const slow: number[] = [];

@@ -1,9 +1,8 @@
 /**
- * A holdback: the winner's Variant is the Service's default, a share of the baseline's units stays where it is until the
- * time is over. Harm that is proved in it takes the winner back, or (onHarm: freeze) leaves it to a person, who aborts or ends
- * the holdback by promoting once more. A harm that froze the arm before, and that it was promoted with all the same, is told
- * and takes nothing back: a person has accepted this claim, over all units and so in each part of them. Broken data hold its
- * end as they hold a promotion, for no harm found on them is no absence of harm; harm found on them counts and says so.
+ * A holdback: the winner's Variant is the Service's default, and for a time a share of the baseline's units keeps the baseline.
+ * Proved harm rolls back, or with onHarm: freeze waits for a person, who aborts or promotes again to end the holdback. A harm
+ * that a person accepted by promoting a frozen arm is only reported; accepting it over all units covers each segment. Broken
+ * data delay the end, because they could hide harm; harm found on them counts, with a warning.
  */
 import type { Analysis } from "../../infer/statistics/analyse.js";
 import { claimedMetrics } from "../../infer/statistics/claim.js";
@@ -12,10 +11,10 @@ import { type Explanation, outcomeOf } from "./outcome.js";
 import { dataWarning, doubts } from "./rules/brokenData.js";
 import { harmKey, namesOfHarm } from "./rules/harm.js";
 import { duration, harmSentence } from "./sentence.js";
-import { people, whereIn, worse } from "./summary.js";
+import { people, plain, rolledBack, whereIn, worse } from "./summary.js";
 import { completion, judgeHealth, replacedVariant } from "./takeover.js";
 
-/** What it does next, while it lasts and at its end. @param fromMs when it began */
+/** The next decision of a holdback. @param fromMs its start */
 export function decideHoldback(input: DecisionInput, analysis: Analysis, fromMs: number): Outcome {
 	const { experiment, status, evidence, nowMs } = input;
 	const { arm = "", variant = "" } = status.promotion ?? {};
@@ -39,7 +38,7 @@ export function decideHoldback(input: DecisionInput, analysis: Analysis, fromMs:
 	const reason = `Holdback by ${variant}${left > 0 ? ` for ${duration(left)} more` : ", whose time is over"}`;
 	const keep = left > 0 ? ` for ${duration(left)} more` : ", though its time is over";
 	const summary = `${variant} is the new version; a few people keep the old one${keep}`;
-	const words: Explanation = {
+	const explanation: Explanation = {
 		get reason() {
 			const until = isOpen ? "it does not end until they are whole, unless a person promotes or aborts; " : "";
 			return `${reason}: ${judgement(input, analysis, known, " yet").reason}; ${until}${why}.`;
@@ -49,9 +48,9 @@ export function decideHoldback(input: DecisionInput, analysis: Analysis, fromMs:
 			return `${summary}: ${judgement(input, analysis, known, " yet").summary}.${until}`;
 		},
 	};
-	if (isOpen) return outcomeOf(input, analysis, ["hold", "data"], words, { waitsFor: "data" });
+	if (isOpen) return outcomeOf(input, analysis, ["hold", "data"], explanation, { waitsFor: "data" });
 	const rule = known.length > 0 ? "harm" : "takeover";
-	return outcomeOf(input, analysis, ["hold", rule], words, { waitsFor: "holdback", expectedMs: left });
+	return outcomeOf(input, analysis, ["hold", rule], explanation, { waitsFor: "holdback", expectedMs: left });
 }
 
 function harmed(input: DecisionInput, analysis: Analysis, harms: readonly Finding[], fromMs: number): Outcome {
@@ -59,8 +58,11 @@ function harmed(input: DecisionInput, analysis: Analysis, harms: readonly Findin
 	const whose = `among units first exposed in its ${duration(nowMs - fromMs)}, `;
 	const doubted = dataWarning(input, analysis);
 	const reason = `${whose}${harms.map(harmSentence).join("; ")}.${doubted.reason}`;
-	const toPeople = " to the people who came since it took over";
-	const summary = `${harms.map((finding) => worse(finding, input.metrics[finding.metric])).join(". ")}.${doubted.summary}`;
+	const summary = (then: string): string =>
+		plain(
+			harms.map((finding) => worse(finding, input)),
+			`${then}, as it does harm to the people who came since it took over${doubted.summary}`,
+		);
 	if (experiment.spec.rollout.onHarm === "freeze") {
 		return outcomeOf(
 			input,
@@ -68,7 +70,7 @@ function harmed(input: DecisionInput, analysis: Analysis, harms: readonly Findin
 			["hold", "harm"],
 			{
 				reason: `The holdback does not end by itself, a person aborts, or promotes to end it: ${reason}`,
-				summary: `The new version does harm after all${toPeople}, a person decides: ${summary}`,
+				summary: summary(`a person decides on ${status.promotion?.variant}`),
 			},
 			{ waitsFor: "person" },
 		);
@@ -79,7 +81,9 @@ function harmed(input: DecisionInput, analysis: Analysis, harms: readonly Findin
 		["roll-back", "harm"],
 		{
 			reason: `Rolled back from the holdback: ${reason}`,
-			summary: `Rolled back to ${status.promotion?.replaced ?? "the old version"}, because the new one does harm after all${toPeople}: ${summary}`,
+			summary: summary(
+				rolledBack([status.promotion?.arm ?? ""], { ...input, replaces: replacedVariant(experiment, status) }),
+			),
 		},
 		{
 			status: { ...status, phase: "RolledBack", allocationPpm: 0, hold: null, promotion: null },
@@ -88,7 +92,7 @@ function harmed(input: DecisionInput, analysis: Analysis, harms: readonly Findin
 	);
 }
 
-/** What is known of the winner by the holdback's own units, claim by claim: what could not be judged is no absence of harm. */
+/** The winner's claims, judged by the holdback's units. An unknown claim is not absence of harm. */
 function judgement(input: DecisionInput, analysis: Analysis, known: readonly Finding[], yet: string): Explanation {
 	const { experiment, status } = input;
 	const { arm = "" } = status.promotion ?? {};
@@ -140,7 +144,7 @@ function judgement(input: DecisionInput, analysis: Analysis, known: readonly Fin
 	return { reason: reasons.join("; "), summary: summaries.join("; ") };
 }
 
-/** ` by error-rate among 812 people against 41`, or each claim with its own where they differ. */
+/** ` by error-rate among 812 people against 41`, or separate counts if they differ. */
 function peopleText(judged: readonly Finding[], named: boolean): string {
 	const counts = new Set(judged.map(people));
 	if (counts.size > 1) return ` (${unique(judged.map((one) => `${one.metric} among ${people(one)}`))})`;

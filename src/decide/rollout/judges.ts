@@ -1,4 +1,4 @@
-/** Which Experiments are judged by a Metric, for ingest: of what they have not looked at yet it keeps the rows. */
+/** The Experiments that use a Metric. Ingest keeps the rows that they have not read yet. */
 
 import { serviceOf } from "../../declare/resources/lookup.js";
 import { qualifiedName, type ResourceSet } from "../../declare/resources/resource.js";
@@ -8,13 +8,13 @@ import type { State } from "./ports.js";
 import { quantileToFreeze } from "./rules/freezeThreshold.js";
 import { type ExperimentStatus, heldBackOf, isExposing } from "./status.js";
 
-/** An Experiment that looks at the Metric's rows from time to time. */
+/** An Experiment that reads the Metric's rows periodically. */
 export interface Judge {
 	/** Qualified name, as evidence queries give it. */
 	readonly experiment: string;
-	/** Qualified name of its Service, from whose requests the threshold of a latency is frozen. */
+	/** Qualified name of its Service. Latency thresholds are frozen from its requests. */
 	readonly service: string;
-	/** Since when rows are read to freeze the Metric's threshold or cap; null = nothing is to be frozen. */
+	/** Rows since then are read to freeze the Metric's threshold or cap; null = none is to be frozen. */
 	readonly freezingSinceMs: number | null;
 }
 
@@ -43,7 +43,7 @@ export function judgesOf({
 const frozenMetrics = ({ metrics }: ResourceSet): ReadonlySet<string> =>
 	new Set(metrics.filter((metric) => quantileToFreeze(metric) !== null).map(({ metadata }) => qualifiedName(metadata)));
 
-/** Whether units fall due in it that count: in a takeover those of its holdback alone. */
+/** Whether it still has units to evaluate: during a takeover only those of its holdback. */
 function closesUnits(status: ExperimentStatus | undefined): boolean {
 	if (status === undefined || isExposing(status.phase)) return true;
 	return status.phase === "Promoting" && heldBackOf(status) !== null;

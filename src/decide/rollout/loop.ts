@@ -1,7 +1,6 @@
 /**
- * The rollout loop: at every tick, for every active experiment: state →
- * evidence → decide → store. It keeps no facts of its own: after a restart it goes on from the stored status. When state or
- * evidence cannot be had it holds and reports; it never decides on what it does not know.
+ * The rollout loop. Each tick, for each active experiment: read state, query evidence, decide, store. The loop has no state of
+ * its own: after a restart it continues from the stored status. If state or evidence is unavailable, it holds and reports.
  */
 
 import { serviceOf } from "../../declare/resources/lookup.js";
@@ -26,16 +25,16 @@ import { RecordedOutcomes } from "./recordedOutcomes.js";
 import { quantileToFreeze } from "./rules/freezeThreshold.js";
 import { type ExperimentStatus, isExposing } from "./status.js";
 
-/** What the loop tells the outside, for logs and metrics; never a unit id or a payload. */
+/** Events for logs and metrics; never with a unit id or a payload. */
 export type LoopEvent =
 	| { readonly type: "decided"; readonly decision: Decision }
-	/** The present outcome, recorded or not: for a timeline. */
+	/** The current outcome, recorded or not: for a timeline. */
 	| { readonly type: "evaluated"; readonly experiment: string; readonly outcome: Outcome }
-	/** Once when it begins. experiment null: the state's owner is gone, nothing can be decided. */
+	/** Once at its start. experiment null = the state is unavailable. */
 	| { readonly type: "holding"; readonly experiment: string | null; readonly error: WeirError }
-	/** Once when it ends. */
+	/** Once at its end. */
 	| { readonly type: "recovered"; readonly experiment: string | null }
-	/** Someone else changed the state first; decided again on what stands since. */
+	/** The state was changed concurrently; decides again. */
 	| { readonly type: "conflict"; readonly experiment: string }
 	/** A gate answered. */
 	| ({ readonly type: "gate" } & GateReport);
@@ -47,23 +46,23 @@ export interface LoopOptions {
 	/** Asks the gates of Experiments. */
 	readonly webhook: Webhook;
 	readonly report: (event: LoopEvent) => void;
-	/** null: a third of the shortest `every`, at most a second, at least INTERVAL_MIN_MS. */
+	/** null = a third of the shortest `every`, between INTERVAL_MIN_MS and INTERVAL_MAX_MS. */
 	readonly intervalMs: number | null;
 }
 
-/** One aggregate query per experiment and tick: more often than this costs ingest more than it gains. */
+/** Each tick makes one aggregate query for each experiment. */
 const INTERVAL_MIN_MS = 100;
 const INTERVAL_MAX_MS = 1_000;
 
-/** How often one Experiment is looked at in its turn: each conflict asks for another look, and others wait meanwhile. */
+/** Attempts for one Experiment per tick: each conflict needs another one while others wait. */
 const LOOKS_PER_TURN_MAX = 3;
 
-/** How often what one look found is recorded on a newer state, where others have changed what it was not decided from. */
+/** Attempts to store one decision after concurrent changes that it does not depend on. */
 const RECORDS_PER_LOOK_MAX = 10;
 
 export class RolloutLoop {
 	readonly #recorded = new RecordedOutcomes();
-	/** Experiments ("" = the state) that are holding for want of an owner. */
+	/** Experiments ("" = the state) that hold because something is unavailable. */
 	readonly #holding = new Set<string>();
 	readonly #gates: GateApprovals;
 	readonly #endings = new Endings();
@@ -79,13 +78,13 @@ export class RolloutLoop {
 		);
 	}
 
-	/** Ticks until stopped, the first time at once. A tick never overlaps another. */
+	/** Ticks until stopped, the first time at once. Ticks never overlap. */
 	start(): void {
 		this.#stopped = false;
 		this.#schedule(0);
 	}
 
-	/** Resolves when the tick under way, if any, is done; no decision is made after that. */
+	/** Resolves after the current tick; no decision is made later. */
 	async stop(): Promise<void> {
 		this.#stopped = true;
 		this.#cancel?.();
@@ -103,7 +102,7 @@ export class RolloutLoop {
 		});
 	}
 
-	/** One look at every active experiment. Never rejects: what goes wrong is reported. */
+	/** Evaluates each active experiment once. Never rejects: errors are reported. */
 	async tick(): Promise<void> {
 		const state = await this.#read();
 		if (state === null) return;
@@ -117,7 +116,7 @@ export class RolloutLoop {
 		await this.#endings.look(now, this.options.clock.nowMs(), this.options.evidence);
 	}
 
-	/** null: there is none, or it cannot be had. */
+	/** null = none, or unavailable. */
 	async #read(): Promise<State | null> {
 		try {
 			const state = await this.options.store.state(-1, 0);
@@ -130,8 +129,8 @@ export class RolloutLoop {
 	}
 
 	/**
-	 * The state after it. Where someone else changed the state first it is read and decided anew at once, on that for the others
-	 * too: the next turn may be thousands of looks away, and who changes something again and again would put off all decisions.
+	 * Returns the state after it. On a conflict it reads the state and decides again at once: the next tick may be far away, and
+	 * frequent changes would delay all decisions.
 	 */
 	async #turn(state: State, declared: Experiment): Promise<State> {
 		let now = state;
@@ -151,7 +150,7 @@ export class RolloutLoop {
 		this.#intervalMs = Math.max(INTERVAL_MIN_MS, Math.min(INTERVAL_MAX_MS, ...every));
 	}
 
-	/** The state after it: the same unless a decision was stored. conflict: it is of no use any more. */
+	/** Returns the state after it, unchanged unless a decision was stored; conflict = the state is outdated. */
 	async #look(state: State, experiment: Experiment): Promise<State | "conflict"> {
 		const name = qualifiedName(experiment.metadata);
 		try {
@@ -163,7 +162,7 @@ export class RolloutLoop {
 			let wanted = decide(input);
 			const others = wanted.action === "promote" ? sharingUnits(state, experiment) : [];
 			if (others.length > 0) {
-				// Once it is ready and not at every look: it is a join over all units of both.
+				// Only before a promotion: it is a join over all units of both.
 				input = await this.#input(state, experiment, status, others);
 				wanted = decide(input);
 			}
@@ -176,7 +175,7 @@ export class RolloutLoop {
 			const passed = this.#gates.pass(name, input, wanted);
 			const outcome = passed === "yes" || passed === "asking" ? wanted : heldByGate(input, wanted, passed);
 			this.#recover(name);
-			// Until the gate has answered nothing is decided; harm is looked for at every look all the same.
+			// No decision until the gate has answered; each tick still looks for harm.
 			if (passed === "asking") return state;
 			this.options.report({ type: "evaluated", experiment: name, outcome });
 			if (this.#recorded.has(name, outcome, input.nowMs)) return state;
@@ -223,7 +222,7 @@ export class RolloutLoop {
 				if (measured !== null) baselineQuantiles[metric] = measured;
 			}
 		const found = localEvidence(await evidence.evidence(query), metrics);
-		// The moment of the decision lies after all of its evidence.
+		// The decision's time is after all of its evidence.
 		const others = otherPromotions(state, experiment, status);
 		const losses = accessLosses(state, experiment);
 		return {
@@ -246,7 +245,7 @@ export class RolloutLoop {
 		this.#recorded.add(name, outcome, atMs);
 		this.#recover(name);
 		this.options.report({ type: "decided", decision });
-		// What others of the Service are judged by in this tick, too: phases and default Variants.
+		// Other Experiments of the Service use these phases and default Variants in this tick.
 		const { experiments, services } = now.status;
 		const { status, defaultVariant } = outcome;
 		if (defaultVariant === null && status.phase === experiments[name]?.phase) return { ...now, revision };
@@ -255,7 +254,7 @@ export class RolloutLoop {
 		return { ...now, revision, status: after };
 	}
 
-	/** Stores a decision, with the state that it was stored on: a newer one where that says the same of what it was made from. */
+	/** Stores a decision, if necessary on a newer state that is equal in all that the decision depends on. */
 	async #decided(state: State, request: Omit<Parameters<StateStore["decide"]>[0], "expectedRevision">) {
 		const { experiment, atMs, outcome } = request;
 		let now = state;
@@ -289,11 +288,11 @@ function isActive({ status }: State, { metadata }: Experiment): boolean {
 	return phase === undefined || isExposing(phase) || phase === "Promoting";
 }
 
-/** As that state declares it; null: not any more, or it has ended. */
+/** The current declaration; null = not declared any more, or ended. */
 function activeNow(state: State, declared: Experiment): Experiment | null {
 	const { experiments } = state.resources;
 	const name = qualifiedName(declared.metadata);
-	// By far the most often nobody has changed anything, and no name of thousands is to be made.
+	// Fast path: usually the declaration is unchanged.
 	const now = experiments.includes(declared)
 		? declared
 		: experiments.find(({ metadata }) => qualifiedName(metadata) === name);

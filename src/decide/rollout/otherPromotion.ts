@@ -1,4 +1,7 @@
-/** What promotions of other Experiments of a Service mean for one of them: one at a time, and none of what was not compared. Pure. */
+/**
+ * Conflicts with promotions of other Experiments of the same Service: only one promotion at a time, and the winner must have
+ * been compared with the current default Variant. Pure.
+ */
 
 import { findQualified, grouping, serviceOf } from "../../declare/resources/lookup.js";
 import { memoize } from "../../declare/resources/memoize.js";
@@ -10,7 +13,7 @@ import { type ExperimentStatus, isPromoting, liveDefault, type Status } from "./
 
 type Known = Pick<State, "resources" | "status">;
 
-/** Of both functions below, what decide() is to know. In a holdback the Experiment's own winner is the default already. */
+/** The results of the next two functions, for decide(). Empty in a holdback: the Experiment's own winner is the default. */
 export function otherPromotions(
 	state: Known,
 	experiment: Experiment,
@@ -25,9 +28,8 @@ export function otherPromotions(
 }
 
 /**
- * Another Experiment of the Service that is being promoted, by qualified name; null = none. Its takeover ends with a default
- * Variant, and so does its holdback, in which harm is still looked for: which of two winners would be the default in the end
- * nobody has decided, nor whom it would shut out that the other lets in.
+ * Qualified name of another Experiment of the Service that is being promoted; null = none. Its takeover or holdback sets the
+ * default Variant at its end, so with two at once the default would be undefined.
  */
 export function beingPromoted({ resources, status }: Known, experiment: Experiment): string | null {
 	const own = qualifiedName(experiment.metadata);
@@ -35,12 +37,12 @@ export function beingPromoted({ resources, status }: Known, experiment: Experime
 	return promoting.map(({ metadata }) => qualifiedName(metadata)).find((name) => name !== own) ?? null;
 }
 
-/** Those that are being promoted, by Service: worked out once for all that is asked of one state. */
+/** Experiments that are being promoted, by Service. */
 const promotingIn = memoize((statuses: Status["experiments"]) =>
 	grouping<Experiment>((one) => (isPromoting(statuses[qualifiedName(one.metadata)]) ? [serviceOf(one)] : [])),
 );
 
-/** The Service's default Variant where it is not the baseline's any more: promoted since, or taken back; null = it is. */
+/** The Service's default Variant, if it is no longer the baseline's; null = it still is. */
 export function promotedBefore({ resources, status }: Known, experiment: Experiment): string | null {
 	const service = findQualified(resources.services, serviceOf(experiment));
 	if (service === undefined) return null;
@@ -49,8 +51,7 @@ export function promotedBefore({ resources, status }: Known, experiment: Experim
 }
 
 /**
- * The Variant that an arm would replace and was not proved better than; null = none. To be better than the former
- * default Variant is not to be better than the one of now.
+ * The Variant that an arm would replace without a comparison: the current default, if it is not the baseline; null = none.
  * @param replaces promotedBefore()
  */
 export function uncompared({ spec }: Experiment, arm: string, replaces: string | null | undefined): string | null {
@@ -58,7 +59,7 @@ export function uncompared({ spec }: Experiment, arm: string, replaces: string |
 	return replaces === variant ? null : (replaces ?? null);
 }
 
-/** For who promotes such an arm, without the full stop; null: there is nothing to say. */
+/** A warning for the person who promotes such an arm, without the full stop; null = none. */
 export function uncomparedText(...of: Parameters<typeof uncompared>): string | null {
 	const replaces = uncompared(...of);
 	return replaces && `nothing proves ${of[1]} better than variant ${replaces}, which is the Service's default by now`;

@@ -1,14 +1,12 @@
-/**
- * How a rule speaks: what it is given, and the outcome that it makes.
- */
+/** The interface of a rule: its input and its outcome. */
 import type { Analysis } from "../../infer/statistics/analyse.js";
 import type { DecisionInput, Outcome, Rule, WaitsFor } from "./decision.js";
 import type { ExperimentStatus } from "./status.js";
 
-/** null: it does not fire, and the next one is asked. */
+/** null = the rule does not apply, and the next one is tried. */
 export type RuleFunction = (input: DecisionInput, analysis: Analysis) => Outcome | null;
 
-/** The one exact sentence, and the same in plain words. */
+/** The exact sentence, and the same in plain language. */
 export interface Explanation {
 	readonly reason: string;
 	readonly summary: string;
@@ -27,18 +25,18 @@ export function outcomeOf(
 	input: DecisionInput,
 	analysis: Analysis,
 	[action, rule]: readonly [Outcome["action"], Rule],
-	words: Explanation,
+	explanation: Explanation,
 	extras: Extras,
 ): Outcome {
 	return {
 		action,
 		rule,
-		// Made when they are read: a hold that was recorded already is not, and its words would need exact bounds.
+		// Lazy: the text needs exact bounds, and a hold that is already recorded does not use it.
 		get reason() {
-			return words.reason;
+			return explanation.reason;
 		},
 		get summary() {
-			return words.summary;
+			return explanation.summary;
 		},
 		findings: analysis.findings,
 		srmP: analysis.srm?.p ?? null,

@@ -1,6 +1,6 @@
 /**
- * `weir pause | resume | promote | abort`: what a person may do to an experiment at any time. Pure; the caller
- * stores the outcome as a decision by that person.
+ * `weir pause | resume | promote | abort`: commands of a person, allowed at any time. Pure; the caller stores the outcome as
+ * that person's decision.
  */
 
 import type { Experiment } from "../../declare/resources/resource.js";
@@ -16,47 +16,46 @@ import { completedStatus, replacedVariant, startTakeover } from "./takeover.js";
 export type PersonCommand =
 	| { readonly verb: "pause" }
 	| { readonly verb: "resume" }
-	/** arm null: the only open challenger. shutOut: although callers lose access. */
+	/** arm: null = the only open challenger. shutOut: promote even if callers lose access. */
 	| { readonly verb: "promote"; readonly arm: string | null; readonly shutOut?: boolean }
 	| { readonly verb: "abort" };
 
 export interface PersonInput {
 	readonly experiment: Experiment;
 	readonly status: ExperimentStatus;
-	/** Who; for the reason only. */
+	/** The person, for the reason. */
 	readonly by: string;
 	readonly nowMs: number;
-	/** By challenger, why its promotion would deny callers of the default Variant; absent: none would. */
+	/** By challenger, why its promotion would deny callers of the default Variant; absent = no loss of access. */
 	readonly accessLosses?: Readonly<Record<string, string>>;
-	/** Another Experiment of the Service that is being promoted; absent: none. */
+	/** Another Experiment of the Service that is being promoted; absent = none. */
 	readonly beingPromoted?: string;
-	/** The Service's default Variant, where it is not the baseline's any more; absent: it is. */
+	/** The Service's default Variant if it is no longer the baseline's; absent = it still is. */
 	readonly replaces?: string;
 }
 
-/** The outcome of a person's act. Throws WeirError `failed-precondition`, or `not-found` for an arm that is not declared. */
-export function commandOutcome(input: PersonInput, act: PersonCommand): Outcome {
-	switch (act.verb) {
+/** @throws WeirError `failed-precondition`; `not-found` for an undeclared arm */
+export function commandOutcome(input: PersonInput, command: PersonCommand): Outcome {
+	switch (command.verb) {
 		case "pause":
 			return pause(input);
 		case "resume":
 			return resume(input);
 		case "promote":
-			return promote(input, act);
+			return promote(input, command);
 		case "abort":
 			return abort(input);
 	}
 }
 
-/** A person's act is plain as it is. */
 function outcome(
 	action: Outcome["action"],
 	reason: string,
 	status: ExperimentStatus,
 	defaultVariant: string | null = null,
 ): Outcome {
-	const said = { reason, summary: reason };
-	return { action, rule: "person", ...said, findings: [], srmP: null, status, defaultVariant, expectedMs: null };
+	const texts = { reason, summary: reason };
+	return { action, rule: "person", ...texts, findings: [], srmP: null, status, defaultVariant, expectedMs: null };
 }
 
 function pause({ status, by }: PersonInput): Outcome {
@@ -80,18 +79,18 @@ function resume({ status, by, nowMs }: PersonInput): Outcome {
 		...status,
 		phase: "Running",
 		hold: null,
-		// The alarm's exposures stay suspect for ever; what comes from the next evidence on is tested anew.
+		// Exposures before the alarm stay suspect; the test starts again with the next evidence.
 		...(status.hold === "srm" ? { acceptedExposures: "pending" as const } : {}),
-		// Else the same maximum would end it again at once.
+		// Otherwise maxDuration would end it again at once.
 		...(status.hold === "inconclusive" ? { durationFromMs: nowMs } : {}),
 	};
 	const why = status.hold === "srm" ? ", accepting the sample ratio so far" : "";
 	return outcome("resume", `Resumed at ${percent(status.allocationPpm)} by ${by}${why}.`, after);
 }
 
-function promote(input: PersonInput, act: Extract<PersonCommand, { verb: "promote" }>): Outcome {
+function promote(input: PersonInput, command: Extract<PersonCommand, { verb: "promote" }>): Outcome {
 	const { experiment, status, by, nowMs } = input;
-	const { arm: named, shutOut: isMeant = false } = act;
+	const { arm: named, shutOut: isMeant = false } = command;
 	if (status.phase === "Promoting" && status.promotion?.heldBackFromMs !== undefined) return endHoldback(input, named);
 	if (!isExposing(status.phase))
 		throw new WeirError(
@@ -142,15 +141,15 @@ function promote(input: PersonInput, act: Extract<PersonCommand, { verb: "promot
 	const harmed = harms.length === 0 ? "" : `, though ${harms.join(", ")} was proved worse`;
 	const denies = loss === undefined ? "" : `, although ${loss}`;
 	const unknown = uncomparedText(experiment, arm, input.replaces);
-	const untold = unknown === null ? "" : `, though ${unknown}`;
+	const uncompared = unknown === null ? "" : `, though ${unknown}`;
 	return outcome(
 		"promote",
-		`Arm ${arm} promoted by ${by} at ${percent(status.allocationPpm)}${harmed}${untold}${denies}; it takes over from ${percent(after.promotion?.takeoverPpm ?? 0)} on.`,
+		`Arm ${arm} promoted by ${by} at ${percent(status.allocationPpm)}${harmed}${uncompared}${denies}; it takes over from ${percent(after.promotion?.takeoverPpm ?? 0)} on.`,
 		after,
 	);
 }
 
-/** The winner keeps everybody, those who were held back too. */
+/** The held-back units get the winner too. */
 function endHoldback({ experiment, status, by, nowMs }: PersonInput, named: string | null): Outcome {
 	const { arm = "", variant = "" } = status.promotion ?? {};
 	if (named !== null && named !== arm)
@@ -179,7 +178,7 @@ function abort({ experiment, status, by }: PersonInput): Outcome {
 	return outcome("abort", `Aborted by ${by}; everything goes back to variant ${old}.`, after, old);
 }
 
-/** A promotion outlasts each apply that leaves the field as it is: a file that was never changed says the old Variant still. */
+/** An apply that does not change the field keeps the promotion: an unchanged file still has the old Variant. */
 function undoing(promoted: string): string {
 	return `an apply that leaves the Service's defaultVariant as it is keeps what was promoted; to undo it apply the Service with defaultVariant: ${promoted}, then with the one that it shall have`;
 }

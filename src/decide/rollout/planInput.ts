@@ -1,4 +1,4 @@
-/** A declaration and what is known of the Service, as the planning asks for it; and in words what is not known. */
+/** Builds the input of a plan from the declaration and the known evidence, and lists what is unknown. */
 
 import type { Experiment, Metric } from "../../declare/resources/resource.js";
 import type { PlanInput, PlanTraffic } from "../../infer/planning/plan.js";
@@ -6,34 +6,34 @@ import { boundsOf, isPossible, type PlanMetric, planLine } from "../../infer/pla
 import { type Claim, claimedMetrics, claims, valuesToFreeze } from "../../infer/statistics/claim.js";
 import { isRelative, methodOf, signOf } from "../../infer/statistics/question.js";
 import { PPM } from "../../limits/index.js";
-import type { Baseline, PlanFacts } from "./planFacts.js";
+import type { Baseline, PlanEvidence } from "./planEvidence.js";
 
 export interface Assumptions {
 	readonly power: number;
 	/** End of the plan in days; null = the declared maxDuration, else PLAN_DAYS. */
 	readonly days: number | null;
-	/** Improvements that are believed to be there, by metric, on the scale of the claim; else what DEFAULT_EFFECT says. */
+	/** Expected improvements by metric, on the scale of the claim; absent = believedByDefault(). */
 	readonly effects: Readonly<Record<string, number>>;
 }
 
 export interface Planned {
-	/** null: nothing at all can be planned. */
+	/** null = no metric can be planned. */
 	readonly input: PlanInput | null;
-	/** What each planned metric was assumed from. */
+	/** The baseline of each planned metric. */
 	readonly baselines: Readonly<Record<string, Baseline>>;
-	/** What is not known, each with the flag to give. */
+	/** What is unknown, each with the flag to set. */
 	readonly unknown: readonly string[];
 }
 
-/** Four whole weeks: no weekday counts more than another. */
+/** Four whole weeks, so that all weekdays count equally. */
 export const PLAN_DAYS = 28;
 
-/** A goal is planned for twice what it must prove, unless something else is believed. */
+/** A goal is planned for twice the improvement that it must prove, unless one is given. */
 const BELIEVED_OVER_ASKED = 2;
 
 /**
- * A challenger that is as fast as is believed has so much fewer requests above its own threshold than the baseline above
- * its quantile, as a part of these. The shape of the tail says it, and nobody knows that before: it is told as an assumption.
+ * Assumed share of slow requests of a good challenger, relative to the baseline's. The real one depends on the unknown shape
+ * of the tail, so the plan reports it as an assumption.
  */
 const SLOW_LEFT = 0.5;
 
@@ -42,7 +42,7 @@ const DAY_MS = 86_400_000;
 export function planInputOf(
 	experiment: Experiment,
 	metrics: Readonly<Record<string, Metric>>,
-	facts: PlanFacts,
+	known: PlanEvidence,
 	assumed: Assumptions,
 ): Planned {
 	const { arms, rollout } = experiment.spec;
@@ -53,7 +53,7 @@ export function planInputOf(
 	const planned = claims(experiment, metrics).flatMap((claim): PlanMetric[] => {
 		if (claim.arm !== challenger || claim.metric === null) return [];
 		const { metricName: name } = claim;
-		const baseline = facts.baselines[name] ?? assumedBaseline(claim.metric);
+		const baseline = known.baselines[name] ?? assumedBaseline(claim.metric);
 		const one =
 			baseline === null ? levelUnknown(claim, claim.metric) : metricOf(claim, claim.metric, baseline, assumed);
 		if (typeof one === "string" || baseline === null) {
@@ -65,7 +65,7 @@ export function planInputOf(
 		if (doubt !== "") unknown.push(doubt);
 		return [one];
 	});
-	if (facts.traffic === null)
+	if (known.traffic === null)
 		unknown.push("how many new people come a day, so no days are told: give --traffic UNITS_PER_DAY");
 	for (const name of claimedMetrics(experiment)) {
 		const cap = metrics[name]?.spec.cap ?? null;
@@ -77,7 +77,7 @@ export function planInputOf(
 	}
 	const weights = [...arms].sort((a, b) => Number(b.baseline) - Number(a.baseline)).map(({ weight }) => weight);
 	const traffic =
-		facts.traffic === null ? null : trafficOf(experiment, metrics, facts.traffic.newUnitsPerDay, assumed.days);
+		known.traffic === null ? null : trafficOf(experiment, metrics, known.traffic.newUnitsPerDay, assumed.days);
 	const { alpha, inference: design } = rollout;
 	const input = { metrics: planned, design, weights, alpha, power: assumed.power, traffic };
 	return { input: planned.length === 0 ? null : input, baselines, unknown };
@@ -90,7 +90,7 @@ function levelUnknown({ metricName: name, effect }: Claim, metric: Metric): stri
 	return `the level${spread} of ${name}: give --baseline ${name}=${form}`;
 }
 
-/** What had to be assumed, with the flag that says better; or empty. */
+/** The assumption that was made, with the flag to replace it; empty = none. */
 function doubtOf(one: PlanMetric, { effects }: Assumptions): string {
 	const { name, role, metric, variance, believed } = one;
 	if (metric.spec.type === "quantile")
@@ -114,7 +114,7 @@ function assumedBaseline({ spec }: Metric): Baseline | null {
 	return { mean: 1 - spec.quantile, variance: null, from: "by construction" };
 }
 
-/** The claim with what is known of it; or what is missing. */
+/** The claim with its baseline; a string = what is missing. */
 function metricOf(claim: Claim, metric: Metric, baseline: Baseline, { effects }: Assumptions): PlanMetric | string {
 	const { metricName: name, role, effect, slowLine } = claim;
 	const { mean, variance } = baseline;
@@ -133,7 +133,7 @@ function metricOf(claim: Claim, metric: Metric, baseline: Baseline, { effects }:
 		return `the spread of ${name} is ${Math.sqrt(variance)}, more than its range allows at a level of ${mean}: give --baseline ${name}=MEAN,SD`;
 	if (isRelative(one) && mean === 0)
 		return `${name} is 0 in the baseline, and a share of 0 is nothing: give --baseline ${name}=MEAN`;
-	// No spread at all is none that was measured.
+	// A variance of 0 counts as unmeasured.
 	const spread = variance === null || variance === 0 ? null : Math.min(variance, widest);
 	const { farthest } = baseline;
 	return bounds !== null || farthest === undefined
@@ -141,7 +141,7 @@ function metricOf(claim: Claim, metric: Metric, baseline: Baseline, { effects }:
 		: { ...one, variance: spread, farthest };
 }
 
-/** Of a goal more than is asked; where that is more than there is room for, half-way to the end. */
+/** For a goal, more than it must prove; if the range does not allow it, half-way to the range's end. */
 function believedByDefault(one: PlanMetric): number {
 	const { metric, role, effect, baselineMean } = one;
 	const { quantile } = metric.spec;
@@ -154,7 +154,7 @@ function believedByDefault(one: PlanMetric): number {
 	return (effect.value + (isRelative(one) ? room / Math.abs(baselineMean) : room)) / 2;
 }
 
-/** n/(n − 1) at its largest: what a sample's variance may exceed by what its values can have. */
+/** The largest n/(n − 1): a sample's variance may exceed the range's limit by this factor. */
 const SAMPLE_EXCESS = 2;
 
 function trafficOf(

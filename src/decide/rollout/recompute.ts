@@ -1,24 +1,19 @@
-/**
- * `weir decisions --recompute`: a stored decision made again from its stored aggregates alone.
- */
+/** `weir decisions --recompute`: recomputes a stored decision from its stored aggregates. */
 import { canonicalJson } from "../../declare/resources/canonicalJson.js";
 import { decide } from "./decide.js";
 import type { Decision } from "./decision.js";
 import { heldByGate } from "./gate.js";
 
 export interface Recomputation {
-	/** True when every byte of the canonical outcome is the same. */
+	/** Whether the canonical outcomes have the same bytes. */
 	readonly matches: boolean;
 	/** Canonical JSON of the stored outcome. */
 	readonly expected: string;
-	/** Canonical JSON of the outcome made now. */
+	/** Canonical JSON of the recomputed outcome. */
 	readonly actual: string;
 }
 
-/**
- * Recomputes one decision; reads nothing but `decision.input`, and what a gate answered. null where there is no input:
- * people's acts and declarations are no conclusions.
- */
+/** Recomputes a decision from `decision.input` and the gate's answer. null = no input, e.g. a person's command or a declaration. */
 export function recompute(decision: Decision): Recomputation | null {
 	if (decision.input === null) return null;
 	const expected = canonicalJson(decision.outcome);
@@ -29,7 +24,7 @@ export function recompute(decision: Decision): Recomputation | null {
 	return { matches: actual === expected, expected, actual };
 }
 
-/** What has no input, by the rule that it names: nothing was concluded. */
+/** Rules whose decisions have no input. */
 const NOTHING_TO_RECOMPUTE: Readonly<Partial<Record<Decision["outcome"]["rule"], string>>> = {
 	person: "a person's act: nothing to recompute",
 	declaration: "a declaration, a person's act: nothing to recompute",
@@ -38,17 +33,14 @@ const NOTHING_TO_RECOMPUTE: Readonly<Partial<Record<Decision["outcome"]["rule"],
 
 const INPUT_MISSING = "NOT RECOMPUTED: what it was made from is not there, or not all of it is yours to read";
 
-/**
- * A recomputation in one line, and whether it bears the decision out. Claims none that did not take place: a conclusion
- * whose input is missing is not borne out.
- */
-export function recomputationText(decision: Decision): { readonly words: string; readonly holds: boolean } {
+/** The result of a recomputation as text, and whether it confirms the decision. A missing input confirms nothing. */
+export function recomputationText(decision: Decision): { readonly text: string; readonly holds: boolean } {
 	const again = recompute(decision);
 	if (again === null) {
-		const words = NOTHING_TO_RECOMPUTE[decision.outcome.rule];
-		return { words: words ?? INPUT_MISSING, holds: words !== undefined };
+		const text = NOTHING_TO_RECOMPUTE[decision.outcome.rule];
+		return { text: text ?? INPUT_MISSING, holds: text !== undefined };
 	}
 	const { matches, expected, actual } = again;
-	if (!matches) return { words: `DIFFERS\n      stored     ${expected}\n      recomputed ${actual}`, holds: false };
-	return { words: "recomputed from its stored aggregates: every byte matches", holds: true };
+	if (!matches) return { text: `DIFFERS\n      stored     ${expected}\n      recomputed ${actual}`, holds: false };
+	return { text: "recomputed from its stored aggregates: every byte matches", holds: true };
 }

@@ -16,9 +16,9 @@ interface LastRecord {
 	readonly kind: string;
 	readonly named: string;
 	readonly atMs: number;
-	/** How often it was recorded in a row for what it names alone, less what time has given back. */
+	/** Consecutive records that differ in names only; decreases with time. */
 	readonly changes: number;
-	/** Before the next such record. */
+	/** Minimum pause before the next such record. */
 	readonly pauseMs: number;
 }
 
@@ -27,9 +27,9 @@ export class RecordedOutcomes {
 	readonly #last = new Map<string, LastRecord>();
 
 	/**
-	 * Whether the outcome is a hold that needs no record now. One that names another gate or answer, other policies or another
-	 * promotion, or lacks something else, gets one at once the first times, and later after growing pauses, so that what never names
-	 * the same twice does not fill the decision log: what stands recorded is then at most GATE_RECORD_MS_MAX old.
+	 * Whether the outcome is a hold that needs no record now. If it names another gate, answer, policy, promotion or shortage, it
+	 * is recorded at once the first times and then with growing pauses, so that changing names do not fill the decision log.
+	 * The last record is at most GATE_RECORD_MS_MAX old.
 	 */
 	has(experiment: string, outcome: Outcome, nowMs: number): boolean {
 		const last = this.#last.get(experiment);
@@ -50,16 +50,16 @@ export class RecordedOutcomes {
 	}
 }
 
-/** Outcomes of one kind differ in numbers, and in what they name, only. */
+/** Outcomes of one kind differ only in numbers and names. */
 function kindOf({ action, rule, waitsFor, status }: Outcome): string {
 	const { phase, stepIndex, promotion, looks = [] } = status;
 	return [action, rule, waitsFor ?? "", phase, stepIndex, promotion?.stepIndex ?? "", looks.length].join("|");
 }
 
-/** What is to be done or waited for: the gate and its answer, without its own words, for they may differ each time; by name; or what is too few. */
+/** What the hold names: the gate and its status without its text (which may differ each time), the policy, the promotion or the shortage. */
 function namedBy(outcome: Outcome): string {
 	const { rule, gate } = outcome;
 	if (gate !== undefined) return [gate.at, gate.where, gate.status ?? "no answer"].join("|");
-	// Read of no other rule: its words have numbers, and cost when they are read.
+	// Only for these rules: other reasons contain numbers, and are expensive to build.
 	return rule === "access" || rule === "concurrent" ? outcome.reason : (outcome.lacks ?? "");
 }

@@ -1,12 +1,11 @@
 /**
- * Tells gates of rollbacks, at least once each: what is to be told lies in the durable outbox, written with the
- * rollback, and leaves it only after a 2xx. A restart tells again what was not crossed out, with the same idempotency
- * id. The rollback itself has long happened. What was not tried yet comes first, then what is due the longest.
+ * Notifies gates of rollbacks, at least once. Notifications are in the durable outbox, written with the rollback, until a 2xx;
+ * after a restart they are sent again with the same idempotency id. Untried ones come first, then the longest overdue.
  */
 import { WeirError } from "../../error.js";
 import { gateHost } from "./gate.js";
 import { type GateReport, reported, retryPause } from "./gateApprovals.js";
-import type { Clock, Outbox, Untold, Webhook } from "./ports.js";
+import type { Clock, Outbox, PendingNotification, Webhook } from "./ports.js";
 
 /** Concurrent rollback notifications to gates: each one sent is a commit of control's API. */
 export const GATE_NOTIFICATIONS_AT_ONCE_MAX = 32;
@@ -16,24 +15,24 @@ export interface RollbackNotifierOptions {
 	readonly webhook: Webhook;
 	readonly clock: Clock;
 	readonly report: (answer: GateReport) => void;
-	/** Told once when the outbox's owner is gone, or where what it keeps cannot be read. */
+	/** Called once when the outbox is unavailable or a message unreadable. */
 	readonly holding: (error: WeirError) => void;
 }
 
-/** How often the outbox is looked at: a rollback is told within about this. */
-const LOOK_MS = 500;
+/** Interval of reading the outbox. */
+const POLL_MS = 500;
 
 interface Wait {
 	readonly failures: number;
 	readonly againAtMs: number;
-	/** It was held by an error, which is told once. */
+	/** Held by an error that was reported. */
 	readonly held: boolean;
 }
 
 export class RollbackNotifier {
 	readonly #waits = new Map<string, Wait>();
-	/** What is under way. */
-	readonly #telling = new Set<string>();
+	/** Keys of notifications in progress. */
+	readonly #sending = new Set<string>();
 	#cancel: (() => void) | null = null;
 	#stopped = true;
 	#holding = false;
@@ -45,7 +44,7 @@ export class RollbackNotifier {
 		this.#schedule(0);
 	}
 
-	/** Nothing new is told after that; what is under way is told again after the next start, if it was not taken. */
+	/** Sends nothing new. Notifications in progress are sent again after the next start if they fail. */
 	stop(): void {
 		this.#stopped = true;
 		this.#cancel?.();
@@ -54,54 +53,54 @@ export class RollbackNotifier {
 	#schedule(ms: number): void {
 		if (this.#stopped) return;
 		this.#cancel = this.options.clock.after(ms, () => {
-			void this.look().finally(() => this.#schedule(LOOK_MS));
+			void this.look().finally(() => this.#schedule(POLL_MS));
 		});
 	}
 
-	/** One look at the outbox: starts what is due. Never rejects. */
+	/** Reads the outbox once and starts due notifications. Never rejects. */
 	async look(): Promise<void> {
-		let untold: readonly Untold[];
+		let pending: readonly PendingNotification[];
 		try {
-			untold = await this.options.outbox.untold();
+			pending = await this.options.outbox.pending();
 			this.#holding = false;
 		} catch (thrown) {
 			this.#hold(thrown);
 			return;
 		}
-		const keys = new Set(untold.map(({ key }) => key));
+		const keys = new Set(pending.map(({ key }) => key));
 		for (const key of this.#waits.keys()) if (!keys.has(key)) this.#waits.delete(key);
 		if (this.#stopped) return;
 		const nowMs = this.options.clock.nowMs();
-		const againAtMs = ({ key }: Untold): number => this.#waits.get(key)?.againAtMs ?? 0;
-		const due = untold.filter((one) => againAtMs(one) <= nowMs && !this.#telling.has(one.key));
+		const againAtMs = ({ key }: PendingNotification): number => this.#waits.get(key)?.againAtMs ?? 0;
+		const due = pending.filter((one) => againAtMs(one) <= nowMs && !this.#sending.has(one.key));
 		due.sort((a, b) => againAtMs(a) - againAtMs(b));
-		for (const one of due.slice(0, GATE_NOTIFICATIONS_AT_ONCE_MAX - this.#telling.size)) void this.#tell(one);
+		for (const one of due.slice(0, GATE_NOTIFICATIONS_AT_ONCE_MAX - this.#sending.size)) void this.#send(one);
 	}
 
-	async #tell({ key, experiment }: Untold): Promise<void> {
+	async #send({ key, experiment }: PendingNotification): Promise<void> {
 		const { webhook, clock, outbox, report } = this.options;
 		const { failures = 0, held = false } = this.#waits.get(key) ?? {};
 		let holds = held;
-		this.#telling.add(key);
+		this.#sending.add(key);
 		try {
 			const message = await outbox.message(key);
 			if (message === null) return;
 			const { gate, question } = message;
 			const answer = await webhook(gate, question);
 			report({ experiment, at: gate.at, where: gateHost(gate.url), ...reported(answer) });
-			// Not crossed out: it is told again, which the receiver knows by the id.
-			if (answer.ok) await outbox.told(key);
+			// Otherwise it is sent again with the same id.
+			if (answer.ok) await outbox.delivered(key);
 		} catch (thrown) {
 			if (!held) this.#hold(thrown);
 			holds = true;
 		} finally {
-			// Whatever came of it: what cannot even be read would take the places of others at each look.
+			// After an error too: an unreadable message must not be tried first at each poll.
 			this.#waits.set(key, { failures: failures + 1, againAtMs: clock.nowMs() + retryPause(failures), held: holds });
-			this.#telling.delete(key);
+			this.#sending.delete(key);
 		}
 	}
 
-	/** Tells of an error once, until the outbox is read again. */
+	/** Reports an error once, until the outbox can be read again. */
 	#hold(thrown: unknown): void {
 		if (!this.#holding) this.options.holding(WeirError.from(thrown));
 		this.#holding = true;

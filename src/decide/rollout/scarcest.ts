@@ -1,6 +1,4 @@
-/**
- * The arm with the fewest units: the evidence is as old as its scarcest part.
- */
+/** The arm with the fewest units, which limits the evidence. */
 import { claimedMetrics } from "../../infer/statistics/claim.js";
 import type { DecisionInput } from "./decision.js";
 import { openChallengers } from "./outcome.js";
@@ -33,7 +31,7 @@ export function scarcest(input: DecisionInput): Scarcest {
 export function armCounts(input: DecisionInput): ArmCount[] {
 	const { experiment, evidence } = input;
 	const open = openChallengers(input);
-	// What is no number is no unit.
+	// NaN counts as 0.
 	const whole = (units: number | undefined): number => Math.max(0, units || 0);
 	return experiment.spec.arms
 		.filter((arm) => arm.baseline || (open.includes(arm.name) && arm.weight !== 0))
@@ -50,7 +48,7 @@ export function armCounts(input: DecisionInput): ArmCount[] {
 		});
 }
 
-/** The first of the fewest; null: there are none. */
+/** The first entry with the fewest units; null = no entries. */
 export function fewest<Count extends ArmCount>(counts: readonly Count[]): Count | null {
 	return counts.reduce<Count | null>((least, one) => (least === null || one.units < least.units ? one : least), null);
 }

@@ -1,7 +1,4 @@
-/**
- * How numbers are written in a decision's reason: one clear sentence for a person, the same bytes for the same
- * numbers on every machine (no locale).
- */
+/** Formats numbers and findings in a decision's reason. The same input gives the same bytes on every machine (no locale). */
 import type { Finding } from "./decision.js";
 import { slowComparison, slowRequests } from "./slowRequests.js";
 import { type ExperimentStatus, liveSharePpm } from "./status.js";
@@ -11,7 +8,7 @@ export function percent(ppm: number): string {
 	return `${Number((ppm / 10_000).toFixed(4))}%`;
 }
 
-/** Four significant digits, plain where that is readable. */
+/** Four significant digits. */
 export function number(value: number): string {
 	return String(Number(value.toPrecision(4)));
 }
@@ -24,7 +21,7 @@ export function duration(ms: number): string {
 	return `${Number((ms / 86_400_000).toFixed(1))} d`;
 }
 
-/** `live of each arm's allocation: control 100%, boosted 37.5%, deep closed`, once a bandit has moved; else empty. */
+/** `live of each arm's allocation: control 100%, boosted 37.5%, deep closed`, empty before a bandit's first move. */
 export function sharesSentence(status: Pick<ExperimentStatus, "shares" | "closedArms">): string {
 	const each = Object.keys(status.shares?.ppm ?? {}).map((arm) =>
 		status.closedArms.includes(arm) ? `${arm} closed` : `${arm} ${percent(liveSharePpm(arm, status))}`,
@@ -34,7 +31,7 @@ export function sharesSentence(status: Pick<ExperimentStatus, "shares" | "closed
 
 /** `accuracy of arm boosted is worse than 0 (improvement -0.05, at most -0.021 at all looks; 812 units against 790)`. */
 export function harmSentence(finding: Finding): string {
-	// The margin of a quantile lies in the challengers' threshold, and the line is 0.
+	// The margin of a quantile is in the challengers' threshold, so its line is 0.
 	const margin = finding.line === 0 ? "its margin" : `its margin ${number(finding.line)}`;
 	const against = finding.role === "goal" ? "no change" : margin;
 	const { segment } = finding;
@@ -52,7 +49,7 @@ export function harmSentence(finding: Finding): string {
 	);
 }
 
-/** `accuracy at least 0.03 against the line 0.005`, of a planned look with its z: the bound and the number that proved it. */
+/** `accuracy at least 0.03 against the line 0.005`; after a planned look also with its z and boundary. */
 export function passSentence(finding: Finding): string {
 	const { look } = finding;
 	if (look !== undefined)
@@ -62,7 +59,7 @@ export function passSentence(finding: Finding): string {
 	return `${finding.metric} at least ${bound(finding.lower)} against the line ${number(finding.line)}`;
 }
 
-/** What a finding that is not a pass still lacks. */
+/** What an unproved finding still needs. */
 export function lackSentence(finding: Finding): string {
 	if (finding.verdict === "unknown") return `${finding.metric} of arm ${finding.arm} is unknown: ${finding.note}`;
 	const { look } = finding;
@@ -71,7 +68,7 @@ export function lackSentence(finding: Finding): string {
 	if (finding.note !== "") return `${finding.metric} of arm ${finding.arm} is ${finding.note}`;
 	if (finding.slow !== undefined)
 		return `${finding.metric} of arm ${finding.arm} by ${slowComparison(finding)} is at least ${bound(finding.lower)}, needs above ${number(finding.line)}`;
-	// A share of a baseline with hardly an event: nothing says how bad it may be.
+	// The baseline has almost no events.
 	const least = finding.lower === null ? "has no lower bound yet" : `is at least ${number(finding.lower)}`;
 	return `${finding.metric} of arm ${finding.arm} ${least}, needs above ${number(finding.line)}`;
 }

@@ -1,43 +1,49 @@
 /**
- * What is too few for minUnits: people, or values of a metric that people could have by now and have not. Who waits for people
- * where a metric's sender is broken waits in vain, so that the two are told apart.
+ * Why minUnits is not reached: too few people, or missing values of a metric. The two are distinguished because more people
+ * do not help if a metric's sender is broken.
  */
 import type { DecisionInput } from "./decision.js";
 import { expectedUnitsMs } from "./expectation.js";
 import type { Explanation } from "./outcome.js";
 import { type ArmCount, armCounts, fewest } from "./scarcest.js";
-import { count } from "./summary.js";
+import { called, count } from "./summary.js";
 
 type ValueCount = ArmCount & { readonly metric: string };
 
 export interface Shortage {
-	/** As a hold tells it. */
-	readonly words: Explanation;
-	/** The same as the cause of an end without a verdict. */
+	/** Text for a hold. */
+	readonly explanation: Explanation;
+	/** Text for an end without a verdict. */
 	readonly cause: Explanation;
-	/** By which a hold is known to be another (Outcome.lacks). */
+	/** Distinguishes one hold from another (Outcome.lacks). */
 	readonly lacks: string;
-	/** At the present pace; null = cannot say. */
+	/** At the current pace; null = unknown. */
 	readonly expectedMs: number | null;
 }
 
-/** null: nothing, there are enough of all. */
+/** null = no shortage. */
 export function shortageOf(input: DecisionInput): Shortage | null {
 	const { minUnits } = input.experiment.spec.rollout;
 	const counts = armCounts(input);
 	const few = counts.filter((one): one is ValueCount => one.metric !== null && one.units < minUnits);
-	// More people bring none of it: whoever waits for them waits in vain.
+	// No values at all: more people would not help.
 	const silent = fewest(few.filter(({ units, due }) => units === 0 && due >= minUnits));
 	if (silent !== null) return shortageOfValues(input, silent);
 	const people = fewest(counts.filter(({ metric, units }) => metric === null && units < minUnits));
 	if (people !== null) return shortageOfPeople(input, people.arm, people.units, "matured units");
 	const unsent = fewest(few.filter(({ due }) => due >= minUnits));
 	if (unsent !== null) return shortageOfValues(input, unsent);
-	// As after a threshold or cap was frozen: only people since then count.
+	// E.g. after a threshold or cap was frozen: only later people count.
 	const later = fewest(few.map((one) => ({ ...one, units: one.due })));
 	return (
 		later &&
-		shortageOfPeople(input, later.arm, later.units, `matured units of ${later.metric}`, ` measured by ${later.metric}`)
+		shortageOfPeople(
+			input,
+			later.arm,
+			later.units,
+			`matured units of ${later.metric}`,
+			` measured by ${called(later.metric, input.metrics[later.metric])}`,
+		)
 	);
 }
 
@@ -46,16 +52,16 @@ function shortageOfPeople(input: DecisionInput, arm: string, units: number, what
 	const lacks = minUnits - units;
 	const reason = `arm ${arm} has ${units} of ${minUnits} ${what}`;
 	return {
-		words: {
+		explanation: {
 			reason,
 			summary: `too few people${measured} to tell anything yet, ${arm} lacks ${count(lacks)} of ${count(minUnits)}`,
 		},
 		cause: {
 			reason: `${reason}, too few to tell`,
-			summary: `because too few people${measured} came: ${arm} lacks ${count(lacks)}`,
+			summary: `because too few people${measured} came (${arm} lacks ${count(lacks)})`,
 		},
 		lacks: what,
-		expectedMs: expectedUnitsMs(input, arm, lacks),
+		expectedMs: expectedUnitsMs(input, [arm], lacks),
 	};
 }
 
@@ -63,19 +69,19 @@ function shortageOfValues(input: DecisionInput, { arm, metric, units, due }: Val
 	const { minUnits } = input.experiment.spec.rollout;
 	if (units === 0) {
 		const { source, denominator } = input.metrics[metric]?.spec ?? {};
-		// An outcome of a ratio's numerator alone is no value of it.
+		// A ratio needs outcomes of numerator and denominator.
 		const value = source === "outcome" && denominator === null ? "outcome" : "value";
-		const told = (people: string) => `no ${value} of ${metric} came for arm ${arm}, of ${people}`;
-		const words = { reason: told(`${due} matured units`), summary: told(`${count(due)} people`) };
-		const cause = { reason: words.reason, summary: `because ${words.summary}` };
-		return { words, cause, lacks: `any value of ${metric} in arm ${arm}`, expectedMs: null };
+		const text = (people: string) => `no ${value} of ${metric} came for arm ${arm}, of ${people}`;
+		const explanation = { reason: text(`${due} matured units`), summary: text(`${count(due)} people`) };
+		const cause = { reason: explanation.reason, summary: `because ${explanation.summary}` };
+		return { explanation, cause, lacks: `any value of ${metric} in arm ${arm}`, expectedMs: null };
 	}
-	const words = {
+	const explanation = {
 		reason: `${units} of ${due} matured units of arm ${arm} have a value of ${metric}, ${minUnits} are needed`,
 		summary: `${count(units)} of ${count(due)} people of arm ${arm} have a value of ${metric}, ${count(minUnits)} are needed to tell anything`,
 	};
-	const cause = { reason: words.reason, summary: `because only ${words.summary}` };
-	// As often as so far; that a sender has fallen silent is told before this (rules/brokenData.ts).
-	const people = ((minUnits - units) * due) / units;
-	return { words, cause, lacks: `units with ${metric}`, expectedMs: expectedUnitsMs(input, arm, people) };
+	const cause = { reason: explanation.reason, summary: `because only ${explanation.summary}` };
+	// At the rate so far. rules/brokenData.ts detects a silent sender earlier.
+	const expectedMs = expectedUnitsMs(input, [arm], minUnits - units, units / due);
+	return { explanation, cause, lacks: `units with ${metric}`, expectedMs };
 }

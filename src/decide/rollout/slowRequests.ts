@@ -1,11 +1,11 @@
 /**
- * How a claim about a latency quantile is spoken of, where each arm has its own threshold: the margin lies between the two,
- * so that the shares of slow requests are of two different lengths, and an equal arm has the smaller one.
+ * Text for claims about a latency quantile. Each arm has its own threshold for slow requests, and the margin lies between
+ * the two. So an arm that equals the baseline has the smaller share.
  */
 import { ofRequests } from "../../infer/statistics/slowShare.js";
 import type { Finding } from "./decision.js";
 
-/** A finding, or what is told of its claim. */
+/** A finding, or the part that describes its claim. */
 export type QuantileClaim = Pick<Finding, "role" | "slow">;
 
 /** `0.56%`, `20 ms`: four digits. */

@@ -1,6 +1,6 @@
 /**
- * What Weir has learned, as against what the user wishes: allocation, promotion, decisions so far. Pure data,
- * stored by the state room, read by the compiler.
+ * The status of experiments and Services: allocation, promotion, thresholds. Plain data, stored by the state store and read
+ * by the compiler.
  */
 
 import { qualifiedName, type Service } from "../../declare/resources/resource.js";
@@ -12,7 +12,7 @@ import { PPM } from "../../limits/index.js";
 export type Phase =
 	/** Ramping or measuring at an allocation. */
 	| "Running"
-	/** A person, an SRM alarm, harm (onHarm: freeze) or an inconclusive end holds the allocation; harm is still watched. */
+	/** Held by a person, an SRM alarm, harm (onHarm: freeze) or an inconclusive end. Harm is still detected. */
 	| "Paused"
 	/** The winner takes over the rest of the traffic step by step. */
 	| "Promoting"
@@ -25,7 +25,7 @@ export function isExposing(phase: Phase): boolean {
 	return phase === "Running" || phase === "Paused";
 }
 
-/** Whether it stays in the phase: it judges and assigns nothing any more. */
+/** Whether the phase is final: no decisions and no assignment. */
 export function isOver(phase: Phase): boolean {
 	return phase === "Promoted" || phase === "RolledBack" || phase === "Aborted";
 }
@@ -35,7 +35,7 @@ export function isPromoting(status: Pick<ExperimentStatus, "phase" | "promotion"
 	return status?.phase === "Promoting" && status.promotion !== null;
 }
 
-/** How much of its allocation an arm has live, in ppm. */
+/** The live share of an arm's allocation, in ppm. */
 export function liveSharePpm(
 	arm: string,
 	{ closedArms, shares }: Pick<ExperimentStatus, "closedArms" | "shares">,
@@ -44,8 +44,8 @@ export function liveSharePpm(
 }
 
 /**
- * The holdback whose units alone are judged: while it lasts, and after it where it found what ended it. null: those before
- * the takeover are.
+ * The holdback whose units are evaluated, during it and after it ended the promotion. null = the units before the takeover
+ * are evaluated.
  */
 export function heldBackOf({
 	phase,
@@ -60,107 +60,107 @@ export function heldBackOf({
 /** A latency threshold frozen from earlier data of the default Variant. */
 export interface FrozenThreshold {
 	readonly thresholdMs: number;
-	/** The baseline's quantile that it was made from: the baseline's own threshold. Absent: a cap. */
+	/** The baseline's quantile, which is the baseline's own threshold. Absent = a cap. */
 	readonly referenceMs?: number;
-	/** Which freezing of this metric it is, 1, 2, 3 …: see analysis/frozenReference.ts. Absent: a cap. */
+	/** 1, 2, 3 … for each freezing of this metric: see infer/statistics/frozenReference.ts. Absent = a cap. */
 	readonly era?: number;
-	/** The baseline's quantiles around it, rising, and itself among them (analysis/quantileGrid.ts). Absent: a cap, or none was measured. */
+	/** The baseline's quantiles around it, ascending, with itself (infer/statistics/quantileGrid.ts). Absent = a cap, or not measured. */
 	readonly gridMs?: readonly number[];
 	readonly frozenAtMs: number;
 	readonly sampleSize: number;
 }
 
-/** That a metric's thresholds hold no more, for the baseline has moved away or the margin is another; how they are frozen anew. */
+/** A metric's thresholds were dropped, because the baseline or the margin changed, and are to be frozen again. */
 export interface Refreeze {
-	/** Of the thresholds to come. */
+	/** Era of the next thresholds. */
 	readonly era: number;
-	/** Only requests from here on. */
+	/** Only requests since then are used. */
 	readonly sinceMs: number;
-	/** The baseline's quantile as it was frozen before. */
+	/** The baseline's previous frozen quantile. */
 	readonly formerMs: number;
-	/** Absent: the baseline had moved. */
+	/** Absent = the baseline changed. */
 	readonly because?: "declaration";
 }
 
-/** What a bandit has set: how much of its allocation each arm has live. Absent from a status: all of it. */
+/** Live share of each arm's allocation, set by a bandit. Absent from a status = all of it. */
 export interface ArmShares {
 	/** By arm, in ppm. Closed arms keep 0, the baseline 10⁶. */
 	readonly ppm: Readonly<Record<string, number>>;
-	/** From here on only the core's units count: see analysis/bandit/allocation.ts. */
+	/** Since then only the core's units count: see infer/statistics/bandit/allocation.ts. */
 	readonly firstMovedAtMs: number;
 	readonly movedAtMs: number;
 }
 
-/** Of one arm. Without units and boundary it has those of the look. */
+/** The effect of one arm. Without units and boundary, those of the look apply. */
 export type LookEffect = Pick<FindingLook, "improvement" | "lower"> & Partial<Pick<FindingLook, "units" | "boundary">>;
 
-/** One planned look, taken once: what it saw stays, whatever comes later. */
+/** One planned look. Never changed later. */
 export interface PlannedLook {
 	readonly atMs: number;
-	/** The least information of an open arm, see informationUnits(), which may be more than was planned. */
+	/** The least information of an open arm (informationUnits()); may be more than planned. */
 	readonly units: number;
-	/** By arm: how far above the goal's line, in standard errors. null = could not be tested. */
+	/** By arm: distance above the goal's line in standard errors. null = not testable. */
 	readonly z: Readonly<Record<string, number | null>>;
-	/** That of the arm with the least information: the goal is proved where z reaches it. */
+	/** Of the arm with the least information: the goal is proved if z reaches it. */
 	readonly boundary: number;
-	/** By arm, see FindingLook. Absent: not kept yet. */
+	/** By arm, see FindingLook. Absent in old records. */
 	readonly effects?: Readonly<Record<string, LookEffect>>;
 }
 
 export interface ExperimentStatus {
 	readonly phase: Phase;
-	/** Index into rollout.stepsPpm; −1 where all declared steps are above the live allocation (they were changed). */
+	/** Index into rollout.stepsPpm; −1 = all steps are above the live allocation, after a changed declaration. */
 	readonly stepIndex: number;
 	readonly allocationPpm: number;
 	readonly startedAtMs: number;
-	/** When it came to a phase that it does not leave. Absent: it has not. */
+	/** When it reached a final phase. Absent = not yet. */
 	readonly endedAtMs?: number;
-	/** When the live allocation was last acknowledged by Envoy (or published, where nothing acknowledges). */
+	/** When Envoy last acknowledged the live allocation, or it was published without acknowledgement. */
 	readonly stepStartedAtMs: number;
-	/** Challengers closed alone after proven harm. */
+	/** Challengers closed after proved harm. */
 	readonly closedArms: readonly string[];
 	/** Set while Promoting and after. takeoverPpm runs through the rollout's steps. */
 	readonly promotion: {
 		readonly arm: string;
 		readonly variant: string;
-		/** As above, of the takeover. */
+		/** As above, for the takeover. */
 		readonly stepIndex: number;
 		readonly takeoverPpm: number;
-		/** Since the takeover has reached all but the share that is held back. Absent: nothing is, or not yet. */
+		/** Start of the holdback. Absent = none, or not yet. */
 		readonly heldBackFromMs?: number;
-		/** The default Variant that a holdback's winner replaced, where it was not the baseline's; absent: it was. */
+		/** The default Variant that a holdback's winner replaced, if not the baseline's; absent = the baseline's. */
 		readonly replaced?: string;
 	} | null;
-	/** Set by a promotion, stays after its end. Absent: nobody was promoted. */
+	/** Set by a promotion and kept after its end. Absent = no promotion. */
 	readonly takeover?: {
-		/** What of a unit was still open then never counts: its version may be another since. */
+		/** Windows that were open then never count: the unit's version may have changed. */
 		readonly fromMs: number;
-		/** Absent: nothing was held back, or not yet. */
+		/** Absent = no holdback, or not yet. */
 		readonly heldBack?: HeldBack;
 	};
 	/** Why it is Paused; only a person ends it. */
 	readonly hold: "person" | "srm" | "inconclusive" | "harm" | null;
 	/** By metric name. */
 	readonly thresholds: Readonly<Record<string, FrozenThreshold>>;
-	/** By metric name, the last one; stays when it is done. Absent: none. */
+	/** By metric name, the last one; kept when done. Absent = none. */
 	readonly refreezes?: Readonly<Record<string, Refreeze>>;
 	/**
-	 * Exposures that a person accepted by resuming after an SRM alarm, by plan version and arm: the sample-ratio test
-	 * starts anew after them. "pending" from the resume until the next decision has counted them. Absent: none.
+	 * Exposures that a person accepted by resuming after an SRM alarm, by plan version and arm: the sample-ratio test restarts
+	 * after them. "pending" = the next decision will count them. Absent = none.
 	 */
 	readonly acceptedExposures?: "pending" | ExposureCounts;
-	/** Harms that froze it, as `harmKey` names them: a person has seen them, so they do not freeze it again. Absent: none. */
+	/** Keys (`harmKey`) of harms that froze it: they do not freeze it again. Absent = none. */
 	readonly frozenHarms?: readonly string[];
-	/** Looks at the goal that a group-sequential or fixed-horizon design has taken, in order. Absent: none. */
+	/** Looks of a group-sequential or fixed-horizon design so far, in order. Absent = none. */
 	readonly looks?: readonly PlannedLook[];
-	/** Absent: no bandit, or it has moved nothing yet. */
+	/** Absent = no bandit, or no move yet. */
 	readonly shares?: ArmShares;
-	/** maxDuration counts from here when a person resumed after an inconclusive end. Absent: from startedAtMs. */
+	/** Start of maxDuration after a resume from an inconclusive end. Absent = startedAtMs. */
 	readonly durationFromMs?: number;
 }
 
 export interface ServiceStatus {
-	/** The promoted Variant, where it differs from the declared default. */
+	/** The promoted Variant, if it differs from the declared default. */
 	readonly defaultVariant: string;
 }
 
@@ -172,14 +172,14 @@ export interface Status {
 
 export const EMPTY_STATUS: Status = { experiments: {}, services: {} };
 
-/** The promoted Variant, as long as it is declared: one that was taken away since cannot serve. */
+/** The promoted Variant if it is still declared, else the declared default. */
 export function liveDefault(service: Service, { services }: Pick<Status, "services">): string {
 	const promoted = services[qualifiedName(service.metadata)]?.defaultVariant;
 	const declared = service.spec.variants.some(({ name }) => name === promoted);
 	return promoted !== undefined && declared ? promoted : service.spec.defaultVariant;
 }
 
-/** A fresh experiment: Running at its first step. */
+/** A new experiment: Running at its first step. */
 export function initialStatus(stepsPpm: readonly number[], nowMs: number): ExperimentStatus {
 	return {
 		phase: "Running",

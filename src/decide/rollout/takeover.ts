@@ -1,6 +1,6 @@
 /**
- * The takeover after a promotion: the winner's variant receives the other entries' points step by step, each step
- * gated on healthy endpoints, until the Service's default Variant is the winner's.
+ * The takeover after a promotion: the winner's Variant gets the other entries' points step by step, each after a check of
+ * healthy endpoints, until it is the Service's default Variant.
  */
 
 import type { Experiment } from "../../declare/resources/resource.js";
@@ -14,16 +14,16 @@ import { type Explanation, type Extras, outcomeOf } from "./outcome.js";
 import { duration, percent } from "./sentence.js";
 import type { ExperimentStatus } from "./status.js";
 
-/** Fewer requests than these say little about endpoints that shall carry everything. */
+/** Minimum of requests to judge the endpoints' health. */
 const TAKEOVER_REQUESTS_MIN = 20;
-/** A Service with too little traffic for that: after this many times the step's own time one request suffices. */
+/** For Services with little traffic: after this many times the step's duration, one request is enough. */
 const TAKEOVER_PATIENCE_STEPS = 10;
-/** Other Variants may excuse a winner's failures up to this share; beyond it nothing should be moved at all. */
+/** Equal failures of other Variants excuse a winner's failures up to this share. */
 const TAKEOVER_EXCUSE_MAX = 0.1;
-/** Share of failures above which a winner's endpoints count as unhealthy, unless other Variants fail as often. */
+/** Above this share of failures the winner's endpoints are unhealthy, unless other Variants fail as often. */
 const TAKEOVER_FAILURE_SHARE = 0.01;
 
-/** The status that a promotion starts with: exposure counting ends, the first step is live. */
+/** The status at the start of a promotion: exposures are not counted any more, and the first step is live. */
 export function startTakeover(
 	experiment: Experiment,
 	status: ExperimentStatus,
@@ -33,7 +33,7 @@ export function startTakeover(
 	const variant = experiment.spec.arms.find((candidate) => candidate.name === arm)?.variant ?? "";
 	const { stepsPpm, holdback } = experiment.spec.rollout;
 	const first = stepsPpm[0] ?? PPM;
-	// Whoever is to be held back is not moved first.
+	// The holdback's units must not move first.
 	const takeoverPpm = Math.min(first, PPM - (holdback?.sharePpm ?? 0));
 	return {
 		...status,
@@ -45,15 +45,15 @@ export function startTakeover(
 	};
 }
 
-/** The health of a Variant, judged against the others in the same moments. */
+/** The health of a Variant, compared with the others at the same time. */
 export interface HealthVerdict {
 	readonly healthy: boolean;
 	readonly why: string;
 }
 
 /**
- * Healthy: it answered enough requests, and its failures are at most TAKEOVER_FAILURE_SHARE of them, or a few more
- * but no larger a share than that of the Service's other Variants (a common dependency that fails is not the winner's).
+ * Healthy: enough requests, and a share of failures of at most TAKEOVER_FAILURE_SHARE, or not above that of the Service's
+ * other Variants (a common dependency may fail).
  */
 export function judgeHealth(
 	health: readonly VariantHealth[],
@@ -75,16 +75,15 @@ export function judgeHealth(
 }
 
 /**
- * The next step of a takeover. The step that reaches 100 % is the switch of the default Variant itself, which also
- * takes the traffic without a unit and outside the slot; steps that end below 100 % are followed by that switch. With a
- * holdback that step switches the default all the same, but leaves its share of the baseline's units where they are.
+ * The next step of a takeover. The last step switches the default Variant, which also covers traffic without a unit and
+ * outside the slot. With a holdback it also switches the default, but a share of the baseline's units keeps the baseline.
  */
 export function decideTakeover(input: DecisionInput, analysis: Analysis): Outcome {
 	const { experiment, status, evidence, nowMs } = input;
 	const { stepsPpm, everyMs, holdback } = experiment.spec.rollout;
 	const { promotion } = status;
-	const say = (action: Outcome["action"], words: Explanation, extras: Extras): Outcome =>
-		outcomeOf(input, analysis, [action, "takeover"], words, extras);
+	const say = (action: Outcome["action"], explanation: Explanation, extras: Extras): Outcome =>
+		outcomeOf(input, analysis, [action, "takeover"], explanation, extras);
 	if (promotion === null)
 		return say(
 			"hold",
@@ -119,7 +118,7 @@ export function decideTakeover(input: DecisionInput, analysis: Analysis): Outcom
 			{ waitsFor: "takeover-health" },
 		);
 	const declared = PPM - (holdback?.sharePpm ?? 0);
-	// Who has the winner keeps it, also where an edit holds back more than are left.
+	// Units with the winner keep it, even if an edit increases the holdback.
 	const most = Math.max(declared, promotion.takeoverPpm);
 	const next = Math.min(stepsPpm[promotion.stepIndex + 1] ?? PPM, most);
 	if (next < most)
@@ -141,7 +140,7 @@ export function decideTakeover(input: DecisionInput, analysis: Analysis): Outcom
 	if (holdback === null) return completion(input, analysis, `${why} at ${at}`);
 	const share = percent(PPM - most);
 	const fewer = most === declared ? "" : ` (${percent(PPM - declared)} are declared, but nobody is taken back)`;
-	// Where it is the default already, what it is compared with is the baseline's.
+	// null if the winner is the default already.
 	const replaced = uncompared(experiment, promotion.arm, input.replaces);
 	return say(
 		"advance-takeover",
@@ -152,7 +151,7 @@ export function decideTakeover(input: DecisionInput, analysis: Analysis): Outcom
 		{
 			status: {
 				...status,
-				// Without live points the other challengers' units get the default Variant: none of them is held back.
+				// Closed, so that the other challengers' units get the default Variant.
 				closedArms: experiment.spec.arms
 					.filter(({ baseline, name }) => !baseline && name !== promotion.arm)
 					.map(({ name }) => name),
@@ -174,7 +173,7 @@ export function decideTakeover(input: DecisionInput, analysis: Analysis): Outcom
 	);
 }
 
-/** The end: nothing is assigned any more, the winner's Variant is the default. @param plain said of it besides */
+/** The end of a promotion. @param plain more text for the summary */
 export function completion(input: DecisionInput, analysis: Analysis, why: string, plain = ""): Outcome {
 	const { status, experiment, nowMs } = input;
 	const variant = status.promotion?.variant ?? "";
@@ -190,12 +189,12 @@ export function completion(input: DecisionInput, analysis: Analysis, why: string
 	);
 }
 
-/** The default Variant that a holdback's winner replaced, and that an end without it goes back to. */
+/** The default Variant before a holdback's winner; a rollback restores it. */
 export function replacedVariant(experiment: Experiment, { promotion }: ExperimentStatus): string {
 	return promotion?.replaced ?? baselineVariant(experiment);
 }
 
-/** Of a takeover that is over. @throws RangeError where there is no winner */
+/** The status after a takeover. @throws RangeError without a winner */
 export function completedStatus(experiment: Experiment, status: ExperimentStatus, nowMs: number): ExperimentStatus {
 	const { promotion } = status;
 	if (promotion === null) throw new RangeError("a takeover without a winner has no end");

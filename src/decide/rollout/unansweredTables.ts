@@ -1,4 +1,4 @@
-/** Sidecars that have not said for too long whether they take the table that they were sent, as xds reports it. Pure. */
+/** Sidecars that have not acknowledged or rejected their newest table for too long, as xds reports them. Pure. */
 import { PUBLICATION_LAG_MS } from "../../limits/index.js";
 import type { ProxyStatus } from "./ports.js";
 
@@ -7,7 +7,7 @@ export interface UnansweredTable {
 	readonly sinceMs: number;
 }
 
-/** They hang, or are far too slow: what was denied since may pass there, as with a publication that stands still for so long. */
+/** They hang or are far too slow. Requests that were denied since may still pass there, as with an old publication. */
 export function unansweredTables(proxies: readonly ProxyStatus[], nowMs: number): readonly UnansweredTable[] {
 	return proxies.flatMap(({ node, types }) => {
 		const sinceMs = types.tables?.unansweredSinceMs;
@@ -17,4 +17,4 @@ export function unansweredTables(proxies: readonly ProxyStatus[], nowMs: number)
 
 /** One sentence for a person. */
 export const unansweredTableText = ({ node, sinceMs }: UnansweredTable): string =>
-	`sidecar ${node} has not taken its newest table since ${new Date(sinceMs).toISOString()}`;
+	`sidecar ${node} has not accepted its newest table since ${new Date(sinceMs).toISOString()}`;

@@ -70,8 +70,8 @@ export interface Rollout {
 	/** At maxDuration without a verdict: back to the default, or hold until a person decides. */
 	readonly onInconclusive: "keep-default" | "pause";
 	/**
-	 * Proved harm: back to the default, or freeze the allocation where it is until a person decides. Frozen, nobody is
-	 * moved and no further share of the units is exposed; whoever hashes into the present share still is.
+	 * After proved harm: roll back to the default, or freeze the allocation until a person decides. While frozen, no unit moves
+	 * and the allocation does not grow; new units in the current share are still exposed.
 	 */
 	readonly onHarm: "roll-back" | "freeze";
 	/** How the goal is tested. Harm is watched sequentially, whatever this says. */
@@ -80,7 +80,7 @@ export interface Rollout {
 	readonly holdback: Holdback | null;
 	/** null = every arm has the allocation. */
 	readonly bandit: Bandit | null;
-	/** Webhooks that are asked, in order, or told. */
+	/** Webhooks for approvals, asked in order, and for notifications. */
 	readonly gates: readonly Gate[];
 }
 

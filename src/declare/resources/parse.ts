@@ -99,8 +99,8 @@ export function loadHeldResources(files: readonly ResourceFile[]): HeldResources
 	const declared = [...parsed.problems, ...checkResources(resources, positions, () => false, null, always)];
 	// A valid declaration may also be stored.
 	const problems = declared.length === 0 ? [] : [...parsed.problems, ...checkResources(resources, positions, always)];
-	const told = (all: readonly Problem[]) => limited(inOrder(all, files));
-	return { ...parsed, problems: told(problems), lapses: problems.length === 0 ? told(declared) : [] };
+	const reported = (all: readonly Problem[]) => limited(inOrder(all, files));
+	return { ...parsed, problems: reported(problems), lapses: problems.length === 0 ? reported(declared) : [] };
 }
 
 /**

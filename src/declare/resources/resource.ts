@@ -64,7 +64,7 @@ export interface Gateway {
 		 */
 		readonly connectionIdleTimeoutMs: number | null;
 		readonly tls: GatewayTls | null;
-		/** SPIFFE ids of peers whose word on their own client's identity counts (x-forwarded-client-cert); of nobody else's. */
+		/** SPIFFE ids of proxies that may report their client's identity (x-forwarded-client-cert). */
 		readonly trustedProxies: readonly string[];
 		/** Its location; AccessPolicies may name it. null = nowhere: no policy that names regions allows. */
 		readonly region: string | null;
@@ -110,7 +110,7 @@ export interface GatewayFiles {
 	readonly certificateFile: string;
 	readonly privateKeyFile: string;
 	readonly clientCaFile: string | null;
-	/** SPIFFE trust domains whose ids are taken; left out = any that the CA signs for. */
+	/** Accepted SPIFFE trust domains; absent = any that the CA signs for. */
 	readonly trustDomains?: readonly string[];
 }
 

@@ -1,15 +1,14 @@
 /**
- * What a law of values in [0, 1] brings the bets: the log-capital of n units laid out in proportion to it.
+ * The log-capital of bets on n units that follow a distribution of values in [0, 1].
  *
- * A plan knows mean and variance; the law is taken to be the Beta that has them (of coins: 0 and 1). It is laid out as
- * POINTS quantiles. A sample whose mean is another than the law's has, in expectation, the sums of the law tilted to it,
- * to first order E f + (mean − E X)·Cov(f, X)/Var X for each f = ln(1 + b·X): the same regression corrects what the
- * quantiles' own mean lacks.
+ * A plan knows mean and variance, and assumes the Beta distribution with them (for 0/1 values: the coin), as POINTS quantiles.
+ * For a sample with another mean the expected sums are, to first order, E f + (mean − E X)·Cov(f, X)/Var X for each
+ * f = ln(1 + b·X). The same regression corrects the error of the quantiles' own mean.
  */
 import { betaQuantile } from "../statistics/distributions/beta.js";
 import { BETS, BETS_NAME, type LogCapital } from "../statistics/statistics/logCapital.js";
 
-/** A bet's log-factor for one unit of the law, and how it moves with the sample's mean. */
+/** A bet's expected log-factor for one unit, and its slope in the sample's mean. */
 interface Growth {
 	readonly mean: number;
 	readonly slope: number;
@@ -24,10 +23,10 @@ export interface BoundedLaw {
 
 const POINTS = 256;
 
-/** Nearer to the coin's variance than this the Beta has all of its mass at the ends. */
+/** Closer to the coin's variance than this, the Beta has all its mass at the ends. */
 const COIN = 0.98;
 
-/** A plan's search asks for the baseline's law again and again, and for few others. */
+/** Cache size: a plan's search uses the baseline's distribution many times, and few others. */
 const KEPT_MAX = 16;
 const kept = new Map<string, BoundedLaw>();
 
@@ -75,11 +74,10 @@ function lawOf(mean: number, points: Weighted): BoundedLaw {
 	};
 }
 
-/** n units of the law whose mean came out as `mean`. */
+/** n units of the distribution with the sample mean `mean`. */
 export function capitalOf(law: BoundedLaw, n: number, mean: number): LogCapital {
 	const sums = (growths: readonly Growth[]): number[] =>
 		growths.map((growth, index) =>
-			// No sample has less than nothing or more than all.
 			Math.min(n * Math.log1p(BETS[index] ?? 0), Math.max(0, n * (growth.mean + (mean - law.mean) * growth.slope))),
 		);
 	return { bets: BETS_NAME, n, up: sums(law.up), down: sums(law.down) };

@@ -1,15 +1,15 @@
-/** The plan of one claim: how many units it needs, and when they have been measured. */
+/** The plan of one claim: the units that it needs, and the day when they are measured. */
 import type { Method } from "../statistics/finding.js";
 import type { LooksPlan, PlannedLookChance } from "./plannedLooks.js";
 
-/** Units in one challenger and the baseline together, and when. null: never, on these assumptions. */
+/** Units of one challenger and the baseline together. null = never, under the assumptions. */
 export interface PlanPoint {
 	readonly units: number | null;
-	/** Day on which they have been exposed and have matured; null also without traffic. */
+	/** Day when they have been exposed and have matured; null also without traffic. */
 	readonly day: number | null;
 }
 
-/** A planned look and when it comes; null: never, or no traffic. */
+/** A planned look and its day; null = never, or no traffic. */
 export interface DatedLook extends PlannedLookChance {
 	readonly day: number | null;
 }
@@ -18,20 +18,20 @@ export interface ClaimPlan {
 	readonly name: string;
 	readonly role: "goal" | "guardrail";
 	readonly method: Method | "planned-looks";
-	/** Half of the experiments have proved the claim by here, if the effect is as believed. */
+	/** Units by which half of the experiments prove the claim, if the effect is as assumed. */
 	readonly median: PlanPoint;
-	/** So many as `power` have. */
+	/** Units by which a share of `power` does. */
 	readonly atPower: PlanPoint;
-	/** Units of a test that is looked at once at its end, one-sided, at the same level and power. */
+	/** Units of a one-sided fixed-horizon test at the same level and power. */
 	readonly fixedUnits: number | null;
 	/**
-	 * What is found with the chance `power` by the units of the whole horizon, or by the planned looks: the least true
-	 * improvement; of a guardrail the least margin if the effect is as believed, of a quantile's the least improvement.
-	 * null: nothing, or neither traffic nor looks.
+	 * Minimum detectable effect with probability `power`, by the units of the whole horizon or the planned looks: the least true
+	 * improvement; for a guardrail the least margin if the effect is as assumed, for a quantile's the least improvement.
+	 * null = none, or neither traffic nor looks.
 	 */
 	readonly detectable: number | null;
-	/** Of a goal with planned looks, else null. Units are of all arms. */
+	/** For a goal with planned looks, else null. Units of all arms. */
 	readonly looks: (Omit<LooksPlan, "looks"> & { readonly looks: readonly DatedLook[] }) | null;
-	/** The claim's plan for a person. */
+	/** The claim's plan as text. */
 	readonly sentence: string;
 }

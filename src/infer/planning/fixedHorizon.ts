@@ -1,7 +1,6 @@
 /**
- * Classical planning of a test that is looked at once: power, units and detectable effect of a comparison of two
- * means by the normal distribution. What others compute, to compare with; Weir's own tests cost more units, because
- * they may be looked at all the time (sequential.ts).
+ * Classical planning of a fixed-horizon test: power, units and detectable effect of a comparison of two means by the normal
+ * distribution. For comparison: Weir's sequential tests need more units, because they are valid at any time (sequential.ts).
  *
  * All in terms of the *distance* from the line that is tested: the true effect for a test against 0, the true effect
  * + margin for non-inferiority, the true effect − the least improvement for superiority by a margin.
@@ -21,7 +20,7 @@ export interface FixedHorizonDesign {
 	/** Shares of the units, in any unit of measure. */
 	readonly shareT: number;
 	readonly shareC: number;
-	/** Standard error that the test divides by ÷ the true one, where they differ (a score test); left out = 1. */
+	/** Standard error that the test divides by ÷ the true one, if they differ (a score test); absent = 1. */
 	readonly errorRatio?: number;
 }
 
@@ -31,7 +30,7 @@ function standardError({ varianceT, varianceC, shareT, shareC }: FixedHorizonDes
 	return Math.sqrt(((varianceT / shareT + varianceC / shareC) * total) / units);
 }
 
-/** Chance that the test at N units in both arms together finds a true distance from the line: fixedUnits() turned round. */
+/** Power at N units in both arms together for a true distance from the line: the inverse of fixedUnits(). */
 export function fixedPower(design: FixedHorizonDesign, distance: number, units: number): number {
 	const z = normalIsf(design.alpha / design.sides) * (design.errorRatio ?? 1);
 	const shift = distance / standardError(design, units);
@@ -39,15 +38,15 @@ export function fixedPower(design: FixedHorizonDesign, distance: number, units: 
 }
 
 /**
- * Units in both arms together, not rounded, with which the distance is found with the chance `power`; Infinity for a
- * distance that the test does not look for (0, or negative if one-sided).
+ * Units in both arms together, not rounded, that detect the distance with probability `power`; Infinity for a distance that
+ * the test cannot detect (0, or negative if one-sided).
  */
 export function fixedUnits(design: FixedHorizonDesign, distance: number, power: number): number {
 	if (distance === 0 || (design.sides === 1 && distance < 0)) return Number.POSITIVE_INFINITY;
 	return (standardError(design, 1) * (shiftFor(design, power) / distance)) ** 2;
 }
 
-/** The distance that N units find with the chance `power`: fixedUnits() turned round, as published tables give it. */
+/** The distance that N units detect with probability `power`: the inverse of fixedUnits(), as in published tables. */
 export function fixedDetectable(design: FixedHorizonDesign, units: number, power: number): number {
 	return standardError(design, units) * shiftFor(design, power);
 }
@@ -59,7 +58,7 @@ function shiftFor({ alpha, sides, errorRatio = 1 }: FixedHorizonDesign, power: n
 	const z = normalIsf(alpha / sides) * errorRatio;
 	const oneSided = z + normalIsf(1 - power);
 	if (sides === 1) return oneSided;
-	// The other tail adds power, so less shift is needed; at usual powers by nothing that a double shows.
+	// The other tail adds power, so less shift is needed; at usual powers the difference is below a double's precision.
 	const powerAt = (shift: number): number => normalCdf(shift - z) + normalCdf(-shift - z) - power;
 	return powerAt(oneSided) <= 0 ? oneSided : rootOf(powerAt, 0, oneSided, 1e-13);
 }
@@ -67,7 +66,7 @@ function shiftFor({ alpha, sides, errorRatio = 1 }: FixedHorizonDesign, power: n
 /**
  * The same with the t distribution's wider line, total over equal arms: Guenther's correction + z²/2 (Guenther 1981,
  * The American Statistician 35). Within one unit of the exact noncentral t from about 10 units an arm.
- * What is planned has thousands of units and the normal line: this says by how much that is too few.
+ * Plans have thousands of units and use the normal distribution: this measures its error.
  */
 export function fixedUnitsByT(design: FixedHorizonDesign, distance: number, power: number): number {
 	return fixedUnits(design, distance, power) + normalIsf(design.alpha / design.sides) ** 2 / 2;

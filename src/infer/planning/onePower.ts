@@ -1,11 +1,11 @@
 /**
- * The chance that one planned look proves the goal, by the very statistic that the look takes.
+ * The power of a single planned look, by the statistic of the look itself.
  *
  * - Shares: exactly, over all pairs of counts, while the larger standard deviation of a count is at most COUNT_SD_MAX.
  * - Means: by the noncentral t with Welch's degrees of freedom, where jStat is right (up to 2e4 of them): exact for normal
- *   values in arms of one size and variance, else within 0.02 points of what pooled degrees say.
- * - Else by the normal law: against the exact power it is within 0.3 points where each arm has 100 units with and without,
- *   and within 0.6 points from 20 on (test/infer/planning/onePower.test.ts).
+ *   values in arms of equal size and variance, else within 0.02 points of the result with pooled degrees.
+ * - Else by the normal distribution: within 0.3 points of the exact power if each arm has 100 units with and without the
+ *   event, and within 0.6 points from 20 on (test/infer/planning/onePower.test.ts).
  */
 
 import { lnGamma } from "../statistics/distributions/gamma.js";
@@ -23,10 +23,10 @@ export interface LookPower {
 	readonly by: "counts" | "noncentral t" | "normal law";
 }
 
-/** Above it the sum over counts takes longer than its digits are worth. */
+/** Above it the sum over counts takes too long. */
 const COUNT_SD_MAX = 300;
 
-/** Standard deviations of a count beyond which there is less than 1e-14 of it. */
+/** Beyond so many standard deviations of a count the probability is below 1e-14. */
 const REACH = 8;
 
 /** @param units of both arms. @param z the look's boundary, one-sided at alpha */
@@ -57,18 +57,18 @@ export function onePower(
 
 type Arm = readonly [n: number, p: number];
 
-/** Over the baseline's counts; for each of them the challenger's that are proved are all from one on. */
+/** Sums over the baseline's counts; for each one, all challenger counts from a threshold on prove the goal. */
 function countsPower(metric: PlanMetric, z: number, [nT, pT]: Arm, [nC, pC]: Arm): number {
 	const up = signOf(metric.metric) === 1;
 	const line = contrastOf(metric);
-	// Counted the way that is better: units without the event where less is better.
+	// Counts the better outcome: units without the event if less is better.
 	const challenger = countLaw(nT, up ? pT : 1 - pT);
 	const baseline = countLaw(nC, pC);
 	const proved = (good: number, events: number): boolean => {
 		const score = scoreStatistic({ n: nT, events: up ? good : nT - good }, { n: nC, events }, line, "corrected");
 		return (up ? score : 0 - score) >= z;
 	};
-	// Outside of these a look has no statistic.
+	// Outside of this range a look has no statistic.
 	const from = Math.max(challenger.from, EVENTS_MIN);
 	const end = Math.min(challenger.to, nT - EVENTS_MIN);
 	let first = from;
@@ -81,7 +81,7 @@ function countsPower(metric: PlanMetric, z: number, [nT, pT]: Arm, [nC, pC]: Arm
 	return Math.min(1, power);
 }
 
-/** The binomial law where it is not negligible. */
+/** The binomial distribution where it is not negligible. */
 interface CountLaw {
 	readonly from: number;
 	readonly to: number;

@@ -1,10 +1,10 @@
 /**
- * The plan of an experiment before or while it runs: for every claim how many units it needs, on which day they will be
- * there, and what can be found until the end. The numbers are those of the tests that decide, by the declared design:
- * guardrails, and the goal of a sequential design, may be proved at every look; the goal of a design with planned looks
- * at these alone. A classical test that is looked at once stands beside them for comparison.
+ * The plan of an experiment before or while it runs: for each claim the units that it needs, the day when they are there, and
+ * the minimum detectable effect. It uses the tests that decide, by the declared design: guardrails, and the goal of a
+ * sequential design, may be proved at any time; the goal of a design with planned looks only at these. A fixed-horizon test
+ * is included for comparison.
  *
- * `planOf` is all that callers need. Plain numbers in, plain numbers and one sentence per claim out; deterministic.
+ * Use `planOf`. Deterministic.
  */
 import type { InferenceDesign } from "../../declare/resources/resource.js";
 import { methodOf } from "../statistics/question.js";
@@ -16,20 +16,20 @@ import { type ArmWeights, detectableEffect, detectableMargin, unitsToProof } fro
 import { type AllocationStep, type Core, countedUnits, dayWhen, type NewUnitsPerDay, stepsOf } from "./traffic.js";
 
 export interface PlanTraffic {
-	/** Units of the service that were never seen before, by day. */
+	/** New units of the Service by day. */
 	readonly newUnitsPerDay: NewUnitsPerDay;
-	/** Part of all units that the experiment may have at all: its slot of the layer, 0…1. */
+	/** The experiment's slot of the layer as a share of all units, 0…1. */
 	readonly slotShare: number;
-	/** Allocations, 0…1, rising: rollout.steps. */
+	/** Allocations, 0…1, ascending: rollout.steps. */
 	readonly steps: readonly number[];
-	/** Least days at a step, and units per arm that a step up needs. */
+	/** Minimum days at a step, and units per arm for the next step. */
 	readonly stepDays: number;
 	readonly stepUnits: number;
-	/** Days from a unit's exposure until its values count: the longest window. */
+	/** Days from a unit's exposure until it matures: the longest window. */
 	readonly matureDays: number;
 	/** The end of the plan in days. */
 	readonly horizonDays: number;
-	/** Of a bandit: the share of the last allocation that counts alone once shares have moved, and days until they may. */
+	/** For a bandit: the core's share of the last allocation, and days until shares may move. */
 	readonly core: { readonly share: number; readonly days: number } | null;
 }
 
@@ -39,9 +39,9 @@ export interface PlanInput {
 	readonly design: InferenceDesign;
 	/** Declared weights of the arms, the baseline's first. */
 	readonly weights: readonly number[];
-	/** Error rate of the whole experiment; shared over challengers as promotions do, where every claim must be proved. */
+	/** Error rate of the whole experiment, divided among challengers as for promotions. */
 	readonly alpha: number;
-	/** Chance to find what is believed to be there, such as 0.8. */
+	/** E.g. 0.8. */
 	readonly power: number;
 	/** null = units only, no days. */
 	readonly traffic: PlanTraffic | null;
@@ -50,29 +50,29 @@ export interface PlanInput {
 export interface Plan {
 	/** Level of each one-sided claim. */
 	readonly alphaEach: number;
-	/** Days on which the allocation reaches its steps. */
+	/** Day when the allocation reaches each step. */
 	readonly steps: readonly AllocationStep[];
-	/** Day from which a bandit may move shares, so that only its core counts; null: none, or not reached. */
+	/** Day when a bandit may first move shares, so that only its core counts; null = none, or not reached. */
 	readonly coreFromDay: number | null;
-	/** Units of the smallest challenger and the baseline together that mature within the horizon; null without traffic. */
+	/** Units of the smallest challenger and the baseline together that mature within the horizon; null = no traffic. */
 	readonly horizonUnits: number | null;
 	readonly metrics: readonly ClaimPlan[];
-	/** Day on which every claim is proved with the chance `power`, at the last step; null: not, or no traffic. */
+	/** Day when every claim is proved with probability `power`, at the last step; null = never, or no traffic. */
 	readonly decisionDay: number | null;
 }
 
-/** The pair of arms that is planned for, and how its units come. */
+/** The planned pair of arms and its traffic. */
 interface Pair {
 	readonly shares: ArmWeights;
-	/** Its part of all units. */
+	/** The pair's share of all units. */
 	readonly share: number;
 	readonly alpha: number;
 	readonly horizonUnits: number | null;
-	/** Day on which so many units of all arms count; null: never, or no traffic. */
+	/** Day when so many units of all arms count; null = never, or no traffic. */
 	readonly dayOf: (units: number) => number | null;
 }
 
-/** The plan for the smallest challenger, which is the last to know. RangeError for numbers that no experiment has. */
+/** The plan for the smallest challenger, which takes longest. @throws RangeError for impossible numbers */
 export function planOf(input: PlanInput): Plan {
 	check(input);
 	const { metrics, weights, alpha, traffic } = input;
@@ -114,7 +114,7 @@ function stepsIn(traffic: PlanTraffic, units: number): readonly AllocationStep[]
 	);
 }
 
-/** As if shares moved as soon as they may: at the last step, with the units of a step. */
+/** Assumes that shares move as early as possible: at the last step, with the units of a step. */
 function coreOf(traffic: PlanTraffic, steps: readonly AllocationStep[], units: number): Core | null {
 	const last = steps.at(-1);
 	if (traffic.core === null || last === undefined || steps.length < traffic.steps.length) return null;
@@ -175,7 +175,7 @@ function plannedPlan(plan: LooksPlan, power: number, pair: Pair): Planned {
 	};
 }
 
-/** All proved, and at the last step, where alone a promotion happens. */
+/** All claims proved, and at the last step, which a promotion needs. */
 function decisionDay(
 	{ traffic }: PlanInput,
 	plans: readonly ClaimPlan[],

@@ -1,6 +1,6 @@
 /**
- * One claim as a plan sees it: what is asked, by the words of the tests themselves, and what is assumed of the arms.
- * All numbers are in the metric's own unit; improvements are on the claim's scale, positive is better.
+ * One claim of a plan: the question of the test, and the assumptions about the arms. Numbers are in the metric's own unit;
+ * improvements are on the claim's scale, positive is better.
  */
 
 import { priorOf } from "../statistics/compareShares.js";
@@ -12,17 +12,17 @@ import type { ArmWeights, SequentialClaim, SequentialMethod } from "./sequential
 
 export interface PlanMetric extends Pick<Question, "metric" | "role" | "effect" | "slowLine"> {
 	readonly name: string;
-	/** Mean over the baseline's units; of a quantile the share of its requests above its own quantile. */
+	/** Mean over the baseline's units; for a quantile the share of its requests above its own quantile. */
 	readonly baselineMean: number;
-	/** Of one unit's value; null = not known, which only shares and values in a range can do without. */
+	/** Variance of one unit's value; null = unknown, allowed only for shares and values in a range. */
 	readonly variance: number | null;
-	/** How far the farthest unit's value lies from the mean, where no range bounds it; absent: not known, as if tails were light. */
+	/** Distance of the farthest unit's value from the mean without a range; absent = unknown, light tails are assumed. */
 	readonly farthest?: number;
-	/** The improvement that is believed to be there: above the line for a goal, usually 0 for a guardrail. */
+	/** The assumed improvement: above the line for a goal, usually 0 for a guardrail. */
 	readonly believed: number;
 }
 
-/** What values can be; null = any number. */
+/** The range of values; null = any number. */
 export function boundsOf({ metric }: Pick<PlanMetric, "metric">): { readonly lo: number; readonly hi: number } | null {
 	const { type, source, range } = metric.spec;
 	return type === "quantile" || type === "rate" || source === "errors" ? { lo: 0, hi: 1 } : range;
@@ -33,13 +33,13 @@ function widest({ lo, hi }: { readonly lo: number; readonly hi: number }, mean: 
 	return Math.max(0, (mean - lo) * (hi - mean));
 }
 
-/** The challenger's mean, if it is so much better. */
+/** The challenger's mean for this improvement. */
 export function treatedMean(metric: PlanMetric, improvement: number): number {
 	const scale = isRelative(metric) ? Math.abs(metric.baselineMean) : 1;
 	return metric.baselineMean + signOf(metric.metric) * improvement * scale;
 }
 
-/** Whether the challenger's mean can be so much better at all. */
+/** Whether the improvement is possible. */
 export function isPossible(metric: PlanMetric, improvement: number): boolean {
 	const bounds = boundsOf(metric);
 	const mean = treatedMean(metric, improvement);
@@ -55,13 +55,13 @@ export function sequentialClaim(metric: PlanMetric, alpha: number, shares: ArmWe
 		baselineMean: metric.baselineMean,
 		relative: isRelative(metric),
 		line: planLine(metric),
-		// A quantile has the level of its first era, for most have no second.
+		// A quantile uses the level of its first era: most have no second one.
 		alpha: metric.metric.spec.quantile === null ? alpha : alpha * eraShare(1),
 		shares,
 	};
 }
 
-/** As methodOf() says, which does not know that evidence of whole arms holds the sums that betting needs. */
+/** As methodOf(), but for evidence of whole arms, which has the sums for betting. */
 function sequentialMethod(metric: PlanMetric): SequentialMethod {
 	const { type, range } = metric.metric.spec;
 	const { farthest } = metric;
@@ -101,20 +101,20 @@ export function fixedDesign(
 	};
 }
 
-/** How far above its line the truth lies, in the metric's unit. */
+/** Distance of the assumed effect from the line, in the metric's unit. */
 export function distanceOf(metric: PlanMetric, improvement: number): number {
 	return (improvement - planLine(metric)) * (isRelative(metric) ? Math.abs(metric.baselineMean) : 1);
 }
 
-/** The line between the arms' shares, of the metric as it is. */
+/** The line between the arms' shares, on the metric's raw scale. */
 export function contrastOf(metric: PlanMetric): Contrast {
 	const line = signOf(metric.metric) * planLine(metric);
 	return isRelative(metric) ? { slope: Math.max(0, 1 + line), offset: 0 } : { slope: 1, offset: line };
 }
 
 /**
- * Standard error where the line holds ÷ that of the truth. A planned look at a share divides by the former (score test), so
- * that its statistic has the latter's inverse as standard deviation; 1 for all else.
+ * Standard error under the null ÷ the true one. A planned look at a share divides by the former (score test), so the standard
+ * deviation of its statistic is the inverse of this ratio; 1 for all other metrics.
  */
 export function nullErrorRatio(metric: PlanMetric, shares: ArmWeights, improvement: number): number {
 	if (metric.metric.spec.type !== "rate") return 1;
@@ -131,11 +131,11 @@ export function nullErrorRatio(metric: PlanMetric, shares: ArmWeights, improveme
 	return Number.isFinite(ratio) && ratio > 0 ? ratio : 1;
 }
 
-/** Units of both arms with which one look finds what is believed with the chance `power`, rounded up; null: it never does. */
+/** Units of both arms for one look to detect the assumed effect with probability `power`, rounded up; null = never. */
 export function oneLookUnits(metric: PlanMetric, alpha: number, shares: ArmWeights, power: number): number | null {
 	const { believed } = metric;
 	if (!isPossible(metric, believed)) return null;
 	const units = fixedUnits(fixedDesign(metric, alpha, shares, believed), distanceOf(metric, believed), power);
-	// Without variance the formula says 0, which no one believes of a sample.
+	// Without variance the formula gives 0, which is useless.
 	return Number.isFinite(units) && units > 0 ? Math.ceil(units) : null;
 }

@@ -1,4 +1,4 @@
-/** The plan of one claim in sentences that a product manager understands: what is assumed, what it takes, what it finds. */
+/** The plan of one claim as sentences for a product manager: assumptions, duration, detectable effect. */
 
 import type { InferenceDesign } from "../../declare/resources/resource.js";
 import { requestsToFreeze } from "../statistics/claim.js";
@@ -8,7 +8,7 @@ import { chance, fromTo, levelOf, people, sizeOf, stretchOf, tenths, verbs } fro
 
 export interface Spoken {
 	readonly power: number;
-	/** The end of the plan; null = no traffic is known. */
+	/** The end of the plan; null = unknown traffic. */
 	readonly days: number | null;
 	readonly design: InferenceDesign;
 }
@@ -23,7 +23,7 @@ export function claimSentence(metric: PlanMetric, plan: Planned, spoken: Spoken)
 }
 
 interface Words {
-	/** What is asked, where that needs a sentence of its own. */
+	/** A first sentence about the question, if needed. */
 	readonly opening: string;
 	/** `If accuracy really rises by 5 points (from 78% to 83%),` */
 	readonly believed: string;
@@ -31,7 +31,7 @@ interface Words {
 	readonly claim: string;
 	/** `a rise of 2.1 points or more is found` */
 	readonly found: (value: number) => string;
-	/** `of any size` where nothing is found. */
+	/** E.g. `of any size`, if nothing is detectable. */
 	readonly nothing: string;
 }
 
@@ -103,10 +103,10 @@ function inTime({ detectable }: Planned, { power, days }: Spoken, { found, nothi
 	return ` ${within} ${detectable === null ? nothing : `${found(detectable)} with a chance of ${chance(power)}`}.`;
 }
 
-/** More of them are told as from … to …; the table has each. */
+/** More looks than this are written as from … to …; the table has each. */
 const DATES_MAX = 6;
 
-/** Of a goal with planned looks. */
+/** For a goal with planned looks. */
 function looked({ looks, detectable, fixedUnits }: Planned, { power, design }: Spoken, words: Words): string {
 	if (looks === null || design.design === "sequential") return "";
 	const { believed, claim, found, nothing } = words;

@@ -1,6 +1,6 @@
 /**
- * How a plan speaks of sizes and levels: points for shares, percent for shares of the baseline's level, the metric's own
- * unit for all else. The same bytes for the same numbers, whatever the machine's locale.
+ * Formats sizes and levels of a plan: points for shares, percent for shares of the baseline's level, else the metric's own
+ * unit. Independent of the machine's locale.
  */
 import { isRelative, signOf } from "../statistics/question.js";
 import { boundsOf, isPossible, type PlanMetric, planLine, treatedMean } from "./planMetric.js";
@@ -20,14 +20,14 @@ function grouped(text: string): string {
 /** Days in tenths. */
 export const tenths = (value: number): string => String(Number(value.toFixed(1)));
 
-/** `80%`, `99.5%`; never 100 % of what can fail. */
+/** `80%`, `99.5%`; never 100%. */
 export function chance(value: number): string {
 	if (value > 0.999 && value < 1) return "over 99.9%";
 	if (value < 0.001 && value > 0) return "under 0.1%";
 	return `${Number((value * 100).toFixed(1))}%`;
 }
 
-/** Whether values are shares of units or requests, as against amounts. */
+/** Whether values are shares of units or requests, not amounts. */
 export function isShare({ metric }: Pick<PlanMetric, "metric">): boolean {
 	return metric.spec.type !== "mean" && boundsOf({ metric }) !== null;
 }
@@ -49,7 +49,7 @@ function amount({ metric }: PlanMetric, value: number): string {
 	return metric.spec.source === "latency" ? `${three(value)} ms` : three(value);
 }
 
-/** What is asked of a quantile, in its own unit: `100%`, `50 ms`. */
+/** The claimed size of a quantile's effect, in its own unit: `100%`, `50 ms`. */
 export function stretchOf({ effect }: Pick<PlanMetric, "effect">): string {
 	return effect.kind === "relative" ? `${three(effect.value * 100)}%` : `${three(effect.value)} ms`;
 }
@@ -59,14 +59,14 @@ export function verbs({ metric }: Pick<PlanMetric, "metric">): { readonly better
 	return signOf(metric) === 1 ? { better: "rise", worse: "fall" } : { better: "fall", worse: "rise" };
 }
 
-/** `from 78% to 83%`; where no mean lies so far, `from 78%`. */
+/** `from 78% to 83%`; `from 78%` if the target is outside of the range. */
 export function fromTo(metric: PlanMetric, improvement: number): string {
 	const from = `from ${levelOf(metric, metric.baselineMean)}`;
 	if (!isPossible(metric, improvement)) return from;
 	return `${from} to ${levelOf(metric, treatedMean(metric, improvement))}`;
 }
 
-/** The asked, believed and found sizes of a claim, for a table. */
+/** The claimed, assumed and detectable sizes of a claim, for a table. */
 export function cells(metric: PlanMetric, found: number | null): readonly [string, string, string] {
 	const { metric: declared, role, believed, effect } = metric;
 	const size = (value: number): string => sizeOf(metric, value).replace(/ points?$/, "pp");

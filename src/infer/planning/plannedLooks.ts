@@ -1,13 +1,12 @@
 /**
- * The plan of a goal that is looked at a few times, or once: the chance to have proved it by each look, what it takes on
- * average, and what the looks can find.
+ * The plan of a goal with one or more planned looks: the power by each look, the average units and the detectable effect.
  *
- * The statistic of a look is taken to be normal with mean drift·√information, information being the share of the declared
- * units, and of a share to vary as nullErrorRatio() says; the crossing probabilities are those of groupSequential/. A look that comes before its statistic can be relied on
- * (too few units of a mean, too few events) decides nothing, as in the rollout, and its part of alpha is lost. One single
- * look has the exact power of onePower.ts.
+ * The statistic of a look is normal with mean drift·√information, where information is the share of the declared units; for
+ * a share its variance follows nullErrorRatio(). Crossing probabilities are those of groupSequential/. A look with too few
+ * units or events for its statistic decides nothing, as in the rollout, and its part of alpha is lost. A single look has the
+ * exact power of onePower.ts.
  *
- * The inflation factor R is the largest number of units ÷ that of one look with the same level and power (Jennison &
+ * The inflation factor R is the maximum of units ÷ the units of one look with the same level and power (Jennison &
  * Turnbull, Group Sequential Methods, 2000, sections 2.2 and 7.2): R = (drift ÷ (z_α + z_1−π))².
  */
 import { rootOf } from "../statistics/distributions/root.js";
@@ -31,9 +30,9 @@ import { type ArmWeights, leastProved, PLANNED_UNITS_MAX } from "./sequential.js
 export interface PlannedLookChance {
 	/** Of all arms. */
 	readonly units: number;
-	/** The statistic that proves the goal; null: this look can decide nothing. */
+	/** The statistic that proves the goal; null = this look decides nothing. */
 	readonly z: number | null;
-	/** Chance to have proved the goal by this look: if the effect is as believed, and if it is just on the line. */
+	/** Probability to have proved the goal by this look: with the assumed effect, and with an effect on the line. */
 	readonly proved: number;
 	readonly provedOnLine: number;
 }
@@ -42,17 +41,17 @@ export interface PlannedLookChance {
 export interface LooksPlan {
 	readonly looks: readonly PlannedLookChance[];
 	readonly by: LookPower["by"];
-	/** Until it stops: at the look that proves the goal, else at the last one. */
+	/** Average until the look that proves the goal, else the last one. */
 	readonly expectedUnits: { readonly believed: number; readonly onLine: number };
-	/** To declare, so that the last look has proved what is believed with the chance `power`; null: no number does. */
+	/** Units to declare for the power at the assumed effect; null = impossible. */
 	readonly unitsForPower: number | null;
-	/** Those ÷ the units of one look; null without them. */
+	/** `needed` units ÷ the units of one look; null = unknown. */
 	readonly inflation: number | null;
-	/** The least true improvement that the declared looks prove with the chance `power`; null: none. */
+	/** The least true improvement that the declared looks detect with probability `power`; null = none. */
 	readonly detectable: number | null;
 }
 
-/** What of the experiment matters: the goal's level, its pair of arms and their part of all units. */
+/** The goal's level, its pair of arms and their share of all units. */
 export interface LooksInput {
 	readonly design: PlannedDesign;
 	readonly alpha: number;
@@ -63,10 +62,10 @@ export interface LooksInput {
 
 type Look = Pick<GroupLook, "information" | "z">;
 
-/** Times that the needed units are corrected for looks that can decide by then. */
+/** Maximum of rounds to correct the needed units for looks that cannot decide. */
 const CORRECTIONS = 5;
 
-/** Of a number of units that is searched for. */
+/** Relative precision of a search for units. */
 const UNITS_PRECISION = 1e-3;
 
 export function looksPlan(metric: PlanMetric, input: LooksInput): LooksPlan {
@@ -95,7 +94,7 @@ export function looksPlan(metric: PlanMetric, input: LooksInput): LooksPlan {
 	};
 }
 
-/** Boundaries as the rollout will take them, if each look comes when it is planned. */
+/** The rollout's boundaries if each look comes at its planned information. */
 function looksAt(metric: PlanMetric, { alpha, shares, pairShare }: LooksInput, design: PlannedDesign): Look[] {
 	const units = plannedUnits(design);
 	const edges = boundaries(design, units, alpha);
@@ -106,19 +105,19 @@ function looksAt(metric: PlanMetric, { alpha, shares, pairShare }: LooksInput, d
 	});
 }
 
-/** Boundaries in standard errors of the truth, where the looks' statistic is in those of the line. */
+/** Converts boundaries from standard errors of the null to the true ones. */
 function inTruth(looks: readonly Look[], metric: PlanMetric, shares: ArmWeights, improvement: number): Look[] {
 	const ratio = nullErrorRatio(metric, shares, improvement);
 	return looks.map(({ information, z }) => ({ information, z: z === null ? null : z * ratio }));
 }
 
-/** Standard deviations by which chance may leave an arm fewer units than its part. */
+/** Margin, in standard deviations, for an arm with fewer units than its share. */
 const UNLUCKY = 2;
 
-/** Whether a look at so many units of both arms, as believed, has a statistic at all. */
+/** Whether a look at so many units of both arms has a usable statistic under the assumptions. */
 function hasStatistic(metric: PlanMetric, { challenger, baseline }: ArmWeights, units: number): boolean {
 	const { type, covariateMs } = metric.metric.spec;
-	// A ratio's linear terms have a mean and a variance as values do, and so have values less their forecast.
+	// The linear terms of a ratio, and values minus their forecast, have a mean and a variance as plain values do.
 	const spec = { ...metric.metric.spec, type: type === "rate" ? type : "mean", covariateMs: null } as const;
 	const plain = covariateMs === null && type !== "ratio" ? metric : { ...metric, metric: { ...metric.metric, spec } };
 	const treated = treatedMean(metric, metric.believed);
@@ -137,14 +136,14 @@ function hasStatistic(metric: PlanMetric, { challenger, baseline }: ArmWeights, 
 	return statistic(plain, challengers, sample(baseline, metric.baselineMean)) !== null;
 }
 
-/** Mean of the last look's statistic for a true improvement, with so many units of all arms. */
+/** Expected statistic of the last look for a true improvement, with so many units of all arms. */
 function driftOf(metric: PlanMetric, { alpha, shares, pairShare }: LooksInput, improvement: number, units: number) {
 	const { varianceT, varianceC, shareT, shareC } = fixedDesign(metric, alpha, shares, improvement);
 	const variance = (varianceT / shareT + varianceC / shareC) * (shareT + shareC);
 	return distanceOf(metric, improvement) / Math.sqrt(variance / (pairShare * units));
 }
 
-/** Chance to have proved the goal by each look. */
+/** Probability to have proved the goal by each look. */
 export function provedBy(looks: readonly Look[], drift: number): readonly number[] {
 	const crossings = crossingProbabilities(looks, 1, drift);
 	if ("reason" in crossings) throw new RangeError(`no plan: ${crossings.reason}`);
@@ -155,7 +154,7 @@ export function provedBy(looks: readonly Look[], drift: number): readonly number
 	});
 }
 
-/** Units until it stops, on average. @param proved chance by each look */
+/** Average units until the stop. @param proved probability by each look */
 export function meanUnits(units: readonly number[], proved: readonly number[]): number {
 	return units.reduce((sum, count, k) => {
 		const before = proved[k - 1] ?? 0;
@@ -164,13 +163,13 @@ export function meanUnits(units: readonly number[], proved: readonly number[]): 
 	}, 0);
 }
 
-/** Far beyond any drift that a power below 1 needs. */
+/** Above any drift for a power below 1. */
 const DRIFT_MAX = 60;
 
-/** Of a drift: a thousandth of a percent of the units. */
+/** Precision of a drift: 0.001 % of the units. */
 const DRIFT_TOLERANCE = 1e-5;
 
-/** The drift with which the looks prove with the chance `power`; null where none can decide. */
+/** The drift for the power; null = no look can decide. */
 export function driftForPower(looks: readonly Look[], power: number): number | null {
 	if (looks.every(({ z }) => z === null)) return null;
 	const excess = (drift: number): number => (provedBy(looks, drift).at(-1) ?? 0) - power;
@@ -180,8 +179,8 @@ export function driftForPower(looks: readonly Look[], power: number): number | n
 }
 
 /**
- * Which looks can decide depends on the units, which depend on which can: where that does not settle in a few rounds, as
- * with a look that has hardly enough units, the least number is searched for. null beyond PLANNED_UNITS_MAX.
+ * The usable looks depend on the units and the reverse. If this does not converge in a few rounds, the least number of units
+ * is searched for. null = above PLANNED_UNITS_MAX.
  */
 function neededUnits(metric: PlanMetric, input: LooksInput): number | null {
 	const { design, alpha, shares, pairShare, power } = input;
@@ -217,7 +216,7 @@ function neededUnits(metric: PlanMetric, input: LooksInput): number | null {
 	return hi;
 }
 
-/** What the error on the line differs by from that of the truth depends on the effect, but little: two rounds do. */
+/** The ratio of the errors depends little on the effect: two rounds are enough. */
 function detectable(metric: PlanMetric, input: LooksInput, looks: readonly Look[]): number | null {
 	const { shares, power, design } = input;
 	const foundBy = (assumed: number): number | null => {

@@ -1,15 +1,15 @@
 /**
- * How many units our own sequential tests need until they prove a claim: the same evidence that decides, on data laid
- * out exactly in proportion to assumed means. Deterministic, no simulation.
+ * Units that Weir's sequential tests need to prove a claim, from the tests themselves on data with exactly the assumed means.
+ * Deterministic, no simulation.
  *
- * At N units the test has proved the claim with chance π if it does so on the data's 1 − π quantile: both arms' means
- * moved against the claim along the likeliest way, z_π standard errors of the contrast in all. That is the chance *at* N; to
- * have stopped *by* N one lucky look before it is enough, which is worth EARLY standard errors. Simulated medians and
- * 80 % quantiles lie within 10 % of what is said here, most within 6 % (test/infer/planning/sequential.test.ts).
+ * At N units the test proves the claim with probability π if it does so on the data's 1 − π quantile: both arms' means
+ * moved against the claim along the likeliest way, z_π standard errors of the contrast in all. This is the probability *at* N;
+ * to stop *by* N one lucky earlier look is enough, which is worth EARLY standard errors. Simulated medians and 80 % quantiles
+ * are within 10 % of these results, most within 6 % (test/infer/planning/sequential.test.ts).
  *
- * Of means in a range betting uses the values' whole law. It is taken to be a Beta of the assumed mean and variance
- * (boundedLaw.ts). Where the spread is not known the plan is the mixture's alone at half the level, which the mean of
- * the two e-values reaches at the latest then: an upper bound.
+ * For means in a range, betting depends on the whole distribution: a Beta with the assumed mean and variance (boundedLaw.ts).
+ * If the variance is unknown, the plan uses only the mixture at half the level, which is an upper bound for the mean of the
+ * two e-values.
  */
 import { normalIsf } from "../statistics/distributions/normal.js";
 import { type GridSample, gridQuantiles, quantileInside } from "../statistics/quantileGrid.js";
@@ -21,13 +21,13 @@ import { differenceLine, logBettingEvidence, ratioLine } from "../statistics/seq
 import { unitPullMax } from "../statistics/sequential/tails.js";
 import { boundedLaw, capitalOf } from "./boundedLaw.js";
 
-/** Test and what is assumed of one unit in the baseline. */
+/** The test, and the assumptions about one unit of the baseline. */
 export type SequentialMethod =
 	/** quantile: the shares are those of slow requests at it, and the claim is of the quantile itself (quantileGrid.ts). */
 	| { readonly test: "bernoulli-mixture"; readonly prior: BetaPrior; readonly quantile?: number }
-	/** farthest: how far the farthest value lies from the mean, as if no unit went farther; absent: not known, not asked. */
+	/** farthest: maximum distance of a value from the mean; absent = unknown. */
 	| { readonly test: "asympcs"; readonly variance: number; readonly farthest?: number }
-	/** With the mixture, as the mean of both e-values. variance null: not known. */
+	/** With the mixture, as the mean of both e-values. variance null = unknown. */
 	| {
 			readonly test: "betting";
 			readonly variance: number | null;
@@ -46,14 +46,14 @@ export interface SequentialClaim {
 	readonly baselineMean: number;
 	/** Line and effects are differences, or shares of the baseline's mean; positive is better. */
 	readonly relative: boolean;
-	/** What is to be proved: an improvement above the line. Negative for a margin. */
+	/** The claim is an improvement above this line. Negative for a margin. */
 	readonly line: number;
 	/** One-sided level of this one claim. */
 	readonly alpha: number;
 	readonly shares: ArmWeights;
 }
 
-/** Beyond so many units nothing is planned. */
+/** Maximum of units in a plan. */
 export const PLANNED_UNITS_MAX = 1e10;
 
 /**
@@ -63,15 +63,14 @@ export const PLANNED_UNITS_MAX = 1e10;
 const EARLY = 0.2;
 
 /**
- * Standard errors by which a quantile's grid is later than on proportional data: the last of its cells decides. Measured as
- * above, at p90 and p99.
+ * Extra standard errors for a quantile's grid, whose last cell decides. Measured as above, at p90 and p99.
  */
 const LATE = 0.3;
 
 /** Relative precision of a number of units. */
 const PRECISION = 1e-3;
 
-/** Whether at N units of both arms together the claim is proved with the chance `power`, for a true effect. */
+/** Whether N units of both arms together prove the claim with probability `power`, for a true effect. */
 export function provedAt(claim: SequentialClaim, effect: number, units: number, power: number): boolean {
 	const { direction, relative, line, alpha, shares, method, baselineMean } = claim;
 	const sign = direction === "up" ? 1 : -1;
@@ -99,7 +98,7 @@ export function provedAt(claim: SequentialClaim, effect: number, units: number, 
 	return insideAt(claim, method.quantile, moved(means, n, coins(means), slope, sign * (z + LATE)), n);
 }
 
-/** Of a quantile, as if at every threshold both arms had so many times the requests above it that they have at the middle one. */
+/** For a quantile: assumes the same ratio of the arms' slow requests at every threshold as at the middle one. */
 function insideAt({ line, alpha, shares }: SequentialClaim, quantile: number, at: Pair, n: Units): boolean {
 	const sample = (units: number, mean: number): GridSample => ({
 		n: units,
@@ -126,7 +125,7 @@ function moved(means: Pair, n: Units, variances: Pair, slope: number, z: number)
 	return { t: means.t - by * errorT, c: means.c + by * errorC };
 }
 
-/** By the mixture, of values in a range seen as shares of it; a share of the baseline needs no lower end. */
+/** By the mixture, for values in a range as shares of it; a share of the baseline needs no lower end. */
 function logMixture(
 	{ direction, relative, line, shares }: SequentialClaim,
 	prior: BetaPrior,
@@ -144,7 +143,7 @@ function logMixture(
 	return logEvidence(sideOf(direction), sample(n.t, means.t), sample(n.c, means.c), contrast, prior, shares);
 }
 
-/** The mean of both e-values, as compareShares() takes it. */
+/** The mean of both e-values, as in compareShares(). */
 function logAveraged(
 	claim: SequentialClaim,
 	{ variance, range }: Extract<SequentialMethod, { readonly test: "betting" }>,
@@ -179,9 +178,9 @@ const sideOf = (direction: "up" | "down"): Side => (direction === "up" ? "above"
 
 const inUnit = (mean: number): number => Math.min(1, Math.max(0, mean));
 
-/** Units of both arms together until the claim is proved with the chance `power`; null beyond PLANNED_UNITS_MAX. */
+/** Units of both arms together to prove the claim with probability `power`; null = above PLANNED_UNITS_MAX. */
 export function unitsToProof(claim: SequentialClaim, effect: number, power: number): number | null {
-	// On the wrong side of the line, or on it, nothing is ever proved; do not search.
+	// On the line or on its wrong side no claim can be proved.
 	if (!(effect > claim.line)) return null;
 	let hi = 16;
 	while (!provedAt(claim, effect, hi, power)) {
@@ -198,14 +197,14 @@ export function unitsToProof(claim: SequentialClaim, effect: number, power: numb
 }
 
 /**
- * The least true effect that N units of both arms together prove to be above the line with the chance `power`; null
- * where not even the largest possible one is.
+ * The least true effect that N units of both arms together prove to be above the line with probability `power`; null = not
+ * even the largest possible one.
  */
 export function detectableEffect(claim: SequentialClaim, units: number, power: number): number | null {
 	return leastProved(claim.line, room(claim, claim.direction), (effect) => provedAt(claim, effect, units, power));
 }
 
-/** The least margin below a true effect of `effect` that N units prove; for guardrails. null where there is none. */
+/** The least margin below a true effect of `effect` that N units prove; for guardrails. null = none. */
 export function detectableMargin(claim: SequentialClaim, effect: number, units: number, power: number): number | null {
 	const worse = claim.direction === "up" ? "down" : "up";
 	return leastProved(-effect, room(claim, worse), (margin) =>
@@ -213,7 +212,7 @@ export function detectableMargin(claim: SequentialClaim, effect: number, units: 
 	);
 }
 
-/** How far the mean can move that way, on the claim's scale; null = no end. */
+/** Largest possible move of the mean in this direction, on the claim's scale; null = unbounded. */
 function room({ method, baselineMean, relative }: SequentialClaim, way: "up" | "down"): number | null {
 	if (method.test === "asympcs") return null;
 	const { lo, hi } = method.test === "betting" ? method.range : { lo: 0, hi: 1 };
@@ -225,7 +224,7 @@ function room({ method, baselineMean, relative }: SequentialClaim, way: "up" | "
 const DOUBLINGS = 50;
 const HALVINGS = 40;
 
-/** The least x above `from` that is proved, if what is proved stays so for larger ones; null: none up to `end`. */
+/** The least x above `from` that is proved, if `proved` is monotone; null = none up to `end`. */
 export function leastProved(from: number, end: number | null, proved: (x: number) => boolean): number | null {
 	let step = 1e-6;
 	let lo = from;

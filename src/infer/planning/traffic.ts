@@ -1,30 +1,29 @@
 /**
- * When how many units will have been exposed: a service meets most of its people in the first days, afterwards the same
- * ones come back. So a plan does not multiply a rate by a time but reads the service's own curve of units seen for
- * the first time.
+ * Predicts exposed units by day. A Service meets most of its people in the first days; later the same ones come back. So a
+ * plan uses the Service's curve of units seen for the first time, not a constant rate.
  *
  * A step of the allocation opens new points. Their people are a random sample that starts its own curve on that day:
- * exposures(t) = Σ_j (s_j − s_{j−1}) · C(t − start of step j), C(t) = distinct units within t days. Exact where
- * traffic is stationary, whoever comes how often.
+ * exposures(t) = Σ_j (s_j − s_{j−1}) · C(t − start of step j), C(t) = distinct units within t days. Exact for
+ * stationary traffic.
  *
- * Beyond what was observed new units per day fall on as a power of the day, the shape of a mixture of frequent and
- * rare visitors; the exponent is read from the two halves of the curve and never lets them rise. From 14 days of a
- * population of all habits it foretells 60 days to 13 %, where the last day's rate kept up is 27 % too high.
+ * After the observed days, new units per day decrease as a power of the day, the shape of a mixture of frequent and rare
+ * visitors. The exponent comes from the two halves of the curve and is never positive. From 14 days of a mixed population it
+ * predicts 60 days within 13 %; the constant rate of the last day is 27 % too high.
  */
 
-/** New units of the whole service by day since the observation began; not empty, no negative numbers. */
+/** New units of the whole Service by day since the first observation; not empty, not negative. */
 export type NewUnitsPerDay = readonly number[];
 
 export interface AllocationStep {
-	/** Part of the service's units, 0…1: the slot's part × the allocation. Rising. */
+	/** Share of the Service's units, 0…1: the slot's share × the allocation. Ascending. */
 	readonly share: number;
 	readonly startDay: number;
 }
 
-/** Longer plans are nobody's: ten years. */
+/** Maximum of a plan: ten years. */
 const DAYS_MAX = 3_650;
 
-/** Below so many days nothing is read from a curve's halves; the last day's rate goes on. */
+/** Curves of fewer days are continued at the last day's rate. */
 const DAYS_TO_FIT = 4;
 
 /** Distinct units seen within so many days (parts of days count in part). */
@@ -65,15 +64,15 @@ export function exposedUnits(curve: NewUnitsPerDay, steps: readonly AllocationSt
 	return sum;
 }
 
-/** What of the last allocation counts alone from a day on: a bandit's core, as a share of the service's units. */
+/** A bandit's core as a share of the Service's units, and the day from which only the core counts. */
 export interface Core {
 	readonly share: number;
 	readonly fromDay: number;
 }
 
 /**
- * Units that count on a day: exposed so long before that they have matured. Once a bandit has moved shares, those whose
- * values were there by then, and the core's. The core's points have been open from the first step on that reaches them.
+ * Matured units on a day. After a bandit's first move these are the units that had matured by then, and the core's. The
+ * core's points are live from the first step that reaches them.
  */
 export function countedUnits(
 	curve: NewUnitsPerDay,
@@ -89,12 +88,12 @@ export function countedUnits(
 	return others + exposedUnits(curve, inCore, day - matureDays);
 }
 
-/** The day, to a hundredth, on which so many units have been exposed; null: not within ten years. */
+/** The day, to a hundredth, when so many units have been exposed; null = not within ten years. */
 export function dayOfUnits(curve: NewUnitsPerDay, steps: readonly AllocationStep[], units: number): number | null {
 	return dayWhen((day) => exposedUnits(curve, steps, day), units);
 }
 
-/** The day, to a hundredth, on which a count that never falls has come to so many; null: not within ten years. */
+/** The day, to a hundredth, when a monotone count reaches so many; null = not within ten years. */
 export function dayWhen(count: (day: number) => number, units: number): number | null {
 	let hi = 1;
 	while (count(hi) < units) {
@@ -111,8 +110,8 @@ export function dayWhen(count: (day: number) => number, units: number): number |
 }
 
 /**
- * The steps as the rollout takes them: the next one not before `everyDays`, and not before `units` have been exposed and
- * matured, `matureDays` later. Steps that are never reached are left out.
+ * The rollout's steps: the next one not before `everyDays`, and not before `units` have been exposed and matured (`matureDays`
+ * later). Steps that are never reached are absent.
  */
 export function stepsOf(
 	curve: NewUnitsPerDay,
@@ -136,9 +135,9 @@ export function stepsOf(
 }
 
 /**
- * The service's curve, read backwards from what an experiment has exposed: the whole days of the inverse of
- * `exposedUnits`. `until` holds [day, units exposed by then], rising; between them people come evenly. null before the
- * second day has ended, when there is no curve yet.
+ * The Service's curve, computed from an experiment's exposures: the inverse of `exposedUnits` for whole days.
+ * @param until [day, units exposed by then], ascending; linear between them
+ * @returns null before the end of the second day
  */
 export function observedCurve(
 	until: readonly (readonly [number, number])[],
@@ -155,7 +154,7 @@ export function observedCurve(
 			const [from, to] = [Math.max(0, day - step.startDay), Math.max(0, day + 1 - step.startDay)];
 			const added = step.share - before;
 			known += added * (knownUnits(curve, to) - knownUnits(curve, from));
-			// Of this day's own new units the part that the step meets on it.
+			// The part of this day's new units that the step meets.
 			share += added * Math.max(0, Math.min(day + 1, to) - Math.max(day, from));
 			before = step.share;
 		}
@@ -164,7 +163,7 @@ export function observedCurve(
 	return curve;
 }
 
-/** Without what lies beyond the curve. */
+/** Only within the curve. */
 function knownUnits(curve: NewUnitsPerDay, days: number): number {
 	return curve.reduce((sum, units, day) => sum + units * Math.min(1, Math.max(0, days - day)), 0);
 }

@@ -1,9 +1,9 @@
 /**
- * Evidence and declaration in, findings and sample ratio out. Pure and deterministic: the same aggregates give the
- * same bytes.
+ * Computes findings and the sample-ratio test from evidence and declaration. Deterministic: the same aggregates give the same
+ * bytes.
  *
- * Never a pass by absence: no data, too few units, zero variance of a mean, a missing threshold, numbers that no
- * sample can have are `unknown` with a reason. Zero errors in both arms are data: the mixture's width at zero is exact.
+ * Missing data never pass: no data, too few units, zero variance of a mean, a missing threshold and impossible numbers are
+ * `unknown` with a reason. Zero errors in both arms are data: the mixture's width at zero is exact.
  */
 
 import type { Experiment, Metric } from "../../declare/resources/resource.js";
@@ -37,32 +37,32 @@ export interface AnalysisInput {
 	readonly evidence: Evidence;
 	/** Metrics with a frozen latency threshold or cap. */
 	readonly thresholds: Readonly<Record<string, unknown>>;
-	/** Challengers no longer in play: no findings for them. */
+	/** Closed challengers: no findings for them. */
 	readonly closedArms: readonly string[];
-	/** Exposures that no longer count for the sample ratio; empty = all count. */
+	/** Exposures excluded from the sample-ratio test; empty = none. */
 	readonly accepted: ExposureCounts;
-	/** By arm, see Finding.look. Only for designs with planned looks: there nothing else proves the goal. */
+	/** By arm, see Finding.look. For designs with planned looks only: there only a look proves the goal. */
 	readonly looks?: Readonly<Record<string, FindingLook>>;
-	/** The evidence is of units first exposed in a holdback. Absent or null: of those before. */
+	/** Set if the evidence has only units first exposed in a holdback. */
 	readonly heldBack?: HeldBack | null;
 }
 
 export interface Analysis {
-	/** Of every claim over all units, in declared order; then harms found in segments. */
+	/** All claims over all units in declared order, then harms in segments. */
 	readonly findings: readonly Finding[];
-	/** null: nothing to test yet. */
+	/** null = no data yet. */
 	readonly srm: SampleRatio | null;
-	/** Metrics of which something is unknown because the baseline has moved since their thresholds were frozen. */
+	/** Metrics with an unknown claim because the baseline changed after their thresholds were frozen. */
 	readonly moved: readonly string[];
 }
 
-/** Where there is nothing to judge. */
+/** The analysis without evidence. */
 export const NOTHING: Analysis = { findings: [], srm: null, moved: [] };
 
 /** All findings, and the sequential sample-ratio test. */
 export function analyse(asked: AnalysisInput): Analysis {
 	const own = holdbackOf(asked);
-	// What its looks saw was seen before.
+	// Looks from before a holdback do not count in it.
 	const input = own === null ? asked : { ...asked, ...own, looks: {} };
 	const { experiment, metrics, evidence } = input;
 	const shared = own?.levels ?? levels(experiment);
@@ -81,9 +81,9 @@ export function analyse(asked: AnalysisInput): Analysis {
 		if (lost && !moved.includes(claim.metricName)) moved.push(claim.metricName);
 		findings.push(finding);
 	}
-	// Thresholds that tell nothing of all units tell nothing of a part of them.
-	const told = moved.length === 0 ? open : open.filter(({ metricName }) => !moved.includes(metricName));
-	findings.push(...segmentHarms(told, experiment, evidence, shared));
+	// Thresholds that are outdated for all units are outdated for segments.
+	const current = moved.length === 0 ? open : open.filter(({ metricName }) => !moved.includes(metricName));
+	findings.push(...segmentHarms(current, experiment, evidence, shared));
 	return { findings, srm: sampleRatio(exposuresSince(evidence.exposures, input.accepted)), moved };
 }
 
@@ -107,7 +107,7 @@ function testClaim(claim: Claim, t: MetricEvidence, c: MetricEvidence, shared: L
 	if (!isMeasured(measured)) return findingOf(claim, method, shared, unmeasured(t, c), "unknown", measured.note);
 	let verdict: Finding["verdict"] = "open";
 	const harmLine = harmLineOf(question, metric);
-	// The search for the bound is dear, and for most claims one null point tells that it is in vain.
+	// The search for the bound is expensive; for most claims one null point shows that it is useless.
 	const may = (): boolean =>
 		(method !== "bernoulli-mixture" || mayBeBelow(question, t, c, harmLine)) &&
 		mayHarm(claim.reference, thresholdsOf(question), t, c, shared.harm);
@@ -121,11 +121,11 @@ function testClaim(claim: Claim, t: MetricEvidence, c: MetricEvidence, shared: L
 	return findingOf(claim, method, shared, measured, verdict, note);
 }
 
-/** Of a claim whose shares at the frozen thresholds would do. */
+/** For a claim that passes at the frozen thresholds. */
 const OPEN_AT_QUANTILE =
 	"proved above the frozen thresholds, but not yet for every place where the baseline's own quantile may lie";
 
-/** Where the baseline has moved to since the claim's thresholds were frozen; null: nowhere, as far as is proved. */
+/** The proved direction of the baseline's change since the claim's thresholds were frozen; null = no proof. */
 function movement(
 	{ reference, metric }: Pick<Claim, "reference" | "metric">,
 	c: MetricEvidence,
@@ -134,8 +134,8 @@ function movement(
 }
 
 /**
- * Whether what is neither pass nor harm is to be given up. Not a goal with planned looks: its looks are taken once, by the
- * thresholds that there were.
+ * Whether a claim without a verdict must be dropped. Not a goal with planned looks: each look is made once, with the
+ * thresholds of its time.
  */
 function isLost(claim: Claim, c: MetricEvidence, { spec }: Experiment): boolean {
 	if (claim.role === "goal" && spec.rollout.inference.design !== "sequential") return false;
@@ -149,7 +149,7 @@ function movedNote({ reference }: Claim, c: MetricEvidence): string {
 	return `the baseline itself has moved: ${share} are slower than ${Number(referenceMs.toPrecision(4))} ms, which was its quantile ${quantile} when the thresholds were frozen; nothing can be concluded until they are frozen again`;
 }
 
-/** What is said of data that say nothing: the levels alone. */
+/** A finding without a test: only the levels. */
 function unmeasured({ n, mean }: MetricEvidence, c: MetricEvidence): FindingNumbers {
 	return {
 		improvement: null,
@@ -166,7 +166,7 @@ type FindingNumbers = Required<
 	Pick<Finding, "improvement" | "lower" | "upper" | "standardError" | "logE" | "baseline" | "challenger">
 >;
 
-/** One literal, not a spread with more after it: V8 makes the former in less than 0.1 µs and the latter in 10. */
+/** One literal without a spread: V8 creates it in less than 0.1 µs instead of 10. */
 function findingOf(
 	claim: Claim,
 	method: Method,
@@ -198,7 +198,7 @@ function findingOf(
 	};
 	if (claim.slow !== null) Object.defineProperty(finding, "slow", { value: claim.slow, enumerable: true });
 	if (!exact) return finding;
-	// Exact bounds are dear, and few looks are ever read: they are searched for then.
+	// Exact bounds are expensive and rarely read, so they are lazy.
 	return Object.defineProperties(finding, {
 		lower: { get: () => storedBound(numbers.lower), enumerable: true },
 		upper: { get: () => storedBound(numbers.upper), enumerable: true },

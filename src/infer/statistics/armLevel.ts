@@ -1,7 +1,7 @@
 /**
- * The level of one arm by itself, with bounds that hold at all looks together: exact for shares, asymptotic for means
- * from as many units as their comparison needs; and on which side of its frozen threshold a quantile lies. For reading:
- * what is decided is the comparison, whose bounds are no difference of these.
+ * The level of one arm with anytime-valid bounds, exact for shares and asymptotic for means; and the side of its frozen
+ * threshold on which a quantile lies. For display only: decisions use the comparison, whose bounds are not a difference of
+ * these.
  */
 import type { Metric } from "../../declare/resources/resource.js";
 import { levelsOf } from "./compareMeans.js";
@@ -17,19 +17,18 @@ import { shareBounds } from "./sequential/shareBounds.js";
 import { problemOf } from "./statistics/moments.js";
 
 export interface ArmLevel {
-	/** A mean, a share or a ratio, as it was: not adjusted by a covariate. */
+	/** A mean, a share or a ratio, without covariate adjustment. */
 	readonly level: number | null;
-	/** Two-sided at alpha; null: nothing is known, see note. */
+	/** Two-sided at alpha; null = unknown, see note. */
 	readonly lower: number | null;
 	readonly upper: number | null;
 	/** Why there are no bounds, or empty. */
 	readonly note: string;
 }
 
-/** One arm alone is never a share of another. */
 const ABSOLUTE = { kind: "absolute", value: 0 } as const;
 
-/** Of units that are independent and have one value each. */
+/** For independent units with one value each. */
 export function armLevel(metric: Metric, evidence: MetricEvidence, alpha: number): ArmLevel {
 	const problem = evidence.n === 0 ? "no data" : problemOf(evidence);
 	if (problem !== "") return { level: null, lower: null, upper: null, note: problem };
@@ -52,7 +51,7 @@ function shareLevelOf(metric: Metric, { n, mean }: MetricEvidence, alpha: number
 	return { level: mean, lower: lo + bounds.lower * (hi - lo), upper: lo + bounds.upper * (hi - lo), note: "" };
 }
 
-/** By how the values vary too, where their log-capital is known. */
+/** Also uses the variance of the values if their log-capital is known. */
 function bettingLevelOf(metric: Metric, { n, mean, capital }: MetricEvidence, alpha: number): ArmLevel {
 	const { lo, hi } = metric.spec.range ?? { lo: 0, hi: 1 };
 	const unknown = (note: string): ArmLevel => ({ level: mean, lower: null, upper: null, note });
@@ -75,13 +74,12 @@ function meanLevelOf(metric: Metric, evidence: MetricEvidence, alpha: number): A
 	return { level: value, ...bounds, note: "" };
 }
 
-/** Units at which the test of a quantile's side is sharpest: about where the first of them can be told at all. */
+/** Units at which the test of a quantile's side is sharpest: about the first number that can give a result. */
 const TUNED_AT = 2_000;
 
 /**
- * Where the q-quantile of an arm's latencies lies, from its units' shares of slow requests: "below" the threshold that
- * they were counted by or "above" it, proved at all looks at `alpha` each; null: neither yet. It is the quantile of a
- * request of a unit drawn at random, so that who sends much does not weigh more.
+ * Whether the q-quantile of an arm's latencies is "below" or "above" the threshold, from its units' shares of slow requests.
+ * Anytime-valid at `alpha` for each side; null = no proof yet. All units count equally, whatever their number of requests.
  */
 export function quantileSide(q: number, { n, mean }: MetricEvidence, alpha: number): "below" | "above" | null {
 	const counts = { n, points: [{ value: 0, atMost: n * Math.min(1, Math.max(0, 1 - mean)) }], rankError: 0 };

@@ -1,5 +1,6 @@
 /**
- * What an experiment's declaration claims, one entry per challenger and metric, and how the risk is shared.
+ * The claims of an experiment: statements about one challenger and one metric that are tested, and their share of alpha. The
+ * line of a claim is the margin or improvement that it is tested against.
  */
 import type { Effect, Experiment, Metric } from "../../declare/resources/resource.js";
 import type { SlowRequests } from "./finding.js";
@@ -11,23 +12,22 @@ export interface Claim {
 	readonly role: "goal" | "guardrail";
 	/** As named in the goal or guardrail. */
 	readonly metricName: string;
-	/** null: no such Metric; the claim stays unknown. */
+	/** null = the Metric does not exist; the claim stays unknown. */
 	readonly metric: Metric | null;
 	readonly effect: Effect;
-	/** Of a quantile, else 0: see slowLine(). */
+	/** For a quantile, see slowLine(); else 0. */
 	readonly slowLine: number;
-	/** Of a quantile whose thresholds are watched; null: they are no quantile's, or not frozen. */
+	/** For a quantile with frozen thresholds, else null. */
 	readonly reference: Reference | null;
-	/** Of a quantile whose arms have thresholds of their own, else null. */
+	/** For a quantile with separate thresholds of the arms, else null. */
 	readonly slow: SlowRequests | null;
 	/** Units in the smaller arm below which a mean is unknown. */
 	readonly meanUnits: number;
 }
 
 /**
- * Of 1 − q: by so much may the challenger's slow share exceed the baseline's and its quantile still count as inside its
- * margin. Without it nothing could be proved once neither arm has slow requests any more, as after a threshold that was
- * frozen in a slow minute. Harm is judged without it.
+ * Tolerance of a quantile's pass, as a share of 1 − q: the challenger's slow share may exceed the baseline's by it. Without it
+ * nothing could be proved if neither arm has slow requests, e.g. if the threshold was frozen in a slow minute. The harm test does not use it.
  */
 const SLOW_TOLERANCE = 0.25;
 
@@ -40,7 +40,7 @@ function slowLine(metric: Metric | undefined): number {
 	return quantile === null ? 0 : SLOW_TOLERANCE * (1 - quantile);
 }
 
-/** What a frozen threshold was made from, see Reference. */
+/** The source of a frozen threshold, see Reference. */
 function referenceOf(metric: Metric | undefined, threshold: unknown): Reference | null {
 	const quantile = metric?.spec.quantile ?? null;
 	if (quantile === null || typeof threshold !== "object" || threshold === null) return null;
@@ -56,8 +56,8 @@ function slowOf(metric: Metric | undefined, threshold: unknown, effect: Effect):
 }
 
 /**
- * Every claim in declared order: guardrails then goal, for each challenger. Closed arms are the caller's matter.
- * @param thresholds those frozen so far
+ * All claims in declared order: for each challenger guardrails, then the goal. Includes closed arms.
+ * @param thresholds frozen so far
  */
 export function claims(
 	experiment: Experiment,
@@ -88,19 +88,19 @@ export function claims(
 	return result;
 }
 
-/** At which level what is proved. All are fixed by the declaration, before any data. */
+/** Levels of the tests, fixed by the declaration before any data. */
 export interface Levels {
-	/** Of each claim "better than its line". */
+	/** For each claim "better than its line". */
 	readonly pass: number;
-	/** Of each claim "worse than its line" over all units. */
+	/** For each claim "worse than its line" over all units. */
 	readonly harm: number;
-	/** Of each such claim over all values of one segment together; a value has segmentShare(rank) of it. */
+	/** For each such claim over all values of one segment together; one value has segmentShare(rank) of it. */
 	readonly segmentHarm: number;
 }
 
 export type When = "until a holdback" | "in a holdback";
 
-/** Of harm's alpha, what a declared holdback has: it is one test of one arm, and few take it back. */
+/** The share of harm's alpha for a declared holdback, which tests only the winner. */
 const HOLDBACK_PART = 0.25;
 
 function harmPart({ rollout }: Experiment["spec"], when: When): number {
@@ -112,9 +112,9 @@ function harmPart({ rollout }: Experiment["spec"], when: When): number {
  * Two families, each with an error of at most `alpha` in total, by Bonferroni over what was *declared* (arms closed
  * later give nothing back).
  *
- * - Harm: any one claim proved worse ends its arm, so the claims share alpha: ÷ (challengers × claims). With segments
- *   one half is theirs.
- *   Where a holdback is declared, a quarter of it is that test's, which the winner alone comes to.
+ * - Harm: any one claim proved worse ends its arm, so the claims share alpha: ÷ (challengers × claims). With segments,
+ *   half of each claim's level goes to them, divided equally. A declared holdback has a quarter of alpha, not divided by
+ *   challengers: it tests only the winner.
  * - Promotion: an arm is promoted only if *every* claim of it is proved better, so alpha is not shared by its claims.
  *   A wrong promotion of an arm means that at least one of its claims is wrong, and it was proved all the same: that has
  *   a probability of at most the level of this one claim, whichever it is (intersection–union test; Berger,
@@ -130,12 +130,12 @@ export function levels({ spec }: Experiment, when: When = "until a holdback"): L
 	return { pass, harm: each / 2, segmentHarm: each / 2 / segments.length };
 }
 
-/** In the place of an era: no other freezing shares the level. */
-export const WHOLE_LEVEL = 0;
+/** Stands in for an era: the threshold is frozen only once, so the claim keeps its full level. */
+export const NO_ERA = 0;
 
-/** Of the levels, what a claim has in the present era of its thresholds. */
+/** A claim's levels in the current era of its thresholds. */
 export function levelsInEra(shared: Levels, { reference }: Pick<Claim, "reference">): Levels {
-	if (reference === null || reference.era === WHOLE_LEVEL) return shared;
+	if (reference === null || reference.era === NO_ERA) return shared;
 	const share = eraShare(reference.era);
 	return { pass: share * shared.pass, harm: share * shared.harm, segmentHarm: share * shared.segmentHarm };
 }
@@ -170,23 +170,23 @@ export function latencyThresholdMs(experiment: Experiment, metricName: string, b
 		: baselineQuantileMs + sign * effect.value;
 }
 
-/** The confidence that the baseline's quantile has been reached at all by the sample that freezes it. */
+/** Confidence that the largest value of the freezing sample exceeds the quantile. */
 const QUANTILE_SEEN = 0.99;
 
 /**
- * Values below which a cap is not frozen: so many that the largest of them lies above the true quantile with 99 %
- * probability, ln(1 − 0.99)/ln(q): 459 for q = 0.99. A cap may be ill known: it is the same for both arms.
+ * Minimum of values to freeze a cap: the largest is above the true quantile with 99 % probability, ln(1 − 0.99)/ln(q): 459 for
+ * q = 0.99. A cap need not be precise, because it is the same for both arms.
  */
 export function valuesToFreeze(quantile: number): number {
 	return Math.ceil(Math.log(1 - QUANTILE_SEEN) / Math.log(quantile));
 }
 
-/** Slow requests that a threshold is frozen from, in the mean: what it says of 1 − q is then known to a seventh. */
+/** Expected slow requests in the sample that freezes a threshold: 1 − q is then known to a seventh. */
 const SLOW_TO_FREEZE = 50;
 
 /**
- * Requests below which a latency threshold is not frozen: 5,000 for q = 0.99. Frozen from 459 it was the baseline's p98.3 in the
- * median, and a verdict was about that: a challenger with half more slow requests passed in most of the runs.
+ * Minimum of requests to freeze a latency threshold: 5,000 for q = 0.99. From 459 it was the baseline's p98.3 in the median, and
+ * a challenger with 50 % more slow requests passed in most runs.
  */
 export function requestsToFreeze(quantile: number): number {
 	return Math.ceil(SLOW_TO_FREEZE / Math.min(quantile, 1 - quantile) - 1e-9);

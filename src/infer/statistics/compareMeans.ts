@@ -1,7 +1,7 @@
 /**
- * Comparisons by asymptotic confidence sequences: means of unbounded values, adjusted by what the units did before
- * (CUPED) where that is known, and ratios of sums by the delta method. From ASYMPCS_MIN_UNITS units in each arm, and where
- * no unit outweighs the others (sequential/tails.ts); a ratio where its denominators are not too few (denominators.ts).
+ * Comparisons by asymptotic confidence sequences: means of unbounded values, with a covariate by CUPED, and ratios of sums by
+ * the delta method. Needs ASYMPCS_MIN_UNITS units in each arm and no unit that outweighs the others (sequential/tails.ts); a
+ * ratio also needs enough denominators (denominators.ts).
  *
  * A relative claim is Fieller's: the lifts r for which challenger − (1 + r)·baseline is not excluded, so that the
  * baseline's own noise is in the width.
@@ -72,7 +72,7 @@ export function compareMeans(question: Question, t: MetricEvidence, c: MetricEvi
 	});
 }
 
-/** By how much the improvement lies above the claim's line: linear in the levels, so as normal as they are. */
+/** Distance of the improvement above the claim's line: linear in the levels, so as normal as they are. */
 export function aboveLine(
 	question: Pick<Question, "metric" | "role" | "effect" | "slowLine">,
 	challenger: Level,
@@ -87,7 +87,7 @@ export function aboveLine(
 	return { value: sign * (relative ? value : value - line), variance, n, contrast: contrast.contrast };
 }
 
-/** The arms' levels as the metric says, adjusted alike; or why there are none. */
+/** The arms' levels by the metric's type, equally adjusted; or the reason why there are none. */
 export function levelsOf(
 	{ metric }: Pick<Question, "metric">,
 	t: MetricEvidence,
@@ -112,12 +112,12 @@ export function levelsOf(
 	return both(level(tVector, adjustment), level(cVector, adjustment));
 }
 
-/** New visitors' denominators before are 0, and of a few the ratio is not known well enough to adjust by it. */
+/** New visitors' earlier denominators are 0; with few others the ratio is too uncertain to adjust by. */
 function hasNoPast(arm: CoMoments): boolean {
 	return !(meanZ(arm, 3) >= DENOMINATOR_Z_MIN);
 }
 
-/** Of one variable. */
+/** For one variable. */
 function plainLevel(moments: Moments): Level | NoEstimate {
 	const vector = meanVectorOfMoments(moments);
 	return isNoEstimate(vector) ? vector : meanLevel(vector);

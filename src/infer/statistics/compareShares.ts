@@ -1,38 +1,25 @@
 /**
- * Comparisons by exact tests: rates, failures and shares of slow requests by the Bernoulli mixture; means of values
- * that keep a declared range, seen as shares of it, by that and betting together where log-capital is known
- * (sequential/averagedTest.ts).
+ * Comparisons by exact tests: rates, failures and shares of slow requests by the Bernoulli mixture; means of values in a
+ * declared range, as shares of it, by the mixture and betting together if log-capital is known (sequential/averagedTest.ts).
  *
  * A quantile is tested by two thresholds and two samples. q₀ is the baseline's q-quantile as it was frozen earlier,
  * T = (1 + margin)·q₀ (or q₀ + margin, or less for a goal). A request is slow in the baseline above q₀ and in a challenger
  * above T, and the claim is that the challenger's slow share is no larger than the baseline's: harm is proved when it is larger,
  * and a pass when it is at most a little larger (SLOW_TOLERANCE). If the baseline's quantile is still q₀, its slow share is
- * 1 − q, and the challenger's is at most that exactly when its quantile is at most T. And if the whole system is slower by now,
- * both arms exceed their thresholds more often, alike: a challenger whose times are at most the baseline's stretched by
- * (1 + margin) satisfies P(challenger > T) ≤ P(baseline > q₀) whatever the
- * baseline has become, so that no drift makes it look harmful. For a challenger of another shape the claim is about those
- * two thresholds, which are that of the q-quantile only as far as the baseline's is q₀: what is made of that
- * stands in frozenReference.ts and quantileGrid.ts.
+ * 1 − q, and the challenger's is at most that exactly when its quantile is at most T. If the whole system gets slower, both
+ * arms exceed their thresholds more often: a challenger whose times are at most (1 + margin) times the baseline's satisfies
+ * P(challenger > T) ≤ P(baseline > q₀) for any change of the baseline, so drift alone is never harm. For other shapes the
+ * claim is about the q-quantile only while the baseline's is q₀: see frozenReference.ts and quantileGrid.ts.
  */
 
-import type { Metric } from "../../declare/resources/resource.js";
 import { WeirError } from "../../error.js";
 import { levelsOf } from "./compareMeans.js";
 import { difference, relativeLift } from "./estimators/contrast.js";
 import { isNoEstimate, type NoEstimate } from "./estimators/estimate.js";
 import type { MetricEvidence } from "./evidence.js";
-import type { Finding } from "./finding.js";
 import { isRelative, lineOf, type Measured, type Question, signOf, tidyLogE, type Unmeasured } from "./question.js";
 import { averagedTest, type LineTest } from "./sequential/averagedTest.js";
-import {
-	type Contrast,
-	challengerOn,
-	logLikelihood,
-	mostLikelyOn,
-	type Sample,
-	type Side,
-	segment,
-} from "./sequential/bernoulliArms.js";
+import type { Contrast, Sample, Side } from "./sequential/bernoulliArms.js";
 import { differenceBounds, RATIO_MAX, ratioBounds } from "./sequential/bernoulliBounds.js";
 import { type BetaPrior, logEvidence, PRIOR_RARE, PRIOR_RATE, trialOf } from "./sequential/bernoulliMixture.js";
 import {
@@ -63,17 +50,17 @@ export function compareShares(question: Question, t: MetricEvidence, c: MetricEv
 	const test = bets === null ? mixture : averagedTest(mixture, bets);
 	const sign = signOf(metric);
 	const relative = isRelative(question);
-	// The lower bound of the improvement is at alpha, the upper one at harmAlpha; down turns them.
+	// The lower bound of the improvement is at alpha, the upper one at harmAlpha; direction down swaps them.
 	const bounds = sign === 1 ? test.bounds(alpha, harmAlpha) : test.bounds(harmAlpha, alpha);
 	const scale = (value: number): number => sign * (relative ? value - 1 : value * (range.hi - range.lo));
 	const most = (): number =>
-		// Nothing is known of a ratio beyond the last that is looked at.
+		// A ratio beyond RATIO_MAX is unknown.
 		relative && bounds.upper >= RATIO_MAX ? sign * Number.POSITIVE_INFINITY : scale(bounds.upper);
 	const estimate = relative ? ratioOf(t.mean, c.mean) : t.mean - c.mean;
 	const { side, contrast } = halfPlane(question, lineOf(question, metric), range);
 	return {
 		improvement: estimate === null ? null : 0 + sign * estimate,
-		// Searched for when read, see boundsAlong().
+		// Lazy, see boundsAlong().
 		get lower() {
 			return sign === 1 ? scale(bounds.lower) : most();
 		},
@@ -87,25 +74,24 @@ export function compareShares(question: Question, t: MetricEvidence, c: MetricEv
 	};
 }
 
-/** Values in [lo, hi] of this mean vary most where they are lo or hi. */
+/** Values in [lo, hi] with this mean have the largest variance if each is lo or hi. */
 function canSpread({ n, mean, m2 }: MetricEvidence, { lo, hi }: Range): boolean {
 	const most = n * Math.max(0, mean - lo) * Math.max(0, hi - mean);
 	return m2 <= most + RANGE_SLACK * n * (hi - lo) ** 2;
 }
 
-/** Less 1; null of nothing, and of so little that no number says how many times more. */
+/** The ratio minus 1; null = the denominator is 0 or too small. */
 function ratioOf(t: number, c: number): number | null {
 	const ratio = c > 0 ? t / c : Number.NaN;
 	return Number.isFinite(ratio) ? ratio - 1 : null;
 }
 
-/** Nats by which bounds are wider than what they are found by. */
+/** Slack of bounds, in nats. */
 const BOUND_NATS = 1e-3;
 
 /**
- * Whether it could be proved that the improvement lies below `line`, as far as one null point says: the e-value at the
- * line's most likely one is no less than the infimum that decides, and costs a hundredth of the search for a bound. true
- * where the mixture alone does not decide.
+ * Fast check whether an improvement below `line` may be provable: the e-value at the line's most likely null point is at least
+ * the infimum that decides, and costs a hundredth of the search for a bound. true if not only the mixture decides.
  */
 export function mayBeBelow(question: Question, t: MetricEvidence, c: MetricEvidence, line: number): boolean {
 	if (line === Number.NEGATIVE_INFINITY) return false;
@@ -121,8 +107,9 @@ export function mayBeBelow(question: Question, t: MetricEvidence, c: MetricEvide
 }
 
 /**
- * No e-value of the mixture at the pooled point of the line is above this: it is a mean of likelihood ratios against that point, none
- * above that of the means seen, n·KL of each arm; and KL ≤ χ² (Gibbs & Su, International Statistical Review 70, 2002).
+ * Upper bound of the mixture's e-value at the pooled point of the line: it is a mean of likelihood ratios against that point,
+ * each at most that of the observed means, n·KL for each arm; and KL ≤ χ² (Gibbs & Su, International Statistical Review 70,
+ * 2002).
  */
 function logRatioAtMost(t: Sample, c: Sample, { slope, offset }: Contrast): number {
 	const pc = (t.sum - offset * t.n + c.sum) / (slope * t.n + c.n);
@@ -144,8 +131,8 @@ function mixtureTest(question: Question, t: Sample, c: Sample): LineTest {
 }
 
 /**
- * By betting, of the same lines. Its shares are always of the whole declared range, so that a ratio of means has 0
- * somewhere below them. null without log-capital, or why it tells of other values than these.
+ * By betting, for the same lines. Shares are of the whole declared range, so that a ratio of means includes 0. null = no
+ * log-capital; a string = the reason why it belongs to other values.
  */
 function bettingTest(question: Question, t: MetricEvidence, c: MetricEvidence): LineTest | Unmeasured | null {
 	const { range } = question.metric.spec;
@@ -178,7 +165,7 @@ function bettingTest(question: Question, t: MetricEvidence, c: MetricEvidence): 
 	};
 }
 
-/** Of the improvement; null where there is none, as without variance. */
+/** Standard error of the improvement; null = none, e.g. without variance. */
 function standardErrorOf(question: Question, t: MetricEvidence, c: MetricEvidence): number | null {
 	const levels = levelsOf(question, t, c);
 	if ("note" in levels) return null;
@@ -204,7 +191,7 @@ function sampleOf({ n, mean }: Pick<MetricEvidence, "n" | "mean">, { lo, hi }: R
 	return share >= -RANGE_SLACK && share <= 1 + RANGE_SLACK ? { n, sum: n * Math.min(1, Math.max(0, share)) } : null;
 }
 
-/** Where the shares of a metric are believed to lie: rare where what is counted is a failure. */
+/** The prior for a metric's shares: near 0 for failures. */
 export function priorOf({ metric }: Pick<Question, "metric">): BetaPrior {
 	const { source, quantile } = metric.spec;
 	if (quantile !== null) return slowPrior(quantile);
@@ -222,18 +209,4 @@ function halfPlane(
 	const side: Side = sign === 1 ? "above" : "below";
 	if (isRelative(question)) return { side, contrast: { slope: Math.max(0, 1 + line), offset: 0 } };
 	return { side, contrast: { slope: 1, offset: line / (hi - lo) } };
-}
-
-/** ln of the likelihood ratio between the shares seen in a finding and the likeliest ones on its line. */
-export function sharesAgainstLine(metric: Metric, finding: Finding): number {
-	const { role, line, relative = false } = finding;
-	const question = { metric, role, effect: { kind: relative ? "relative" : "absolute", value: 0 } } as const;
-	const range = rangeOf(question);
-	const [t, c] = [sampleOf(finding.challenger, range), sampleOf(finding.baseline, range)];
-	const { contrast } = halfPlane(question, line, range);
-	const ends = segment(contrast);
-	if (t === null || c === null || ends === null) return 0;
-	const on = mostLikelyOn(t, c, contrast, ends);
-	const seen = logLikelihood(t, t.sum / t.n) + logLikelihood(c, c.sum / c.n);
-	return seen - logLikelihood(t, challengerOn(contrast, on)) - logLikelihood(c, on);
 }

@@ -1,7 +1,7 @@
 /**
- * Novelty: an effect that fades, read from the units first exposed early against those first exposed late, half each.
- * Bounds of a half are those of its comparison; as the halves move with every look, they do not hold at all looks
- * together: this is a caution, never a proof. It moves nobody: it may hold a promotion, and says so.
+ * Novelty: an effect that fades, from a comparison of the early and the late half of the units by first exposure. The halves
+ * change with every look, so their bounds are not anytime-valid. The result is a warning and not a proof: it may hold a
+ * promotion, but it never changes traffic.
  */
 import { compare } from "./comparison.js";
 import type { MetricEvidence, PeriodEvidence } from "./evidence.js";
@@ -13,13 +13,13 @@ import { mergeMoments, NO_MOMENTS } from "./statistics/moments.js";
 export interface EffectOverTime {
 	readonly early: Measured;
 	readonly late: Measured;
-	/** First exposures from here on are late. */
+	/** Start of the late half. */
 	readonly lateFromMs: number;
-	/** fades: early above the line and late below it. weaker: late surely below early. steady: neither. */
+	/** fades: early above the line, late below it. weaker: late below early. steady: neither. */
 	readonly trend: "fades" | "weaker" | "steady";
 }
 
-/** null where there are not two periods with data, or a half is too small to be measured. */
+/** null = fewer than two periods with data, or a half is too small. */
 export function effectOverTime(
 	question: Question,
 	names: { readonly metric: string; readonly arm: string; readonly baseline: string },

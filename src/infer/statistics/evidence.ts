@@ -1,6 +1,6 @@
 /**
- * What the analysis reads: aggregates, never rows. Made by SQL in the events room, stored with each decision,
- * and enough to recompute it byte for byte. All JSON numbers; times are epoch milliseconds.
+ * Input of the analysis: aggregates, never rows. Made by ingest, stored with each decision, and enough to recompute it byte
+ * for byte. All JSON numbers; times are epoch milliseconds.
  */
 
 import type { CoMoments } from "./statistics/coMoments.js";
@@ -11,42 +11,42 @@ import type { Moments } from "./statistics/moments.js";
 export type { CoMoments } from "./statistics/coMoments.js";
 export type { Moments } from "./statistics/moments.js";
 
-/** What is known of a metric in an arm. */
+/** Aggregates of a metric in an arm. */
 export interface MetricEvidence extends Moments {
 	/**
 	 * More than one variable per unit, the first of which is the value of the moments. ratio: numerator, denominator.
 	 * With a covariate: value, value before; ratio with one: numerator, denominator, numerator before, denominator before.
 	 */
 	readonly co?: CoMoments;
-	/** Of each of these variables, or of the value alone. Absent: evidence of an earlier Weir, judged without. */
+	/** For each of these variables, or only for the value. Absent in old evidence. */
 	readonly extremes?: readonly Extremes[];
 	/**
-	 * Of the values as shares of the metric's range, in whole arms where it has one. Fewer units than the moments have: the
-	 * others lie outside the range.
+	 * For the values as shares of the metric's range, if it has one; for whole arms only. If it has fewer units than the moments,
+	 * the others are outside the range.
 	 */
 	readonly capital?: LogCapital;
-	/** Of a quantile with a grid of thresholds: the mean share of slow requests at each of them (quantileGrid.ts). */
+	/** For a quantile with a grid of thresholds: the mean share of slow requests at each (quantileGrid.ts). */
 	readonly slow?: readonly number[];
 }
 
-/** Moments by metric in one arm, of a part of its units. */
+/** Moments by metric, for a part of an arm's units. */
 export interface PartOfArm {
 	readonly arm: string;
 	readonly metrics: Readonly<Record<string, MetricEvidence>>;
 }
 
-/** The units whose first exposing request said so. */
+/** The units with a segment value in their first exposing request. */
 export interface SegmentEvidence {
 	/** Name of the segment in the declaration. */
 	readonly segment: string;
-	/** In order of appearance; null = all values beyond the first SEGMENT_VALUES_MAX, and none. */
+	/** null = all values after the first SEGMENT_VALUES_MAX, and missing values. */
 	readonly value: string | null;
-	/** 0, 1, … in order of appearance in the experiment; the rest counts after them. Never changes: alpha is spent by it. */
+	/** 0, 1, … in order of appearance in the experiment, the rest last. Never changes, because alpha is spent by it. */
 	readonly rank: number;
 	readonly arms: readonly PartOfArm[];
 }
 
-/** The units first exposed in [fromMs, toMs): an effect that fades, and intervals as they were, are read from these. */
+/** The units first exposed in [fromMs, toMs), for effects and intervals over time. */
 export interface PeriodEvidence {
 	readonly fromMs: number;
 	readonly toMs: number;
@@ -62,17 +62,17 @@ export interface InteractionEvidence {
 
 export interface ArmEvidence {
 	readonly arm: string;
-	/** Units whose first exposure is in this arm (conflicting units left out). */
+	/** Units whose first exposure is in this arm, without conflicting units. */
 	readonly exposedUnits: number;
 	/** Exposed units whose windows of all metrics have closed. */
 	readonly maturedUnits: number;
-	/** By metric name. A metric with no data at all is absent. */
+	/** By metric name. A metric without data is absent. */
 	readonly metrics: Readonly<Record<string, MetricEvidence>>;
 	/** Matured units without any outcome, by metric name (missing: exclude). */
 	readonly missingUnits: Readonly<Record<string, number>>;
 }
 
-/** First exposures under one plan: the batch that sequential SRM sees with that plan's own expected shares. */
+/** First exposures under one plan: a batch of the sequential SRM test, with that plan's expected shares. */
 export interface ExposureBatch {
 	readonly planVersion: string;
 	/** Time of the batch's first exposure; batches are ordered by it. */
@@ -83,7 +83,7 @@ export interface ExposureBatch {
 	readonly livePoints: Readonly<Record<string, number>>;
 }
 
-/** Requests of a Variant in the last moments, to gate a takeover. */
+/** Recent requests of a Variant, for the health check of a takeover. */
 export interface VariantHealth {
 	readonly variant: string;
 	readonly requests: number;
@@ -93,60 +93,60 @@ export interface VariantHealth {
 
 export interface Evidence {
 	readonly experiment: string;
-	/** The store's clock when the aggregates were made. */
+	/** The store's time of the query. */
 	readonly asOfMs: number;
 	readonly arms: readonly ArmEvidence[];
 	readonly exposures: readonly ExposureBatch[];
-	/** Units seen in two arms: left out of everything above. */
+	/** Units seen in two arms; excluded above. */
 	readonly conflictingUnits: number;
 	readonly health: readonly VariantHealth[];
-	/** Access-log entries that could not be stored or read; evidence is incomplete when above 0. */
+	/** Access-log entries that could not be stored or read. Above 0 the evidence is incomplete. */
 	readonly droppedEntries: number;
-	/** Units whose arm was forced by hand (not by the hash): left out of everything above. */
+	/** Units with a forced arm; excluded above. */
 	readonly forcedUnits: number;
-	/** Empty where the declaration names no segments. */
+	/** Empty = no segments are declared. */
 	readonly segments: readonly SegmentEvidence[];
 	/** Consecutive, oldest first, at most PERIODS_MAX; together they are `arms`. */
 	readonly periods: readonly PeriodEvidence[];
-	/** Asked for at the last step only. */
+	/** Only queried at the last step. */
 	readonly interactions: readonly InteractionEvidence[];
-	/** Epoch milliseconds of the newest row by metric of source outcome; a sender that has fallen silent shows here. */
+	/** Epoch milliseconds of the newest row by metric of source outcome; reveals a silent sender. */
 	readonly newestOutcomeMs: Readonly<Record<string, number>>;
-	/** Names of metrics that the store could not take in: nothing is known of them. Absent: there are none. */
+	/** Names of metrics that the store could not read; absent = none. */
 	readonly unreadable?: readonly string[];
-	/** Of the newest first exposure: without exposures silence says nothing. Absent: not known. */
+	/** Time of the newest first exposure; absent = unknown. */
 	readonly newestExposureMs?: number;
 }
 
-/** What an analysis asks of the store. */
+/** The query of an analysis to the store. */
 export interface EvidenceQuery {
 	readonly experiment: string;
 	readonly service: string;
 	readonly metrics: readonly EvidenceMetric[];
-	/** Health of Variants is counted from here on. */
+	/** Start of the Variants' health counts. */
 	readonly healthSinceMs: number;
 	/** Names of the declared segments, in order. */
 	readonly segments: readonly string[];
-	/** Qualified names of other Experiments whose assignments may interact with this one's; empty = not asked. */
+	/** Qualified names of other Experiments to check for interactions; empty = none. */
 	readonly interactsWith: readonly string[];
 	/**
-	 * A bandit first moved its shares then: of units outside its core only what was due by then counts, since for the
-	 * others the arm came and went with the outcomes. Absent: nothing was moved.
+	 * A bandit's first move. Units outside its core count only if they were due by then, because later their arm depends on the
+	 * outcomes. Absent = no move.
 	 */
 	readonly coreFromMs?: number;
-	/** Only units first exposed later: a holdback. Absent: all. */
+	/** Only units first exposed later, in a holdback. Absent = all. */
 	readonly exposedAfterMs?: number;
-	/** What falls due then or later never counts, nor do exposures after it: a takeover began. Absent: no such time. */
+	/** Start of a takeover: later exposures and windows that close then or later do not count. Absent = none. */
 	readonly closeUntilMs?: number;
 }
 
-/** The observation is the share of the unit's requests slower than its arm's threshold, of units first exposed after. */
+/** The observation is the share of a unit's requests slower than its arm's threshold. Only units first exposed later count. */
 export interface SlowThreshold {
-	/** In the challengers. */
+	/** For the challengers. */
 	readonly thresholdMs: number;
 	readonly baseline: { readonly arm: string; readonly thresholdMs: number };
 	readonly frozenAtMs: number;
-	/** Further thresholds, at most three: the share at each is a variable of its own. Absent: none. */
+	/** At most three further thresholds: the share at each is a separate variable. Absent = none. */
 	readonly further?: readonly { readonly thresholdMs: number; readonly baselineMs: number }[];
 }
 
@@ -154,41 +154,41 @@ export interface EvidenceMetric {
 	readonly name: string;
 	readonly source: "outcome" | "latency" | "errors";
 	readonly windowMs: number;
-	/** After window + settle the observation is made and never changes; requests without an end count as failed and slow. */
+	/** After window + settle the observation is final; requests without an end count as failed and slow. */
 	readonly settleMs: number;
 	readonly missing: "exclude" | "zero";
 	/** How a unit's outcomes become its one value. */
 	readonly perUnit: "mean" | "sum";
-	/** ratio: another metric by the name that outcomes carry, or the number of the unit's requests in the window. */
+	/** For a ratio: another metric by its name in outcomes, or the number of the unit's requests in the window. */
 	readonly denominator: { readonly metric: string } | "requests" | null;
-	/** Values before the first exposure, in so long, are the covariate. null = none. */
+	/** The covariate: values in this time before the first exposure. null = none. */
 	readonly covariateMs: number | null;
 	/**
-	 * Values above it count as it. frozen: of units first exposed after frozenAtMs only, as the cap was read from those
-	 * before. unfrozen: no observation yet. null = no cap.
+	 * Larger values count as the cap. Only units first exposed after frozenAtMs count. unfrozen = no observation yet. null = no
+	 * cap.
 	 */
 	readonly cap: { readonly value: number; readonly frozenAtMs: number } | "unfrozen" | null;
 	/**
-	 * For source latency and type quantile. unfrozen: no threshold yet, no observation. null: the mean duration is observed.
+	 * For source latency and type quantile. unfrozen = no observation yet. null = the mean duration is observed.
 	 */
 	readonly threshold: SlowThreshold | "unfrozen" | null;
-	/** Log-capital of its values in it is wanted; only without denominator and covariate. null = none. */
+	/** Range for log-capital; only without denominator and covariate. null = none. */
 	readonly range: { readonly lo: number; readonly hi: number } | null;
 }
 
 /**
- * A latency quantile of the default Variant's requests, over all traffic of the Service not in a challenger arm:
- * the median of the quantiles of consecutive stretches of it, so that one stall does not set it.
+ * A latency quantile of the default Variant over all traffic outside of challenger arms: the median of the quantiles of
+ * consecutive periods, so that one stall does not determine it.
  */
 export interface BaselineQuantile {
 	readonly valueMs: number;
 	/**
-	 * Of the quantile of all these requests, by how their units differ (estimators/quantile.ts). Absent: too few of them, or
-	 * of units' values.
+	 * Standard error of the quantile, clustered by unit (estimators/quantile.ts). Absent = too few requests, or a quantile of
+	 * units' values.
 	 */
 	readonly standardErrorMs?: number;
 	readonly requests: number;
 	readonly units: number;
-	/** Its other quantiles, where they were asked for, in that order. */
+	/** The other requested quantiles, in that order. */
 	readonly others?: readonly number[];
 }

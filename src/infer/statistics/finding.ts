@@ -1,39 +1,39 @@
 /**
- * What the analysis says of one claim. A value: stored with every decision, printed by `weir decisions`. With the
- * stored evidence it holds all that is needed to make each number again.
+ * The result of one claim. Stored with every decision and printed by `weir decisions`. With the stored evidence each number
+ * can be recomputed.
  */
 
 import type { Effect } from "../../declare/resources/resource.js";
 
-/** One claim that was tested: which metric of which arm against what, and how it came out. */
+/** One tested claim and its result. */
 export interface Finding {
 	readonly metric: string;
 	readonly arm: string;
 	readonly role: "goal" | "guardrail";
-	/** Only where harm was found in a segment: the claim among these units alone. value null: all rarer values together. */
+	/** Set for harm in a segment: the claim for its units only. value null = all rarer values together. */
 	readonly segment?: { readonly name: string; readonly value: string | null };
-	/** What it was tested by, see methodOf(). */
+	/** The test, see methodOf(). */
 	readonly method: Method;
-	/** Units with a value, and the level: mean, share or ratio (as it was, not adjusted by a covariate). */
+	/** Units with a value, and the level: mean, share or ratio, without covariate adjustment. */
 	readonly baseline: { readonly n: number; readonly mean: number };
 	readonly challenger: { readonly n: number; readonly mean: number };
 	/**
-	 * Challenger against baseline, turned so that positive is better; bounds hold at all looks, the lower at `alpha`,
-	 * the upper at `harmAlpha`. A difference where the claim is absolute or about a quantile (then of slow shares), a
-	 * share of the baseline (challenger ÷ baseline − 1) where it is relative.
+	 * Challenger against baseline, positive is better; bounds are anytime-valid, the lower at `alpha`, the upper at `harmAlpha`.
+	 * For an absolute claim the difference; for a quantile the difference of slow shares; for a relative claim
+	 * challenger ÷ baseline − 1.
 	 */
 	readonly improvement: number | null;
-	/** null: unknown, both of them; or one of them, a share of the baseline that nothing bounds on this side. */
+	/** Both null = unknown; one null = a relative effect without a bound on this side. */
 	readonly lower: number | null;
 	readonly upper: number | null;
-	/** Of the improvement, by the units' variance; null where there is none: exact tests do without. */
+	/** Standard error of the improvement; null = none: exact tests do not use it. */
 	readonly standardError: number | null;
 	/**
-	 * The line that counts for a pass, on the same scale: −margin for a guardrail, improveBy for the goal. Of a quantile with
-	 * `slow`: what more slow requests are tolerated; harm is any more at all.
+	 * The line for a pass on the same scale: −margin for a guardrail, improveBy for the goal. For a quantile with `slow` the
+	 * tolerance of slow requests; harm has no tolerance.
 	 */
 	readonly line: number;
-	/** Of a quantile with a threshold for each arm. Absent: one for both, not frozen, or no quantile. */
+	/** For a quantile with separate thresholds of the arms. Absent = one threshold, not frozen, or not a quantile. */
 	readonly slow?: SlowRequests;
 	/** Whether the scale is a share of the baseline. */
 	readonly relative: boolean;
@@ -42,42 +42,42 @@ export interface Finding {
 	/** Level at which harm is proved. */
 	readonly harmAlpha: number;
 	/**
-	 * ln of the e-value for "better than the line": proved from −ln(alpha) on; e-BH looks at many of them together.
-	 * Within ±LOG_E_MAX; null where nothing could be tested.
+	 * ln of the e-value for "better than the line": proved from −ln(alpha) on; also the input of e-BH. Within ±LOG_E_MAX; null =
+	 * not tested.
 	 */
 	readonly logE: number | null;
-	/** harm: worse than the line (guardrail) or than zero (goal), proved. pass: better than the line, proved. */
+	/** harm: proved worse than the line (guardrail) or than zero (goal). pass: proved better than the line. */
 	readonly verdict: "harm" | "pass" | "open" | "unknown";
-	/** Only of a goal with planned looks once one was taken: it passes by this alone, whatever `lower` and `logE` are. */
+	/** Set for a goal with planned looks after the first one. Only the look decides a pass, not `lower` and `logE`. */
 	readonly look?: FindingLook;
 	/** Why it is unknown, or empty. */
 	readonly note: string;
 }
 
-/** Which requests are slow: those that take longer than their arm's threshold. */
+/** Latency thresholds of the arms: a longer request is slow. */
 export interface SlowRequests {
-	/** The baseline's quantile when it was frozen. */
+	/** The frozen baseline's quantile. */
 	readonly baselineMs: number;
-	/** That with the margin of a guardrail added, or the improvement of a goal taken away. */
+	/** The same plus a guardrail's margin, or minus a goal's improvement. */
 	readonly challengerMs: number;
 	readonly effect: Effect;
 }
 
-/** The planned look that proved a goal, else the last one that was taken. */
+/** The planned look that proved a goal, else the last one. */
 export interface FindingLook {
-	/** 1, 2, … of those taken. */
+	/** 1, 2, … */
 	readonly number: number;
 	/** Its information, see informationUnits(). */
 	readonly units: number;
-	/** How far above its line the goal lay, in standard errors: see plannedTest(). null: it could not be tested. */
+	/** Distance of the goal above its line in standard errors, see plannedTest(). null = not testable. */
 	readonly z: number | null;
-	/** The goal is proved where z reaches it. */
+	/** The goal is proved if z reaches it. */
 	readonly boundary: number;
-	/** As it was seen then. null: none, or not kept. */
+	/** As observed at the look. null = none, or not recorded. */
 	readonly improvement: number | null;
 	/**
-	 * Of the improvement, one-sided at the level that the boundary leaves: holds at all planned looks together, and is at
-	 * least the line exactly where z reaches the boundary. null: none, or not kept.
+	 * Lower bound of the improvement, valid over all planned looks: at least the line exactly if z reaches the boundary.
+	 * null = none, or not recorded.
 	 */
 	readonly lower: number | null;
 }
@@ -87,7 +87,7 @@ export function storedBound(value: number | null): number | null {
 	return value !== null && Number.isFinite(value) ? value : null;
 }
 
-/** Both ends of an interval, infinite where nothing bounds it; null: nothing is known. */
+/** Both ends of an interval, infinite without a bound; null = unknown. */
 export function endsOf({
 	lower,
 	upper,
@@ -99,9 +99,9 @@ export function endsOf({
 export type Method =
 	/** Exact, at any number of units: values in [0, 1], or in a declared range and rescaled to it. */
 	| "bernoulli-mixture"
-	/** As exact, of values in a declared range: by how they vary too. The mean of the e-values of betting and the mixture. */
+	/** Exact, for values in a declared range, and uses their variance: the mean of the e-values of betting and the mixture. */
 	| "betting"
-	/** Asymptotic, from ASYMPCS_MIN_UNITS on: means, adjusted by a covariate where there is one, and ratios of sums. */
+	/** Asymptotic, from ASYMPCS_MIN_UNITS on: means, with or without a covariate, and ratios of sums. */
 	| "asympcs";
 
 /** Beyond this an e-value is no finite double. */

@@ -1,40 +1,39 @@
 /**
- * What thresholds frozen from the baseline's quantile still say when the baseline itself has moved.
+ * What thresholds frozen from the baseline's quantile prove after the baseline itself has changed.
  *
- * q₀ is the baseline's q-quantile as it was frozen, T₀ the challengers' threshold made of it. With c the share of the
- * baseline's requests above q₀ and t that of a challenger's above T₀, both over the same run, three things hold whatever
- * the baseline has become meanwhile:
+ * q₀ is the frozen q-quantile of the baseline, T₀ the challengers' threshold computed from it. With c the share of the
+ * baseline's requests above q₀ and t that of a challenger's above T₀, both over the same run, three things hold for any change
+ * of the baseline:
  *
- * - The two samples are concurrent, so t is compared with c rightly, at every look. A challenger with the baseline's
- *   times has t ≤ c wherever T₀ ≥ q₀ (every margin from 0 on): no move of the baseline makes it look harmful.
- * - t > c says that the challenger's quantile of some level between 1 − t and 1 − c lies beyond its margin, t ≤ c that
- *   the one of level 1 − c lies inside. Which level that is follows the baseline. It is q as long as c is 1 − q.
- * - So a verdict about q needs that level to be near q. Near is here: the odds of being slow are within BAND times
+ * - The two samples are concurrent, so comparing t with c is valid at every look. A challenger with the baseline's times
+ *   has t ≤ c if T₀ ≥ q₀ (every margin from 0 on): no change of the baseline makes it look harmful.
+ * - t > c means that the challenger's quantile of some level between 1 − t and 1 − c is beyond its margin, t ≤ c that the
+ *   one of level 1 − c is within it. The level depends on the baseline. It is q while c is 1 − q.
+ * - So a verdict about q needs a level near q, which means here: the odds of being slow are within BAND times
  *   those of 1 − q, [lo, hi]; for a p99 from the p96.1 to the p99.75.
  *
  * Pass: t ≤ c (+ tolerance), t ≤ hi and c ≥ lo, each proved at the whole level. Then s = max(t, lo) lies in [lo, hi], at
  * most s of the challenger's requests are above T₀ and at least s (− tolerance) of the baseline's above q₀: the
  * (1 − s)-quantile is inside the margin. All three must be proved, so none shares its level with another
- * (intersection–union test, see levels()). It does not matter whether the baseline moved: a challenger that stays fast
- * beside a baseline that slows down passes, one that hides behind it does not.
+ * (intersection–union test, see levels()). If the baseline slows down, a challenger that stays fast passes, and one that
+ * slows down with it does not.
  *
  * Harm: t > c and t > lo, each proved at harm's level. If c < hi, some s in [lo, hi] lies between c and t, and at that
- * level the challenger is beyond its margin. That c < hi is not proved each time (a p99 would take some 350 of the
- * baseline's units, and people would meet gross harm for so long): it is enough that c is not seen beyond GROSS times the
- * odds and that the baseline is not proved to be slower; once it is, nobody is convicted. What a conviction before that can
- * be wrong in is the level, between 1 − t and 1 − c; that the challenger was slower than the baseline at the same time, and
- * beyond the margin there, is never assumed.
+ * level the challenger is beyond its margin. c < hi is not always proved (a p99 needs about 350 of the baseline's
+ * units, too long for gross harm): it is enough that the observed c is within GROSS times the odds and that the baseline is not
+ * proved slower. After such a proof there is no harm verdict. An earlier verdict can be wrong only in the level, between 1 − t
+ * and 1 − c: the challenger was slower than the baseline at the same time, and beyond the margin at that level.
  *
- * Moved: c is proved to lie outside MOVED times the odds of 1 − q, on one side, by a sequence of its own. As that is
- * narrower than BAND, either this or what a pass needs of c is proved in the end: nothing stays open for ever because the
- * baseline has moved. What is then neither pass nor harm is unknown, and the thresholds are frozen anew.
+ * Moved: c is proved to be outside MOVED times the odds of 1 − q, on one side, by a separate sequence. It is narrower than
+ * BAND, so either this or the pass's condition on c is proved eventually, and no claim stays open forever. Then a claim without
+ * a verdict is unknown, and the thresholds are frozen again.
  *
- * Further thresholds are frozen around q₀ (quantileGrid.ts), and a verdict is about q itself: a pass asks the grid in
- * the place of t ≤ hi and c ≥ lo, harm asks it besides.
+ * Further thresholds are frozen around q₀ (quantileGrid.ts), and a verdict is about q itself: a pass uses the grid
+ * instead of t ≤ hi and c ≥ lo, harm uses it in addition.
  *
- * An era is what is measured by one freezing: only units first exposed after it, by thresholds made of data before it.
- * Given the past, each era is a test of its own, begun at a stopping time; its claims have the level × eraShare, and these
- * add up to 1 over all eras that may ever be. A false "moved" is no false verdict: it costs evidence.
+ * An era is the data of one freezing: units first exposed after it, with thresholds from earlier data. Given the past, each
+ * era is a separate test that begins at a stopping time. Its claims have the level × eraShare, and the shares of all possible
+ * eras add up to 1. A false "moved" is no false verdict: it costs evidence.
  */
 import type { MetricEvidence } from "./evidence.js";
 import { type GridQuestion, quantileBeyond, quantileInside } from "./quantileGrid.js";
@@ -42,42 +41,42 @@ import { logEvidenceAbove, logEvidenceBelow, type Sample } from "./sequential/be
 import { slowPrior, slowShareAt } from "./slowShare.js";
 import type { Moments } from "./statistics/moments.js";
 
-/** A quantile that thresholds were frozen from, and by which freezing. */
+/** The quantile of a freezing. */
 export interface Reference {
 	readonly quantile: number;
 	readonly referenceMs: number;
 	/** 1, 2, 3 … */
 	readonly era: number;
-	/** Thresholds around it were frozen with it. */
+	/** Whether a grid of thresholds was frozen with it. */
 	readonly grid: boolean;
 }
 
-/** Odds of being slow, as a multiple of those of 1 − q: beyond it a verdict would be about another quantile. */
+/** Multiple of the odds of 1 − q, beyond which a verdict would be about another quantile. */
 const BAND = 4;
 
-/** While no more than this is seen of the baseline, gross harm need not wait until it is known whether the baseline moved. */
+/** Gross harm needs no proof about the baseline while its observed odds are within this multiple. */
 const GROSS = 8;
 
-/** From here on the baseline has moved. A quantile that was frozen from the fewest requests allowed lies well within it. */
+/** Beyond this multiple the baseline has moved. A quantile frozen from the minimum of requests is well within it. */
 const MOVED = 3;
 
-/** Chance that a baseline that has not moved is said to have, in an era: half of it on each side. */
+/** Error rate of a false "moved" in an era, half on each side. */
 const MOVED_ALPHA = 0.01;
 
 /**
- * Of a claim's level, what an era has: 3/4, 1/8, 1/24, 1/48, … The first has most, for most experiments have no second;
- * the others fall slowly, for a baseline that moves once a day moves often.
+ * An era's share of a claim's level: 3/4, 1/8, 1/24, 1/48, … Most experiments have only one era; the later shares decrease
+ * slowly for baselines that move every day.
  */
 export function eraShare(era: number): number {
 	return era <= 1 ? 0.75 : 0.25 / ((era - 1) * era);
 }
 
-/** The shares between which the baseline counts as where it was. */
+/** The shares between which the baseline counts as unchanged. */
 export function unmovedShares(quantile: number): { readonly from: number; readonly to: number } {
 	return { from: slowShareAt(quantile, 1 / MOVED), to: slowShareAt(quantile, MOVED) };
 }
 
-/** Whether the baseline is proved to have moved since the freezing, and where to. Valid at all looks together. */
+/** Whether the baseline is proved to have moved since the freezing, and in which direction. Anytime-valid. */
 export function baselineMoved({ quantile }: Reference, baseline: Moments): "slower" | "faster" | null {
 	const bar = -Math.log(MOVED_ALPHA / 2);
 	const sample = sampleOf(baseline);
@@ -86,10 +85,10 @@ export function baselineMoved({ quantile }: Reference, baseline: Moments): "slow
 	return logEvidenceBelow(sample, from, slowPrior(quantile)) >= bar ? "faster" : null;
 }
 
-/** What a claim asks about its thresholds. */
+/** Question of a claim about its thresholds. */
 type AtThresholds = Omit<GridQuestion, "quantile">;
 
-/** Whether a pass by the thresholds is one of the quantile; without a grid of one near it, t ≤ hi and c ≥ lo. */
+/** Whether a pass at the thresholds is valid for the quantile; without a grid for one near it, t ≤ hi and c ≥ lo. */
 export function passIsNear(
 	{ quantile, grid }: Reference,
 	asked: AtThresholds,
@@ -105,7 +104,7 @@ export function passIsNear(
 	);
 }
 
-/** Whether a larger share of slow requests would be harm, in all units or a part of them. null: no thresholds that move. */
+/** Whether a larger share of slow requests would be harm, in all units or a segment. null = no thresholds that can move. */
 export function mayHarm(
 	reference: Reference | null,
 	asked: AtThresholds,
@@ -120,7 +119,7 @@ export function mayHarm(
 	return !grid || quantileBeyond({ quantile, ...asked }, gridOf(challenger), gridOf(baseline), harmAlpha);
 }
 
-/** Whether a harm by the thresholds is one near the quantile: t > lo, and c not seen far above hi. */
+/** Whether harm at the thresholds is valid near the quantile: t > lo, and the observed c not far above hi. */
 function harmIsNear({ quantile }: Reference, challenger: Moments, baseline: Moments, harmAlpha: number): boolean {
 	if (!(baseline.mean < slowShareAt(quantile, GROSS))) return false;
 	const logE = logEvidenceAbove(sampleOf(challenger), slowShareAt(quantile, 1 / BAND), slowPrior(quantile));

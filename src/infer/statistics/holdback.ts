@@ -1,32 +1,30 @@
 /**
- * A holdback as a test of its own: of the winner alone, from units first exposed after a share of the baseline was held
- * back.
+ * The test of a holdback: only the winner, from units first exposed after the holdback began.
  *
- * Before it the arms came by their weights, in it the baseline by a small part of its own. Of everybody together, each arm
- * would be a mixture of both times in another ratio: where the outcomes' level has moved meanwhile, alike in both arms, a
- * better winner looks worse, and a worse one no worse (Simpson). From its beginning on the ratio is one again. It begins at
- * a stopping time, so that given the past it is a test like any other; what was spent before and its own part of alpha add
- * up to alpha.
+ * Before the holdback, units are split by the arms' weights; in it the baseline has a small share. A comparison over both times
+ * would mix them in a different ratio for each arm, so a drift of the outcomes, equal in both arms, would bias it (Simpson).
+ * Within the holdback the ratio is constant. It begins at a stopping time, so given the past it is a valid test; its share of
+ * alpha and what was spent before add up to alpha.
  */
 
 import type { Experiment, Metric } from "../../declare/resources/resource.js";
 import { PPM } from "../../limits/index.js";
-import { type Levels, levels, WHOLE_LEVEL } from "./claim.js";
+import { type Levels, levels, NO_ERA } from "./claim.js";
 
 export interface HeldBack {
 	/** Only units first exposed later count. */
 	readonly fromMs: number;
-	/** Of the baseline's live points. */
+	/** Share of the baseline's live points. */
 	readonly sharePpm: number;
 }
 
-/** Of an input of analyse(), what a holdback asks otherwise. */
+/** Changes to the input of analyse() for a holdback. */
 export interface HoldbackQuestions {
-	/** With the arms' weights in the ratio in which their units come. */
+	/** With weights as the ratio of the arms' units. */
 	readonly experiment: Experiment;
-	/** Without covariates: who came first during the takeover was on the version of the arm before, and not yet exposed to it. */
+	/** Without covariates: units of the takeover had the arm's version before their first exposure. */
 	readonly metrics: Readonly<Record<string, Metric>>;
-	/** Frozen before it, and not again in it: the whole of its level is this one freezing's. */
+	/** Thresholds are not frozen again in a holdback, so one freezing has the whole level. */
 	readonly thresholds: Readonly<Record<string, unknown>>;
 	readonly levels: Levels;
 }
@@ -52,7 +50,7 @@ export function holdbackQuestions(
 		thresholds: Object.fromEntries(
 			Object.entries(thresholds).map(([name, one]) => [
 				name,
-				typeof one === "object" && one !== null && "era" in one ? { ...one, era: WHOLE_LEVEL } : one,
+				typeof one === "object" && one !== null && "era" in one ? { ...one, era: NO_ERA } : one,
 			]),
 		),
 		levels: levels(experiment, "in a holdback"),

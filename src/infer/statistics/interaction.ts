@@ -1,12 +1,11 @@
 /**
- * Interactions: a winner that wins only together with an arm of another Experiment, which may go tomorrow; or two
- * Experiments whose assignments are not independent, so that each also measures the other.
+ * Interactions: the winner's effect depends on the arm of another Experiment, or the assignments of two Experiments are not
+ * independent, so that each also measures the other.
  *
- * Effects: the challenger's improvement is bounded in each arm of the other Experiment, all bounds together at the
- * level; where two of these intervals are apart, their difference (the difference of differences) is not 0. It holds at
- * all looks, and as exactly as the metric's own method does. Assignment: within each arm of the other, units must come
- * to challenger and baseline by their weights: a sequential sample-ratio test in each, over disjoint units, so that
- * their e-values multiply.
+ * Effects: the challenger's improvement is bounded in each arm of the other Experiment, all bounds together at the level. If
+ * two of these intervals are disjoint, the difference of differences is not 0. Anytime-valid, and as exact as the metric's
+ * method. Assignment: within each arm of the other, units must be split by the weights: a sequential sample-ratio test in
+ * each, over disjoint units, so that their e-values multiply.
  */
 import type { Experiment } from "../../declare/resources/resource.js";
 import { compare } from "./comparison.js";
@@ -25,7 +24,7 @@ export type Interaction =
 	  }
 	| { readonly kind: "assignment"; readonly with: string; readonly p: number };
 
-/** What is proved at `alpha` in total: half for effects, half for assignments. */
+/** Proved interactions at `alpha` in total: half for effects, half for assignments. */
 export function interactions(
 	question: Omit<Question, "alpha" | "harmAlpha">,
 	names: { readonly metric: string; readonly arm: string; readonly experiment: Experiment },
@@ -47,7 +46,7 @@ function armsOf({ cells }: InteractionEvidence): string[] {
 	return [...new Set(cells.map((cell) => cell.otherArm))];
 }
 
-/** The arms of the other in which the effect is surely largest and surely smaller than that. */
+/** The arms of the other Experiment with the largest effect and with one that is proved smaller. */
 function apart(
 	question: Question,
 	{ metric, arm, experiment }: { readonly metric: string; readonly arm: string; readonly experiment: Experiment },
@@ -68,7 +67,7 @@ function apart(
 	return better.measured.lower > worse.measured.upper ? { better, worse } : null;
 }
 
-/** p of independent assignment; null without units. */
+/** p-value of independent assignment; null = no units. */
 function assignmentP(
 	{ arm, experiment }: { readonly arm: string; readonly experiment: Experiment },
 	other: InteractionEvidence,

@@ -1,9 +1,9 @@
 /**
- * Outcomes that are missing more often in one arm than in the other: the units that answer are then no fair sample of
- * the arms, and what is measured of them is not what the variants do. As sample ratio mismatch, but after exposure.
+ * Outcomes that are missing more often in one arm than in the other: units with an outcome are then not a fair sample, and
+ * their effect is biased. Like a sample ratio mismatch, but after exposure.
  *
- * The test is exact and holds at all looks: "has an outcome" is a value of 0 or 1 per matured unit, so a rate, and two
- * rates are compared by the Bernoulli mixture, in both directions at half the level each.
+ * The test is exact and anytime-valid: "has an outcome" is 0 or 1 per matured unit, so two rates are compared by the Bernoulli
+ * mixture, in both directions at half the level each.
  */
 import type { Experiment, Metric } from "../../declare/resources/resource.js";
 import type { Evidence } from "./evidence.js";
@@ -20,7 +20,7 @@ export interface UnequalMissing {
 	readonly logE: number;
 }
 
-/** What is proved, at `alpha` over all open challengers and all metrics that leave units without an outcome out. */
+/** Proved differences, at `alpha` over all open challengers and all metrics that exclude units without an outcome. */
 export function unequalMissing(
 	experiment: Experiment,
 	metrics: Readonly<Record<string, Metric>>,
@@ -46,7 +46,7 @@ export function unequalMissing(
 	);
 }
 
-/** Units that have an outcome, of those that could. */
+/** Units with an outcome, and all that could have one. */
 function answered(evidence: Evidence, arm: string, metric: string): Sample | null {
 	const entry = evidence.arms.find((candidate) => candidate.arm === arm);
 	const sum = entry?.metrics[metric]?.n ?? 0;

@@ -1,13 +1,13 @@
 /**
- * A planned look at the goal: the classical test and, for group-sequential designs, Lan and DeMets' boundary at
- * the information that there is. A fixed horizon is a design of one look.
+ * A planned look at the goal: the classical test and, for group-sequential designs, Lan and DeMets' boundary at the actual
+ * information. A fixed horizon is a design with one look.
  *
  * | goal                                          | test                                                        |
  * |-----------------------------------------------|-------------------------------------------------------------|
  * | share of units (each 0 or 1)                  | score test at the line, of a difference or a ratio, corrected for skewness |
  * | mean, ratio of sums, mean of shares; by CUPED | Welch's t, of the difference or of Fieller's linear contrast |
  *
- * Boundaries are the normal law's. A t is brought to them by its tail: its z is the one with the same p-value (Jennison &
+ * Boundaries are for a normal statistic. A t is converted to the z with the same p-value (Jennison &
  * Turnbull, Group Sequential Methods, 2000, section 3.8: significance levels instead of boundaries).
  */
 import type { Experiment, InferenceDesign } from "../../declare/resources/resource.js";
@@ -28,16 +28,16 @@ import { tailsProblem } from "./sequential/tails.js";
 export type PlannedDesign = Exclude<InferenceDesign, { readonly design: "sequential" }>;
 
 /**
- * The normal law stands for a share from this many units with and without it in each arm (the usual rule is 5 or 10),
- * and for a mean from as many units as its confidence sequence needs, where none outweighs the others; so for a ratio, where its
- * denominators are not too few.
+ * Minimum of units with and without an event in each arm for the normal approximation of a share (the usual rule is 5 or 10). A
+ * mean needs as many units as its confidence sequence, and none that outweighs the others; a ratio also needs enough
+ * denominators.
  */
 export const EVENTS_MIN = 10;
 
 /**
- * The information of one comparison: its units with a value of the goal, in challenger and baseline together, on the scale of
- * the plan, which counts units of all arms by their weights. A running experiment keeps its weights, so that it is proportional
- * to 1/variance of the estimate; what other arms have, or have had before they were closed, is none.
+ * The information of one comparison: units with a value of the goal in challenger and baseline, scaled to units of all arms by
+ * the weights, as in the plan. Weights are constant during a run, so it is proportional to 1/variance of the estimate. Units
+ * of other arms do not count.
  * @param pair units with a value in both arms
  */
 export function informationUnits(experiment: Experiment, challenger: string, pair: number): number {
@@ -45,29 +45,29 @@ export function informationUnits(experiment: Experiment, challenger: string, pai
 	return Math.floor(own > 0 ? (pair * all) / own : 0);
 }
 
-/** The fewest units with a value in both arms of a comparison that are so much information. */
+/** The inverse: the least units of a comparison with so much information. */
 export function unitsOfInformation(experiment: Experiment, challenger: string, information: number): number {
 	const { own, all } = weights(experiment, challenger);
 	if (own === 0) return 0;
-	// One fewer, for what rounding may do.
+	// One fewer, because of rounding.
 	let pair = Math.max(0, Math.ceil((information * own) / all) - 1);
 	while (informationUnits(experiment, challenger, pair) < information) pair += 1;
 	return pair;
 }
 
-/** Of the two arms of a comparison, and of all. */
+/** Weights of the two arms of a comparison, and of all arms. */
 function weights({ spec }: Experiment, challenger: string): { readonly own: number; readonly all: number } {
 	const sum = (arms: Experiment["spec"]["arms"]): number => arms.reduce((total, { weight }) => total + weight, 0);
 	return { own: sum(spec.arms.filter(({ name, baseline }) => baseline || name === challenger)), all: sum(spec.arms) };
 }
 
-/** Units of all arms at which the looks are planned, rising. */
+/** Units of all arms at the planned looks, ascending. */
 export function plannedUnits(design: PlannedDesign): number[] {
 	const looks = design.design === "fixed-horizon" ? 1 : design.looks;
 	return Array.from({ length: looks }, (_, k) => Math.ceil((design.units * (k + 1)) / looks));
 }
 
-/** The z that proves the goal at each of these looks, one-sided; infinite where the look can decide nothing. */
+/** The one-sided z that proves the goal at each look; infinite = the look decides nothing. */
 export function boundaries(design: PlannedDesign, units: readonly number[], alpha: number): number[] {
 	const spending = { kind: design.design === "fixed-horizon" ? "obrien-fleming" : design.spending } as const;
 	const information = units.map((count) => count / design.units);
@@ -77,31 +77,31 @@ export function boundaries(design: PlannedDesign, units: readonly number[], alph
 		: looks.map(({ z }) => z ?? Number.POSITIVE_INFINITY);
 }
 
-/** That of the last of these looks; earlier ones were what they were. */
+/** The boundary of the last look. */
 export function boundary(design: PlannedDesign, units: readonly number[], alpha: number): number {
 	return boundaries(design, units, alpha).at(-1) ?? Number.POSITIVE_INFINITY;
 }
 
-/** One look by itself, on the finding's scale, positive is better. */
+/** One look on the finding's scale, positive is better. */
 export interface PlannedTest {
 	readonly test: "score" | "welch";
 	readonly improvement: number | null;
-	/** One-sided at the level asked for, if it were the only look; null: no bound. */
+	/** One-sided at the given level, as if it were the only look; null = no bound. */
 	readonly lower: number | null;
-	/** How far above its line the goal lies, in standard errors: the normal deviate with this p-value. */
+	/** Distance of the goal above its line in standard errors: the normal deviate with this p-value. */
 	readonly z: number;
-	/** One-sided, of this look alone. */
+	/** One-sided, for this look only. */
 	readonly pValue: number;
-	/** null: the normal law. */
+	/** null = normal. */
 	readonly degreesOfFreedom: number | null;
 }
 
 type Goal = Pick<Question, "metric" | "role" | "effect" | "slowLine">;
 
 /**
- * The goal against its line by the classical test, or why it cannot be tested so.
- * @param alpha the goal's: below 0.5 % it moves how heavy a tail may be
- * @param boundAlpha of the lower bound
+ * The classical test of the goal against its line, or the reason why it is not possible.
+ * @param alpha the goal's; below 0.5 % the limit for heavy tails depends on it
+ * @param boundAlpha level of the lower bound
  */
 export function plannedTest(
 	goal: Goal,
@@ -111,7 +111,7 @@ export function plannedTest(
 	boundAlpha = alpha,
 ): PlannedTest | NoEstimate {
 	const { type } = goal.metric.spec;
-	// A quantile's claim is two at once, see quantileBelow(); validation refuses it here.
+	// A quantile's claim is two claims, see quantileBelow(); validation rejects it here.
 	if (type === "quantile") return { reason: "a quantile has no planned look" };
 	const few =
 		type !== "rate"
@@ -124,28 +124,28 @@ export function plannedTest(
 	return welchTest(goal, t, c, alpha, boundAlpha);
 }
 
-/** How far above its line the goal lies, in standard errors; null where the normal law cannot be relied on. */
+/** Distance of the goal above its line in standard errors; null = the normal approximation is not valid. */
 export function statistic(goal: Goal, t: MetricEvidence, c: MetricEvidence, alpha = 0.05): number | null {
 	const found = plannedTest(goal, t, c, alpha);
 	return isNoEstimate(found) ? null : found.z;
 }
 
-/** What a look keeps of plannedTest(). */
+/** The part of plannedTest() that a look stores. */
 export type LookKept = Pick<PlannedTest, "improvement" | "lower"> & { readonly z: number | null };
 
-/** The look at a goal that is proved where z reaches `line`; nulls where the normal law cannot be relied on. */
+/** A look at a goal with the boundary `line`; nulls = the normal approximation is not valid. */
 export function lookAt(goal: Goal, t: MetricEvidence, c: MetricEvidence, alpha: number, line: number): LookKept {
-	// Of a look that can decide nothing: no z reaches its boundary, and no bound holds at level 0.
+	// A look that decides nothing has an infinite boundary, and no bound.
 	const left = normalSf(line);
 	const found = plannedTest(goal, t, c, alpha, left > 0 ? left : alpha);
 	if (isNoEstimate(found)) return { z: null, improvement: null, lower: null };
 	return { z: found.z, improvement: found.improvement, lower: left > 0 ? found.lower : null };
 }
 
-/** Rounding that sums of many units may carry, as a share of what they are. */
+/** Relative rounding error of sums over many units. */
 const ROUNDING = 1e-6;
 
-/** Whether every unit's value is 0 or 1: m2 is then n·p(1 − p), and less where some lie between. */
+/** Whether every unit's value is 0 or 1: m2 is then n·p(1 − p), else less. */
 function isOfBits({ n, mean, m2 }: MetricEvidence): boolean {
 	const [bits, events] = [n * mean * (1 - mean), n * mean];
 	return (
@@ -153,7 +153,7 @@ function isOfBits({ n, mean, m2 }: MetricEvidence): boolean {
 	);
 }
 
-/** "Better than the line" of the metric as it is: above where more is better. */
+/** The side of the line that is better on the metric's raw scale. */
 const better = (sign: 1 | -1): Alternative => (sign === 1 ? "greater" : "less");
 
 function scoreTest(goal: Goal, t: MetricEvidence, c: MetricEvidence, alpha: number): PlannedTest | NoEstimate {
@@ -180,7 +180,7 @@ function scoreTest(goal: Goal, t: MetricEvidence, c: MetricEvidence, alpha: numb
 	};
 }
 
-/** The bound towards the worse. */
+/** The bound on the worse side. */
 function boundOf({ lower, upper }: FixedTest, sign: 1 | -1): number | null {
 	return sign === 1 ? lower : upper;
 }
@@ -198,7 +198,7 @@ function welchTest(
 	const sign = signOf(goal.metric);
 	const line = sign * lineOf(goal, goal.metric);
 	const relative = isRelative(goal);
-	// Linear in the levels either way, so as normal as they are.
+	// Linear in the levels, so as normal as they are.
 	const contrast = relative ? liftContrast(challenger, baseline, line) : difference(challenger, baseline);
 	if (isNoEstimate(contrast)) return contrast;
 	const heavy = goal.metric.spec.type === "rate" ? "" : tailsProblem(contrast, t, c, alpha);

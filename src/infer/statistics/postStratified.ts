@@ -1,7 +1,7 @@
 /**
- * The effect as if every value of a segment had the same share in both arms: chance imbalance of, say, countries goes
- * away, and with it what of the spread lies between them (estimators/stratification.ts). A second estimate for reading,
- * with a standard error of one look; what is decided is the plain comparison, which holds at all looks.
+ * The effect with equal shares of each segment value in both arms: this removes chance imbalance of, say, countries, and the
+ * variance between them (estimators/stratification.ts). A second estimate for display, with a standard error for one look;
+ * decisions use the plain comparison, which is anytime-valid.
  */
 import { difference, relativeLift } from "./estimators/contrast.js";
 import { isNoEstimate, type NoEstimate } from "./estimators/estimate.js";
@@ -17,9 +17,9 @@ import { mergeMoments } from "./statistics/moments.js";
 export interface StratifiedEffect {
 	readonly improvement: number;
 	readonly standardError: number;
-	/** The same of the same units, not stratified. */
+	/** The same without stratification. */
 	readonly crude: { readonly improvement: number; readonly standardError: number };
-	/** Those compared one by one; the others count as one more. */
+	/** Values that are separate strata; the others form one more. */
 	readonly strata: number;
 	readonly units: number;
 }
@@ -29,12 +29,12 @@ interface Stratum {
 	readonly baseline: MetricEvidence;
 }
 
-/** Units in each arm below which a stratum is put together with the other small ones: its own spread is not known. */
+/** A stratum with fewer units in an arm is merged with other small ones: its variance is unknown. */
 const STRATUM_UNITS_MIN = 30;
 
 type Asked = Pick<Question, "metric" | "effect">;
 
-/** Over the values of one segment, which part the units; or why there is no such estimate. */
+/** Stratified by the values of one segment; or the reason why there is no estimate. */
 export function postStratified(asked: Asked, values: readonly Stratum[]): StratifiedEffect | NoEstimate {
 	const strata = joined(values);
 	if (strata.length < 2) return { reason: "fewer than two values have enough people in both arms" };
@@ -49,7 +49,7 @@ function unitsOf(strata: readonly Stratum[]): number[] {
 	return strata.map(({ challenger, baseline }) => challenger.n + baseline.n);
 }
 
-/** Small ones together; and those with the smallest other one, where they are still too few. */
+/** Merges small strata, if necessary also with the next smallest one. */
 function joined(values: readonly Stratum[]): Stratum[] {
 	const isLarge = ({ challenger, baseline }: Stratum): boolean =>
 		Math.min(challenger.n, baseline.n) >= STRATUM_UNITS_MIN;

@@ -1,9 +1,9 @@
 /**
- * What two arms' requests say of their quantiles, and not only of the shares above one frozen pair of thresholds.
+ * Tests of quantiles with a grid of thresholds, not only of the shares above one frozen pair.
  *
- * q₀ is drawn from a sample, and the baseline moves: of its own requests more or fewer than 1 − q are above it. So around
- * it further thresholds x₁ < x₂ < … are frozen, for the baseline as they are and for a challenger with the margin added,
- * T(x). With Q the baseline's q-quantile over the same run, and p = 1 − q:
+ * q₀ comes from a sample, and the baseline changes: more or less than 1 − q of its requests are above q₀. So around it
+ * further thresholds x₁ < x₂ < … are frozen, for the baseline as they are and for a challenger with the margin added,
+ * T(x). Let Q be the baseline's q-quantile over the same run, and p = 1 − q:
  *
  * - Pass claims that less than p·(1 + tolerance) of the challenger's requests are above T(Q).
  * - Harm claims that more than p are: that its own q-quantile is beyond T(Q).
@@ -12,11 +12,11 @@
  * then of the baseline's requests at least p are above x and at most p above y, and of the challenger's no fewer are above
  * T(x), and no more above T(y), than above T(Q). Where the claim is wrong there are so two shares whose truth is dominated by
  * a known point, and evidence against that point is an e-process (sequential/nullBoundary.ts). The claim is proved when
- * all cells in which Q may lie are rejected; the one in which it does lie is so with probability at most alpha, at all looks
- * together (Howard & Ramdas, Bernoulli 28(3) 2022, section 5, on counts at thresholds). Nothing is asked of how the thresholds were
- * made but that it was before the data: how well they are placed matters to the power only.
+ * all possible cells of Q are rejected; the true one is rejected with probability at most alpha, at all looks together
+ * (Howard & Ramdas, Bernoulli 28(3) 2022, section 5, on counts at thresholds). The thresholds may be any that were fixed
+ * before the data: their positions affect only the power.
  *
- * The quantile is that of a person's request, each person counting alike, as everywhere here.
+ * Each person has the same weight in the quantile, as in all comparisons.
  */
 
 import { type ArmShares, type Sample, type Side, trialOf } from "./sequential/bernoulliMixture.js";
@@ -25,24 +25,23 @@ import { ofRequests, slowPrior, slowShareAt } from "./slowShare.js";
 import { RANGE_SLACK } from "./statistics/extremes.js";
 
 /**
- * Odds of being slow at each threshold, as multiples of those of 1 − q, in rising order of thresholds. Close together where
- * cells decide, since their width is lost on claims near the line: around the quantile, by as much as it is not known (a p99
- * frozen from 5,000 requests has its share to 14 %). Out to where the baseline counts as moved (frozenReference.ts).
+ * Odds of being slow at each threshold, as multiples of those of 1 − q, by ascending threshold. Dense around the quantile,
+ * within its uncertainty (a p99 frozen from 5,000 requests has its share to 14 %), because wide cells cost power near the line.
+ * They extend to where the baseline counts as moved (frozenReference.ts).
  */
 const ODDS: readonly number[] = [
 	4, 2.6, 1.9, 1.6, 1.49, 1.39, 1.3, 1.21, 1.13, 1.06, 1, 0.94, 0.88, 0.82, 0.765, 0.71, 0.66, 0.61, 0.45, 0.3,
 ];
 
-/** How many thresholds a grid has. */
 export const GRID_SIZE = ODDS.length;
 
 /** Index of the threshold that is the quantile itself. */
 export const CENTRE = ODDS.indexOf(1);
 
-/** Up to this threshold a conviction looks for the baseline's quantile. */
+/** A harm verdict considers the baseline's quantile up to this threshold. */
 const LAST_OF_HARM = ODDS.indexOf(0.61);
 
-/** The quantiles of the baseline that thresholds are frozen from, rising. */
+/** The baseline's quantiles for the thresholds, ascending. */
 export function gridQuantiles(quantile: number): readonly number[] {
 	return ODDS.map((odds, index) => (index === CENTRE ? quantile : 1 - slowShareAt(quantile, odds)));
 }
@@ -54,14 +53,14 @@ export interface GridSample {
 }
 
 /**
- * Why these are no shares above rising thresholds, the one at CENTRE being `mean`; or empty. A grid of another size proves
- * nothing and is none of them.
+ * Why these are not shares above ascending thresholds with `mean` at CENTRE; empty = valid. A grid of another size is valid and
+ * proves nothing.
  */
 export function problemOfGrid(slow: readonly number[], mean: number): string {
 	if (slow.length !== GRID_SIZE) return "";
 	for (const [index, share] of slow.entries()) {
 		const said = (): string => {
-			// NaN is null once it is stored, and the words must be the same.
+			// A stored NaN is null, and both must give the same text.
 			const of = Number.isFinite(share) ? ofRequests(`${share}`) : "no number of a person's requests";
 			return `${of} are above threshold ${index + 1} of ${GRID_SIZE}`;
 		};
@@ -77,28 +76,28 @@ export function problemOfGrid(slow: readonly number[], mean: number): string {
 
 export interface GridQuestion {
 	readonly quantile: number;
-	/** Of the requests, added to 1 − q: what a pass tolerates. */
+	/** A pass's tolerance as a share of requests, added to 1 − q. */
 	readonly tolerance: number;
 	readonly shares: ArmShares;
 }
 
-/** Whether the challenger's requests above the margin are proved to be few enough, wherever the baseline's quantile lies. */
+/** Whether the challenger's share above the margin is proved small enough for any position of the baseline's quantile. */
 export function quantileInside(question: GridQuestion, t: GridSample, c: GridSample, alpha: number): boolean {
 	return rejected("below", question, t, c, alpha, GRID_SIZE);
 }
 
 /**
- * Whether the challenger's quantile is proved to lie beyond its margin, wherever the baseline's lies up to LAST_OF_HARM. That the
- * baseline has become slower than that could be excluded only by hundreds of its units (a p99: 450 without one slow request),
- * while people meet gross harm; there a conviction rests on the shares at the frozen thresholds alone.
+ * Whether the challenger's quantile is proved beyond its margin for any position of the baseline's quantile up to LAST_OF_HARM.
+ * To exclude a slower baseline would need hundreds of its units (a p99: 450 without one slow request), too long for gross
+ * harm; there the verdict uses only the shares at the frozen thresholds.
  */
 export function quantileBeyond(question: GridQuestion, t: GridSample, c: GridSample, alpha: number): boolean {
 	return rejected("above", { ...question, tolerance: 0 }, t, c, alpha, LAST_OF_HARM);
 }
 
 /**
- * ln of the e-value for quantileInside(), which holds from −ln(alpha) on: the least of all cells'. Whichever cell the baseline's
- * quantile lies in, it is at most that one's. −∞ without the shares at every threshold.
+ * ln of the e-value for quantileInside(), the minimum over all cells, so at most that of the true cell. quantileInside() is
+ * true from −ln(alpha) on. −∞ = shares are missing.
  */
 export function logQuantileInside(question: GridQuestion, t: GridSample, c: GridSample): number {
 	const against = againstCells("below", question, t, c);
@@ -122,7 +121,7 @@ function rejected(
 	return true;
 }
 
-/** ln of the e-value against a cell; cell i lies between thresholds i − 1 and i. null without the shares at every threshold. */
+/** ln of the e-value against cell i, between thresholds i − 1 and i. null = shares are missing. */
 function againstCells(
 	side: Side,
 	{ quantile, tolerance, shares }: GridQuestion,
@@ -133,7 +132,7 @@ function againstCells(
 	const prior = slowPrior(quantile);
 	const pc = 1 - quantile;
 	const pt = Math.min(1, pc + tolerance);
-	// Beyond the outer thresholds an arm says nothing: its share is anything.
+	// Beyond the outer thresholds an arm's share is unknown.
 	const at = ({ n, slow }: GridSample, index: number): Sample => {
 		const share = slow[index];
 		return share === undefined ? { n: 0, sum: 0 } : { n, sum: n * share };

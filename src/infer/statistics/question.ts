@@ -1,6 +1,6 @@
 /**
- * What is asked of two arms, which method answers, and the form of the answer. The same for a claim over all units, in
- * a segment, in a part of the time or in an arm of another Experiment.
+ * The question about two arms, its method and its answer: for a claim over all units, in a segment, in a period or in an arm
+ * of another Experiment.
  */
 import type { Effect, Experiment, Metric } from "../../declare/resources/resource.js";
 import type { Claim } from "./claim.js";
@@ -9,16 +9,16 @@ import { LOG_E_MAX, type Method } from "./finding.js";
 import type { Reference } from "./frozenReference.js";
 import type { ArmShares } from "./sequential/bernoulliMixture.js";
 
-/** What is asked. Everything in it is fixed before the data. */
+/** A question. Everything in it is fixed before the data. */
 export interface Question {
 	readonly metric: Metric;
 	readonly role: "goal" | "guardrail";
 	readonly effect: Effect;
-	/** As of the claim. */
+	/** As in Claim. */
 	readonly slowLine: number;
 	readonly reference: Reference | null;
 	readonly meanUnits: number;
-	/** Arms' units by design; matters to the power only. */
+	/** Arms' units by design; affects only the power. */
 	readonly shares: ArmShares;
 	/** One-sided levels of the lower and of the upper bound. */
 	readonly alpha: number;
@@ -28,18 +28,18 @@ export interface Question {
 /** On the finding's scale, positive is better. */
 export interface Measured {
 	readonly improvement: number | null;
-	/** Infinite: no bound. */
+	/** Infinite = no bound. */
 	readonly lower: number;
 	readonly upper: number;
 	readonly standardError: number | null;
 	/** ln of the e-value for "better than the line". */
 	readonly logE: number;
-	/** Levels as they were, for a person. */
+	/** Unadjusted levels, for display. */
 	readonly baseline: { readonly n: number; readonly mean: number };
 	readonly challenger: { readonly n: number; readonly mean: number };
 }
 
-/** Why nothing can be said. */
+/** Why there is no answer. */
 export interface Unmeasured {
 	readonly note: string;
 }
@@ -55,12 +55,12 @@ export interface Unmeasured {
  * | mean; with a covariate by CUPED                | asympcs           | from ASYMPCS_MIN_UNITS in each arm     |
  * | ratio of sums, by the delta method; with CUPED | asympcs           | from ASYMPCS_MIN_UNITS in each arm     |
  *
- * The last two hold only where no unit outweighs the others (sequential/tails.ts), which is looked at; a ratio only where its
- * denominators are not too few (estimators/denominators.ts). AsympCS on rare events is unsafe (a true difference at a margin
+ * The last two need that no unit outweighs the others (sequential/tails.ts), which is checked; a ratio also needs enough
+ * denominators (estimators/denominators.ts). AsympCS on rare events is unsafe (a true difference at a margin
  * of 0.2 pp was passed in 82 % of runs), so failures never go there, whatever the declared type.
  *
- * Betting needs sums that evidence holds of whole arms only (and that evidence of an earlier Weir does not hold): it is
- * asked whether they are there, never what they say.
+ * Betting needs sums that only evidence of whole arms has (and old evidence lacks). The choice depends on whether the sums
+ * exist, never on their values.
  */
 export function methodOf(
 	{ metric, effect }: Pick<Question, "metric" | "effect">,
@@ -68,7 +68,7 @@ export function methodOf(
 ): Method {
 	const { type, source, range } = metric.spec;
 	if (type === "rate" || type === "quantile" || source === "errors") return "bernoulli-mixture";
-	// A share of a baseline that may be negative is no line through shares of the range.
+	// With a baseline that may be negative, a relative line is not linear in shares of the range.
 	if (type === "mean" && range !== null && (effect.kind === "absolute" || range.lo >= 0)) {
 		return arms.length > 0 && arms.every(({ capital }) => capital !== undefined && capital !== null)
 			? "betting"
@@ -77,22 +77,22 @@ export function methodOf(
 	return "asympcs";
 }
 
-/** Whether the scale is a share of the baseline. Slow shares are compared as they are: the size lies in the threshold. */
+/** Whether the scale is relative to the baseline. Slow shares are not: the effect's size is in the threshold. */
 export function isRelative({ metric, effect }: Pick<Question, "metric" | "effect">): boolean {
 	return metric.spec.type !== "quantile" && effect.kind === "relative";
 }
 
-/** Whether its denominators must not be too few. */
+/** Whether it needs enough denominators. */
 export function isRatio({ metric }: Pick<Question, "metric">): boolean {
 	return metric.spec.type === "ratio";
 }
 
-/** 1 where more is better. Slower is worse whatever the metric's direction says of its raw value. */
+/** 1 if more is better. Slower is always worse, whatever the metric's direction. */
 export function signOf({ spec }: Metric): 1 | -1 {
 	return spec.type === "quantile" || spec.direction === "down" ? -1 : 1;
 }
 
-/** Line on the finding's scale. The size of a quantile's effect lies in the challengers' threshold. */
+/** Line on the finding's scale. For a quantile the effect's size is in the challengers' threshold. */
 export function lineOf(
 	{ role, effect, slowLine }: Pick<Question, "role" | "effect" | "slowLine">,
 	metric: Metric | null,
@@ -102,8 +102,8 @@ export function lineOf(
 }
 
 /**
- * The line that a claim must fall below to be harm. −∞, never, for a goal on a quantile: above a threshold below the
- * baseline's own a challenger that is just like the baseline has the larger share.
+ * A claim below this line is harm. −∞ (never) for a goal on a quantile: its threshold is below the baseline's, so a challenger
+ * equal to the baseline has the larger share.
  */
 export function harmLineOf(
 	question: Pick<Question, "role" | "effect" | "slowLine" | "reference">,
@@ -111,12 +111,12 @@ export function harmLineOf(
 ): number {
 	const { quantile } = metric.spec;
 	if (question.role === "goal" && question.reference !== null) return Number.NEGATIVE_INFINITY;
-	// Thresholds of each arm's own have the margin in them.
+	// Separate thresholds of the arms include the margin.
 	if (quantile !== null && question.slowLine < 1 - quantile) return 0;
 	return question.role === "goal" ? 0 : lineOf(question, metric);
 }
 
-/** Of a quantile: what its thresholds are asked. */
+/** For a quantile: the question about its thresholds. */
 export function thresholdsOf({ role, slowLine, shares }: Pick<Question, "role" | "slowLine" | "shares">) {
 	return { tolerance: role === "goal" ? 0 : slowLine, shares };
 }
@@ -126,20 +126,20 @@ export function isMeasured(result: Measured | Unmeasured): result is Measured {
 }
 
 /**
- * Proved worse than the line, which the metric may forbid (mayHarm). What is not even seen to be worse is not proved to be: the
- * upper bound lies above the estimate, and is searched for when read.
+ * Whether it is proved worse than the line, if the metric allows it (mayHarm). Checks the estimate first, because the upper
+ * bound is above it and expensive.
  */
 export function isHarm(measured: Pick<Measured, "improvement" | "upper">, line: number, may: () => boolean): boolean {
 	const { improvement } = measured;
 	return (improvement === null || improvement < line) && may() && measured.upper < line;
 }
 
-/** Within what a finite e-value can say. */
+/** Limits the value to ±LOG_E_MAX. */
 export function tidyLogE(logE: number): number {
 	return Math.min(LOG_E_MAX, Math.max(-LOG_E_MAX, logE));
 }
 
-/** Turns a difference so that positive is better. */
+/** Changes the sign of a difference so that positive is better. */
 export function turned<Bounds extends Pick<Measured, "improvement" | "lower" | "upper">>(
 	sign: 1 | -1,
 	bounds: Bounds,
@@ -149,7 +149,7 @@ export function turned<Bounds extends Pick<Measured, "improvement" | "lower" | "
 	return { ...bounds, improvement: improvement === null ? null : 0 - improvement, lower: 0 - upper, upper: 0 - lower };
 }
 
-/** What a claim asks, of all units or of some of them. */
+/** The question of a claim. */
 export function questionOf(
 	claim: Pick<Claim, "role" | "effect" | "slowLine" | "reference" | "meanUnits" | "arm">,
 	metric: Metric,
@@ -167,12 +167,12 @@ export function baselineOf({ spec }: Experiment): string {
 	return spec.arms.find((arm) => arm.baseline)?.name ?? "";
 }
 
-/** The Variant that the challengers are compared with. */
+/** The baseline's Variant. */
 export function baselineVariant({ spec }: Experiment): string {
 	return spec.arms.find((arm) => arm.baseline)?.variant ?? "";
 }
 
-/** Units of the two arms by declaration: every allocation splits them by weight, and a running experiment keeps it. */
+/** Declared weights of the two arms, constant during a run. */
 export function sharesOf(experiment: Experiment, challenger: string): ArmShares {
 	const weight = (name: string): number =>
 		Math.max(1, experiment.spec.arms.find((arm) => arm.name === name)?.weight ?? 1);

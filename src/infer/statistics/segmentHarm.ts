@@ -1,9 +1,9 @@
 /**
- * Harm in a segment: a variant that is bad for one country and good for all together. Every claim is looked at among
- * the units of every value of every declared segment, for harm only: nothing is proved good in a part.
+ * Harm in a segment: a Variant may be bad for one country and good overall. Tests every claim for harm in each value of each
+ * declared segment; a segment never proves a pass.
  *
- * The level of each look was fixed by the declaration: levels() give a segment its part, segmentShare() its values
- * theirs by the order in which they appeared. The sum over all values that may ever appear is at most that part.
+ * The levels are fixed by the declaration: levels() gives a segment its share, segmentShare() divides it among its values by
+ * their order of appearance. The sum over all possible values is at most the segment's share.
  */
 
 import type { Experiment, Metric } from "../../declare/resources/resource.js";
@@ -29,7 +29,7 @@ import {
 } from "./question.js";
 import { problemOf } from "./statistics/moments.js";
 
-/** The harms that are proved, by segment, value and claim; nothing is said of what is not harm. */
+/** Proved harms by segment, value and claim. */
 export function segmentHarms(
 	claims: readonly Claim[],
 	experiment: Experiment,
@@ -63,7 +63,7 @@ function harmIn(
 		return null;
 	const question = questionOf(claim, metric, experiment, level.pass, level.harm);
 	const harmLine = harmLineOf(question, metric);
-	// Most values are not even worse by what is seen: then nothing can be proved, and nothing need be computed.
+	// Fast path: most values are not worse by the estimate, so harm cannot be proved.
 	if (isOfMeans(metric) && !looksWorse(t.mean, c.mean, signOf(metric), isRelative(question), harmLine)) return null;
 	const method = methodOf(question, [t, c]);
 	if (method === "bernoulli-mixture" && !mayBeBelow(question, t, c, harmLine)) return null;
@@ -93,7 +93,7 @@ function harmIn(
 	};
 }
 
-/** Whether what is measured in a segment's value proves harm there. One rule, for decisions and for reports. */
+/** Whether a segment value's measurement proves harm. Used for decisions and reports. */
 export function isHarmInPart(
 	question: Question,
 	measured: Pick<Measured, "improvement" | "upper">,
@@ -105,12 +105,12 @@ export function isHarmInPart(
 	);
 }
 
-/** Whether the moments alone say what is compared: no ratio, no covariate. */
+/** Whether the moments are enough for the comparison: no ratio, no covariate. */
 function isOfMeans({ spec }: Metric): boolean {
 	return spec.type !== "ratio" && spec.covariateMs === null;
 }
 
-/** Whether the seen improvement lies below the line. */
+/** Whether the estimated improvement is below the line. */
 function looksWorse(t: number, c: number, sign: 1 | -1, relative: boolean, line: number): boolean {
 	const improvement = sign * (relative ? (t - c) / Math.abs(c) : t - c);
 	return !(improvement > line);

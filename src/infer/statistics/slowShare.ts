@@ -1,9 +1,9 @@
-/** Shares of slow requests: how they are said, which are likely, and which lie how far from a quantile's own. */
+/** Shares of slow requests: text, prior and odds. */
 import { type BetaPrior, PRIOR_RARE, PRIOR_RATE } from "./sequential/bernoulliMixture.js";
 
 /**
- * `on average 0.56% of a person's requests`: a person of a hundred requests counts like one of a single request.
- * @param share as it is written
+ * `on average 0.56% of a person's requests`: each person counts equally, whatever the number of requests.
+ * @param share as text
  */
 export const ofRequests = (share: string): string => `on average ${share} of a person's requests`;
 

@@ -2,7 +2,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { type ErrorCode, HTTP_STATUS, WeirError } from "../../error.js";
 import { TooManyRequests } from "../../trust/clients/clientLimiter.js";
-import { answerWhole, BodyTooLarge } from "../../trust/clients/unreadBody.js";
+import { BodyTooLarge, sendResponse } from "../../trust/clients/unreadBody.js";
 
 /** An error with an HTTP status that no Weir error code maps to. */
 export class HttpProblem extends WeirError {
@@ -22,7 +22,7 @@ export const headerValues = ({ rawHeaders }: Pick<IncomingMessage, "rawHeaders">
 export function answerJson(response: ServerResponse, status: number, body: string): void {
 	if (response.destroyed || response.headersSent) return;
 	const headers = { "content-type": "application/json", "content-length": Buffer.byteLength(body) };
-	answerWhole(response, status, headers, body);
+	sendResponse(response, status, headers, body);
 }
 
 /** The body is {code, message, hint}. */

@@ -6,7 +6,7 @@ import type { PlanTable } from "../../compile/table/plan.js";
 import type { EvidenceSource } from "../../decide/rollout/ports.js";
 import { WeirError } from "../../error.js";
 import { COMMIT_FAULTS_LOGGED_MS } from "../../limits/index.js";
-import { Digest } from "../../trust/clients/digest.js";
+import { ReportThrottle } from "../../trust/clients/reportThrottle.js";
 import {
 	type AccessLogServer,
 	type AccessLogTcp,
@@ -186,7 +186,7 @@ export async function startIngest(options: IngestOptions): Promise<Ingest> {
 		await pruneDecisions(store, nowMs, meter, options.decisionRowsMax);
 		await gaugeStore(store, meter);
 	};
-	const unmaintained = new Digest<string>(
+	const unmaintained = new ReportThrottle<string>(
 		(error, times) => log.error("maintenance of the event store failed", { error, times: String(times) }),
 		COMMIT_FAULTS_LOGGED_MS,
 	);

@@ -1,7 +1,7 @@
 /** Counts refused access-log streams and failed TLS handshakes, and records them once a minute by reason and caller. */
 
 import { HANDSHAKE_FAULTS_RECORDED_MS } from "../../limits/index.js";
-import { Digest } from "../../trust/clients/digest.js";
+import { ReportThrottle } from "../../trust/clients/reportThrottle.js";
 import type { HandshakeFault } from "../../trust/tls/handshake.js";
 import type { StreamFault } from "./accessLog/streamIdentity.js";
 import { type DecisionRecord, NOTHING_ELSE } from "./decisions/decisionRecord.js";
@@ -11,7 +11,7 @@ type Kind = "stream-refused" | "outcome-refused";
 
 export class Refusals {
 	/** By kind, reason and SPIFFE id, as JSON. */
-	readonly #digest: Digest<string>;
+	readonly #throttle: ReportThrottle<string>;
 
 	/** @param record takes a record for the decision log; must not throw. @param everyMs between two records of one caller */
 	constructor(
@@ -20,7 +20,7 @@ export class Refusals {
 		private readonly meter: Pick<Meter, "count">,
 		everyMs = HANDSHAKE_FAULTS_RECORDED_MS,
 	) {
-		this.#digest = new Digest((key, count) => {
+		this.#throttle = new ReportThrottle((key, count) => {
 			const [kind, reason, principal] = JSON.parse(key) as [Kind, string, string | null];
 			record({ ...NOTHING_ELSE, kind, atMs: clock(), principal, verdict: "deny", reason, count });
 		}, everyMs);
@@ -39,10 +39,10 @@ export class Refusals {
 
 	/** Writes the pending records. */
 	close(): void {
-		this.#digest.close();
+		this.#throttle.close();
 	}
 
 	#add(kind: Kind, reason: string, principal: string | null): void {
-		this.#digest.add(JSON.stringify([kind, reason, principal]));
+		this.#throttle.add(JSON.stringify([kind, reason, principal]));
 	}
 }

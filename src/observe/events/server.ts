@@ -17,8 +17,8 @@ import {
 import { ClientLimiter, type ClientLimits } from "../../trust/clients/clientLimiter.js";
 import { readBody } from "../../trust/clients/unreadBody.js";
 import { claimSocket, restrictSocket } from "../../trust/local/socket.js";
+import { limitConnections } from "../../trust/tls/connectionLimits.js";
 import type { HandshakeFault } from "../../trust/tls/handshake.js";
-import { boundConnections } from "../../trust/tls/tlsDoor.js";
 import type { RequestAccount } from "./accessLog/account.js";
 import { EVIDENCE_PATHS } from "./client.js";
 import { type ReadNamespaces, readNamespacesOf } from "./decisions/readNamespaces.js";
@@ -98,7 +98,7 @@ export async function serveOutcomesTcp(listener: OutcomesTcp, services: IngestSe
 		throw new WeirError("invalid-argument", "outcomes are taken over mTLS only", "demand client certificates");
 	}
 	const server = createTlsServer({ ...tls });
-	const connections = boundConnections(server, {
+	const connections = limitConnections(server, {
 		connections: API_CONNECTIONS_MAX,
 		unaskedMs: REQUESTLESS_CONNECTION_MS,
 		onHandshakeFault: services.handshakeFailed,

@@ -47,7 +47,7 @@ export interface ApiOptions {
 	readonly clientLimits?: Partial<ClientLimits>;
 	/** Calls the gates of a person's promotion. Absent: an Experiment with gates needs an override. */
 	readonly webhook?: Webhook;
-	/** Fresh evidence for an Experiment's standing. Absent: the evidence of its last decision is used. */
+	/** Fresh evidence for the state of an Experiment. Absent: the evidence of its last decision is used. */
 	readonly evidence?: EvidenceSource;
 	/** By path prefix of whole segments, e.g. `/v1/outcomes`, `/v1/traces`, `/metrics`; the longest wins. */
 	readonly mounts?: Readonly<Record<string, Mount>>;
@@ -59,7 +59,7 @@ export interface ApiOptions {
 	readonly lag?: AlarmSources["lag"];
 	readonly now?: () => number;
 	/** Called for each TCP connection that was closed in favour of another client's. */
-	readonly onCrowded?: () => void;
+	readonly onFull?: () => void;
 	/** Called for each request that the client limits refuse. Must not throw. */
 	readonly onLimited?: (exceeded: TooManyRequests["exceeded"]) => void;
 	/** Called for each failed TLS handshake; any client can cause one. Must not throw. */
@@ -121,7 +121,7 @@ export async function startApi(options: ApiOptions): Promise<Api> {
 		limiter: new ClientLimiter(options.clientLimits),
 		stopLimiter: new ClientLimiter({ atOnce: CLIENT_STOPS_AT_ONCE_MAX, requests: CLIENT_STOPS_MAX }),
 		mounts: Object.entries(options.mounts ?? {}).sort(([a], [b]) => b.length - a.length),
-		onCrowded: options.onCrowded ?? (() => {}),
+		onFull: options.onFull ?? (() => {}),
 		onLimited: options.onLimited ?? (() => {}),
 		onHandshakeFault: options.onHandshakeFault ?? (() => {}),
 		onError: options.onError ?? (() => {}),

@@ -191,7 +191,7 @@ export class ApiClient {
 		return (await this.requestsAnswer()).requests;
 	}
 
-	/** The same, and whether some may be hidden. */
+	/** Requests, and whether some may be hidden. */
 	requestsAnswer(): Promise<RequestsAnswer> {
 		return this.#json("GET", "/v1/approvals");
 	}

@@ -67,7 +67,7 @@ export async function callerOf(listener: TcpListener, request: IncomingMessage, 
 		const proxied = socket.authorized ? (listener.passedOnBy?.(request) ?? null) : null;
 		if (proxied === null) throw unknown("neither a token nor a client certificate with a SPIFFE id");
 		throw unknown(
-			`the request has ${proxied}, as one that a proxy passes on, whose certificate speaks for nobody`,
+			`the request has ${proxied}, as one that a proxy passes on, whose certificate does not identify the client`,
 			`send it without ${proxied}, to control's own address`,
 		);
 	}

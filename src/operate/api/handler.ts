@@ -22,7 +22,7 @@ export interface ListenerContext {
 	/** A separate limit for requests that stop traffic to a Variant, so other requests cannot block them. */
 	readonly stopLimiter: ClientLimiter;
 	readonly mounts: readonly (readonly [string, Mount])[];
-	readonly onCrowded: () => void;
+	readonly onFull: () => void;
 	/** Must not throw. */
 	readonly onLimited: (exceeded: TooManyRequests["exceeded"]) => void;
 	/** Must not throw. */
@@ -80,7 +80,7 @@ function recordLimited(
 	api.store.atomically(() => audit.appendOnce(record(call, { ...what, result: "refused", why: message })));
 }
 
-/** @param connections null = the TLS layer limits them (tlsDoor.ts) */
+/** @param connections null = the TLS layer limits them (connectionLimits.ts) */
 export function withBounds<S extends Server | SecureServer>(made: S, connections: number | null): S {
 	made.headersTimeout = 10_000;
 	made.requestTimeout = API_REQUEST_MS_MAX;

@@ -6,7 +6,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import { isLoopbackHost } from "../../declare/resources/address.js";
 import { HTTP_STATUS, WeirError } from "../../error.js";
 import { TooManyRequests } from "../../trust/clients/clientLimiter.js";
-import { announcesBody, answerWhole, BodyTooLarge, readBody } from "../../trust/clients/unreadBody.js";
+import { BodyTooLarge, hasBody, readBody, sendResponse } from "../../trust/clients/unreadBody.js";
 import type { AuditedCall } from "../audit/actRecord.js";
 import type { Caller } from "./caller.js";
 
@@ -90,7 +90,7 @@ export function checkLoopback(request: IncomingMessage): void {
  * @throws WeirError `invalid-argument`
  */
 export function demandNoBody(request: IncomingMessage): void {
-	if (!announcesBody(request)) return;
+	if (!hasBody(request)) return;
 	const { method, url = "" } = request;
 	const path = (url.split("?", 1)[0] ?? "").slice(0, 200);
 	throw new WeirError("invalid-argument", `${method} ${path} takes no body`, "send none");
@@ -188,7 +188,7 @@ export function send(response: ServerResponse, answer: Answer): void {
 		"cache-control": "no-store",
 		"x-content-type-options": "nosniff",
 	};
-	answerWhole(response, answer.status, headers, text);
+	sendResponse(response, answer.status, headers, text);
 }
 
 /** Answers an error. One that is not a WeirError is answered as `internal`, without its message. */

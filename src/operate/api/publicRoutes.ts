@@ -37,7 +37,7 @@ import {
 	type ShadowGapsAnswer,
 } from "./wire.js";
 
-/** Body of what a person does to an Experiment, an approval or the access rules: names, and a reason of PERSON_TEXT_CHARS_MAX. */
+/** Body of an operation on an Experiment, an approval or the access rules: names, and a reason of PERSON_TEXT_CHARS_MAX. */
 export const API_OPERATION_BODY_BYTES_MAX = 64 * 1024;
 
 export interface ApiServices extends DeclarationServices, StatusSources, ReadinessSources {

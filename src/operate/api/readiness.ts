@@ -30,10 +30,10 @@ export interface ReadinessSources extends AlarmSources {
 
 /** Notes on control itself, by alarm. */
 const CONTROL_NOTES = {
-	[STATE_UNWRITTEN]: "control's disk takes no more of the state (weir status)",
-	[EVENTS_UNWRITTEN]: "ingest's disk does not take what it hears (weir status)",
+	[STATE_UNWRITTEN]: "writes to control's state fail (weir status)",
+	[EVENTS_UNWRITTEN]: "writes to ingest's store fail (weir status)",
 	[IDENTITY_UNRENEWED]: "an identity of control or of its sidecar is not renewed (weir status)",
-	[PLAN_UNKEPT]: "what Envoys are given is not on control's disk (weir status)",
+	[PLAN_UNKEPT]: "the plan in force is not stored on control's disk (weir status)",
 };
 
 /** 503 with the reasons, or 200. */
@@ -59,7 +59,7 @@ function untaken({ store, now }: ReadinessSources): readonly string[] {
 	const lasting = unansweredTables(store.proxies.proxies, now());
 	if (lasting.length === 0) return [];
 	const since = new Date(Math.min(...lasting.map(({ sinceMs }) => sinceMs))).toISOString();
-	const many = lasting.length === 1 ? "has not taken its" : "have not taken their";
+	const many = lasting.length === 1 ? "has not accepted its" : "have not accepted their";
 	return [`${lasting.length} of the sidecars ${many} newest table since ${since} (weir status)`];
 }
 
@@ -79,7 +79,7 @@ async function notesOf({ store, alarms }: ReadinessSources): Promise<readonly st
 			? []
 			: [`${keylessThere} of the Gateways refuse tokens as the sidecar has no key of their issuer (weir status)`]),
 		...(unanswered === 0 ? [] : [`${unanswered} of the Gateways get no verdict of the sidecar at times (weir status)`]),
-		...(clientless === 0 ? [] : [`${clientless} of the Gateways let nobody connect (weir status)`]),
+		...(clientless === 0 ? [] : [`${clientless} of the Gateways accept no client (weir status)`]),
 		...Object.entries(CONTROL_NOTES).flatMap(([one, note]) => (active.some(({ alarm }) => alarm === one) ? note : [])),
 	];
 }

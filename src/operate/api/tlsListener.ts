@@ -5,10 +5,10 @@ import { createServer, type Server } from "node:https";
 import { shownPath } from "../../compile/access/requests/shownPath.js";
 import { WeirError } from "../../error.js";
 import { API_CONNECTIONS_MAX, HANDSHAKE_FAULTS_RECORDED_MS, REQUESTLESS_CONNECTION_MS } from "../../limits/index.js";
-import { Digest } from "../../trust/clients/digest.js";
-import { type HandshakeFault, toldFault } from "../../trust/tls/handshake.js";
-import { PROVED_EACH_TIME } from "../../trust/tls/tls.js";
-import { boundConnections, type Crowd, type DoorConnections } from "../../trust/tls/tlsDoor.js";
+import { ReportThrottle } from "../../trust/clients/reportThrottle.js";
+import { type LargestClient, type LimitedConnections, limitConnections } from "../../trust/tls/connectionLimits.js";
+import { describeFault, type HandshakeFault } from "../../trust/tls/handshake.js";
+import { TLS_OPTIONS } from "../../trust/tls/tls.js";
 import { record } from "../audit/actRecord.js";
 import { type Caller, callerOf, type ListenerTls, type TcpListener } from "./caller.js";
 import { handler, type ListenerContext, withBounds } from "./handler.js";
@@ -25,18 +25,18 @@ export function secureServer(context: ListenerContext, tcp: TcpListener): Server
 	});
 	const handshakes = failedHandshakes(context);
 	made.once("close", () => handshakes.close());
-	const connections = boundConnections(made, {
+	const connections = limitConnections(made, {
 		unaskedMs: REQUESTLESS_CONNECTION_MS,
 		connections: API_CONNECTIONS_MAX,
-		provedBy: "request",
+		authenticatedBy: "request",
 		onHandshakeFault: (fault) => {
 			context.onHandshakeFault(fault);
 			handshakes.add(fault);
 		},
-		onCrowded: (crowd) => {
+		onFull: (client) => {
 			try {
-				context.onCrowded();
-				recordCrowd(context, crowd);
+				context.onFull();
+				recordFull(context, client);
 			} catch (error) {
 				context.onError(error);
 			}
@@ -51,14 +51,14 @@ export function secureServer(context: ListenerContext, tcp: TcpListener): Server
 }
 
 export function secureContext(tls: ListenerTls) {
-	return { ...tls, ...PROVED_EACH_TIME };
+	return { ...tls, ...TLS_OPTIONS };
 }
 
 /** Authenticates the caller; a failure is audited. */
 async function authenticate(
 	context: ListenerContext,
 	tcp: TcpListener,
-	connections: DoorConnections,
+	connections: LimitedConnections,
 	request: IncomingMessage,
 	id: string,
 ): Promise<Caller> {
@@ -94,7 +94,7 @@ function recordUnauthenticated(
 }
 
 /** One record a minute covers all of them. */
-function recordCrowd({ api }: ListenerContext, { id, held, most }: Crowd): void {
+function recordFull({ api }: ListenerContext, { id, held, most }: LargestClient): void {
 	const { revision } = api.store.current;
 	const who = { caller: { subject: id, how: null }, nowMs: api.now(), id: randomUUID() };
 	const why = `it held ${held} of ${most} connections, and the listener was full: one of them was closed`;
@@ -105,15 +105,15 @@ function recordCrowd({ api }: ListenerContext, { id, held, most }: Crowd): void 
 const CONNECTING = { verb: "connect", namespaces: [], objects: ["the API's TCP listener"] };
 
 /** Failed handshakes are audited too: one record a minute for each reason. */
-const failedHandshakes = (context: ListenerContext): Digest<HandshakeFault> =>
-	new Digest((fault, times) => {
+const failedHandshakes = (context: ListenerContext): ReportThrottle<HandshakeFault> =>
+	new ReportThrottle((fault, times) => {
 		try {
 			recordUnauthenticated(
 				context,
 				randomUUID(),
 				CONNECTING.verb,
 				String(CONNECTING.objects[0]),
-				toldFault(fault, times),
+				describeFault(fault, times),
 			);
 		} catch (error) {
 			context.onError(error);

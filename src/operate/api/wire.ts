@@ -19,7 +19,7 @@ export interface LastDecision {
 	readonly action: Action;
 	readonly rule: Rule;
 	readonly reason: string;
-	/** For people, in plain words. */
+	/** For people, in plain text. */
 	readonly summary?: string;
 	/** ln of the e-value for its goal at that time, see goalLogE(). */
 	readonly goalLogE: number | null;

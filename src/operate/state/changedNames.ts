@@ -2,6 +2,6 @@
 import type { Kind } from "../../declare/resources/resource.js";
 import type { ResourceChange } from "./history/change.js";
 
-/** Qualified names, without those of what stays as it is. */
+/** Qualified names of the resources that change. */
 export const changedNames = (changes: readonly ResourceChange[], of: Kind): ReadonlySet<string> =>
 	new Set(changes.flatMap(({ kind, name, change }) => (kind === of && change !== "unchanged" ? [name] : [])));

@@ -1,6 +1,6 @@
 /**
- * What is not told of shadow policies, since Envoy cannot try them all (compiler/shadow.ts), as a caller may see it: of
- * Services and policies in namespaces that they may read. Whose policy hides the results of theirs is not theirs to know.
+ * Gaps in the results of shadow policies: Envoy cannot try them all (compile/table/shadow.ts). A caller gets the gaps of
+ * Services and policies in namespaces that it may read; names of other namespaces are hidden.
  */
 import { compileShadowGaps } from "../../compile/compile.js";
 import type { ShadowGap } from "../../compile/table/shadow.js";
@@ -14,10 +14,10 @@ import type { ResourceChange } from "./history/change.js";
 
 const HIDDEN = "a policy of another namespace";
 
-/** Compiling costs more than an answer. */
+/** Compiling is slow, so its result is cached. */
 const shadowGaps = memoize(({ resources, status }: State) => compileShadowGaps(resources, status));
 
-/** @param changes only what they have to do with; null = everything */
+/** @param changes only gaps that these changes concern; null = all */
 export function visibleShadowGaps(
 	state: State,
 	mayRead: MayRead,
@@ -42,7 +42,7 @@ export function visibleShadowGaps(
 	}));
 }
 
-/** Whether a change has to do with one: it is of the Service, or of one of its shadow policies. null = with none. */
+/** Whether a change concerns a gap: it changes the Service, or one of its shadow policies. null = none. */
 function concerns(changes: readonly ResourceChange[]): ((gap: ShadowGap) => boolean) | null {
 	const [services, policies] = [changedNames(changes, "Service"), changedNames(changes, "AccessPolicy")];
 	if (services.size === 0 && policies.size === 0) return null;

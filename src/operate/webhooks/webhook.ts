@@ -1,8 +1,6 @@
 /**
- * The port Webhook over HTTP: POST of JSON, one bounded answer, no redirect followed (a gate that moved must be
- * declared anew: its answer decides about traffic), no credentials from the URL. What it says of a URL is its host. Whatever
- * keeps an HTTP answer away is told in one wording, true of each: who may declare a gate must not learn by it which ports are
- * open within control's reach.
+ * Asks a gate over HTTP: POST of JSON, one bounded answer, no redirects, no credentials from the URL. All connection errors
+ * give the same message, so that a user who may declare gates cannot use control as a port scanner.
  */
 import { type LookupAddress, type LookupAllOptions, lookup } from "node:dns";
 import { request as httpRequest, type IncomingMessage } from "node:http";
@@ -20,10 +18,10 @@ const GATE_ANSWER_BYTES_MAX = 4_096;
 /** Characters of a gate's response that a decision quotes. */
 const GATE_QUOTE_CHARS_MAX = 200;
 
-/** `https` beyond this machine; plain http only to the loopback, where nobody can answer in the gate's place. */
+/** `https` beyond this machine; plain http only to the loopback, where no other machine can answer. */
 export const postWebhook: Webhook = (gate, question) => webhookBy(lookup)(gate, question);
 
-/** The same, with names resolved by another. */
+/** The same, with another DNS resolver. */
 export const webhookBy =
 	(ask: Resolve): Webhook =>
 	async (gate, question) => {
@@ -55,7 +53,7 @@ export const webhookBy =
 				resolve(answer);
 				sent.destroy();
 			};
-			// An earlier Weir took longer ones, also such as no timer can have.
+			// Earlier versions accepted longer timeouts, also longer than a timer allows.
 			const withinMs = Math.min(gate.timeoutMs, GATE_TIMEOUT_MS_MAX);
 			const unanswered = (cause: string): void =>
 				done({
@@ -69,10 +67,10 @@ export const webhookBy =
 			});
 			sent.on("response", (response) => {
 				const status = response.statusCode ?? 0;
-				// The status is the answer: a body that never ends cannot take a yes back.
+				// The status is the answer; the body of a yes is not read.
 				if (status >= 200 && status < 300) return done({ ok: true });
 				if (status >= 300 && status < 400) return done(refused(status, "redirects are not followed"));
-				void words(response).then((said) => done(refused(status, said)));
+				void messageOf(response).then((message) => done(refused(status, message)));
 			});
 			sent.end(body);
 		});
@@ -82,16 +80,16 @@ function no(why: string): Extract<WebhookAnswer, { ok: false }> {
 	return { ok: false, why };
 }
 
-/** @param said may be empty */
-function refused(status: number, said: string): WebhookAnswer {
-	return { ok: false, why: `HTTP ${status}${said === "" ? "" : `: ${said}`}`, status };
+/** @param message may be empty */
+function refused(status: number, message: string): WebhookAnswer {
+	return { ok: false, why: `HTTP ${status}${message === "" ? "" : `: ${message}`}`, status };
 }
 
 /**
- * The `message` of a refusal in JSON, for the decision's reason: bounded and printable. Anything else that is at that
- * URL has not said it to us: who may declare a gate must not read by it what he cannot reach himself.
+ * The `message` of a JSON refusal, bounded and printable, for the decision's reason. No other body is quoted: a user who may
+ * declare gates must not read pages through control.
  */
-async function words(response: IncomingMessage): Promise<string> {
+async function messageOf(response: IncomingMessage): Promise<string> {
 	if (!/^application\/json *(;|$)/i.test(response.headers["content-type"] ?? "")) return "";
 	const chunks: Buffer[] = [];
 	let bytes = 0;
@@ -113,7 +111,7 @@ async function words(response: IncomingMessage): Promise<string> {
 	return line.replace(/\p{C}/gu, "").trim().slice(0, GATE_QUOTE_CHARS_MAX);
 }
 
-/** DNS, as dns.lookup asks it. */
+/** The signature of dns.lookup. */
 export type Resolve = (
 	host: string,
 	options: LookupAllOptions,
@@ -121,7 +119,7 @@ export type Resolve = (
 ) => void;
 
 /**
- * That a gate must not be asked there, in words; null = it may.
+ * Why a gate must not be asked at this address; null = it may.
  * @param local the gate is declared as one on this machine, which control must have been started for (--allow-local-gates)
  */
 function refusedAddress(address: string, local: boolean): string | null {
@@ -133,7 +131,7 @@ function refusedAddress(address: string, local: boolean): string | null {
 
 class RefusedAddress extends Error {}
 
-/** Looked at after the name is resolved, and by the connection itself, so that no second answer of DNS can differ. */
+/** Checks the addresses that the connection itself uses: a second DNS query could return others. */
 const judged = (resolve: Resolve, local: boolean): LookupFunction => {
 	return (host, options, callback) => {
 		resolve(host, { ...options, all: true }, (error, addresses) => {

@@ -2,7 +2,7 @@
  * A table compiled for requests: Services by name and host, with their rules, experiments and possible rulings. A Service
  * is compiled at its first request, because compiling all Services of a large table would block the event loop.
  */
-import { armVariants, judgedApart } from "../../compile/access/rules/eligibility.js";
+import { armVariants, policyThatDiffers } from "../../compile/access/rules/eligibility.js";
 import { isOpen, judgesUsers, judgesVariants, readsUsers } from "../../compile/access/rules/policy.js";
 import { type CouldAllow, couldAllow } from "../../compile/access/rules/table.js";
 import { type Assignment, compileAssignment } from "../../compile/assignment/assign.js";
@@ -217,7 +217,7 @@ function compileService(version: string, table: ServiceTable, rulesOf: () => Ser
 	const compiled = experiments.map((experiment) => {
 		const others = rest.filter((_, index) => experiments[index] !== experiment);
 		const variants = armVariants(experiment);
-		const eligible = judgedApart(access, variants, defaultVariant) === null ? null : variants;
+		const eligible = policyThatDiffers(access, variants, defaultVariant) === null ? null : variants;
 		const place = (arm: string | null, variant: string, parameters: Ruling["parameters"]): Place => {
 			const armHeader = armValue(experiment.name, arm);
 			const fixed = { experiment: experiment.name, arm, armHeader, variantHeader: variantHeader(variant), parameters };

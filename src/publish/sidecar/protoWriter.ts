@@ -12,7 +12,7 @@ export type Mark = number;
 
 export class ProtoWriter {
 	#bytes = Buffer.allocUnsafe(FIRST_BYTES);
-	/** Begin of what is written, counted from the end of the buffer so that growing does not move it. */
+	/** Start of the written bytes, counted from the end of the buffer so that growing does not move it. */
 	#length = 0;
 
 	reset(): void {

@@ -9,7 +9,7 @@ import { within } from "../../limits/within.js";
 import type { Clock } from "./clock.js";
 import { Standstill } from "./standstill.js";
 import { TableFile } from "./tableFile.js";
-import { type ControlDoor, type Offer, TableStream } from "./tableStream.js";
+import { type ControlAddress, type Offer, TableStream } from "./tableStream.js";
 import type { Freshness, TableLog, Tables, VersionedTable } from "./tables.js";
 
 /** First and longest pause before the sidecar connects to control again. */
@@ -27,7 +27,7 @@ const TABLE_FEED_KEEPALIVE_MS = { every: 10_000, answer: 5_000 } as const;
  */
 const TABLE_CONTROL_FIRST_MS = 2_000;
 
-export type TableFeedOptions<Compiled> = ControlDoor & FeedOptions<Compiled>;
+export type TableFeedOptions<Compiled> = ControlAddress & FeedOptions<Compiled>;
 
 interface FeedOptions<Compiled> {
 	/** Node id in control's proxy-status; begins with `weir-sidecar/`. */
@@ -114,7 +114,7 @@ export class TableFeed<Compiled> {
 		const openedAtMs = performance.now();
 		this.#retry = null;
 		const stream = new TableStream({
-			door: this.#options,
+			control: this.#options,
 			node,
 			instance,
 			held: this.#held,

@@ -6,7 +6,7 @@ import { contentHash } from "../../compile/assignment/hash.js";
 import type { PlanTable, ServiceTable } from "../../compile/table/plan.js";
 import { WeirError } from "../../error.js";
 import { TABLE_BYTES_MAX, TABLE_ERROR_CHARS_MAX } from "../../limits/index.js";
-import { type Check, namedList, object, plain, shown, Wrong } from "../../trust/clients/jsonShape.js";
+import { type Check, namedList, object, plain, ShapeError, shown } from "../../trust/clients/jsonShape.js";
 import { closableService, gateways, service } from "./tableShape.js";
 import type { ClosedService, VersionedTable } from "./tables.js";
 
@@ -43,8 +43,8 @@ export function readTable(version: string, json: string): VersionedTable {
 		texts.set(table, json);
 		return closed.length === 0 ? { version, table } : { version, table, closed };
 	} catch (error) {
-		if (!(error instanceof Wrong)) throw error;
-		throw new WeirError("invalid-argument", wordsOf(error), HINT);
+		if (!(error instanceof ShapeError)) throw error;
+		throw new WeirError("invalid-argument", lineOf(error), HINT);
 	}
 }
 
@@ -55,23 +55,23 @@ export function tableJson(table: PlanTable): string {
 	return texts.get(table) ?? JSON.stringify(table);
 }
 
-/** @throws Wrong */
+/** @throws ShapeError */
 function tableOf(value: unknown): Required<Pick<VersionedTable, "table" | "closed">> {
 	const services: ServiceTable[] = [];
 	const closed: ClosedService[] = [];
-	let first: Wrong | null = null;
+	let first: ShapeError | null = null;
 	const readable: Check<{ readonly name: string }> = (one) => {
 		try {
 			const read = service(one);
 			services.push(read);
 			return read;
 		} catch (error) {
-			const known = error instanceof Wrong ? closable(one) : null;
+			const known = error instanceof ShapeError ? closable(one) : null;
 			if (known === null) throw error;
 			const name = `Service ${plain(known.name)}`;
-			const wrong = new Wrong((error as Wrong).message, [name, ...(error as Wrong).path]);
-			first ??= wrong;
-			closed.push({ ...known, why: wordsOf(wrong).slice(0, TABLE_ERROR_CHARS_MAX) });
+			const fault = new ShapeError((error as ShapeError).message, [name, ...(error as ShapeError).path]);
+			first ??= fault;
+			closed.push({ ...known, why: lineOf(fault).slice(0, TABLE_ERROR_CHARS_MAX) });
 			return known;
 		}
 	};
@@ -90,5 +90,5 @@ function closable(one: unknown): Omit<ClosedService, "why"> | null {
 	}
 }
 
-const wordsOf = ({ path, message }: Wrong): string =>
+const lineOf = ({ path, message }: ShapeError): string =>
 	`${path.length === 0 ? "the table" : path.join(", ")}: ${message}`;

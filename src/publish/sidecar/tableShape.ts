@@ -35,10 +35,10 @@ import {
 	oneOf,
 	orNull,
 	plain,
+	ShapeError,
 	shown,
 	text,
 	uint64,
-	Wrong,
 } from "../../trust/clients/jsonShape.js";
 import type { ClosableService } from "./tables.js";
 
@@ -51,7 +51,7 @@ const parameters: Check<Readonly<Record<string, string>>> = (value) => {
 			place = plain(key);
 			text(given[key]);
 		} catch (error) {
-			throw Wrong.in(error, place);
+			throw ShapeError.in(error, place);
 		}
 	}
 	return value as Readonly<Record<string, string>>;
@@ -71,7 +71,7 @@ const unit: Check<UnitTable> = (value) => {
 	try {
 		source = from(given.from);
 	} catch (error) {
-		throw Wrong.in(error, "from");
+		throw ShapeError.in(error, "from");
 	}
 	return unitFields[source](value);
 };
@@ -248,7 +248,7 @@ const keys: Check<KeySource> = (value) => {
 	try {
 		source = keysFrom(given.from);
 	} catch (error) {
-		throw Wrong.in(error, "from");
+		throw ShapeError.in(error, "from");
 	}
 	return keySources[source](value);
 };

@@ -58,13 +58,13 @@ export interface Offer {
 }
 
 /** Control's ADS, on its UNIX socket or over mTLS. */
-export type ControlDoor =
+export type ControlAddress =
 	| { readonly socketPath: string }
 	/** `target`: ADDRESS:PORT. */
 	| { readonly target: string; readonly credentials: ChannelCredentials };
 
 export interface TableStreamOptions {
-	readonly door: ControlDoor;
+	readonly control: ControlAddress;
 	/** Node id by which control knows this sidecar. */
 	readonly node: string;
 	/** Id of the sidecar that this process belongs to; undefined = none. */
@@ -86,11 +86,11 @@ export class TableStream {
 	readonly #watchdog: NodeJS.Timeout;
 	#over = false;
 
-	constructor({ door, node, instance, held, keepaliveMs, connectMs, onOffer, onEnd }: TableStreamOptions) {
+	constructor({ control, node, instance, held, keepaliveMs, connectMs, onOffer, onEnd }: TableStreamOptions) {
 		const [target, who] =
-			"socketPath" in door
-				? [`unix:${door.socketPath}`, credentials.createInsecure()]
-				: [door.target, door.credentials];
+			"socketPath" in control
+				? [`unix:${control.socketPath}`, credentials.createInsecure()]
+				: [control.target, control.credentials];
 		this.#client = new Client(target, who, {
 			"grpc.keepalive_time_ms": keepaliveMs.every,
 			"grpc.keepalive_timeout_ms": keepaliveMs.answer,
@@ -100,7 +100,7 @@ export class TableStream {
 			"grpc.use_local_subchannel_pool": 1,
 			"grpc.enable_http_proxy": 0,
 			// The SPIFFE id identifies control. SNI must be a name (RFC 6066); Node warns for an address.
-			...("socketPath" in door ? {} : { "grpc.ssl_target_name_override": "control" }),
+			...("socketPath" in control ? {} : { "grpc.ssl_target_name_override": "control" }),
 		});
 		this.#call = this.#client.streamAggregatedResources?.() as ClientDuplexStream<DiscoveryRequest, DiscoveryResponse>;
 		const end = (reason: string): void => {

@@ -150,9 +150,9 @@ export class Tables<Compiled> implements Freshness {
 			});
 			this.#turn = swapped.catch(() => {});
 		}
-		const taken = swapped.finally(() => this.#takes.delete(taken));
-		this.#takes.add(taken);
-		return taken;
+		const done = swapped.finally(() => this.#takes.delete(done));
+		this.#takes.add(done);
+		return done;
 	}
 
 	/** Marks the newest table as confirmed by control, until lapse() or setAge(). */

@@ -13,9 +13,9 @@ import {
 } from "../../limits/index.js";
 import { claimSocket, restrictSocket } from "../../trust/local/socket.js";
 import { type AdmitPeers, admitting } from "../../trust/tls/admitPeers.js";
+import { listenHttp2, type MutualTls } from "../../trust/tls/connectionLimits.js";
 import { boundStreams } from "../../trust/tls/grpcStreams.js";
 import type { HandshakeFault } from "../../trust/tls/handshake.js";
-import { type MutualTls, openHttp2Door } from "../../trust/tls/tlsDoor.js";
 import type { Call } from "./connection.js";
 import { type LoadCall, LoadReportingServiceDefinition } from "./loadReports.js";
 import { type Peer, peerOf, type RefusedFor, type RefusedPeer } from "./peer.js";
@@ -99,9 +99,9 @@ export class GrpcListeners {
 				(id) => peerOf(id) !== null,
 				(id) => onRefused(id === null ? "no-svid" : "not-a-client", id),
 			);
-			const onCrowded = ({ id }: { readonly id: string | null }): void => onRefused("too-many", id);
-			const bounds = { connections: XDS_CONNECTIONS_MAX, onCrowded, onHandshakeFault };
-			const listener = await openHttp2Door({ host, port, tls, ...bounds }, injectConnection);
+			const onFull = ({ id }: { readonly id: string | null }): void => onRefused("too-many", id);
+			const bounds = { connections: XDS_CONNECTIONS_MAX, onFull, onHandshakeFault };
+			const listener = await listenHttp2({ host, port, tls, ...bounds }, injectConnection);
 			this.#listeners.push(listener);
 			this.#servers.push(server);
 			return { host, port: listener.port };

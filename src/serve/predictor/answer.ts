@@ -1,6 +1,6 @@
 /** Sends a response, also if the request's body is not fully read. */
 import type { ServerResponse } from "node:http";
-import { answerWhole } from "../../trust/clients/unreadBody.js";
+import { sendResponse } from "../../trust/clients/unreadBody.js";
 
 interface JsonAnswer {
 	readonly status: number;
@@ -14,7 +14,7 @@ interface JsonAnswer {
 export function answer(response: ServerResponse, { status, json, headers, last }: JsonAnswer): void {
 	if (response.destroyed || response.headersSent) return; // The client has disconnected.
 	// An Envoy that is still sending would report a reset as a failure of the arm (503).
-	answerWhole(
+	sendResponse(
 		response,
 		status,
 		{

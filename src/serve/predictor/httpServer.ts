@@ -7,9 +7,9 @@ import { createServer, type RequestListener, type Server } from "node:http";
 import { createServer as createTlsServer } from "node:https";
 import type { SecureContextOptions, TLSSocket } from "node:tls";
 import { PREDICTOR_CONNECTIONS_MAX } from "../../limits/index.js";
+import { limitConnections } from "../../trust/tls/connectionLimits.js";
 import type { HandshakeFault } from "../../trust/tls/handshake.js";
-import { PROVED_EACH_TIME } from "../../trust/tls/tls.js";
-import { boundConnections } from "../../trust/tls/tlsDoor.js";
+import { TLS_OPTIONS } from "../../trust/tls/tls.js";
 import { type ClientRule, isClient } from "./clients.js";
 import type { Log, Meter, ServerIdentity } from "./ports.js";
 
@@ -93,7 +93,7 @@ function guarded({ handle, meter, log, nowMs }: HttpServerOptions, { identity, c
 		take,
 	);
 	handleExpectContinue(server);
-	const connections = boundConnections(server, {
+	const connections = limitConnections(server, {
 		connections: PREDICTOR_CONNECTIONS_MAX,
 		nowMs,
 		onHandshakeFault: (fault) => refused(fault),
@@ -121,7 +121,7 @@ function secureContext(identity: ServerIdentity): SecureContextOptions {
 		cert: certificate,
 		key: privateKey,
 		ca: trustBundle,
-		...PROVED_EACH_TIME,
+		...TLS_OPTIONS,
 	};
 }
 

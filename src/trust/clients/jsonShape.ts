@@ -4,7 +4,7 @@ export type Check<Value> = (value: unknown) => Value;
 export type Fields<Value> = { readonly [Key in keyof Value]-?: Check<Value[Key]> };
 
 /** A failed check. Each enclosing list and object adds its part to the path. */
-export class Wrong extends Error {
+export class ShapeError extends Error {
 	/** E.g. ["Service employment", "Experiment boosted", "arms"]. */
 	readonly path: string[];
 	/** Set by a list, until the enclosing object adds the list's name. */
@@ -17,21 +17,21 @@ export class Wrong extends Error {
 
 	/** Adds the field to the path. A named item does not need the list's name. */
 	static in(error: unknown, field: string): unknown {
-		if (!(error instanceof Wrong)) return error;
+		if (!(error instanceof ShapeError)) return error;
 		const { item } = error;
 		error.item = null;
 		error.path.unshift(item === null ? field : (item.name ?? `${field}[${item.index}]`));
 		return error;
 	}
 
-	static at(error: unknown, item: NonNullable<Wrong["item"]>): unknown {
-		if (error instanceof Wrong) error.item = item;
+	static at(error: unknown, item: NonNullable<ShapeError["item"]>): unknown {
+		if (error instanceof ShapeError) error.item = item;
 		return error;
 	}
 }
 
 export function fail(what: string, ...path: readonly string[]): never {
-	throw new Wrong(what, path);
+	throw new ShapeError(what, path);
 }
 
 /** Short and printable, for a log line. */
@@ -63,7 +63,7 @@ export function object<Value extends object>(fields: Fields<Value>): Check<Value
 			try {
 				check(given[key]);
 			} catch (error) {
-				throw Wrong.in(error, key);
+				throw ShapeError.in(error, key);
 			}
 		}
 		return value as Value;
@@ -77,7 +77,7 @@ export function list<Item>(item: Check<Item>): Check<readonly Item[]> {
 		try {
 			for (; index < value.length; index++) item(value[index]);
 		} catch (error) {
-			throw Wrong.at(error, { name: null, index });
+			throw ShapeError.at(error, { name: null, index });
 		}
 		return value as readonly Item[];
 	};
@@ -98,7 +98,7 @@ export function namedList<Item extends { readonly name: string }>(
 				names.add(name);
 			} catch (error) {
 				const name: unknown = (value[index] as { readonly name?: unknown } | null)?.name;
-				throw Wrong.at(error, { name: typeof name === "string" ? `${label} ${plain(name)}` : null, index });
+				throw ShapeError.at(error, { name: typeof name === "string" ? `${label} ${plain(name)}` : null, index });
 			}
 		}
 		return value as readonly Item[];
@@ -143,12 +143,12 @@ export function integer(min: number, max = Number.MAX_SAFE_INTEGER): Check<numbe
 	};
 }
 
-export function oneOf<Word extends string>(...words: readonly Word[]): Check<Word> {
+export function oneOf<Value extends string>(...values: readonly Value[]): Check<Value> {
 	return (value) => {
-		if (!words.includes(value as Word)) {
-			fail(`is ${typeof value === "string" ? shown(value) : kindOf(value)}, not one of ${words.join(", ")}`);
+		if (!values.includes(value as Value)) {
+			fail(`is ${typeof value === "string" ? shown(value) : kindOf(value)}, not one of ${values.join(", ")}`);
 		}
-		return value as Word;
+		return value as Value;
 	};
 }
 

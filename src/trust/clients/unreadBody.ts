@@ -44,7 +44,7 @@ export async function readBody(request: IncomingMessage, bytesMax: number): Prom
  * see the reset before the response (RFC 9112 section 9.6).
  * @param done called once, when the body or the connection has ended or the time is over: then end the response
  */
-export function afterUnreadBody(request: IncomingMessage, done: () => void): void {
+export function discardBody(request: IncomingMessage, done: () => void): void {
 	let over = false;
 	const end = (): void => {
 		if (over) return;
@@ -60,22 +60,22 @@ export function afterUnreadBody(request: IncomingMessage, done: () => void): voi
  * Sends a complete response. If the request's body has not ended, it also closes the connection: nothing would limit the
  * time of the rest.
  */
-export function answerWhole(
+export function sendResponse(
 	response: ServerResponse,
 	status: number,
 	headers: OutgoingHttpHeaders,
 	text: string,
 ): void {
 	const { req } = response;
-	if (req.complete || !announcesBody(req)) {
+	if (req.complete || !hasBody(req)) {
 		response.writeHead(status, headers).end(text);
 		return;
 	}
 	response.writeHead(status, { ...headers, connection: "close" }).flushHeaders();
 	response.write(text);
-	afterUnreadBody(req, () => response.end());
+	discardBody(req, () => response.end());
 }
 
 /** Whether the request has a body. `complete` cannot tell: it is also false for a new request without one. */
-export const announcesBody = ({ headers }: IncomingMessage): boolean =>
+export const hasBody = ({ headers }: IncomingMessage): boolean =>
 	headers["transfer-encoding"] !== undefined || (headers["content-length"] ?? "0") !== "0";

@@ -27,7 +27,7 @@ import {
 } from "../../gen/spiffe/workload_pb.js";
 import { claimSocket, restrictSocket } from "../local/socket.js";
 import { derOf } from "./pem.js";
-import type { Meter, Say } from "./ports.js";
+import type { LogLine, Meter } from "./ports.js";
 import { type Refusal, type SecretAnswer, SecretStream, secretsOf, versionOf } from "./secretStream.js";
 import type { Svid } from "./svid.js";
 import { SECURITY_HEADER, SecretDiscoveryServiceDefinition, secretsResponse, WorkloadApiDefinition } from "./wire.js";
@@ -42,7 +42,7 @@ export interface AgentSocketOptions {
 	readonly socketPath: string;
 	/** The SVID to serve. */
 	readonly current: () => Svid;
-	readonly log: Say;
+	readonly log: LogLine;
 	readonly meter: Meter | null;
 }
 

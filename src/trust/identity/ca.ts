@@ -10,7 +10,7 @@ import { createHash } from "node:crypto";
 import { WeirError } from "../../error.js";
 import { AgentSocket } from "./agentSocket.js";
 import { IssuedIdentity } from "./issuedIdentity.js";
-import type { Meter, Say } from "./ports.js";
+import type { LogLine, Meter } from "./ports.js";
 import { RootStore } from "./rootStore.js";
 import { Roots } from "./roots.js";
 
@@ -39,7 +39,7 @@ export interface CaOptions {
 	readonly svidLifetimeMs?: number;
 	/** At least six times svidLifetimeMs. */
 	readonly rootLifetimeMs?: number;
-	readonly log?: Say;
+	readonly log?: LogLine;
 	readonly meter?: Meter;
 	/** The wall clock. */
 	readonly nowMs?: () => number;
@@ -98,7 +98,7 @@ class Ca implements RunningCa {
 	readonly #workloads: Workload[] = [];
 	readonly #sockets = new Set<string>();
 	readonly #roots: Roots;
-	readonly #log: Say;
+	readonly #log: LogLine;
 	readonly #meter: Meter | null;
 	readonly #nowMs: () => number;
 	readonly #svidLifetimeMs: number;

@@ -7,7 +7,7 @@ const known = new WeakMap<Identity, Ids>();
 
 /**
  * The SPIFFE id of a connection's certificate. Read again after the own identity has rotated, because its trust domain
- * decides which ids are valid. tlsDoor.ts closes connections whose certificate has ended.
+ * decides which ids are valid. connectionLimits.ts closes connections whose certificate has ended.
  * @param connection an object with the lifetime of the connection
  * @param certificate DER, verified; undefined = none. Called only if the id is not cached
  */

@@ -5,8 +5,8 @@
 import type { IncomingMessage } from "node:http";
 import { Agent } from "node:https";
 import { type ConnectionOptions, connect, type Server, type TLSSocket, type TlsOptions } from "node:tls";
-import { PROVED_EACH_TIME } from "../tls/tls.js";
-import type { MutualTls } from "../tls/tlsDoor.js";
+import type { MutualTls } from "../tls/connectionLimits.js";
+import { TLS_OPTIONS } from "../tls/tls.js";
 import { idOfConnection } from "./connectionIds.js";
 import { isForwardedRequest } from "./forwarded.js";
 import type { Identity } from "./svid.js";
@@ -21,7 +21,7 @@ export function serverTls(identity: Identity): TlsOptions {
 
 /**
  * Updates a server's certificate and roots on rotation. Open connections stay until their peer's certificate ends
- * (tlsDoor.ts). If no new SVID comes, the server keeps its ended one: peers then report an expired certificate, which names
+ * (connectionLimits.ts). If no new SVID comes, the server keeps its ended one: peers then report an expired certificate, which names
  * the cause.
  * @returns stops it
  */
@@ -113,6 +113,6 @@ export function secureContext(identity: Identity): {
 		cert: certificate,
 		key: privateKey,
 		ca: trustBundle,
-		...PROVED_EACH_TIME,
+		...TLS_OPTIONS,
 	};
 }

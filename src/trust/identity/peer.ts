@@ -17,7 +17,7 @@ export function certificateSpiffeId(der: Uint8Array): string | null {
 	}
 }
 
-/** The peer's SPIFFE id; null if the chain is not verified, no certificate was requested, or it is no SVID. */
+/** The peer's SPIFFE id; null if the chain did not verify, the client sent no certificate, or the certificate is no X.509-SVID. */
 export function peerSpiffeId(socket: TLSSocket): string | null {
 	if (!socket.authorized) return null;
 	const certificate = socket.getPeerX509Certificate();

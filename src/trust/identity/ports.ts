@@ -6,4 +6,4 @@ export interface Meter {
 }
 
 /** Logs one line; never a key, a certificate or a token. */
-export type Say = (line: string) => void;
+export type LogLine = (line: string) => void;

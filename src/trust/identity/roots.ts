@@ -4,7 +4,7 @@
  * last SVID has ended.
  */
 import { WeirError } from "../../error.js";
-import type { Say } from "./ports.js";
+import type { LogLine } from "./ports.js";
 import type { KeptRoots, RootStore } from "./rootStore.js";
 import { checkTrustDomain, makeRoot, readRoot, type SigningRoot } from "./signing.js";
 
@@ -13,7 +13,7 @@ export interface RootsOptions {
 	readonly rootLifetimeMs: number;
 	readonly svidLifetimeMs: number;
 	readonly nowMs: () => number;
-	readonly log?: Say;
+	readonly log?: LogLine;
 }
 
 interface OldRoot {

@@ -10,7 +10,7 @@ import { WeirError } from "../../error.js";
 import { X509SVIDRequestSchema, type X509SVIDResponse } from "../../gen/spiffe/workload_pb.js";
 import { requireAgentsFolder } from "../local/socket.js";
 import { certificateSpiffeId } from "./peer.js";
-import type { Say } from "./ports.js";
+import type { LogLine } from "./ports.js";
 import { readSvid } from "./readSvid.js";
 import type { Identity, Svid } from "./svid.js";
 import type { Validity } from "./validity.js";
@@ -29,7 +29,7 @@ export interface WorkloadClientOptions {
 	/** The agent's UNIX socket: a path, or `unix:PATH` as in SPIFFE_ENDPOINT_SOCKET. */
 	readonly socketPath: string;
 	/** Called once per outage of the agent; an invalid response is an outage too. */
-	readonly log?: Say;
+	readonly log?: LogLine;
 	readonly firstWaitMs?: number;
 	readonly nowMs?: () => number;
 }
@@ -76,7 +76,7 @@ const CHANNEL = {
 
 class Follower implements Workload {
 	readonly #socketPath: string;
-	readonly #log: Say;
+	readonly #log: LogLine;
 	readonly #nowMs: () => number;
 	readonly #listeners = new Set<() => void>();
 	#svid: Svid | null = null;

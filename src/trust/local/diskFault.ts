@@ -5,13 +5,13 @@ import { statfsSync } from "node:fs";
 const FREE_BYTES_MIN = 1024 * 1024;
 
 /** For logs and clients, without details of the disk. */
-export const NO_ROOM = "no space left on the disk";
+export const DISK_FULL = "no space left on the disk";
 
 /**
  * Whether a write failed because the disk is full. LMDB reports a partial write as an input/output error.
  * @param folder of the write
  */
-export function isForWantOfRoom(error: unknown, folder: string): boolean {
+export function failedOnFullDisk(error: unknown, folder: string): boolean {
 	return /ENOSPC|EDQUOT|no space left|disk quota exceeded/i.test(String(error)) || isFull(folder);
 }
 

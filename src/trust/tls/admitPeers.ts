@@ -1,6 +1,6 @@
 /** TLS servers that authorize peers by SPIFFE id right after the handshake. */
 import type { Server } from "node:tls";
-import type { MutualTls } from "./tlsDoor.js";
+import type { MutualTls } from "./connectionLimits.js";
 
 /**
  * Closes every connection whose peer is not admitted, before a byte is read and before it counts as a connection.

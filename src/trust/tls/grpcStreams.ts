@@ -2,7 +2,7 @@
 import type { Http2Server, ServerHttp2Session, ServerHttp2Stream } from "node:http2";
 import type { TLSSocket } from "node:tls";
 import { TokenBucket } from "../clients/tokenBucket.js";
-import { certifiedId } from "./tlsDoor.js";
+import { certifiedId } from "./connectionLimits.js";
 
 /**
  * Streams that one TCP connection to xds or the access log may open at once, and per second; beyond it the connection is

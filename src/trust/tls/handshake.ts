@@ -28,5 +28,5 @@ export function handshakeFault(
 }
 
 /** The reason in the audit log. @param times how many failures it counts */
-export const toldFault = (fault: HandshakeFault, times: number): string =>
+export const describeFault = (fault: HandshakeFault, times: number): string =>
 	times === 1 ? fault : `${fault}, ${times} times`;

@@ -105,7 +105,7 @@ export interface DecisionExpected extends Pick<DecisionFacts, "method" | "path">
 	readonly variant?: string;
 }
 
-export interface DecisionSaid {
+export interface DecisionClaims {
 	readonly signer: string;
 	readonly service: string;
 	readonly variant: string;
@@ -113,11 +113,11 @@ export interface DecisionSaid {
 	readonly principal: string | null;
 }
 
-export type DecisionAnswer = DecisionSaid | { readonly refused: string };
+export type DecisionAnswer = DecisionClaims | { readonly refused: string };
 
 /** A decision that is valid for the request and not used yet. */
 export interface HeldDecision {
-	readonly said: DecisionSaid;
+	readonly said: DecisionClaims;
 	/** Marks it as used. @returns null, or the reason if it cannot be used */
 	readonly use: () => string | null;
 	/** Unmarks it, so that a retry of the request can use it. */

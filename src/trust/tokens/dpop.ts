@@ -75,8 +75,8 @@ export async function proofFault(
 	}
 	// Only proofs with a valid signature are remembered, so other clients cannot fill the memory or use up the proof.
 	const id = createHash("sha256").update(`${jkt}.${jti}`).digest().toString("latin1", 0, 16);
-	const taken = await memory.take(id, monotonicMs);
-	return taken === "first" ? null : USED[taken];
+	const use = await memory.take(id, monotonicMs);
+	return use === "first" ? null : USED[use];
 }
 
 const USED: Readonly<Record<Exclude<Taken, "first">, ProofFault>> = {

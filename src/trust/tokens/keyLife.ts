@@ -1,7 +1,7 @@
 /** A cached JSON Web Key Set: fetched, refreshed and expired by the same rules in the sidecar and in control. */
 import { KEYS_RETRY_MS } from "../../limits/index.js";
 
-/** Longest such pause while there is no key at all, because all of the issuer's tokens fail meanwhile. */
+/** Longest pause between fetches without any key, because all of the issuer's tokens fail meanwhile. */
 const KEYS_NONE_RETRY_MS = 5_000;
 
 export interface KeysOptions {
@@ -20,7 +20,7 @@ export interface KeyReading<Read> {
 	/** Whether the set has no usable key. */
 	readonly isEmpty: (read: Read) => boolean;
 	/** Called for each loaded set. */
-	readonly taken?: (read: Read) => void;
+	readonly loaded?: (read: Read) => void;
 }
 
 export class KeyLife<Read> {
@@ -44,7 +44,7 @@ export class KeyLife<Read> {
 
 	/**
 	 * Whether the cached set may be used now. Refreshes a set that is old or empty in the background. Call it every
-	 * KEYS_LOOK_MS, so that the first request after a long pause does not meet withdrawn keys.
+	 * KEYS_REFRESH_MS, so that the first request after a long pause does not meet withdrawn keys.
 	 */
 	serving(): boolean {
 		if (!this.#found || this.#ageMs() > this.options.times.fresh) void this.look();
@@ -74,7 +74,7 @@ export class KeyLife<Read> {
 
 	async #load(): Promise<void> {
 		const { load, monotonicMs, failed } = this.options;
-		const { read, isEmpty, taken } = this.reading;
+		const { read, isEmpty, loaded } = this.reading;
 		let why = "it is no JWKS";
 		try {
 			const set = read(await load());
@@ -84,7 +84,7 @@ export class KeyLife<Read> {
 				this.#found = !isEmpty(set);
 				if (this.#found) this.#failures = 0;
 				else this.#retrySoon();
-				taken?.(set);
+				loaded?.(set);
 				return;
 			}
 		} catch (error) {

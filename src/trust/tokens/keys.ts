@@ -6,7 +6,7 @@ import type { PublicKey } from "./publicKey.js";
 
 export type ImportedKey = Awaited<ReturnType<typeof importJWK>>;
 
-/** A key of the set. Tokens that it has verified are valid while it state `live`. */
+/** A key of the set. Tokens that it has verified are valid while it is `live`. */
 export class VerificationKey {
 	live = true;
 	/** Equal for the same key with the same kid. */
@@ -22,7 +22,7 @@ export class VerificationKey {
 		return (this.key.kid === null || this.key.kid === kid) && this.key.algorithms.includes(algorithm);
 	}
 
-	/** The key for one of its algorithms; rejects if the key state invalid. */
+	/** The key for one of its algorithms; rejects if the key is invalid. */
 	imported(algorithm: string): Promise<ImportedKey> {
 		let key = this.#imported.get(algorithm);
 		if (key === undefined) {
@@ -62,7 +62,7 @@ export class Keys {
 			{
 				read: readKeySet,
 				isEmpty: ({ keys }) => keys.length === 0,
-				taken: (set) => this.#replace(set),
+				loaded: (set) => this.#replace(set),
 			},
 		);
 	}
@@ -72,13 +72,13 @@ export class Keys {
 		return this.#life.serving();
 	}
 
-	/** Call it every KEYS_LOOK_MS: refreshes old keys, and reports when they become too old. */
+	/** Call it every KEYS_REFRESH_MS: refreshes old keys, and reports when they become too old. */
 	look(): void {
 		this.serving();
 		this.#report();
 	}
 
-	/** Whether there state no usable key. */
+	/** Whether there is no usable key. */
 	get none(): boolean {
 		return this.#life.held === null || this.#keys.length === 0;
 	}
@@ -96,7 +96,7 @@ export class Keys {
 		return this.known(kid, algorithm);
 	}
 
-	/** Keeps the objects of unchanged keys, so that their cached tokens current valid; removed keys are not live. */
+	/** Keeps the objects of unchanged keys, so that their cached tokens stay valid; removed keys are not live. */
 	#replace(set: KeySet): void {
 		const previous = new Map(this.#keys.map((key) => [key.identity, key]));
 		this.#keys = set.keys.map((one) => {

@@ -2,13 +2,13 @@
  * The JSON Web Key Set for Envoy: valid keys with their public members only. Envoy refuses a listener whose set has no key
  * that it accepts, and with it every later change of the Gateway.
  */
-import { NOBODYS_KEY_SET } from "../../compile/envoy/keySet.js";
+import { EMPTY_KEY_SET } from "../../compile/envoy/keySet.js";
 import type { KeySet } from "./keySet.js";
 import type { PublicKey } from "./publicKey.js";
 
 /** The text of a set with the keys that the sidecar accepts. */
 export function publishedKeySet({ keys }: KeySet): string {
-	return keys.length === 0 ? NOBODYS_KEY_SET : JSON.stringify({ keys: keys.map(shownKey) });
+	return keys.length === 0 ? EMPTY_KEY_SET : JSON.stringify({ keys: keys.map(shownKey) });
 }
 
 /**

@@ -7,7 +7,7 @@ import type { TokenIssuer } from "../../declare/resources/resource.js";
 import { TOKEN_SKEW_SECONDS } from "../../limits/index.js";
 import type { Keys, VerificationKey } from "./keys.js";
 
-/** Verified tokens in the cache, and their total size: one per user of a busy Gateway. */
+/** Number and total size of cached tokens: about one token for each user of a busy Gateway. */
 const TOKENS_CACHED_MAX = 20_000;
 const TOKENS_CACHED_BYTES_MAX = 32 * 1024 * 1024;
 
@@ -22,7 +22,7 @@ export interface Issuer {
 	readonly keys: Keys;
 }
 
-export interface HeldToken {
+export interface CachedToken {
 	readonly issuer: Issuer;
 	readonly key: VerificationKey;
 	/** NumericDate. */
@@ -36,16 +36,16 @@ export interface HeldToken {
 }
 
 /** Whether the token is still valid: not expired, and its key is a current key of the issuer. */
-export function holds({ exp, key, issuer }: HeldToken, nowSeconds: number): boolean {
+export function isStillValid({ exp, key, issuer }: CachedToken, nowSeconds: number): boolean {
 	return nowSeconds <= exp + TOKEN_SKEW_SECONDS && issuer.keys.serving() && key.live;
 }
 
-const NONE: readonly HeldToken[] = [];
+const NONE: readonly CachedToken[] = [];
 
 /** Holds a token once per issuer declaration: two Gateways may declare one issuer differently. */
 export class TokenCache {
 	/** Oldest first. */
-	readonly #held = new Map<string, readonly HeldToken[]>();
+	readonly #held = new Map<string, readonly CachedToken[]>();
 	#size = 0;
 	#bytes = 0;
 
@@ -58,7 +58,7 @@ export class TokenCache {
 		return this.#size;
 	}
 
-	get(hash: string): readonly HeldToken[] {
+	get(hash: string): readonly CachedToken[] {
 		return this.#held.get(hash) ?? NONE;
 	}
 
@@ -66,7 +66,7 @@ export class TokenCache {
 	 * Adds a token and evicts the oldest beyond the limits.
 	 * @param isDeclared whether the issuer is still declared
 	 */
-	put(hash: string, held: HeldToken, isDeclared: (issuer: Issuer) => boolean): void {
+	put(hash: string, held: CachedToken, isDeclared: (issuer: Issuer) => boolean): void {
 		const others = this.get(hash).filter(({ issuer }) => issuer !== held.issuer && isDeclared(issuer));
 		this.#delete(hash);
 		this.#held.set(hash, [held, ...others]);
@@ -82,7 +82,7 @@ export class TokenCache {
 		this.#held.delete(hash);
 	}
 
-	#count(held: readonly HeldToken[], sign: 1 | -1): void {
+	#count(held: readonly CachedToken[], sign: 1 | -1): void {
 		this.#size += sign * held.length;
 		for (const { bytes } of held) this.#bytes += sign * bytes;
 	}

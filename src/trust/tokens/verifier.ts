@@ -15,7 +15,7 @@ import type { KeysOptions } from "./keyLife.js";
 import { keyLoad } from "./keyLoad.js";
 import { Keys, type KeysTrouble, type VerificationKey } from "./keys.js";
 import { type ProofMemory, Replays } from "./replays.js";
-import { type HeldToken, holds, type Issuer, TokenCache, tokenHash } from "./tokenCache.js";
+import { type CachedToken, type Issuer, isStillValid, TokenCache, tokenHash } from "./tokenCache.js";
 
 /** Tokens that wait for an issuer's keys to be fetched. */
 export const TOKENS_KEYS_WAITING_MAX = 512;
@@ -86,7 +86,7 @@ export class TokenVerifier {
 	#byGateway = new Map<string, ReadonlySet<Issuer>>();
 	#all: ReadonlySet<Issuer> = new Set();
 	/** By hash, Gateway and declarations: concurrent requests with one token share one verification. */
-	readonly #verifying = new Map<string, Promise<HeldToken | Refused>>();
+	readonly #verifying = new Map<string, Promise<CachedToken | Refused>>();
 	/** Version of the declarations: a later request must not get the result of an earlier version. */
 	#declared = 0;
 
@@ -122,7 +122,7 @@ export class TokenVerifier {
 		this.lookAtKeys();
 	}
 
-	/** Refreshes old key sets. Call it every KEYS_LOOK_MS, because there may be no requests for hours. */
+	/** Refreshes old key sets. Call it every KEYS_REFRESH_MS, because there may be no requests for hours. */
 	lookAtKeys(): void {
 		for (const issuer of this.#all) issuer.keys.look();
 	}
@@ -145,9 +145,9 @@ export class TokenVerifier {
 		return held === null ? this.#unknown(shown, hash, issuers, question) : this.#bound(held, shown, kept(question));
 	};
 
-	#known(hash: string, issuers: ReadonlySet<Issuer>): HeldToken | null {
+	#known(hash: string, issuers: ReadonlySet<Issuer>): CachedToken | null {
 		for (const held of this.#cache.get(hash)) {
-			if (issuers.has(held.issuer) && holds(held, this.#nowSeconds())) return held;
+			if (issuers.has(held.issuer) && isStillValid(held, this.#nowSeconds())) return held;
 		}
 		return null;
 	}
@@ -232,7 +232,7 @@ export class TokenVerifier {
 		read: CompactToken,
 		issuers: readonly Issuer[],
 		presenter: Presenter,
-	): Promise<HeldToken | Refused> {
+	): Promise<CachedToken | Refused> {
 		const { payer, mayLook } = presenter;
 		const candidates = await this.#candidates(read, issuers, mayLook);
 		if (!Array.isArray(candidates)) return candidates as Refused;
@@ -240,7 +240,7 @@ export class TokenVerifier {
 		const { monotonicMs } = this.#options;
 		const pass = this.#admission.enter("token", payer, userOf(read.payload), monotonicMs());
 		if (typeof pass === "string") return limited(pass);
-		let found: HeldToken | Refused = UNVERIFIED;
+		let found: CachedToken | Refused = UNVERIFIED;
 		try {
 			found = await this.#signedBy(candidates as readonly Candidate[], token, read);
 		} finally {
@@ -274,7 +274,7 @@ export class TokenVerifier {
 		candidates: readonly Candidate[],
 		token: string,
 		{ header, payload }: CompactToken,
-	): Promise<HeldToken | Refused> {
+	): Promise<CachedToken | Refused> {
 		let why = NO_KEY;
 		for (const { issuer, key } of candidates) {
 			const fault = await this.#signatureFault(token, header.alg as string, issuer.declared, key);
@@ -322,9 +322,9 @@ export class TokenVerifier {
 		}
 	}
 
-	/** The answer for a valid token, after the check that the caller holds its key or certificate. */
+	/** The answer for a valid token, after the check that the caller isStillValid its key or certificate. */
 	#bound(
-		held: HeldToken,
+		held: CachedToken,
 		shown: ShownToken,
 		{ dpop, method, url, certificateThumbprint, payer }: TokenQuestion,
 	): TokenAnswer | Promise<TokenAnswer> {
@@ -366,7 +366,7 @@ const userOf = ({ iss, sub }: CompactToken["payload"]): string =>
 /** Why the token's binding or scheme does not match the issuer's declaration; null = it does. */
 function schemeFault(
 	issuer: TokenIssuer,
-	confirmation: HeldToken["confirmation"],
+	confirmation: CachedToken["confirmation"],
 	scheme: ShownToken["scheme"],
 ): string | null {
 	const fault = bindingFault(issuer, confirmation);

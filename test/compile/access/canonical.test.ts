@@ -234,7 +234,7 @@ const CASES: readonly (readonly [fault: string | null, cases: readonly Fields[]]
 	],
 ];
 
-t.test("each fault has its words, and what is canonical has none", async (t) => {
+t.test("each fault has its text, and a canonical request none", async (t) => {
 	for (const [fault, cases] of CASES) {
 		for (const one of cases) t.equal(canonicalFault(sent(one)), fault, JSON.stringify(one));
 	}

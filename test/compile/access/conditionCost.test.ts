@@ -1,4 +1,4 @@
-/** What conditions may cost: the bound is told before, holds for what the library does, and is of a Service as a whole. */
+/** The cost limit of conditions: computed before use, valid for the library, and per Service. */
 import * as fc from "fast-check";
 import t from "tap";
 import { compileCondition, conditionFault } from "../../../src/compile/access/conditions/condition.js";
@@ -89,7 +89,7 @@ t.test("what people write is far below the bound", async (t) => {
 	}
 });
 
-t.test("beyond the sizes that the cost is counted with nothing is told", async (t) => {
+t.test("no result for inputs beyond the sizes of the cost model", async (t) => {
 	const path = (length: number): string => `/${"a".repeat(length - 1)}`;
 	const reads = 'request.path.startsWith("/a")';
 	t.equal(holds(reads, { path: path(CONDITION_PATH_CHARS_MAX) }), true);
@@ -113,7 +113,7 @@ t.test("beyond the sizes that the cost is counted with nothing is told", async (
 		t.equal(user({ claims: { a } }), "error", "a number that may not be the one that was written");
 });
 
-t.test("a claim of a type or a depth that the library has no quick answer for is not told", async (t) => {
+t.test("no result for claims of a type or depth that the library evaluates slowly", async (t) => {
 	const asked = (a: unknown) =>
 		holds('user.claims.a.exists(r, r == "admin")', { token: token({ claims: { a: [a, "admin"] } }) });
 	const deep = (levels: number): unknown => (levels === 0 ? "x" : [deep(levels - 1)]);
@@ -222,7 +222,7 @@ const condition = fc
 	.array(fc.oneof(walk, boolOf(false)), { minLength: 1, maxLength: 3 })
 	.map((all) => all.map((each) => `(${each})`).join(" || "));
 
-t.test("what is accepted costs no more than was told, on the largest inputs", async (t) => {
+t.test("an accepted condition costs no more than computed, on the largest inputs", async (t) => {
 	const many = Array.from({ length: CONDITION_LIST_MAX - 2 }, (_, index) => `${"a".repeat(17)}b${index}`);
 	const few = Array.from({ length: 12 }, () => "a".repeat(500));
 	const kinds: readonly unknown[] = [1.5, 3, "a", null, true, {}, [], { a: 1 }, ["a"], [[1]], { a: { b: null } }];

@@ -1,4 +1,4 @@
-/** Dry runs in Envoy where not all shadow policies can be tried there: what could be wrong is not told. */
+/** Dry runs in Envoy where not all shadow policies can be tried there: uncertain results are not reported. */
 import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -77,10 +77,10 @@ const result = (prefix: string, engine: string, policy?: string) => ({
 	...(policy === undefined ? {} : { [`${prefix}shadow_effective_policy_id`]: policy }),
 });
 
-/** The rules that refuse whoever asks, and the denials, said nothing of it. */
+/** Neither the general refusals nor the denials reported it. */
 const letOn = (allows: object) => ({ ...result("weir_deny_", "allowed"), ...allows });
 
-t.test("a result that an untried policy could turn is not told", async (t) => {
+t.test("a result that an untried policy could change is not reported", async (t) => {
 	const planOfAll = planned([]);
 	const requests = ["whole", "allows", "denies", "neither"].flatMap((host) => [
 		["alice", host],

@@ -1,6 +1,6 @@
 /** Whether who may use each arm's Variant matters, held against all requests there are. */
 import t from "tap";
-import { armVariants, judgedApart } from "../../../src/compile/access/rules/eligibility.js";
+import { armVariants, policyThatDiffers } from "../../../src/compile/access/rules/eligibility.js";
 import { accessTable, compileAccess } from "../../../src/compile/access/rules/policy.js";
 import type { AccessPolicy } from "../../../src/declare/resources/resource.js";
 import { mulberry32 } from "../../envoy/units.js";
@@ -18,9 +18,9 @@ const all = accessPolicy("all", "allow", ["s"], { principals: [ALICE, BOB] });
 const policy = (action: "allow" | "deny", fields: Partial<AccessPolicy["spec"]>): AccessPolicy =>
 	accessPolicy("own", action, ["s"], { principals: [ALICE], ...fields });
 const of = (own: readonly AccessPolicy[], arms: readonly string[], defaultVariant: string) =>
-	judgedApart(accessTable(guarded, own), arms, defaultVariant)?.policy ?? null;
+	policyThatDiffers(accessTable(guarded, own), arms, defaultVariant)?.policy ?? null;
 
-t.test("a policy that names all arms' Variants, or none, tells nobody apart", async (t) => {
+t.test("a policy for all arms' Variants, or none, does not distinguish arms", async (t) => {
 	for (const [what, own, arms, defaultVariant, want] of [
 		["no Variant at all", policy("allow", {}), ["v1", "v2"], "v1", null],
 		["one of two, allowed", policy("allow", { variants: ["v1"] }), ["v1", "v2"], "v1", "own"],
@@ -59,8 +59,8 @@ t.test("a policy that names all arms' Variants, or none, tells nobody apart", as
 	] as const) {
 		t.equal(of([all, own], arms, defaultVariant), want, what);
 	}
-	t.equal(judgedApart({ ...accessTable(guarded, []), open: true }, ["v1", "v2"], "v1"), null, "open");
-	t.same(judgedApart(accessTable(guarded, [policy("allow", { variants: ["v1"] })]), ["v1", "v2"], "v1"), {
+	t.equal(policyThatDiffers({ ...accessTable(guarded, []), open: true }, ["v1", "v2"], "v1"), null, "open");
+	t.same(policyThatDiffers(accessTable(guarded, [policy("allow", { variants: ["v1"] })]), ["v1", "v2"], "v1"), {
 		policy: "own",
 		variants: ["v1", "v2"],
 	});

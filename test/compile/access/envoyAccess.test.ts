@@ -266,7 +266,7 @@ t.test(
 	},
 );
 
-t.test("a Gateway without TLS proves nobody: protected Services answer 403, open ones work", async (t) => {
+t.test("a Gateway without TLS authenticates no one: protected Services answer 403, open ones work", async (t) => {
 	const plain = compile({ ...resources, gateways: [gateway()] }, EMPTY_STATUS, { collectors: NO_COLLECTORS });
 	const other = await startEnvoy(t, bootstrapOf(plain));
 	const forged = [Buffer.from(`x-forwarded-client-cert: URI=${spiffe(bob)}`)];

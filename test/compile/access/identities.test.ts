@@ -1,4 +1,4 @@
-/** A certificate that names several callers, or none, is nobody's, whoever decides access (X509-SVID section 2). */
+/** A certificate with several ids, or none, is unauthenticated in every execution (X509-SVID section 2). */
 import t from "tap";
 import { FORMS, identitiesAreSingle, passesWithoutTheRule, WITHOUT_THE_RULE } from "./identityScene.js";
 

@@ -159,7 +159,7 @@ async function asked(t: TestScope, mode: Mode, protects: boolean, version?: stri
 	return logged.map((line, at) => ({ status: statuses[at], ...JSON.parse(line) }));
 }
 
-/** What natively is told, and by whom in force. */
+/** The native dry-run result, and the enforced verdict. */
 function told(rbac: Readonly<Record<string, string>> | null): string | null {
 	const said = rbac ?? {};
 	const by = ["weir_deny_", "weir_allow_"].find((prefix) => said[`${prefix}shadow_engine_result`] === "denied");

@@ -46,7 +46,7 @@ t.test("deny by default, and forbid wins in any order", async (t) => {
 	t.equal(authorize(guarded, [allow], { ...request, principal: "spiffe://a/x/y" }).allowed, false, "ids are exact");
 });
 
-t.test("an allow policy without principals allows nobody", async (t) => {
+t.test("an allow policy without principals allows no one", async (t) => {
 	const nobody = accessPolicy("empty", "allow", ["guarded"]);
 	t.equal(authorize(guarded, [nobody], request).allowed, false);
 	t.equal(authorize(guarded, [nobody], { ...request, principal: null }).allowed, false);

@@ -9,7 +9,7 @@ import { accessPolicy, gateway, resourceSet, service, tokenIssuer, variant } fro
 const ISSUER = "https://id.test";
 const guarded = service("s", [variant("v1", 1)], { access: null });
 
-t.test("a bad token is refused where an enforced policy looks at users; a shadow one only tells", async (t) => {
+t.test("a bad token is refused if an enforced policy uses users; a shadow policy only reports", async (t) => {
 	const judged = (mode: "enforce" | "shadow") =>
 		policyJudge(
 			resourceSet({

@@ -82,7 +82,7 @@ t.test("rules of few texts are asked of long lists at once", async (t) => {
 	for (const [what, rules] of [
 		["alike", rulesOf(1_000, () => ({ groups: ["staff"], claims: [{ claim: "tier", values: ["gold"] }] }))],
 		[
-			"found by one list, and told apart by the other",
+			"found by one list, distinguished by the other",
 			rulesOf(8_000, (at) => ({
 				groups: [`g${at % 1_000}`],
 				claims: [{ claim: "scope", values: [`s${at % 7}`, `x${at}`] }],

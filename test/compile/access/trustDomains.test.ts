@@ -26,6 +26,8 @@ import { mutualTls, spiffe, TRUST_DOMAIN } from "./mutualTls.js";
 import { oddCa } from "./oddCertificates.js";
 
 t.setTimeout(120_000);
+// Most of the time is waiting.
+t.jobs = 4;
 
 const upstream = await startVariantServer("v1");
 t.teardown(() => upstream.close());
@@ -33,7 +35,7 @@ t.teardown(() => upstream.close());
 const keys = join(await scratch(t), "keys.json");
 await writeFile(keys, jwksBytes([await publicJwk(await keyPair(), { kid: "k1" })]));
 
-/** What those who are let in are told by each Service. */
+/** The response of each Service to accepted clients. */
 const HOSTS = { open: 200, star: 200, users: 403 } as const;
 const OWN = [spiffe("app"), spiffe("a/b/c")];
 /** Begins as the own one, holds it, and is none. */
@@ -69,7 +71,7 @@ function declared(tls: GatewayTls): ResourceSet {
 
 type Tap = typeof t;
 
-/** The status, or `refused` where TLS lets nobody ask. */
+/** The status; `refused` = no TLS connection. */
 type Asked = number | "refused";
 
 async function byHttp1(
@@ -185,7 +187,7 @@ for (const [form, options] of Object.entries(FORMS)) {
 	});
 }
 
-t.test("who names no trust domains keeps the listener that they had, and is told so", async (t) => {
+t.test("without trust domains the listener stays the same, with a warning", async (t) => {
 	const files = { from: "files", certificateFile: "/c", privateKeyFile: "/k", clientCaFile: "/ca" } as const;
 	const of = (tls: GatewayTls, more: Partial<CompileOptions> = {}) =>
 		compile(declared(tls), EMPTY_STATUS, { collectors: NO_COLLECTORS, ...more });

@@ -1,4 +1,4 @@
-/** The smallest words of access rules: principals, path templates, claims. */
+/** The terms of access rules: principals, path templates, claims. */
 import t from "tap";
 import {
 	encodedPath,
@@ -12,7 +12,7 @@ import { claimPath, claimTexts } from "../../../src/compile/access/users/claim.j
 import { isSegment } from "../../../src/declare/resources/fields/host.js";
 import { PATH_CHARS_MAX } from "../../../src/limits/index.js";
 
-t.test("principals: exact, below a prefix by whole segments, or any that is proved", async (t) => {
+t.test("principals: exact, below a prefix by whole segments, or any authenticated one", async (t) => {
 	for (const [id, pattern, want] of [
 		["spiffe://a/ns/x", "spiffe://a/ns/x", true],
 		["spiffe://a/ns/x/y", "spiffe://a/ns/x", false],
@@ -99,7 +99,7 @@ t.test("a prefix's hash is among those of each path below it", async (t) => {
 	t.equal(among("/v2/x", "/v2/x", 3), false, "no longer than was asked");
 });
 
-t.test("most paths are not ambiguous, and are told so at once", async (t) => {
+t.test("most paths are unambiguous, by the fast check", async (t) => {
 	for (const path of ["/", "/v2/models/a/infer", "/a.b/..c/...", "/é"]) t.equal(isAmbiguous(path), false, path);
 	for (const path of ["", "*", "//", "/a;b", "/a%3Bb", "/a%3bb", "/a%2Fb", "/%41", "/a\\b", "/./", "/..", "/a%00"]) {
 		t.equal(isAmbiguous(path), true, path);

@@ -27,7 +27,7 @@ import {
 const PROTOCOLS = ["ext_authz", "ext_proc"] as const;
 const FACTS_OF_ROUTE = ["weir-plan", "weir-service", "weir-gateway", "weir-expose"];
 
-/** What the sidecar is told under a configuration, by name. */
+/** The sidecar's context under a configuration, by name. */
 function factsIn(levels: readonly PerFilter[], filter: string): Record<string, string> {
 	const config = configOf(filter, ...levels);
 	const [extensions] = valuesUnder(config, "context_extensions");
@@ -62,7 +62,7 @@ for (const protocol of PROTOCOLS) {
 		}
 	});
 
-	t.test(`${protocol}: the sidecar is told plan, Service and, assigned by Envoy, the arm`, async (t) => {
+	t.test(`${protocol}: the sidecar gets plan, Service and, if Envoy assigns, the arm`, async (t) => {
 		const plan = build(neighbours(), { protocol });
 		const route = (name: string) => ({
 			"weir-plan": plan.version,

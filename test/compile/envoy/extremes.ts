@@ -4,7 +4,7 @@
  * validate` takes is a case. Envoy must take it too: one value that it refuses holds back the routes of all Services.
  */
 import { compile } from "../../../src/compile/compile.js";
-import { keySetName, NOBODYS_KEY_SET } from "../../../src/compile/envoy/keySet.js";
+import { EMPTY_KEY_SET, keySetName } from "../../../src/compile/envoy/keySet.js";
 import type { Plan } from "../../../src/compile/table/plan.js";
 import { EMPTY_STATUS } from "../../../src/decide/rollout/status.js";
 import { checkResources } from "../../../src/declare/resources/checks/check.js";
@@ -315,6 +315,6 @@ export function planOf(cases: readonly Extreme[]): Plan {
 	return compile(resources, EMPTY_STATUS, {
 		collectors: COLLECTORS,
 		sidecar: "always",
-		keySets: Object.fromEntries(issuers.map(({ keys }) => [keySetName(keys), NOBODYS_KEY_SET])),
+		keySets: Object.fromEntries(issuers.map(({ keys }) => [keySetName(keys), EMPTY_KEY_SET])),
 	});
 }

@@ -38,7 +38,7 @@ t.test("mode native: each thing that Envoy cannot do is a problem, with its reas
 	for (const mode of ["auto", "callout"] as const) t.same(build(neighbours(), { mode }).problems, [], mode);
 });
 
-t.test("mode native of what is native is mode auto", async (t) => {
+t.test("mode native equals mode auto for native rules", async (t) => {
 	t.same(build(neighbours(NATIVE), { mode: "native" }), build(neighbours(NATIVE)));
 	t.same(build(neighbours(NATIVE), { mode: "auto" }), build(neighbours(NATIVE)), "auto is the default");
 });
@@ -120,7 +120,7 @@ t.test("explain: each Service says which of the three executions it gets, and wh
 	]);
 	t.match(said({ protocol: "ext_proc" })("Service asks")[1], /^one callout by ext_proc: /);
 
-	const rules = "allowed by some; forbidden by nobody; else 403 no-policy-allows";
+	const rules = "allowed by some; forbidden by no policy; else 403 no-policy-allows";
 	const judging = "allowed by some; forbidden by not-v2; a deny wins; else 403 no-policy-allows";
 	const rbac = "RBAC on the client certificate's SPIFFE id";
 	t.same(auto("Service open: access"), ["native", "OPEN: anyone may call it (access: open)"]);

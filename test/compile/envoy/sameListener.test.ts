@@ -56,7 +56,7 @@ for (const [what, resources] of Object.entries(changes)) {
 	});
 }
 
-t.test("what a Service that asks nobody says of the sidecar is nobody else's matter", async (t) => {
+t.test("an open Service's callout settings do not affect other Services", async (t) => {
 	const [shop] = declared().services;
 	const beside = (timeoutMs: number, fields: Parameters<typeof service>[2] = {}) =>
 		listeners(

@@ -75,7 +75,7 @@ t.test("every issuer with its audiences and keys; a token that fails is no token
 	t.same([...new Set(headers)], ["x-weir-claim-org-2etenant"], "guard, slot and hash read the claim's header");
 });
 
-t.test("claims are taken from tokens that do not hold, where no user is judged and nowhere else", async (t) => {
+t.test("claims of invalid tokens are used only if no policy judges users", async (t) => {
 	const issuer = "https://b.test";
 	const tokens = [
 		tokenIssuer("https://a.test", ["x"], "/keys/a.json"),

@@ -60,7 +60,7 @@ t.test("a Gateway by an identity agent is refused, with a hint that is not what 
 	const said = (options: Partial<MeshOptions>) =>
 		build(mesh, options).problems.map(({ message, hint }) => [message, hint]);
 	t.match(said({ gateway: null }), [[/it would listen in plain text$/, /or an existing gateway with --gateway$/]]);
-	t.match(said({ gateway: "ns/gw" }), [[/does not ask$/, /^leave tls out of it: the gateway that --gateway names/]]);
+	t.match(said({ gateway: "ns/gw" }), [[/does not use$/, /^leave tls out of it: the gateway that --gateway names/]]);
 });
 
 t.test("the provider's timeout is said, and is the longest that a Service grants", async (t) => {
@@ -205,7 +205,7 @@ t.test("what cannot be carried out is refused", async (t) => {
 			"no secret gets into a manifest",
 		);
 	}
-	t.match(refused(one(), { sidecar: { host: "sidecar.example.net", port: 9191 } }), /no Kubernetes Service/);
+	t.match(refused(one(), { sidecar: { host: "sidecar.example.net", port: 9191 } }), /is not a Kubernetes Service/);
 	t.match(refused(one(), { sidecar: { socketPath: "run/sidecar.sock" } }), /not an absolute path/);
 	t.match(refused(one({}, { gateways: [gateway()] })), /any free port/);
 	t.match(refused(one({}, { gateways: [] })), /no Gateway is declared/);

@@ -100,7 +100,7 @@ t.test("a policy whose time is over is said to have ended, one whose time has no
 	);
 });
 
-t.test("and one of methods that nobody may use, never to hold", async (t) => {
+t.test("and one of forbidden methods never matches", async (t) => {
 	const policies = [
 		allow({ principals: ["*"], methods: ["TRACE", "CONNECT"] }, "never"),
 		allow({ principals: ["*"], methods: ["GET", "TRACE"] }, "gets"),
@@ -167,7 +167,7 @@ t.test("a token that is bound to a certificate of the mesh ends with it", async 
 	t.equal(bound("mtls", files), undefined, "whose life is their owner's business");
 });
 
-t.test("a Service that needs the sidecar, and bounds nobody's share of it", async (t) => {
+t.test("a Service that needs the sidecar without limits", async (t) => {
 	const NONE = { service: null, principal: null, tenant: null };
 	const rate = { requests: 60, perMs: 1_000 };
 	const said = (rateLimits: Partial<Service["spec"]["rateLimits"]>, more: Partial<ResourceSet> = {}) =>

@@ -1,4 +1,4 @@
-/** A rule as `weir explain` tells it, in one text. */
+/** A rule of `weir explain` as one text. */
 import type { RuleExecution } from "../../../src/compile/table/plan.js";
 
 export const wordsOf = ({ because, facts = [] }: RuleExecution): string =>

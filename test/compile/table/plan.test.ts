@@ -248,8 +248,8 @@ t.test("every rule says how it is executed, and open Services are marked", async
 			.join();
 	t.ok(plan.rules.every(({ execution }) => execution === "native"));
 	t.match(because("Service a: access"), /^OPEN/);
-	t.match(because("Service b: access"), /^RBAC .*; allowed by p; forbidden by nobody; else 403 no-policy-allows$/);
-	t.match(because("Service c: access"), /; allowed by nobody; forbidden by nobody; else 403/);
+	t.match(because("Service b: access"), /^RBAC .*; allowed by p; forbidden by no policy; else 403 no-policy-allows$/);
+	t.match(because("Service c: access"), /; allowed by no policy; forbidden by no policy; else 403/);
 	t.match(because("Service b: canonical form"), /not in one canonical form is refused before any policy/);
 	t.notMatch(because("Service b: canonical form"), /different ways/, "where no policy looks at paths");
 	t.equal(because("Service a: canonical form"), "", "an open Service is left alone");
@@ -265,7 +265,7 @@ t.test("every rule says how it is executed, and open Services are marked", async
 	t.match(because("Experiment e: one valid header x-user-id in layer slot 0%–25%"), /arm1 → v1 10%, arm2 → v2 10%/);
 });
 
-t.test("a bandit is told in words, before and after it has moved", async (t) => {
+t.test("the text of a bandit, before and after its first move", async (t) => {
 	const own = experiment("e", "s", [1, 1]);
 	const bandit = { algorithm: "thompson", floorPpm: 100_000, everyMs: 1 } as const;
 	const declared = { ...own, spec: { ...own.spec, rollout: { ...own.spec.rollout, bandit } } };
@@ -282,7 +282,7 @@ t.test("a bandit is told in words, before and after it has moved", async (t) => 
 	);
 });
 
-t.test("a promoted Variant that is not declared any more serves nobody: the declared default does", async (t) => {
+t.test("a promoted Variant that is no longer declared is replaced by the declared default", async (t) => {
 	const set = resourceSet({ services: [service("s", [variant("v1", 9001), variant("v3", 9003)])] });
 	const { table } = build(set, { experiments: {}, services: { s: { defaultVariant: "v2" } } });
 	t.equal(table.services[0]?.defaultVariant, "v1");

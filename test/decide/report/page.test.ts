@@ -154,19 +154,24 @@ t.test("the plain answer comes first and says what follows", (t) => {
 		{
 			state: "Still measuring",
 			tone: "open",
-			next: /promoted; proved harm takes everybody back/,
+			next: /promoted; proved harm moves all traffic back/,
 			howLong: /Without a verdict by 2026-/,
 		},
-		{ state: "Promoted", tone: "good", because: /^accuracy is .* better .*: boosted takes over/ },
+		{ state: "Promoted", tone: "good", sentence: /^accuracy is .* better .*: v2 takes over\.$/, because: "" },
 		{
 			state: "Rolled back",
 			tone: "bad",
-			sentence: /error-rate of boosted is .*worse/,
-			next: /Variant v1 serves everybody/,
+			sentence: /^errors are .* worse .*: v2 is rolled back\.$/,
+			next: /Variant v1 serves all traffic/,
 		},
 	]);
+	const input = reportInput(WINNING);
+	const { spec } = input.experiment;
+	const rollout = { ...spec.rollout, holdback: { sharePpm: 50_000, forMs: 1_000 } };
+	const heldBack = { ...input, experiment: { ...input.experiment, spec: { ...spec, rollout } } };
+	t.match(reportOf(heldBack).answer, { sentence: /^v2 is the version for everybody now/, because: /v2 takes over/ });
 	const text = page(reportInput(HARMFUL));
-	t.ok(text.indexOf("Rolled back to the old version: error-rate of boosted is") < text.indexOf("<nav"));
+	t.ok(text.indexOf("errors are 4.8 points worse") < text.indexOf("<nav"));
 	t.end();
 });
 
@@ -206,7 +211,7 @@ t.test("a holdback that broken data keep open says who may end it", (t) => {
 	const evidence: Evidence = { ...(input.evidence as Evidence), droppedEntries: 100_000 };
 	t.match(reportOf({ ...input, status, evidence }).answer, {
 		state: "Data broken",
-		next: /^It ends when the data are whole again; .* Or a person ends it: weir promote ends the holdback, abort takes/,
+		next: /^It ends when the data are whole again; .* Or a person ends it: weir promote ends the holdback, abort moves/,
 	});
 	t.end();
 });

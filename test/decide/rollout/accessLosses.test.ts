@@ -30,7 +30,7 @@ t.test("Weir begins no promotion that would deny callers", (t) => {
 	t.match(held, {
 		...{ action: "hold", rule: "access", waitsFor: "person", status: { phase: "Running", promotion: null } },
 		reason: `Holding at 100%: every claim of arm boosted is proved, but ${LOSS}; a person may promote it all the same (--shut-out --reason WHY).`,
-		summary: `boosted would be ready, but ${LOSS}. A person may promote it all the same.`,
+		summary: `boosted would be ready, but ${LOSS}; a person may promote it all the same.`,
 	});
 	t.equal(decide(ready({ accessLosses: { other: LOSS } })).action, "promote", "another arm");
 	const decision = { experiment: "main", sequence: 1, atMs: 1, by: "weir", input: made, outcome: held };
@@ -38,11 +38,11 @@ t.test("Weir begins no promotion that would deny callers", (t) => {
 	t.end();
 });
 
-t.test("it ends with maxDuration, which says nothing against the new version", async (t) => {
+t.test("it ends with maxDuration, which does not blame the new version", async (t) => {
 	const late = { rollout: { ...ROLLOUT, maxDurationMs: 1_000 } };
 	const ended = decide(ready({ experiment: experiment(["boosted"], late), accessLosses: { boosted: LOSS } }));
 	t.match(ended, { action: "roll-back", rule: "max-duration", reason: /no promotion after .*AccessPolicy all-may-v1/ });
-	t.match(ended.summary, /^Rolled back to the old version, without a verdict on the new one: no one promoted/);
+	t.match(ended.summary, /, and in 100 s no one promoted it: v1 stays\.$/);
 });
 
 t.test("it is recorded once, and again when it names something else", async (t) => {
@@ -98,7 +98,7 @@ t.test("a person is refused, unless --shut-out is given, and the decision record
 	t.end();
 });
 
-t.test("the way back from a promotion is told: an apply of what was never changed is none", async (t) => {
+t.test("abort explains how to undo a promotion: applying an unchanged file does not", async (t) => {
 	const promotion = { arm: "boosted", variant: "v2", stepIndex: 3, takeoverPpm: 1_000_000 };
 	const ended = { experiment: experiment(), status: status({ phase: "Promoted", promotion }), by: "ada", nowMs: 7 };
 	t.throws(() => commandOutcome(ended, { verb: "abort" }), {
@@ -174,7 +174,7 @@ t.test("while another Experiment of the Service is being promoted, no promotion 
 	t.equal(recompute({ ...decision, acknowledgedAtMs: null })?.matches, true);
 });
 
-t.test("what another Experiment promoted meanwhile is not replaced by Weir: nothing compares the two", async (t) => {
+t.test("Weir does not replace the winner of another Experiment: the two were not compared", async (t) => {
 	const replaces = "v3";
 	t.match(decide(ready({ replaces })), {
 		action: "hold",
@@ -183,14 +183,11 @@ t.test("what another Experiment promoted meanwhile is not replaced by Weir: noth
 		reason:
 			"Holding at 100%: every claim of arm boosted is proved against variant v1, but variant v3 is the Service's default by now, against which nothing is proved (a new Experiment would tell); a person may promote.",
 		summary:
-			"boosted is better than v1, but v3 is the version for everybody by now, and it is not proved to be better than that. A person may promote it all the same.",
+			"boosted is better than v1, but v3 is the version for everybody by now, and it is not proved to be better than that; a person may promote it all the same.",
 	});
 	t.equal(decide(ready({ replaces: "v2" })).action, "promote", "it is the winner's own Variant");
 	const late = experiment(["boosted"], { rollout: { ...ROLLOUT, maxDurationMs: 1_000 } });
-	t.match(
-		decide(ready({ replaces, experiment: late })).summary,
-		/^Rolled back to v3, without a verdict on the new one: the new version was not promoted/,
-	);
+	t.match(decide(ready({ replaces, experiment: late })).summary, /, and in 100 s no one promoted it: v3 stays\.$/);
 	const over = status({ ...LAST_STEP, phase: "Paused", hold: "inconclusive" });
 	t.match(
 		decide(ready({ replaces, status: over })).summary,

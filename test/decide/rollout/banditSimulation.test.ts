@@ -51,7 +51,7 @@ for (const [what, world] of [
 		{ ...THREE, metric: "error-rate", chance: (arm) => ({ control: 0.3, boosted: 0.25, deep: 0.36 })[arm] ?? 0 },
 	],
 ] as const satisfies readonly (readonly [string, World])[]) {
-	t.test(`a worse arm loses its traffic, nobody changes arm: ${what}`, async (t) => {
+	t.test(`a worse arm loses its traffic, no one changes arm: ${what}`, async (t) => {
 		for (let seed = 0; seed < 4; seed++) {
 			const { outcomes, status, late, changed } = live(900 + seed, world);
 			t.equal(changed, 0);

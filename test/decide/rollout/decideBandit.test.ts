@@ -39,7 +39,7 @@ t.test("a worse arm loses its share; the leader and the baseline are wholly live
 	t.match(outcome.summary, /^deep is now shown to fewer people, 1\d\.\d+% of its full share: among 3,000 people/);
 });
 
-t.test("lower is better where the metric says so", async (t) => {
+t.test("lower is better for a metric with direction down", async (t) => {
 	const plan = declared({ goal: { metric: "error-rate", improveBy: { kind: "absolute", value: 0 } } });
 	const { shares } = look(
 		{ control: { n: 1_000, errors: 0.05 }, boosted: { n: 1_000, errors: 0.04 }, deep: { n: 1_000, errors: 0.075 } },
@@ -115,7 +115,7 @@ t.test("when it speaks", async (t) => {
 	for (const [what, expected, outcome] of rows) t.equal(outcome.rule, expected, what);
 });
 
-t.test("small changes stay: the same few people are not taken in and put out again", async (t) => {
+t.test("small changes are ignored, so that the same few people do not switch again and again", async (t) => {
 	const first = look(WORSE).status.shares;
 	const again = look(WORSE, { shares: { ...(first as ArmShares), movedAtMs: 0 } });
 	t.equal(again.rule, "wait");
@@ -163,14 +163,14 @@ t.test("the table: live points, the core, and from the first move on the core al
 	t.equal(experimentTable(declared({ rollout: ROLLOUT }), null, status(LAST_STEP))?.core, undefined);
 });
 
-t.test("the store is told since when only the core counts", async (t) => {
+t.test("the query has the time since which only the core counts", async (t) => {
 	const plan = declared();
 	const set = resourceSet({ experiments: [plan], metrics: Object.values(METRICS) });
 	t.notOk("coreFromMs" in evidenceQuery(set, plan, status(LAST_STEP), 100_000));
 	t.equal(evidenceQuery(set, plan, status({ ...LAST_STEP, ...moved({}, 2_000) }), 100_000).coreFromMs, 1_000);
 });
 
-t.test("what weir status says of it", async (t) => {
+t.test("the shares in weir status", async (t) => {
 	const { shares } = moved({ control: 1_000_000, boosted: 375_000, deep: 0 }, 1);
 	t.equal(
 		sharesSentence({ shares, closedArms: ["deep"] }),

@@ -23,7 +23,7 @@ t.test("onHarm freeze holds the allocation, once for every harm, until a person 
 		action: "pause",
 		rule: "harm",
 		reason: /^Frozen at 20%, a person decides: error-rate of arm boosted is proved worse/,
-		summary: /^Stopped at 20% until a person decides: /,
+		summary: /^errors are 40 points worse \(at least \d+\): stopped at 20% until a person decides\.$/,
 		status: { phase: "Paused", hold: "harm", allocationPpm: 200_000, closedArms: [] },
 	});
 	const again = decide({ ...made, status: first.status });
@@ -38,7 +38,7 @@ t.test("onHarm freeze holds the allocation, once for every harm, until a person 
 	t.equal(second.status.frozenHarms?.length, 2);
 });
 
-t.test("frozen by a person's pause first, harm is still told", async (t) => {
+t.test("harm is still reported if a person paused first", async (t) => {
 	const outcome = decide(
 		input({
 			experiment: experiment(["boosted"], FREEZE),
@@ -78,7 +78,7 @@ t.test("harm in one segment rolls back and names it", async (t) => {
 		action: "roll-back",
 		rule: "harm",
 		reason: /error-rate of arm boosted in country DE is proved worse than its margin -0.005/,
-		summary: /error-rate of boosted where country is DE is 20 points worse/,
+		summary: /^errors where country is DE are 20 points worse \(at least \d+\): v2 is rolled back\.$/,
 	});
 	const found = outcome.findings.filter(({ segment }) => segment !== undefined);
 	t.match(found, [{ segment: { name: "country", value: "DE" }, verdict: "harm", challenger: { n: 400, mean: 0.2 } }]);
@@ -96,7 +96,7 @@ t.test("no harm in any segment, an undeclared one, broken numbers: nothing is fo
 });
 
 t.test(
-	"segments take half of harm's alpha, each value by its rank: what comes later takes nothing from before",
+	"segments take half of harm's alpha, each value by its rank: later values take nothing from earlier ones",
 	async (t) => {
 		const { harm, segmentHarm, pass } = levels(SEGMENTED);
 		t.equal(harm, 0.05 / 3 / 2);
@@ -160,7 +160,7 @@ t.test("a quantile's claim in a segment: its own level, and no tolerance for har
 	t.ok(logE >= needed && before < needed, `${before} < ${needed} <= ${logE}`);
 });
 
-t.test("a mean whose tails are too heavy is neither harm nor a pass, and says what helps", async (t) => {
+t.test("a mean with too heavy tails is neither harm nor a pass, and the note suggests a cap", async (t) => {
 	const metrics = { ...METRICS, revenue: metric("revenue", { type: "mean" }) };
 	const own = experiment(["boosted"], {
 		guardrails: [],
@@ -270,7 +270,7 @@ t.test("where a value is not even seen to be worse nothing is computed", async (
 	t.ok(many - none < better.length, `${many - none} logarithms for ${2 * better.length} claims`);
 });
 
-t.test("what one null point tells never hides a harm that the bound proves", async (t) => {
+t.test("the fast check at one null point never hides a harm that the bound proves", async (t) => {
 	const next = random(11);
 	let [near, proved] = [0, 0];
 	for (let round = 0; round < 600; round++) {
@@ -307,7 +307,7 @@ t.test("what one null point tells never hides a harm that the bound proves", asy
 	t.ok(near < 60, `${near} of the others had to be searched`);
 });
 
-t.test("a spread that no shares can have convicts nobody", async (t) => {
+t.test("an impossible variance of shares gives no harm verdict", async (t) => {
 	const data = evidence({ control: { n: 4_000 }, boosted: { n: 4_000, errors: 0.2 } });
 	const arms = data.arms.map((arm) => ({
 		...arm,

@@ -58,7 +58,7 @@ t.test("its last step switches the default and holds the share back, none of ano
 });
 
 t.test(
-	"a takeover takes nobody back from the winner, for a larger holdback neither, and begins below it",
+	"a takeover never moves units away from the winner, not even for a larger holdback, and begins below it",
 	async (t) => {
 		const larger = experiment(["boosted", "other"], {
 			rollout: { ...ROLLOUT, stepsPpm: [900_000], holdback: { sharePpm: 500_000, forMs: 60_000 } },
@@ -101,7 +101,7 @@ t.test("it stays with guardrails watched, then it completes", async (t) => {
 	t.equal(done.status.promotion?.heldBackFromMs, undefined);
 });
 
-t.test("harm that shows late takes it back, default and all; onHarm freeze leaves it to a person", async (t) => {
+t.test("late harm rolls the winner and the default back; onHarm freeze leaves it to a person", async (t) => {
 	const begun = at(promoting(1, 500_000)).status;
 	const bad = evidence({ ...GOOD, boosted: { n: 6_000, errors: 0.05 } }, HEALTHY);
 	t.match(at(begun, { evidence: bad, nowMs: 130_000 }), {
@@ -127,7 +127,7 @@ t.test("harm that shows late takes it back, default and all; onHarm freeze leave
 });
 
 t.test(
-	"a holdback is judged by its own people, at its own part of alpha; by former rules by everybody, at all of it",
+	"a holdback is judged by its own people at its own share of alpha; by old rules by all people at the whole alpha",
 	(t) => {
 		const begun = at(promoting(1, 500_000)).status;
 		const bad = evidence({ ...GOOD, boosted: { n: 6_000, errors: 0.05 } }, HEALTHY);
@@ -136,7 +136,10 @@ t.test(
 			own.reason,
 			/^Rolled back from the holdback: among units first exposed in its 30 s, error-rate of arm boosted/,
 		);
-		t.match(own.summary, /for the new one does harm after all to the people who came since it took over: error-rate/);
+		t.match(
+			own.summary,
+			/^errors of boosted are .*: boosted is rolled back to v1, as it does harm to the people who came since it took over\.$/,
+		);
 		// Three claims of one arm, where two arms share the rest.
 		t.match(own.findings[0], { harmAlpha: 0.05 / 4 / 3 });
 		t.match(
@@ -148,7 +151,7 @@ t.test(
 	},
 );
 
-t.test("what is asked of the store from the promotion to the end of the holdback, and after it", (t) => {
+t.test("evidence queries from the promotion to the end of the holdback, and after it", (t) => {
 	const asked = (given: ExperimentStatus) => {
 		const resources = resourceSet({ experiments: [HELD], metrics: [WITH_COVARIATE] });
 		const { exposedAfterMs, closeUntilMs, metrics } = evidenceQuery(resources, HELD, given, 500_000);
@@ -170,7 +173,7 @@ t.test("what is asked of the store from the promotion to the end of the holdback
 	t.end();
 });
 
-t.test("what was not measured in it is no absence of harm: it says how many were, claim by claim", (t) => {
+t.test("missing measurements are not absence of harm: the counts are reported for each claim", (t) => {
 	const begun = at(promoting(1, 500_000)).status;
 	const nobody = evidence({ control: { n: 0, exposed: 5_000 }, boosted: { n: 0, exposed: 5_000 } }, HEALTHY);
 	t.match(at(begun, { evidence: nobody, nowMs: 130_000 }), {
@@ -204,7 +207,7 @@ t.test("what was not measured in it is no absence of harm: it says how many were
 	t.end();
 });
 
-t.test("a harm that a person promoted the arm with is told and takes nothing back; another one does", (t) => {
+t.test("a harm that a person accepted is only reported; another one rolls back", (t) => {
 	const begun = { ...at(promoting(1, 500_000)).status, frozenHarms: ["boosted|accuracy|goal"] };
 	const worse = evidence({ ...GOOD, boosted: { n: 6_000, accuracy: 0.3 } }, HEALTHY);
 	t.match(at(begun, { evidence: worse, nowMs: 130_000 }), {
@@ -257,7 +260,7 @@ t.test("a harm that a person promoted the arm with is told and takes nothing bac
 	t.end();
 });
 
-t.test("a holdback tells among how many no harm was found", (t) => {
+t.test("a holdback reports among how many people no harm was found", (t) => {
 	const begun = at(promoting(1, 500_000)).status;
 	const whole = /now: no harm has been found among 6,000 people against 6,000\.$/;
 	t.match(at(begun, { nowMs: 160_000 }).summary, whole);
@@ -304,14 +307,15 @@ t.test("broken data and a broken sample ratio keep a holdback from ending, until
 	t.end();
 });
 
-t.test("harm found on broken data counts in a holdback as before it, and says what it was found on", (t) => {
+t.test("harm on broken data counts in a holdback too, with a warning", (t) => {
 	const begun = at(promoting(1, 500_000)).status;
 	const skewed = evidence({ control: { n: 3_000 }, boosted: { n: 6_000, errors: 0.05 } }, HEALTHY);
 	const found = { evidence: skewed, nowMs: 130_000 };
 	const told = {
 		reason:
 			/error-rate of .*\)\. Harm counts though the data are broken: sample ratio mismatch, p \S+ over 9000 exposed units\.$/,
-		summary: /error-rate of .* But what is measured cannot be trusted: people are not split .* as they should be\.$/,
+		summary:
+			/^errors of .*, although what is measured cannot be trusted \(people are not split .* as they should be\)\.$/,
 	};
 	t.match(at(begun, found), { action: "roll-back", rule: "harm", ...told });
 	const freezing = { ...HELD, spec: { ...HELD.spec, rollout: { ...HELD.spec.rollout, onHarm: "freeze" as const } } };
@@ -389,7 +393,7 @@ t.test(
 		t.match(commandOutcome(person, { verb: "abort" }), { defaultVariant: "v3", reason: /goes back to variant v3/ });
 		const harmed = { control: { n: 6_000 }, other: { n: 6_000 }, boosted: { n: 6_000, errors: 0.5 } };
 		t.match(at(begun, { evidence: evidence(harmed, HEALTHY) }), {
-			...{ action: "roll-back", defaultVariant: "v3", summary: /^Rolled back to v3, because the new one does harm/ },
+			...{ action: "roll-back", defaultVariant: "v3", summary: /: boosted is rolled back to v3, as it does harm/ },
 		});
 		t.notHas(at(promoting(1, 500_000)).status.promotion, "replaced");
 		const own = at(promoting(1, 500_000), { replaces: "v2" }).status;

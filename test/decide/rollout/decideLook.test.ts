@@ -96,7 +96,7 @@ t.test("too few events for the normal law prove nothing", async (t) => {
 	t.match(look.reason, /boosted untested/);
 });
 
-t.test("what proves a goal is the look's own numbers, in every word and in the finding", async (t) => {
+t.test("a goal is proved by the look's own numbers, in all texts and in the finding", async (t) => {
 	// plannedLook.py's score(10000, 7960, 10000, 7800, 1, 0.005): z 1.9029…; the sequence's bound is below the line.
 	const alone = experiment(["boosted"], {
 		guardrails: [],
@@ -112,7 +112,7 @@ t.test("what proves a goal is the look's own numbers, in every word and in the f
 			promoted.reason,
 			/: accuracy at least 0\.006494 against the line 0\.005 at planned look 1 \(z 1\.903 reached the boundary 1\.645 at 20000 units\), proved; it takes over/,
 		);
-		t.match(promoted.summary, /^accuracy is 1\.6 points better \(at least 0\.65\): boosted takes over\.$/);
+		t.match(promoted.summary, /^accuracy is 1\.6 points better \(at least 0\.65\): v2 takes over\.$/);
 		const goal = promoted.findings.at(-1);
 		t.ok(goal?.verdict === "pass" && (goal.lower ?? 1) < goal.line, "its sequence has not proved it");
 		t.match(goal?.look, { number: 1, units: 20_000 });

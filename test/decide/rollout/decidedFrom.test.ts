@@ -1,4 +1,4 @@
-/** What somebody else's change leaves of a decision: all of it, where it was not made from that. */
+/** Whether a concurrent change invalidates a decision. */
 import t from "tap";
 import { decidedFrom } from "../../../src/decide/rollout/decidedFrom.js";
 import type { State } from "../../../src/decide/rollout/ports.js";
@@ -25,7 +25,7 @@ function state(change: Partial<State["resources"]> = {}, learned: Partial<State[
 const from = (of: State): string | null => decidedFrom(of, "main", AT_MS);
 const before = from(state());
 
-t.test("what others declare and learn is no part of it", async (t) => {
+t.test("other declarations and statuses are not part of it", async (t) => {
 	const added = { ...service("elsewhere", [variant("v1", 9)]) };
 	t.equal(from(state({ services: [...state().resources.services, added] })), before);
 	t.equal(from({ ...state(), revision: 7 }), before);
@@ -33,7 +33,7 @@ t.test("what others declare and learn is no part of it", async (t) => {
 	t.equal(from(state({}, { experiments: moved })), before);
 });
 
-t.test("what it was made from is", async (t) => {
+t.test("the inputs of the decision are", async (t) => {
 	const main = status(LAST_STEP);
 	const promotion = { arm: "boosted", variant: "v2", stepIndex: 2, takeoverPpm: 500_000 };
 	const other = status({ ...LAST_STEP, phase: "Promoting", promotion });

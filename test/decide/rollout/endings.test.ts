@@ -95,7 +95,7 @@ t.test("not where nothing is open, or is looked at anyway", async (t) => {
 	t.same(await looks(former), [], "nobody knows when it ended");
 });
 
-t.test("many keep nobody waiting for ever: who was looked at the longest time ago comes first", async (t) => {
+t.test("with many experiments none waits forever: the one with the oldest look comes first", async (t) => {
 	const names = Array.from({ length: 30 }, (_, index) => `ended-${index}`);
 	const { seen, source } = counting();
 	const endings = new Endings();
@@ -103,7 +103,7 @@ t.test("many keep nobody waiting for ever: who was looked at the longest time ag
 	t.same([...new Set(names.map((name) => seen.get(name)))], [3]);
 });
 
-t.test("what is declared no more is forgotten", async (t) => {
+t.test("an experiment that is no longer declared is dropped", async (t) => {
 	const { seen, source } = counting();
 	const endings = new Endings();
 	for (const [minute, names] of [["one"], ["one"], [], ["one"]].entries())

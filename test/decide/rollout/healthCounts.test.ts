@@ -1,4 +1,4 @@
-/** Health that is no count moves nothing, and is told as what it is. */
+/** Invalid health counts stop a takeover and are reported. */
 import t from "tap";
 import { judgeHealth } from "../../../src/decide/rollout/takeover.js";
 

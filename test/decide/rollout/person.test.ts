@@ -35,7 +35,7 @@ t.test(
 	},
 );
 
-t.test("promote takes the only open challenger or the named one", async (t) => {
+t.test("promote uses the only open challenger or the named one", async (t) => {
 	const outcome = act({}, { verb: "promote", arm: null });
 	t.match(outcome, {
 		action: "promote",
@@ -49,7 +49,7 @@ t.test("promote takes the only open challenger or the named one", async (t) => {
 	t.equal(act({ phase: "Paused", hold: "srm" }, { verb: "promote", arm: null }).status.hold, null);
 });
 
-t.test("an arm that was frozen for proved harm is promoted only by its name, and the reason says so", async (t) => {
+t.test("an arm that was frozen for proved harm is promoted only by its name, with that in the reason", async (t) => {
 	const frozenHarms = [
 		"boosted|error-rate|guardrail",
 		"boosted|error-rate|guardrail|country|DE",
@@ -114,7 +114,7 @@ t.test("abort goes back to the default, from a takeover too", async (t) => {
 		t.match(act(change, { verb: "abort" }).status, { phase: "Aborted", allocationPpm: 0, hold: null, promotion: null });
 });
 
-t.test("what makes no sense is refused with failed-precondition", async () => {
+t.test("impossible commands fail with failed-precondition", async () => {
 	refused({ phase: "Paused", hold: "person" }, { verb: "pause" }, /only a Running/);
 	refused({}, { verb: "resume" }, /only a Paused .* is Running/);
 	refused({ closedArms: ["boosted"] }, { verb: "promote", arm: "boosted" }, /closed after proven harm/, [
@@ -139,47 +139,54 @@ t.test("re-applying an unchanged experiment changes nothing, also after a promot
 	t.equal(applyExperiment(experiment(), experiment(), status({ phase: "Promoted" }), 9), null);
 });
 
-t.test("a changed declaration wins, never raises the allocation, and freezes anew what its margin moved", async (t) => {
-	const rollout = { ...ROLLOUT, stepsPpm: [100_000, 300_000, 1_000_000] };
-	const steps = applyExperiment(
-		experiment(),
-		experiment(["boosted"], { rollout }),
-		status({ stepIndex: 1, allocationPpm: 500_000 }),
-		9,
-	);
-	t.match(steps, {
-		action: "hold",
-		rule: "declaration",
-		reason: /changed rollout; the experiment goes on from 50% to 30%/,
-	});
-	t.match(steps?.status, { stepIndex: 1, allocationPpm: 300_000, stepStartedAtMs: 9 });
-	t.ok(steps?.status.thresholds["latency-p99"]);
-	const above = { ...ROLLOUT, stepsPpm: [1_000_000] };
-	for (const phase of ["Running", "Paused"] as const) {
-		const live = status({ phase, stepIndex: 0, allocationPpm: 20_000 });
-		const kept = applyExperiment(experiment(), experiment(["boosted"], { rollout: above }), live, 9);
-		t.match(kept, { action: "hold", reason: /goes on at 2%/, status: { phase, stepIndex: -1, allocationPpm: 20_000 } });
-	}
-	const promotion = { arm: "boosted", variant: "v2", stepIndex: 0, takeoverPpm: 20_000 };
-	const takeover = applyExperiment(
-		experiment(),
-		experiment(["boosted"], { rollout: above }),
-		status({ phase: "Promoting", promotion }),
-		9,
-	);
-	t.match(takeover?.status.promotion, { stepIndex: -1, takeoverPpm: 20_000 });
-	const guardrails = [{ metric: "latency-p99", margin: { kind: "relative", value: 0.5 } }] as const;
-	const margins = applyExperiment(experiment(), experiment(["boosted"], { guardrails }), status(), 9);
-	t.match(margins, { reason: /changed guardrails/, status: { allocationPpm: 200_000, thresholds: {} } });
-	t.notOk(margins?.status.thresholds["latency-p99"]);
-	const taken = applyExperiment(experiment(), experiment(["boosted"], { guardrails: [] }), status(), 9);
-	t.equal(
-		taken?.reason,
-		"The declaration changed guardrails; the experiment goes on at 20%. Nothing is judged by latency-p99, error-rate any more.",
-		"what is gone is not frozen anew",
-	);
-	t.same(taken?.status.thresholds, {});
-});
+t.test(
+	"a changed declaration applies, never raises the allocation, and freezes thresholds again if their margin changed",
+	async (t) => {
+		const rollout = { ...ROLLOUT, stepsPpm: [100_000, 300_000, 1_000_000] };
+		const steps = applyExperiment(
+			experiment(),
+			experiment(["boosted"], { rollout }),
+			status({ stepIndex: 1, allocationPpm: 500_000 }),
+			9,
+		);
+		t.match(steps, {
+			action: "hold",
+			rule: "declaration",
+			reason: /changed rollout; the experiment goes on from 50% to 30%/,
+		});
+		t.match(steps?.status, { stepIndex: 1, allocationPpm: 300_000, stepStartedAtMs: 9 });
+		t.ok(steps?.status.thresholds["latency-p99"]);
+		const above = { ...ROLLOUT, stepsPpm: [1_000_000] };
+		for (const phase of ["Running", "Paused"] as const) {
+			const live = status({ phase, stepIndex: 0, allocationPpm: 20_000 });
+			const kept = applyExperiment(experiment(), experiment(["boosted"], { rollout: above }), live, 9);
+			t.match(kept, {
+				action: "hold",
+				reason: /goes on at 2%/,
+				status: { phase, stepIndex: -1, allocationPpm: 20_000 },
+			});
+		}
+		const promotion = { arm: "boosted", variant: "v2", stepIndex: 0, takeoverPpm: 20_000 };
+		const takeover = applyExperiment(
+			experiment(),
+			experiment(["boosted"], { rollout: above }),
+			status({ phase: "Promoting", promotion }),
+			9,
+		);
+		t.match(takeover?.status.promotion, { stepIndex: -1, takeoverPpm: 20_000 });
+		const guardrails = [{ metric: "latency-p99", margin: { kind: "relative", value: 0.5 } }] as const;
+		const margins = applyExperiment(experiment(), experiment(["boosted"], { guardrails }), status(), 9);
+		t.match(margins, { reason: /changed guardrails/, status: { allocationPpm: 200_000, thresholds: {} } });
+		t.notOk(margins?.status.thresholds["latency-p99"]);
+		const taken = applyExperiment(experiment(), experiment(["boosted"], { guardrails: [] }), status(), 9);
+		t.equal(
+			taken?.reason,
+			"The declaration changed guardrails; the experiment goes on at 20%. Nothing is judged by latency-p99, error-rate any more.",
+			"what is gone is not frozen anew",
+		);
+		t.same(taken?.status.thresholds, {});
+	},
+);
 
 t.test("a margin that changes again and again spends the alpha of eras, not the whole of it each time", async (t) => {
 	const guarded = (value: number, kind: "relative" | "absolute" = "relative") =>

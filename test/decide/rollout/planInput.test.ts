@@ -1,6 +1,6 @@
-/** What is planned from a declaration and what is known of the Service; and what is said not to be known. */
+/** The input of a plan from the declaration and known evidence, and the list of unknowns. */
 import t from "tap";
-import { factsOf, joined } from "../../../src/decide/rollout/planFacts.js";
+import { mergePlanEvidence, planEvidenceOf } from "../../../src/decide/rollout/planEvidence.js";
 import { PLAN_DAYS, planInputOf } from "../../../src/decide/rollout/planInput.js";
 import type { Metric } from "../../../src/declare/resources/resource.js";
 import { planOf } from "../../../src/infer/planning/plan.js";
@@ -11,7 +11,7 @@ import { experiment, METRICS, metric, ROLLOUT } from "./example.js";
 const ASSUMED = { power: 0.8, days: null, effects: {} };
 const known = (mean: number, variance: number | null = null) => ({ mean, variance, from: "a test" });
 
-t.test("without any fact only what a quantile says by construction is planned, and every flag is named", (t) => {
+t.test("without evidence only quantiles are planned, and every flag is named", (t) => {
 	const { input, unknown, baselines } = planInputOf(experiment(), METRICS, { baselines: {}, traffic: null }, ASSUMED);
 	t.match(input?.metrics, [{ name: "latency-p99", role: "guardrail", effect: { kind: "relative", value: 1 } }]);
 	t.ok(Math.abs((input?.metrics[0]?.believed ?? 0) - 0.005) < 1e-12, "half of the slow requests");
@@ -104,9 +104,9 @@ t.test("the declared design and the bandit's floor are planned for", (t) => {
 	t.end();
 });
 
-t.test("the experiment's own evidence: levels of the baseline, and the Service's people from what was exposed", (t) => {
+t.test("the experiment's own evidence: levels of the baseline, and the Service's traffic from exposures", (t) => {
 	const { experiment: declared, metrics, evidence, decisions } = reportInput(MEASURING);
-	const facts = factsOf(declared, metrics, evidence as Evidence, decisions);
+	const facts = planEvidenceOf(declared, metrics, evidence as Evidence, decisions);
 	const own = (evidence as Evidence).arms.find(({ arm }) => arm === "control")?.metrics.accuracy;
 	t.equal(facts.baselines.accuracy?.mean, own?.mean);
 	const spread = (own?.m2 ?? 0) / ((own?.n ?? 2) - 1);
@@ -117,7 +117,8 @@ t.test("the experiment's own evidence: levels of the baseline, and the Service's
 		if (accuracy === undefined) return arm;
 		return { ...arm, metrics: { accuracy: { ...accuracy, extremes: [{ lo: 0, hi: 1 }] } } };
 	});
-	const told = factsOf(declared, metrics, { ...(evidence as Evidence), arms: reaching }, decisions).baselines.accuracy;
+	const told = planEvidenceOf(declared, metrics, { ...(evidence as Evidence), arms: reaching }, decisions).baselines
+		.accuracy;
 	const mean = own?.mean ?? 0;
 	t.ok(Math.abs((told?.farthest ?? 0) - Math.max(mean, 1 - mean)) < 1e-12, `${told?.farthest} from ${mean}`);
 	// The story exposes a share of 1,400 a day at every step, within 3 %.
@@ -128,13 +129,13 @@ t.test("the experiment's own evidence: levels of the baseline, and the Service's
 	t.end();
 });
 
-t.test("a run of hours: a flat pace that says so; flags before evidence", (t) => {
+t.test("a run of hours: a flat pace with a note; flags take precedence over evidence", (t) => {
 	const short = reportInput({ ...MEASURING, days: 1 }, DECLARED);
-	const facts = factsOf(short.experiment, short.metrics, short.evidence as Evidence, short.decisions);
+	const facts = planEvidenceOf(short.experiment, short.metrics, short.evidence as Evidence, short.decisions);
 	t.equal(facts.traffic?.newUnitsPerDay.length, 1);
 	t.match(facts.traffic?.from, /24 hours, as if its pace held/);
 	const flags = { baselines: { accuracy: known(0.5) }, traffic: null };
-	const both = joined([flags, facts]);
+	const both = mergePlanEvidence([flags, facts]);
 	t.equal(both.baselines.accuracy?.mean, 0.5);
 	t.equal(both.baselines["error-rate"]?.mean, facts.baselines["error-rate"]?.mean);
 	t.equal(both.traffic, facts.traffic);

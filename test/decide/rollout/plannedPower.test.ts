@@ -1,4 +1,4 @@
-/** What `weir plan` says of planned looks is what decide() does: chances by each look, within the noise of the simulation. */
+/** The power of planned looks in `weir plan` matches decide(), within the noise of the simulation. */
 import t from "tap";
 import { noise, plannedAndSeen } from "./plannedPower.js";
 

@@ -1,4 +1,4 @@
-/** Goals with planned looks, as planned and simulated: units come, decide() takes the looks, and the first that proves the goal is told. */
+/** Simulates goals with planned looks: units arrive, decide() makes the looks, and the first proof is returned. */
 
 import { decide } from "../../../src/decide/rollout/decide.js";
 import { provedByLook } from "../../../src/decide/rollout/rules/plannedLook.js";

@@ -36,7 +36,7 @@ t.test("the grid is frozen with the quantile", async (t) => {
 	t.notOk("gridMs" in (decide({ ...made, baselineQuantiles: broken }).status.thresholds["latency-p99"] ?? {}));
 });
 
-t.test("a pass is of the quantile: what lies above one pair of thresholds is not enough", async (t) => {
+t.test("a pass is about the quantile: shares above one pair of thresholds are not enough", async (t) => {
 	const gridMs = gridQuantiles(0.99).map((_, index) => 10 + index);
 	const threshold = { thresholdMs: 40, referenceMs: 20, era: 1, gridMs, frozenAtMs: 0, sampleSize: 5_000 };
 	const frozen = status({ ...LAST_STEP, thresholds: { "latency-p99": threshold } });
@@ -65,7 +65,7 @@ t.test("a pass is of the quantile: what lies above one pair of thresholds is not
 	t.equal(at(shares(1), []), "open", "not known");
 });
 
-t.test("harm is of the quantile too, and what a pass tolerates is none of it", async (t) => {
+t.test("harm is about the quantile too, without a pass's tolerance", async (t) => {
 	const gridMs = gridQuantiles(0.99).map((_, index) => 10 + index);
 	const threshold = { thresholdMs: 40, referenceMs: 20, era: 1, gridMs, frozenAtMs: 0, sampleSize: 5_000 };
 	const frozen = status({ ...LAST_STEP, thresholds: { "latency-p99": threshold } });

@@ -1,10 +1,10 @@
-/** What is looked up at every look of every Experiment must not cost what only a record needs. */
+/** The check for a recorded outcome must not build the texts of a record. */
 import t from "tap";
 import { decide } from "../../../src/decide/rollout/decide.js";
 import { RecordedOutcomes } from "../../../src/decide/rollout/recordedOutcomes.js";
 import { evidence, input, LAST_STEP, status } from "./example.js";
 
-t.test("a hold that stands recorded makes no words: they need exact bounds", async (t) => {
+t.test("a recorded hold builds no text: that would need exact bounds", async (t) => {
 	const recorded = new RecordedOutcomes();
 	const outcome = decide(
 		input({ status: status(LAST_STEP), evidence: evidence({ control: { n: 300 }, boosted: { n: 300 } }) }),

@@ -44,7 +44,7 @@ async function kill(child: ChildProcess, signal: NodeJS.Signals = "SIGKILL"): Pr
 }
 
 t.test(
-	"kill -9 between a rollback and its telling, and while it is told: told again, by the same id, until it is taken",
+	"kill -9 between a rollback and its notification, or during it: sent again with the same id until accepted",
 	async (t) => {
 		const calls: { readonly question: GateQuestion; readonly key: string; readonly response: ServerResponse }[] = [];
 		const waiting: (() => void)[] = [];

@@ -1,7 +1,7 @@
-/** Which gates are told of rollbacks first. */
+/** The order of rollback notifications. */
 import t from "tap";
 import { gateQuestion } from "../../../src/decide/rollout/gate.js";
-import type { Untold, UntoldMessage, WebhookAnswer } from "../../../src/decide/rollout/ports.js";
+import type { NotificationMessage, PendingNotification, WebhookAnswer } from "../../../src/decide/rollout/ports.js";
 import { GATE_NOTIFICATIONS_AT_ONCE_MAX, RollbackNotifier } from "../../../src/decide/rollout/rollbackNotifier.js";
 import { outcome } from "../../operate/state/employment.js";
 import { input } from "./example.js";
@@ -11,16 +11,16 @@ const question = gateQuestion(input({}), outcome(input({}).status), "after-rollb
 const settled = () => new Promise((resolve) => setImmediate(resolve));
 
 /** What waits of one Experiment. */
-const untold = (experiment: string, gates: number): readonly Untold[] =>
+const pending = (experiment: string, gates: number): readonly PendingNotification[] =>
 	Array.from({ length: gates }, (_, at) => ({ key: `${experiment}#${at}`, experiment }));
 
-const message = (key: string): UntoldMessage => ({
+const message = (key: string): NotificationMessage => ({
 	gate: { at: "after-rollback", url: `https://gate.example/${key}`, timeoutMs: 1_000 },
 	question,
 });
 
-/** A RollbackNotifier by a clock that stands, and what it asks, in order. */
-function house(waiting: readonly Untold[], isReadable: (key: string) => boolean = () => true) {
+/** A RollbackNotifier with a manual clock, and its requests in order. */
+function house(waiting: readonly PendingNotification[], isReadable: (key: string) => boolean = () => true) {
 	const held: string[] = [];
 	const asked: string[] = [];
 	const answers = new Map<string, (answer: WebhookAnswer) => void>();
@@ -28,12 +28,12 @@ function house(waiting: readonly Untold[], isReadable: (key: string) => boolean 
 	const time = { nowMs: 1_000 };
 	const teller = new RollbackNotifier({
 		outbox: {
-			untold: async () => [...box.values()],
+			pending: async () => [...box.values()],
 			message: async (key) => {
 				if (!isReadable(key)) throw new Error(`no ${key}`);
 				return box.has(key) ? message(key) : null;
 			},
-			told: async (key) => void box.delete(key),
+			delivered: async (key) => void box.delete(key),
 		},
 		webhook: ({ url }) => {
 			const key = url.replace("https://gate.example/", "");
@@ -51,7 +51,7 @@ function house(waiting: readonly Untold[], isReadable: (key: string) => boolean 
 		teller,
 		time,
 		take: (key: string) => box.delete(key),
-		put: (more: readonly Untold[]) => more.map((one) => box.set(one.key, one)),
+		put: (more: readonly PendingNotification[]) => more.map((one) => box.set(one.key, one)),
 		answer: async (key: string, ok: boolean) => {
 			answers.get(key)?.(ok ? { ok } : { ok, why: "" });
 			await settled();
@@ -66,8 +66,8 @@ function house(waiting: readonly Untold[], isReadable: (key: string) => boolean 
 	};
 }
 
-t.test("so many at once; what was not tried yet comes first, then what is due the longest", async (t) => {
-	const { look, put, answer, time } = house(untold("b", GATE_NOTIFICATIONS_AT_ONCE_MAX + 1));
+t.test("limited concurrency; untried ones first, then the longest overdue", async (t) => {
+	const { look, put, answer, time } = house(pending("b", GATE_NOTIFICATIONS_AT_ONCE_MAX + 1));
 	const first = await look();
 	t.equal(first.length, GATE_NOTIFICATIONS_AT_ONCE_MAX);
 	t.same(await look(), [], "not one more, however often it is looked");
@@ -76,14 +76,14 @@ t.test("so many at once; what was not tried yet comes first, then what is due th
 	time.nowMs += 10;
 	await answer("b#0", false);
 	time.nowMs += 60_000;
-	put(untold("c", 1));
+	put(pending("c", 1));
 	t.same(await look(), [`b#${GATE_NOTIFICATIONS_AT_ONCE_MAX}`, "c#0"]);
 	for (const key of ["b#1", "b#2"]) await answer(key, true);
 	t.same(await look(), ["b#3", "b#0"]);
 });
 
-t.test("what was given up since it was listed is not told, and takes no place", async (t) => {
-	const { take, teller, asked } = house([...untold("team/a", 4), ...untold("team/b", 1)]);
+t.test("a notification dropped since it was listed is not sent, and takes no slot", async (t) => {
+	const { take, teller, asked } = house([...pending("team/a", 4), ...pending("team/b", 1)]);
 	const looking = teller.look();
 	for (let at = 0; at < 4; at++) take(`team/a#${at}`);
 	await looking;
@@ -91,26 +91,23 @@ t.test("what was given up since it was listed is not told, and takes no place", 
 	t.same(asked, ["team/b#0"]);
 });
 
-t.test(
-	"what cannot be read waits as what is not taken does, keeps no other from its place, and is warned of once",
-	async (t) => {
-		let isReadable = false;
-		const { look, time, held, answer } = house(
-			[...untold("team/bad", 4), ...untold("team/good", 1)],
-			(key) => isReadable || key.startsWith("team/good"),
-		);
-		t.same(await look(), ["team/good#0"], "the others wait for their pause");
-		await answer("team/good#0", true);
-		for (let at = 0; at < 1_000; at++) {
-			time.nowMs += 500;
-			t.same(await look(), []);
-		}
-		t.same(held, ["no team/bad#0"]);
-		isReadable = true;
-		time.nowMs += 60_000;
-		t.same(
-			await look(),
-			[0, 1, 2, 3].map((at) => `team/bad#${at}`),
-		);
-	},
-);
+t.test("an unreadable message waits like a rejected one, blocks no other, and is reported once", async (t) => {
+	let isReadable = false;
+	const { look, time, held, answer } = house(
+		[...pending("team/bad", 4), ...pending("team/good", 1)],
+		(key) => isReadable || key.startsWith("team/good"),
+	);
+	t.same(await look(), ["team/good#0"], "the others wait for their pause");
+	await answer("team/good#0", true);
+	for (let at = 0; at < 1_000; at++) {
+		time.nowMs += 500;
+		t.same(await look(), []);
+	}
+	t.same(held, ["no team/bad#0"]);
+	isReadable = true;
+	time.nowMs += 60_000;
+	t.same(
+		await look(),
+		[0, 1, 2, 3].map((at) => `team/bad#${at}`),
+	);
+});

@@ -1,6 +1,6 @@
 /**
  * Sentences about a latency quantile. Each arm has its own threshold and the margin lies between the two: the summary
- * says only fine or worse than allowed, the reason names both thresholds.
+ * says that it is fine, or by how much it is worse at least; the reason names both thresholds.
  */
 import t from "tap";
 import { decide } from "../../../src/decide/rollout/decide.js";
@@ -22,11 +22,11 @@ const recomputes = ({ made, outcome }: ReturnType<typeof decided>): boolean => {
 	return recompute(JSON.parse(JSON.stringify(stored)))?.matches === true;
 };
 
-t.test("the reason of a pass names both thresholds, the summary says that it is fine", (t) => {
+t.test("the reason of a pass names both thresholds, the summary calls it fine", (t) => {
 	const passed = decided({ n: 20_000, accuracy: 0.83, slow: 0.0056 });
 	t.match(passed.outcome, {
 		action: "promote",
-		summary: /; latency-p99 and error-rate are fine: boosted takes over\.$/,
+		summary: /; p99 latency and errors are fine: v2 takes over\.$/,
 	});
 	t.match(
 		passed.outcome.reason,
@@ -43,7 +43,7 @@ t.test("harm names the line that was judged", (t) => {
 	const harmed = decided({ n: 800_000, accuracy: 0.78, slow: 0.0112 });
 	t.match(harmed.outcome, {
 		action: "roll-back",
-		summary: "Rolled back to the old version: latency-p99 of boosted got worse than allowed.",
+		summary: "p99 latency is at least 100% worse: v2 is rolled back.",
 		reason:
 			/is proved beyond its margin: on average 1\.12% .*; improvement -0\.0012, at most -0\.00058?\d* at all looks, harm is below 0 \(/,
 	});
@@ -52,10 +52,10 @@ t.test("harm names the line that was judged", (t) => {
 	t.end();
 });
 
-t.test("what is open says what it still may be, in its own lengths", (t) => {
+t.test("an open claim is described with its own thresholds", (t) => {
 	const open = decided({ n: 1_000, accuracy: 0.83, slow: 0.01 });
 	t.match(open.outcome, { action: "hold", waitsFor: "proof" });
-	t.match(open.outcome.summary, /latency-p99 of boosted may still be worse than allowed/);
+	t.match(open.outcome.summary, /p99 latency may still be worse than allowed/);
 	t.match(
 		open.outcome.reason,
 		/latency-p99 of arm boosted by requests above 40 ms \(20 ms \+ 100%\) against the baseline's above 20 ms is at least -0\.0\d+, needs above -0\.0025/,

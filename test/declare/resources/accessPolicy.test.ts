@@ -2,7 +2,7 @@
 import t from "tap";
 import { loadResources } from "../../../src/declare/resources/parse.js";
 import { GOOD, guarded, spoil } from "./declaration.js";
-import { checkRows, problemsOf, type Row } from "./faultTable.js";
+import { checkRows, problemsOf, type Row, shortProblemsOf } from "./faultTable.js";
 
 const TOKENS = "  tokens: [{issuer: 'https://id', audiences: [a], jwksFile: f}]\n  region: eu\n";
 
@@ -12,15 +12,6 @@ const policy = (written: string): string => {
 	return text.replace("  port: 8080\n", `  port: 8080\n${TOKENS}`);
 };
 const at = (column: number): string => `w.yaml:68:${column}:`;
-const TEMPLATE =
-	"write a path such as /v2/models/{model}/infer: segments as in a prefix, and {name} for exactly one segment";
-const TIME = 'write an RFC 3339 time in quotes, such as "2026-06-01T00:00:00Z"';
-const CEL =
-	'write a CEL expression such as request.method == "GET" && "clerk" in user.groups; there are request.method, request.path, request.region, request.time, user.issuer, user.subject, user.groups, user.tenants, user.purposes, user.claims, principal, variant, service';
-const CLOCK = 'write hours and minutes in quotes, such as "08:00"';
-const USER =
-	"write ISSUER#SUB of a token, such as https://id.example.com#alice, ISSUER#* for all of its users, or '*' for any user";
-const CLAIM = "write the name of a claim such as sub, or a path such as org.tenant";
 
 const rows: readonly Row[] = [
 	[
@@ -30,82 +21,69 @@ const rows: readonly Row[] = [
 		),
 		[],
 	],
-	["mode", policy("mode: off"), [`${at(78)} spec.mode is "off"; write enforce or shadow`]],
-	["user without an issuer", policy("users: [alice]"), [`${at(80)} spec.users[0] is "alice"; ${USER}`]],
-	["user without a subject", policy("users: ['https://id#']"), [`${at(80)} spec.users[0] is "https://id#"; ${USER}`]],
+	["mode", policy("mode: off"), [`${at(78)} spec.mode is "off"`]],
+	["user without an issuer", policy("users: [alice]"), [`${at(80)} spec.users[0] is "alice"`]],
+	["user without a subject", policy("users: ['https://id#']"), [`${at(80)} spec.users[0] is "https://id#"`]],
 	[
 		"user of an unknown issuer",
 		policy("users: ['https://ib#a']"),
-		[`${at(80)} no Gateway trusts token issuer "https://ib"; did you mean "https://id"? known issuers: https://id`],
+		[`${at(80)} no Gateway trusts token issuer "https://ib"`],
 	],
-	[
-		"group twice",
-		policy("groups: [a, a]"),
-		[`${at(84)} spec.groups[1] repeats a, item 0 of the list; remove one of them`],
-	],
-	["empty group", policy("groups: ['']"), [`${at(81)} spec.groups[0] is ""; write a group`]],
+	["group twice", policy("groups: [a, a]"), [`${at(84)} spec.groups[1] repeats a, item 0 of the list`]],
+	["empty group", policy("groups: ['']"), [`${at(81)} spec.groups[0] is ""`]],
 	[
 		"a claim without values",
 		policy("claims: [{claim: a, values: []}]"),
-		[`${at(100)} spec.claims[0].values is an empty list; write a list of at least one text`],
+		[`${at(100)} spec.claims[0].values is an empty list`],
 	],
 	[
 		"a claim's number",
 		policy("claims: [{claim: a, values: [1]}]"),
-		[
-			`${at(101)} spec.claims[0].values[0] is the number 1; write a text in quotes, or, where the token has a number, condition: 'has(user.claims) && has(user.claims.NAME) && user.claims.NAME == 1'`,
-		],
+		[`${at(101)} spec.claims[0].values[0] is the number 1`],
 	],
 	[
 		"a claim's truth value",
 		policy("claims: [{claim: email_verified, values: [true]}]"),
-		[
-			`${at(114)} spec.claims[0].values[0] is the truth value true; write a text in quotes, or, where the token has a truth value, condition: 'has(user.claims) && has(user.claims.NAME) && user.claims.NAME == true'`,
-		],
+		[`${at(114)} spec.claims[0].values[0] is the truth value true`],
 	],
 	[
 		"a claim's list",
 		policy("claims: [{claim: a, values: [[x]]}]"),
-		[`${at(101)} spec.claims[0].values[0] is a list of 1; write a text`],
+		[`${at(101)} spec.claims[0].values[0] is a list of 1`],
 	],
 	[
 		"paths of other letters than ASCII's",
 		policy("pathPrefixes: ['/pub/ädmin', '/ä?'], pathTemplates: ['/ä/{x}/ö']"),
 		[
-			`${at(87)} spec.pathPrefixes[0] is "/pub/ädmin", and a request has "ä" percent-encoded in its path, which prefixes and templates cannot name; write a shorter prefix, or a condition: its request.path is decoded`,
-			`${at(101)} spec.pathPrefixes[1] is "/ä?"; write a path that begins with /, without a / at its end, and without //, . or .. segments, ;, %, ?, # or spaces`,
-			`${at(125)} spec.pathTemplates[0] is "/ä/{x}/ö", and a request has "ä" percent-encoded in its path, which prefixes and templates cannot name; write {name} for that segment, or a condition: its request.path is decoded`,
+			`${at(87)} spec.pathPrefixes[0] is "/pub/ädmin", and a request has "ä" percent-encoded in its path, which prefixes and templates cannot name`,
+			`${at(101)} spec.pathPrefixes[1] is "/ä?"`,
+			`${at(125)} spec.pathTemplates[0] is "/ä/{x}/ö", and a request has "ä" percent-encoded in its path, which prefixes and templates cannot name`,
 		],
 	],
 	[
 		"a prefix with parameters",
 		policy("pathPrefixes: ['/a;v=1/b;c', ';']"),
-		[
-			`${at(87)} spec.pathPrefixes[0] is "/a;v=1/b;c", and a request with a ; in its path is refused before any rule (not-canonical); write /a/b`,
-			`${at(101)} spec.pathPrefixes[1] is ";"; write a path that begins with /, without a / at its end, and without //, . or .. segments, ;, %, ?, # or spaces`,
-		],
+		[`${at(87)} spec.pathPrefixes[0] is "/a;v=1/b;c", and a request with a `, `${at(101)} spec.pathPrefixes[1] is ";"`],
 	],
 	[
 		"a template with parameters",
 		policy("pathTemplates: ['/a;v=1/{b}', '/{a};b', '/;a']"),
 		[
-			`${at(88)} spec.pathTemplates[0] is "/a;v=1/{b}", and a request with a ; in its path is refused before any rule (not-canonical); write /a/{b}`,
-			`${at(102)} spec.pathTemplates[1] is "/{a};b", and a request with a ; in its path is refused before any rule (not-canonical); write /{a}`,
-			`${at(112)} spec.pathTemplates[2] is "/;a"; write a path such as /v2/models/{model}/infer: segments as in a prefix, and {name} for exactly one segment`,
+			`${at(88)} spec.pathTemplates[0] is "/a;v=1/{b}", and a request with a `,
+			`${at(102)} spec.pathTemplates[1] is "/{a};b", and a request with a `,
+			`${at(112)} spec.pathTemplates[2] is "/;a"`,
 		],
 	],
 	[
 		"a claim's empty step",
 		policy("claims: [{claim: a..b, values: [x]}]"),
-		[`${at(89)} spec.claims[0].claim is "a..b"; ${CLAIM}`],
+		[`${at(89)} spec.claims[0].claim is "a..b"`],
 	],
 	["a claim that is a URL", policy("claims: [{claim: 'https://example.com/roles', values: [x]}]"), []],
 	[
 		"a claim twice",
 		policy("claims: [{claim: a, values: [x]}, {claim: a, values: [y]}]"),
-		[
-			`${at(114)} spec.claims[1].claim repeats a, item 0 of the list; give each claim once: all of the list must hold, one of the values is enough`,
-		],
+		[`${at(114)} spec.claims[1].claim repeats a, item 0 of the list`],
 	],
 	[
 		"paths that are too long",
@@ -113,137 +91,117 @@ const rows: readonly Row[] = [
 			`pathPrefixes: ['/${"a".repeat(1_023)}', '/${"a".repeat(1_024)}'], pathTemplates: ['/{b}/${"a".repeat(1_020)}', '/;${"a".repeat(1_030)}']`,
 		),
 		[
-			`${at(1115)} spec.pathPrefixes[1] has 1025 characters; write at most 1024`,
-			`${at(2161)} spec.pathTemplates[0] has 1025 characters; write at most 1024`,
-			`${at(3190)} spec.pathTemplates[1] has 1032 characters; write at most 1024`,
+			`${at(1115)} spec.pathPrefixes[1] has 1025 characters`,
+			`${at(2161)} spec.pathTemplates[0] has 1025 characters`,
+			`${at(3190)} spec.pathTemplates[1] has 1032 characters`,
 		],
 	],
-	["template without a slash", policy("pathTemplates: [a]"), [`${at(88)} spec.pathTemplates[0] is "a"; ${TEMPLATE}`]],
-	[
-		"template with a star",
-		policy("pathTemplates: ['/a/{b}*']"),
-		[`${at(88)} spec.pathTemplates[0] is "/a/{b}*"; ${TEMPLATE}`],
-	],
-	[
-		"template with an escape",
-		policy("pathTemplates: ['/a%2f{b}']"),
-		[`${at(88)} spec.pathTemplates[0] is "/a%2f{b}"; ${TEMPLATE}`],
-	],
+	["template without a slash", policy("pathTemplates: [a]"), [`${at(88)} spec.pathTemplates[0] is "a"`]],
+	["template with a star", policy("pathTemplates: ['/a/{b}*']"), [`${at(88)} spec.pathTemplates[0] is "/a/{b}*"`]],
+	["template with an escape", policy("pathTemplates: ['/a%2f{b}']"), [`${at(88)} spec.pathTemplates[0] is "/a%2f{b}"`]],
 	[
 		"template with an empty segment",
 		policy("pathTemplates: ['/a//{b}']"),
-		[`${at(88)} spec.pathTemplates[0] is "/a//{b}"; ${TEMPLATE}`],
+		[`${at(88)} spec.pathTemplates[0] is "/a//{b}"`],
 	],
 	[
 		"template that names a variable twice",
 		policy("pathTemplates: ['/{a}/{a}']"),
-		[`${at(88)} spec.pathTemplates[0] names one twice; give each variable its own name`],
+		[`${at(88)} spec.pathTemplates[0] names one twice`],
 	],
-	[
-		"a region with a blank at its end",
-		policy("regions: ['eu ']"),
-		[`${at(82)} spec.regions[0] is "eu "; write "eu": blanks at its ends and line breaks cannot be seen`],
-	],
-	["unknown region", policy("regions: [us]"), [`${at(82)} no Gateway is in region "us"; known regions: eu`]],
+	["a region with a blank at its end", policy("regions: ['eu ']"), [`${at(82)} spec.regions[0] is "eu "`]],
+	["unknown region", policy("regions: [us]"), [`${at(82)} no Gateway is in region "us"`]],
 	[
 		"zone",
 		policy('schedule: {timezone: Mars, from: "08:00", until: "18:00"}'),
-		[`${at(93)} spec.schedule.timezone is "Mars"; write an IANA time zone such as Europe/Berlin or UTC`],
+		[`${at(93)} spec.schedule.timezone is "Mars"`],
 	],
 	[
 		"day",
 		policy('schedule: {timezone: UTC, days: [monday], from: "08:00", until: "18:00"}'),
-		[`${at(105)} spec.schedule.days[0] is "monday"; write mon, tue, wed, thu, fri, sat or sun`],
+		[`${at(105)} spec.schedule.days[0] is "monday"`],
 	],
 	[
 		"no day",
 		policy('schedule: {timezone: UTC, days: [], from: "08:00", until: "18:00"}'),
-		[
-			`${at(104)} spec.schedule.days is an empty list; write a list of at least one of mon, tue, wed, thu, fri, sat and sun`,
-		],
+		[`${at(104)} spec.schedule.days is an empty list`],
 	],
 	[
 		"clock",
 		policy('schedule: {timezone: UTC, from: "24:00", until: "8:00"}'),
-		[`${at(104)} spec.schedule.from is "24:00"; ${CLOCK}`, `${at(120)} spec.schedule.until is "8:00"; ${CLOCK}`],
+		[`${at(104)} spec.schedule.from is "24:00"`, `${at(120)} spec.schedule.until is "8:00"`],
 	],
 	[
 		"time without a zone",
 		policy('validFrom: "2026-06-01T00:00:00"'),
-		[`${at(83)} spec.validFrom is "2026-06-01T00:00:00"; ${TIME}`],
+		[`${at(83)} spec.validFrom is "2026-06-01T00:00:00"`],
 	],
 	[
 		"a day that there is not",
 		policy('validFrom: "2026-02-30T00:00:00Z"'),
-		[`${at(83)} spec.validFrom is "2026-02-30T00:00:00Z"; ${TIME}`],
+		[`${at(83)} spec.validFrom is "2026-02-30T00:00:00Z"`],
 	],
 	[
 		"never valid",
 		policy('validFrom: "2026-06-01T00:00:00Z", validUntil: "2026-06-01T00:00:00Z"'),
-		[`${at(119)} spec.validUntil is not after validFrom, so that the policy would never hold; write a later time`],
+		[`${at(119)} spec.validUntil is not after validFrom, so that the policy would never hold`],
 	],
 	[
 		"a condition that is none",
 		policy("condition: 'request.method =='"),
-		[`${at(83)} spec.condition is no CEL expression: Unexpected token: EOF (at 1:18 of the expression); ${CEL}`],
+		[`${at(83)} spec.condition is no CEL expression: Unexpected token: EOF (at 1:18 of the expression)`],
 	],
 	[
 		"a condition that reads what is not there",
 		policy("condition: 'request.header == \"a\"'"),
-		[`${at(83)} spec.condition is no valid CEL expression: No such key: header (at 1:9 of the expression); ${CEL}`],
+		[`${at(83)} spec.condition is no valid CEL expression: No such key: header (at 1:9 of the expression)`],
 	],
 	[
 		"a condition with a regular expression",
 		policy("condition: 'request.path.matches(\"^(a+)+$\")'"),
-		[`${at(83)} spec.condition calls matches(), which is not offered (at 1:1 of the expression); ${CEL}`],
+		[`${at(83)} spec.condition calls matches(), which is not offered (at 1:1 of the expression)`],
 	],
 	[
 		"a condition by the hours of a time zone",
 		policy("condition: 'request.time.getHours(\"Europe/Berlin\") < 18'"),
-		[
-			`${at(83)} spec.condition calls getHours() with 1 arguments (at 1:1 of the expression); write schedule: {timezone: Europe/Berlin, from: "08:00", until: "18:00"} in the policy: a condition knows the hours of UTC alone`,
-		],
+		[`${at(83)} spec.condition calls getHours() with 1 arguments (at 1:1 of the expression)`],
 	],
 	[
 		"a claim that is a truth value",
 		policy("condition: user.claims.email_verified"),
-		[
-			`${at(83)} spec.condition is of type dyn, not bool (at 1:1 of the expression); write a comparison such as user.claims.NAME == true: a claim may be of any type`,
-		],
+		[`${at(83)} spec.condition is of type dyn, not bool (at 1:1 of the expression)`],
 	],
 	[
 		"a condition that could take long",
 		policy("condition: 'user.groups.exists(g, g in user.groups)'"),
-		[
-			`${at(83)} spec.condition could take 220256 steps for one request, more than 100000 (at 1:1 of the expression); compare less within a walk, or write pathPrefixes, pathTemplates, groups or claims`,
-		],
+		[`${at(83)} spec.condition could take 220256 steps for one request, more than 100000 (at 1:1 of the expression)`],
 	],
 	[
 		"a condition that searches for what is not known",
 		policy("condition: 'user.groups.exists(g, request.path.contains(g))'"),
 		[
-			`${at(83)} spec.condition calls contains() with what is no literal text of at most 250 characters (at 1:45 of the expression); write startsWith(), endsWith(), == or in, or one contains() for each text`,
+			`${at(83)} spec.condition calls contains() with what is no literal text of at most 250 characters (at 1:45 of the expression)`,
 		],
 	],
 	[
 		"a condition on a path with an escape",
 		policy("condition: 'request.path == \"/caf%c3%a9\"'"),
 		[
-			`${at(83)} spec.condition compares the path with "/caf%c3%a9", but sees it percent-decoded (at 1:17 of the expression); write "/café"`,
+			`${at(83)} spec.condition compares the path with "/caf%c3%a9", but sees it percent-decoded (at 1:17 of the expression)`,
 		],
 	],
 	[
 		"a condition on a path with its query",
 		policy("condition: 'request.path.startsWith(\"/export?\")'"),
 		[
-			`${at(83)} spec.condition compares the path with "/export?", but sees it without its query: a ? there is a path's own, sent as %3F (at 1:25 of the expression); write "/export", with startsWith() where a path's own is meant`,
+			`${at(83)} spec.condition compares the path with "/export?", but sees it without its query: a ? there is a path's own, sent as %3F (at 1:25 of the expression)`,
 		],
 	],
 	[
 		"a condition on a path with a variable",
 		policy("condition: 'request.path == \"/users/{id}\"'"),
 		[
-			`${at(83)} spec.condition compares the path with "/users/{id}", but {name} stands for itself there (at 1:17 of the expression); write pathTemplates, or startsWith() with what is before it`,
+			`${at(83)} spec.condition compares the path with "/users/{id}", but {name} stands for itself there (at 1:17 of the expression)`,
 		],
 	],
 	[
@@ -254,9 +212,7 @@ const rows: readonly Row[] = [
 	[
 		"a star within",
 		policy("methods: [GET]").replace("[spiffe://example.org/web]", "['spiffe://example.org/*/web']"),
-		[
-			`${at(45)} spec.principals[0] has a character in its path that SPIFFE forbids ("spiffe://example.org/*/web"); write a SPIFFE id such as spiffe://example.org/ns/team-a/sa/web, one that ends with /* for all below it, '*' for any, or anyone for those who prove none too`,
-		],
+		[`${at(45)} spec.principals[0] has a character in its path that SPIFFE forbids ("spiffe://example.org/*/web")`],
 	],
 ];
 
@@ -282,53 +238,53 @@ const document = (kind: string, name: string, spec: string): string =>
 	`---\napiVersion: weir.dev/v1alpha1\nkind: ${kind}\nmetadata: {${name}}\nspec: {${spec}}\n`;
 
 t.test("rules about users, where nobody's tokens are believed", async (t) => {
-	const what = "but no Gateway trusts any token issuer; add spec.tokens to a Gateway";
-	t.same(problemsOf(guarded({ policy: "groups: [a]" })), [`w.yaml:66:80: spec.groups is about users, ${what}`]);
-	t.same(problemsOf(guarded({ policy: "condition: 'has(user.subject)'" })), [
+	const what = "but no Gateway trusts any token issuer";
+	t.same(shortProblemsOf(guarded({ policy: "groups: [a]" })), [`w.yaml:66:80: spec.groups is about users, ${what}`]);
+	t.same(shortProblemsOf(guarded({ policy: "condition: 'has(user.subject)'" })), [
 		`w.yaml:66:83: spec.condition is about users, ${what}`,
 	]);
-	t.same(problemsOf(guarded({ policy: "condition: 'principal != \"\"'" })), []);
+	t.same(shortProblemsOf(guarded({ policy: "condition: 'principal != \"\"'" })), []);
 });
 
 t.test("a Service whose callers a token names needs no client certificates, rules about principals do", async (t) => {
 	const text = spoil("  port: 8080\n", `  port: 8080\n${TOKENS}`, spoil("  access: open\n", ""));
 	const users = document("AccessPolicy", "name: users", "services: [employment], groups: [clerks]");
-	t.same(problemsOf(text + users), []);
+	t.same(shortProblemsOf(text + users), []);
 	const callers = document(
 		"AccessPolicy",
 		"name: callers",
 		"services: [employment], action: deny, principals: [spiffe://a/b]",
 	);
-	t.same(problemsOf(text + users + callers), [
-		"w.yaml:72:58: spec.principals names callers, but no Gateway asks for client certificates: the policy never matches; write tls: {identity: mesh} in a Gateway, or clientCaFile beside its certificate's files, or name users, groups, tenants or claims instead",
+	t.same(shortProblemsOf(text + users + callers), [
+		"w.yaml:72:58: spec.principals names callers, but no Gateway asks for client certificates: the policy never matches",
 	]);
 	const both = document(
 		"AccessPolicy",
 		"name: both",
 		"services: [employment], groups: [clerks], principals: [spiffe://a/b]",
 	);
-	t.match(problemsOf(text + both), [/no Gateway asks for client certificates, so nobody could be identified/]);
+	t.match(problemsOf(text + both), [/no Gateway asks for client certificates, so no caller could be identified/]);
 	const identity = text.replace("  port: 8080\n", "  port: 8080\n  tls: {identity: mesh}\n");
-	t.same(problemsOf(identity + both), []);
+	t.same(shortProblemsOf(identity + both), []);
 });
 
 t.test("shadow policies decide nothing: an open Service may have them, a closed one needs more", async (t) => {
 	const shadow = document("AccessPolicy", "name: soon", "services: [employment], mode: shadow, action: deny");
-	t.same(problemsOf(GOOD + shadow), []);
-	t.same(problemsOf(spoil("  access: open\n", "") + shadow), [
-		"w.yaml:5:3: Service employment is selected by shadow policies alone (soon), so no one may call it; write access: open until the policies are enforced, or mode: enforce in one of them",
+	t.same(shortProblemsOf(GOOD + shadow), []);
+	t.same(shortProblemsOf(spoil("  access: open\n", "") + shadow), [
+		"w.yaml:5:3: Service employment is selected by shadow policies alone (soon), so no one may call it",
 	]);
 });
 
 t.test("a policy for all Services, and one that selects none", async (t) => {
 	const all = policy("variants: [v2]").replace("services: [employment]", "services: ['*']");
-	t.same(problemsOf(all), []);
-	t.same(problemsOf(all.replace("variants: [v2]", "variants: [v3]")), [
-		'w.yaml:68:76: unknown variant "v3" of any Service; known variants: v1, v2',
+	t.same(shortProblemsOf(all), []);
+	t.same(shortProblemsOf(all.replace("variants: [v2]", "variants: [v3]")), [
+		'w.yaml:68:76: unknown variant "v3" of any Service',
 	]);
 	const elsewhere = document("AccessPolicy", "name: all, namespace: prod", "services: ['*'], action: deny");
-	t.same(problemsOf(GOOD + elsewhere), [
-		"w.yaml:66:19: the policy selects nothing: there is no Service in namespace prod; declare one, or remove the policy",
+	t.same(shortProblemsOf(GOOD + elsewhere), [
+		"w.yaml:66:19: the policy selects nothing: there is no Service in namespace prod",
 	]);
 	const open = document("AccessPolicy", "name: all", "services: ['*'], action: deny");
 	t.match(problemsOf(GOOD + open), [/Service employment is open and selected by an AccessPolicy/]);
@@ -336,17 +292,15 @@ t.test("a policy for all Services, and one that selects none", async (t) => {
 
 t.test("a policy of one namespace cannot name another's Service", async (t) => {
 	const other = document("AccessPolicy", "name: theirs, namespace: prod", "services: [employment], action: deny");
-	t.same(problemsOf(GOOD + other), [
-		'w.yaml:66:19: unknown Service "employment"; there are no Services; Service employment is of another namespace: declare the policy there, or write default/employment and have that namespace declare a ReferenceGrant',
-	]);
+	t.same(shortProblemsOf(GOOD + other), ['w.yaml:66:19: unknown Service "employment"']);
 });
 
 t.test("DataClasses of a policy", async (t) => {
 	const text = policy("dataClasses: [personel]");
 	const declared = document("DataClass", "name: personal", "regions: [here]");
-	t.same(problemsOf(text + declared), [
-		"w.yaml:5:3: Service employment does not say who may call it; write access: open for everyone, or add an AccessPolicy whose services list it",
-		'w.yaml:68:86: unknown DataClass "personel"; did you mean "personal"? known DataClasses: personal',
+	t.same(shortProblemsOf(text + declared), [
+		"w.yaml:5:3: Service employment does not say who may call it",
+		'w.yaml:68:86: unknown DataClass "personel"',
 	]);
 	const none = text.replace("personel", "personal") + declared;
 	t.match(problemsOf(none), [
@@ -364,19 +318,19 @@ t.test("a policy that only the sidecar can judge fails closed", async (t) => {
 		],
 		['validUntil: "2026-06-01T00:00:00Z"', "AccessPolicy web has a time of validity: Envoy's rules have no clock"],
 	] as const) {
-		t.same(problemsOf(guarded({ callout: "{onFailure: default-variant}", policy: written })), [
-			`w.yaml:6:24: spec.callout.onFailure is default-variant, but the sidecar decides access: ${why}: without its answer access must be denied; write onFailure: deny`,
+		t.same(shortProblemsOf(guarded({ callout: "{onFailure: default-variant}", policy: written })), [
+			`w.yaml:6:24: spec.callout.onFailure is default-variant, but the sidecar decides access: ${why}: without its answer access must be denied`,
 		]);
 	}
 	const bound = policy("groups: [a]").replace("jwksFile: f}", "jwksFile: f, binding: dpop}");
 	t.match(problemsOf(bound.replace("  defaultVariant: v1", "  callout: {onStale: assign}\n  defaultVariant: v1")), [
-		/onStale is assign, but the sidecar decides access: tokens of https:\/\/id must come with a proof of possession \(dpop\), and Envoy checks none: by old rules/,
+		/onStale is assign, but the sidecar decides access: tokens of https:\/\/id must come with a proof of possession \(dpop\), and Envoy checks none: with old rules/,
 	]);
 	t.match(problemsOf(guarded({ callout: "{sign: true, onStale: assign}", policy: "methods: [GET]" })), [
-		/onStale is assign, but the sidecar decides access: the Service wants each decision signed \(callout\.sign\), and Envoy signs none: by/,
+		/onStale is assign, but the sidecar decides access: the Service wants each decision signed \(callout\.sign\), and Envoy signs none: with/,
 	]);
 	const signed = guarded({ callout: "{sign: true}", policy: "methods: [GET]" });
-	t.same(problemsOf(signed), []);
+	t.same(shortProblemsOf(signed), []);
 	t.match(problemsOf(signed.replace("  defaultVariant: v1", "  defaultVariant: v1\n  noEndpoint: default-variant")), [
 		/spec\.noEndpoint is default-variant, but spec\.callout\.sign is true: a decision names the Variant of the arm, and the default one's server would refuse it; write noEndpoint: fail, or sign: false$/,
 	]);

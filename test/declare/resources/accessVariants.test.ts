@@ -2,46 +2,30 @@
 import t from "tap";
 import { loadResources } from "../../../src/declare/resources/parse.js";
 import { guarded, spoil } from "./declaration.js";
-import { checkRows, problemsOf, type Row } from "./faultTable.js";
+import { checkRows, problemsOf, type Row, shortProblemsOf } from "./faultTable.js";
 
-const NAME =
-	"write a name of at most 63 lower-case letters, digits, - and ., beginning and ending with a letter or digit, in quotes if it is a number";
 const policy = (written: string): string => guarded({ policy: written });
 
 const rows: readonly Row[] = [
 	[
 		"unknown variant, with a suggestion",
 		policy("variants: [v22]"),
-		['w.yaml:66:83: unknown variant "v22" of Service employment; did you mean "v2"? known variants: v1, v2'],
+		['w.yaml:66:83: unknown variant "v22" of Service employment'],
 	],
 	[
 		"unknown variant far from any",
 		policy("variants: [canary]"),
-		['w.yaml:66:83: unknown variant "canary" of Service employment; known variants: v1, v2'],
+		['w.yaml:66:83: unknown variant "canary" of Service employment'],
 	],
 	[
 		"unknown variant after known ones",
 		policy("variants: [v1, v2, vv2]"),
-		['w.yaml:66:91: unknown variant "vv2" of Service employment; did you mean "v2"? known variants: v1, v2'],
+		['w.yaml:66:91: unknown variant "vv2" of Service employment'],
 	],
-	[
-		"one variant, no list",
-		policy("variants: v1"),
-		['w.yaml:66:82: spec.variants is "v1"; write a list of Variant names'],
-	],
-	[
-		"variant twice",
-		policy("variants: [v1, v1]"),
-		["w.yaml:66:87: spec.variants[1] repeats v1, item 0 of the list; remove one of them"],
-	],
-	["variant with a capital", policy("variants: [V1]"), [`w.yaml:66:83: spec.variants[0] is "V1"; ${NAME}`]],
-	[
-		"mistyped field",
-		policy("variant: [v1]"),
-		[
-			'w.yaml:66:72: unknown field spec.variant; did you mean "variants"? known fields: action, mode, services, dataClasses, principals, users, groups, tenants, purposes, claims, methods, pathPrefixes, pathTemplates, variants, regions, schedule, validFrom, validUntil, condition',
-		],
-	],
+	["one variant, no list", policy("variants: v1"), ['w.yaml:66:82: spec.variants is "v1"']],
+	["variant twice", policy("variants: [v1, v1]"), ["w.yaml:66:87: spec.variants[1] repeats v1, item 0 of the list"]],
+	["variant with a capital", policy("variants: [V1]"), [`w.yaml:66:83: spec.variants[0] is "V1"`]],
+	["mistyped field", policy("variant: [v1]"), ["w.yaml:66:72: unknown field spec.variant"]],
 	["none", policy("variants: []"), []],
 	["all", policy("variants: [v1, v2]"), []],
 ];
@@ -59,28 +43,32 @@ spec:
   variants: [{name: v1, endpoints: []}]
 `;
 	const text = policy("variants: [v1, v2]").replace("services: [employment]", "services: [employment, other]");
-	t.same(problemsOf(text + other), ['w.yaml:66:94: unknown variant "v2" of Service other; known variants: v1']);
+	t.same(shortProblemsOf(text + other), ['w.yaml:66:94: unknown variant "v2" of Service other']);
 });
 
 const NO_ENDPOINT = "  defaultVariant: v1\n  noEndpoint: default-variant";
 const served = (text: string): string => spoil("  defaultVariant: v1", NO_ENDPOINT, text);
 const whyNot = (position: string) => [
-	`w.yaml:${position}: spec.noEndpoint is default-variant, but AccessPolicy web judges Variants: one Variant would be authorised, another serve; write noEndpoint: fail`,
+	`w.yaml:${position}: spec.noEndpoint is default-variant, but AccessPolicy web judges Variants: one Variant would be authorised, another serve`,
 ];
 
 t.test("what is authorised for one Variant is served by no other", async (t) => {
-	t.same(problemsOf(served(policy("variants: [v2]"))), whyNot("7:15"));
-	t.same(problemsOf(served(policy("variants: [v1]"))), whyNot("7:15"), "the default one: a promotion may change it");
-	t.same(problemsOf(served(policy("action: deny, variants: [v2]"))), whyNot("7:15"));
+	t.same(shortProblemsOf(served(policy("variants: [v2]"))), whyNot("7:15"));
+	t.same(
+		shortProblemsOf(served(policy("variants: [v1]"))),
+		whyNot("7:15"),
+		"the default one: a promotion may change it",
+	);
+	t.same(shortProblemsOf(served(policy("action: deny, variants: [v2]"))), whyNot("7:15"));
 	const emptied = policy("variants: [v2]").replace("[{address: localhost, port: 9002}]", "[]");
-	t.same(problemsOf(served(emptied)), whyNot("7:15"), "with and without endpoints: they come and go");
+	t.same(shortProblemsOf(served(emptied)), whyNot("7:15"), "with and without endpoints: they come and go");
 	const emptyDefault = served(emptied).replace("defaultVariant: v1", "defaultVariant: v2");
 	t.match(problemsOf(emptyDefault), whyNot("7:15"), "the default one itself is empty");
-	t.same(problemsOf(served(guarded({ policy: "variants: [v2]", callout: "{access: sidecar}" }))), whyNot("8:15"));
-	t.same(problemsOf(served(policy("methods: [GET]"))), [], "no policy judges Variants");
-	t.same(problemsOf(emptied), [], "fail, which is the default");
+	t.same(shortProblemsOf(served(guarded({ policy: "variants: [v2]", callout: "{access: sidecar}" }))), whyNot("8:15"));
+	t.same(shortProblemsOf(served(policy("methods: [GET]"))), [], "no policy judges Variants");
+	t.same(shortProblemsOf(emptied), [], "fail, which is the default");
 	const fails = served(emptied).replace("noEndpoint: default-variant", "noEndpoint: fail");
-	t.same(problemsOf(fails), [], "as the hint says");
+	t.same(shortProblemsOf(fails), [], "as the hint says");
 });
 
 t.test("two policies that judge Variants are one problem of the Service", async (t) => {
@@ -90,7 +78,7 @@ kind: AccessPolicy
 metadata: {name: second}
 spec: {services: [employment], principals: [spiffe://example.org/web], variants: [v1]}
 `;
-	t.same(problemsOf(served(policy("variants: [v2]")) + second), whyNot("7:15"));
+	t.same(shortProblemsOf(served(policy("variants: [v2]")) + second), whyNot("7:15"));
 });
 
 t.test("Variants are kept in their order", async (t) => {

@@ -3,53 +3,30 @@ import t from "tap";
 import { loadResources } from "../../../src/declare/resources/parse.js";
 import { CALLOUT } from "../../fixtures/resources.js";
 import { GOOD, guarded, spoil } from "./declaration.js";
-import { checkRows, problemsOf, type Row } from "./faultTable.js";
-
-const FIELDS = "access, timeout, onFailure, maxStaleness, onStale, sign";
-const DURATION = "write whole numbers with units d, h, m, s, ms, largest first, such as 10s, 1500ms or 1m30s";
+import { checkRows, problemsOf, type Row, shortProblemsOf } from "./faultTable.js";
 
 const open = (written: string): string => spoil("  access: open", `  access: open\n  callout: ${written}`);
 
 const OPEN_SIDECAR =
-	"w.yaml:7:21: spec.callout.access is sidecar, but the Service is open: there is no access to decide; remove access: open and add an AccessPolicy, or write access: native here";
+	"w.yaml:7:21: spec.callout.access is sidecar, but the Service is open: there is no access to decide";
 
 const rows: readonly Row[] = [
-	["a word", open("sidecar"), [`w.yaml:7:12: spec.callout is "sidecar"; write a mapping of ${FIELDS}`]],
-	["a list", open("[access]"), [`w.yaml:7:12: spec.callout is a list of 1; write a mapping of ${FIELDS}`]],
-	["nothing", open("null"), [`w.yaml:7:12: spec.callout is empty; write a mapping of ${FIELDS}`]],
-	["access word", open("{access: envoy}"), ['w.yaml:7:21: spec.callout.access is "envoy"; write native or sidecar']],
-	["timeout of zero", open("{timeout: 0s}"), ['w.yaml:7:22: spec.callout.timeout is "0s"; write a duration above 0']],
-	[
-		"timeout without a unit",
-		open("{timeout: 200}"),
-		[`w.yaml:7:22: spec.callout.timeout is the number 200; ${DURATION}`],
-	],
-	[
-		"onFailure word",
-		open("{onFailure: allow}"),
-		['w.yaml:7:24: spec.callout.onFailure is "allow"; write deny or default-variant'],
-	],
-	[
-		"maxStaleness of zero",
-		open("{maxStaleness: 0s}"),
-		['w.yaml:7:27: spec.callout.maxStaleness is "0s"; write a duration above 0'],
-	],
+	["a word", open("sidecar"), [`w.yaml:7:12: spec.callout is "sidecar"`]],
+	["a list", open("[access]"), [`w.yaml:7:12: spec.callout is a list of 1`]],
+	["nothing", open("null"), [`w.yaml:7:12: spec.callout is empty`]],
+	["access word", open("{access: envoy}"), ['w.yaml:7:21: spec.callout.access is "envoy"']],
+	["timeout of zero", open("{timeout: 0s}"), ['w.yaml:7:22: spec.callout.timeout is "0s"']],
+	["timeout without a unit", open("{timeout: 200}"), [`w.yaml:7:22: spec.callout.timeout is the number 200`]],
+	["onFailure word", open("{onFailure: allow}"), ['w.yaml:7:24: spec.callout.onFailure is "allow"']],
+	["maxStaleness of zero", open("{maxStaleness: 0s}"), ['w.yaml:7:27: spec.callout.maxStaleness is "0s"']],
 	[
 		"maxStaleness without a unit",
 		open("{maxStaleness: 10}"),
-		[`w.yaml:7:27: spec.callout.maxStaleness is the number 10; ${DURATION}`],
+		[`w.yaml:7:27: spec.callout.maxStaleness is the number 10`],
 	],
-	[
-		"onStale word",
-		open("{onStale: default-variant}"),
-		['w.yaml:7:22: spec.callout.onStale is "default-variant"; write deny or assign'],
-	],
-	[
-		"mistyped field",
-		open("{onstale: deny}"),
-		[`w.yaml:7:13: unknown field spec.callout.onstale; did you mean "onStale"? known fields: ${FIELDS}`],
-	],
-	["unknown field", open("{retry: 1}"), [`w.yaml:7:13: unknown field spec.callout.retry; known fields: ${FIELDS}`]],
+	["onStale word", open("{onStale: default-variant}"), ['w.yaml:7:22: spec.callout.onStale is "default-variant"']],
+	["mistyped field", open("{onstale: deny}"), [`w.yaml:7:13: unknown field spec.callout.onstale`]],
+	["unknown field", open("{retry: 1}"), [`w.yaml:7:13: unknown field spec.callout.retry`]],
 	["the sidecar for a Service that is open", open("{access: sidecar}"), [OPEN_SIDECAR]],
 	[
 		"that alone is said, whatever else would follow from it",
@@ -68,13 +45,11 @@ const refusals = (column: { onFailure: number | null; onStale: number | null }, 
 	...(column.onFailure === null
 		? []
 		: [
-				`w.yaml:6:${column.onFailure}: spec.callout.onFailure is default-variant, but ${why}: without its answer access must be denied; write onFailure: deny`,
+				`w.yaml:6:${column.onFailure}: spec.callout.onFailure is default-variant, but ${why}: without its answer access must be denied`,
 			]),
 	...(column.onStale === null
 		? []
-		: [
-				`w.yaml:6:${column.onStale}: spec.callout.onStale is assign, but ${why}: with old rules access must be denied; write onStale: deny`,
-			]),
+		: [`w.yaml:6:${column.onStale}: spec.callout.onStale is assign, but ${why}: with old rules access must be denied`]),
 ];
 
 t.test("passing without an answer is refused wherever the sidecar decides access", async (t) => {
@@ -87,7 +62,7 @@ t.test("passing without an answer is refused wherever the sidecar decides access
 		[COOKIE, "[]"],
 		[COOKIE, "[v1]"],
 	] as const) {
-		const said = (callout: string) => problemsOf(guarded({ callout, unit, policy: `variants: ${variants}` }));
+		const said = (callout: string) => shortProblemsOf(guarded({ callout, unit, policy: `variants: ${variants}` }));
 		const name = `unit ${unit}, variants ${variants}`;
 		t.same(
 			said("{access: sidecar, onFailure: default-variant}"),
@@ -110,7 +85,7 @@ t.test("policies that name all Variants move it where the sidecar chooses them a
 		[COOKIE, refusals({ onFailure: 24, onStale: 50 }, judges)],
 	] as const) {
 		const callout = "{onFailure: default-variant, onStale: assign}";
-		t.same(problemsOf(guarded({ callout, unit, policy: "variants: [v1, v2]" })), want, unit);
+		t.same(shortProblemsOf(guarded({ callout, unit, policy: "variants: [v1, v2]" })), want, unit);
 	}
 });
 
@@ -121,10 +96,10 @@ t.test("so does a Gateway with trusted proxies, but not of an open Service", asy
 	const why =
 		"the sidecar decides access: Gateway public has trusted proxies, and Envoy's rules see the proxy, not the client that it names";
 	const text = guarded({ callout, policy: "methods: [GET]" });
-	t.same(problemsOf(text), []);
-	t.same(problemsOf(proxied(text)), refusals({ onFailure: 24, onStale: 50 }, why));
+	t.same(shortProblemsOf(text), []);
+	t.same(shortProblemsOf(proxied(text)), refusals({ onFailure: 24, onStale: 50 }, why));
 	const tls = "  port: 8080\n  tls: {identity: mesh}\n";
-	t.same(problemsOf(proxied(spoil("  port: 8080\n", tls, open(callout)))), []);
+	t.same(shortProblemsOf(proxied(spoil("  port: 8080\n", tls, open(callout)))), []);
 });
 
 t.test("it is refused for the Service in question, not for its neighbours", async (t) => {
@@ -140,9 +115,9 @@ spec:
   callout: {onFailure: default-variant, onStale: assign}
 `;
 	const text = guarded({ callout: "{}", unit: COOKIE, policy: "variants: [v1]" });
-	t.same(problemsOf(text + other), []);
+	t.same(shortProblemsOf(text + other), []);
 	const elsewhere = text.replace("callout: {}", "callout: {onFailure: default-variant}") + other;
-	t.same(problemsOf(elsewhere).length, 1);
+	t.equal(problemsOf(elsewhere).length, 1);
 	const judgedOther = `---
 apiVersion: weir.dev/v1alpha1
 kind: AccessPolicy
@@ -150,7 +125,11 @@ metadata: {name: judging}
 spec: {services: [other], principals: [spiffe://example.org/web], variants: [v1]}
 `;
 	const mine = guarded({ callout: "{onFailure: default-variant}", unit: COOKIE, policy: "variants: []" });
-	t.same(problemsOf(mine + other.replace("  access: open\n", "") + judgedOther), [], "a policy of another Service");
+	t.same(
+		shortProblemsOf(mine + other.replace("  access: open\n", "") + judgedOther),
+		[],
+		"a policy of another Service",
+	);
 });
 
 t.test("an open Service may pass unanswered, by default it does not", async (t) => {

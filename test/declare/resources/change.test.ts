@@ -214,7 +214,7 @@ t.test("the order of arms decides who is where", async (t) => {
 	t.match(problems(spoil(first + second, second + first))[0], /arms \(names, order, baseline\) would change/);
 });
 
-t.test("a segment's name and header are its own, the order of segments is nobody's", async (t) => {
+t.test("a segment's name and header are fixed, the order of segments is not", async (t) => {
 	const change = (before: string, after: string) => {
 		const declared = (segments: string) => spoil("  rollout:\n", `  segments: [${segments}]\n  rollout:\n`);
 		return changeProblems(load(declared(before)).resources, load(declared(after)).resources, {

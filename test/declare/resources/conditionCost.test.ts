@@ -1,7 +1,7 @@
 /** Conditions of one Service together: what one request can reach is bounded, what others are named in does not count. */
 import t from "tap";
 import { guarded } from "./declaration.js";
-import { problemsOf } from "./faultTable.js";
+import { problemsOf, shortProblemsOf } from "./faultTable.js";
 
 /** Some 4,200 steps. */
 const DEAR = `condition: 'request.path.contains("aaaaab")'`;
@@ -16,11 +16,11 @@ const several = (count: number, fields: (n: number) => string): string =>
 const ANY = "principals: [spiffe://example.org/web, 'spiffe://example.org/*']";
 
 t.test("the sum of what one request can reach", async (t) => {
-	t.same(problemsOf(several(23, () => `${ANY}, ${DEAR}`)), []);
-	t.same(problemsOf(several(26, () => `${ANY}, ${DEAR}`)), [
-		"w.yaml:186:109: spec.condition brings what one request to Service employment can cost to 100464 steps, more than 100000; name exact principals, or write pathPrefixes, pathTemplates, groups or claims instead of conditions; walks and contains() cost most",
+	t.same(shortProblemsOf(several(23, () => `${ANY}, ${DEAR}`)), []);
+	t.same(shortProblemsOf(several(26, () => `${ANY}, ${DEAR}`)), [
+		"w.yaml:186:109: spec.condition brings what one request to Service employment can cost to 100464 steps, more than 100000",
 	]);
-	t.same(problemsOf(several(60, (n) => `principals: [spiffe://example.org/p${n}], ${DEAR}`)), [], "one each");
+	t.same(shortProblemsOf(several(60, (n) => `principals: [spiffe://example.org/p${n}], ${DEAR}`)), [], "one each");
 	const named = problemsOf(several(60, (n) => `principals: [spiffe://example.org/p${n % 2}], ${DEAR}`));
 	t.match(named, [/^w.yaml.*brings/], "half each, and told once");
 	t.match(problemsOf(several(30, (n) => `principals: [${n < 10 ? "'*'" : "spiffe://example.org/p"}], ${DEAR}`)), [
@@ -31,9 +31,9 @@ t.test("the sum of what one request can reach", async (t) => {
 
 t.test("with shadow policies the enforced ones are asked twice", async (t) => {
 	const text = several(13, () => `${ANY}, ${DEAR}`);
-	t.same(problemsOf(text), []);
+	t.same(shortProblemsOf(text), []);
 	t.match(problemsOf(text + policy("tried", `mode: shadow, principals: ['*']`)), [/brings/]);
-	t.same(problemsOf(several(20, () => `mode: shadow, ${ANY}, ${DEAR}`)), []);
+	t.same(shortProblemsOf(several(20, () => `mode: shadow, ${ANY}, ${DEAR}`)), []);
 });
 
 t.test("everyday walks over claims: several on one Service, and asked twice with a shadow policy", async (t) => {
@@ -42,5 +42,5 @@ t.test("everyday walks over claims: several on one Service, and asked twice with
 	const text =
 		several(6, (n) => `${ANY}, ${n % 2 === 0 ? roles : levels}`) + policy("tried", `mode: shadow, ${ANY}, ${roles}`);
 	const tokens = "tokens: [{issuer: 'https://i.example', jwksUrl: 'https://i.example/keys', audiences: [w]}]";
-	t.same(problemsOf(text.replace("  tls:", `  ${tokens}\n  tls:`)), []);
+	t.same(shortProblemsOf(text.replace("  tls:", `  ${tokens}\n  tls:`)), []);
 });

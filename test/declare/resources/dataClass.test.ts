@@ -14,31 +14,24 @@ const called = (written: string): string =>
 const ENDPOINT = "[{address: localhost, port: 9002}]";
 const classed = (endpoints: string): string =>
 	spoil(ENDPOINT, endpoints, service("dataClass: personal")) + document("DataClass", "personal", "regions: [here, eu]");
-const REGIONS = "write a list of at least one region";
-const UNSEEN = "blanks at its ends and line breaks cannot be seen";
-const FILES = "write {certificateFile, privateKeyFile, clientCaFile}, or {identity: mesh}";
 
 const rows: readonly Row[] = [
 	[
 		"no region",
 		GOOD + document("DataClass", "personal", "regions: []"),
-		[`w.yaml:66:17: spec.regions is an empty list; ${REGIONS}`],
+		[`w.yaml:66:17: spec.regions is an empty list`],
 	],
 	[
 		"one region, no list",
 		GOOD + document("DataClass", "personal", "regions: eu"),
-		[`w.yaml:66:17: spec.regions is "eu"; ${REGIONS}`],
+		[`w.yaml:66:17: spec.regions is "eu"`],
 	],
 	[
 		"region twice",
 		GOOD + document("DataClass", "personal", "regions: [eu, eu]"),
-		["w.yaml:66:22: spec.regions[1] repeats eu, item 0 of the list; remove one of them"],
+		["w.yaml:66:22: spec.regions[1] repeats eu, item 0 of the list"],
 	],
-	[
-		"unknown DataClass",
-		service("dataClass: personal"),
-		['w.yaml:7:14: unknown DataClass "personal"; there are no DataClasses'],
-	],
+	["unknown DataClass", service("dataClass: personal"), ['w.yaml:7:14: unknown DataClass "personal"']],
 	["each Variant within", classed("[{address: localhost, port: 9002, locality: {region: eu}}]"), []],
 	[
 		"a Variant with an endpoint within and one outside",
@@ -51,15 +44,13 @@ const rows: readonly Row[] = [
 	[
 		"a Variant with none within",
 		classed("[{address: localhost, port: 9002, locality: {region: us}}]"),
-		[
-			"w.yaml:13:18: no endpoint of variant v2 is in a region of DataClass personal (here, eu); add an endpoint there, or write [] for a Variant without one",
-		],
+		["w.yaml:13:18: no endpoint of variant v2 is in a region of DataClass personal (here, eu)"],
 	],
 	[
 		"an endpoint that does not say where it is",
 		classed(ENDPOINT),
 		[
-			"w.yaml:13:19: endpoint localhost:9002 does not say where it is, so that data of DataClass personal is never sent there; write locality: {region: here}",
+			"w.yaml:13:19: endpoint localhost:9002 does not say where it is, so that data of DataClass personal is never sent there",
 		],
 	],
 	[
@@ -68,79 +59,61 @@ const rows: readonly Row[] = [
 			ENDPOINT,
 			"[{address: '::ffff:10.0.0.2', port: 1, locality: {region: us}}, {address: '::ffff:a00:2', port: 1, locality: {region: us, zone: b}}]\n    - {name: v3, endpoints: [{address: 10.0.0.2, port: 1, locality: {region: eu}}, {address: 10.0.0.2, port: 2, locality: {region: eu}}]}",
 		),
-		[
-			"w.yaml:13:78: endpoint 10.0.0.2:1 is in region eu here, and in us at 12:76; write in both the region of the server",
-		],
+		["w.yaml:13:78: endpoint 10.0.0.2:1 is in region eu here, and in us at 12:76"],
 	],
 	["a Gateway's own identity", gateway("tls: {identity: mesh}"), []],
-	[
-		"another word for it",
-		gateway("tls: {identity: spire}"),
-		['w.yaml:19:19: spec.tls.identity is "spire"; write identity: mesh'],
-	],
+	["another word for it", gateway("tls: {identity: spire}"), ['w.yaml:19:19: spec.tls.identity is "spire"']],
 	[
 		"identity beside files",
 		gateway("tls: {identity: mesh, clientCaFile: c}"),
-		["w.yaml:19:19: spec.tls.identity is given beside files; keep the files, or identity: mesh alone"],
+		["w.yaml:19:19: spec.tls.identity is given beside files"],
 	],
-	["tls that is a word", gateway("tls: mesh"), [`w.yaml:19:8: spec.tls is "mesh"; ${FILES}`]],
-	["region", gateway("region: ''"), ['w.yaml:19:11: spec.region is ""; write the name of a region']],
+	["tls that is a word", gateway("tls: mesh"), [`w.yaml:19:8: spec.tls is "mesh"`]],
+	["region", gateway("region: ''"), ['w.yaml:19:11: spec.region is ""']],
 	[
 		"regions with what cannot be seen",
 		gateway('region: "eu\\n"') + document("DataClass", "personal", 'regions: ["eu west", " eu", "a\\nb", "a\\tb "]'),
 		[
-			`w.yaml:19:11: spec.region is "eu\\n"; write "eu": ${UNSEEN}`,
-			`w.yaml:67:29: spec.regions[1] is " eu"; write "eu": ${UNSEEN}`,
-			`w.yaml:67:36: spec.regions[2] is "a\\nb"; write "a b": ${UNSEEN}`,
-			`w.yaml:67:44: spec.regions[3] is "a\\tb "; write "a b": ${UNSEEN}`,
+			`w.yaml:19:11: spec.region is "eu\\n"`,
+			`w.yaml:67:29: spec.regions[1] is " eu"`,
+			`w.yaml:67:36: spec.regions[2] is "a\\nb"`,
+			`w.yaml:67:44: spec.regions[3] is "a\\tb "`,
 		],
 	],
 	[
 		"regions with what cannot be seen, of an endpoint",
 		spoil(ENDPOINT, "[{address: 10.0.0.2, port: 1, locality: {region: 'eu '}}]"),
-		[`w.yaml:12:67: spec.variants[1].endpoints[0].locality.region is "eu "; write "eu": ${UNSEEN}`],
+		[`w.yaml:12:67: spec.variants[1].endpoints[0].locality.region is "eu "`],
 	],
 	["limits", called("rateLimits: {service: {requests: 100}, principal: {requests: 5, per: 10s}}"), []],
 	[
 		"a limit of nothing",
 		service("rateLimits: {service: {requests: 0}}"),
-		["w.yaml:7:36: spec.rateLimits.service.requests is the number 0; write a whole number from 1 to 1000000000"],
+		["w.yaml:7:36: spec.rateLimits.service.requests is the number 0"],
 	],
 	[
 		"a limit in less time than Envoy's buckets take",
 		called("rateLimits: {service: {requests: 1, per: 49ms}, principal: {requests: 1, per: 50ms}}"),
-		['w.yaml:7:44: spec.rateLimits.service.per is "49ms"; write at least 50ms'],
+		['w.yaml:7:44: spec.rateLimits.service.per is "49ms"'],
 	],
-	[
-		"half of a character",
-		gateway('region: "\\ud800"'),
-		['w.yaml:19:11: spec.region is "\\ud800"; write the name of a region'],
-	],
+	["half of a character", gateway('region: "\\ud800"'), ['w.yaml:19:11: spec.region is "\\ud800"']],
 	[
 		"a limit per tenant, and no tenant is known",
 		service("rateLimits: {tenant: {requests: 1}}"),
-		[
-			"w.yaml:7:24: spec.rateLimits.tenant is given, but no Gateway trusts any token issuer: no tenant is known; add spec.tokens to a Gateway, or limit principals",
-		],
+		["w.yaml:7:24: spec.rateLimits.tenant is given, but no Gateway trusts any token issuer: no tenant is known"],
 	],
 	["identities of endpoints", service("identities: ['spiffe://a/b']"), []],
 	[
 		"identities that are patterns",
 		service("identities: ['spiffe://a/*']"),
-		[
-			'w.yaml:7:16: spec.identities[0] has a character in its path that SPIFFE forbids ("spiffe://a/*"); write a SPIFFE id such as spiffe://example.org/ns/team-a/sa/web',
-		],
+		['w.yaml:7:16: spec.identities[0] has a character in its path that SPIFFE forbids ("spiffe://a/*")'],
 	],
-	[
-		"no identity",
-		service("identities: []"),
-		["w.yaml:7:15: spec.identities is an empty list; write a list of SPIFFE ids, or plaintext"],
-	],
+	["no identity", service("identities: []"), ["w.yaml:7:15: spec.identities is an empty list"]],
 	["senders", spoil("  type: mean\n", "  type: mean\n  senders: ['spiffe://a/b']\n"), []],
 	[
 		"senders of what nobody sends",
 		spoil("  source: errors\n", "  source: errors\n  senders: ['spiffe://a/b']\n"),
-		["w.yaml:40:12: spec.senders is given for source errors; remove it: Envoy measures this source"],
+		["w.yaml:40:12: spec.senders is given for source errors"],
 	],
 	[
 		"gates",

@@ -33,76 +33,50 @@ t.test("what a unit's value is, complete", async (t) => {
 });
 
 checkRows(t, [
-	[
-		"a ratio of what",
-		metric("{type: ratio}"),
-		["w.yaml:4:7: spec.denominator is missing for type ratio; add denominator: requests, or the name of a Metric"],
-	],
+	["a ratio of what", metric("{type: ratio}"), ["w.yaml:4:7: spec.denominator is missing for type ratio"]],
 	[
 		"a mean with a denominator",
 		metric("{type: mean, denominator: requests}"),
-		["w.yaml:4:33: spec.denominator is given for type mean; remove it, or write type: ratio"],
+		["w.yaml:4:33: spec.denominator is given for type mean"],
 	],
-	[
-		"an unknown denominator",
-		metric("{type: ratio, denominator: views}"),
-		['w.yaml:4:34: unknown Metric "views"; known Metrics: revenue'],
-	],
+	["an unknown denominator", metric("{type: ratio, denominator: views}"), ['w.yaml:4:34: unknown Metric "views"']],
 	[
 		"a denominator in another time",
 		IMPRESSIONS + metric("{type: ratio, denominator: impressions, window: 2h}"),
-		["w.yaml:9:34: denominator impressions has another window; give both Metrics one window"],
+		["w.yaml:9:34: denominator impressions has another window"],
 	],
-	[
-		"a range of a rate",
-		metric("{type: rate, range: [0, 1]}"),
-		["w.yaml:4:27: spec.range is given for type rate; remove it; a rate has [0, 1] by itself"],
-	],
-	[
-		"an empty range",
-		metric("{type: mean, range: [5, 5]}"),
-		["w.yaml:4:27: spec.range is empty; write two numbers, the lower first, such as [0, 5]"],
-	],
+	["a range of a rate", metric("{type: rate, range: [0, 1]}"), ["w.yaml:4:27: spec.range is given for type rate"]],
+	["an empty range", metric("{type: mean, range: [5, 5]}"), ["w.yaml:4:27: spec.range is empty"]],
 	[
 		"a range beyond what is taken",
 		metric("{type: mean, range: [0, 2000000000000000000000000000000]}"),
-		["w.yaml:4:27: spec.range reaches beyond 1e+30, the largest accepted value; write smaller bounds"],
+		["w.yaml:4:27: spec.range reaches beyond 1e+30, the largest accepted value"],
 	],
 	[
 		"a cap beyond what is taken",
 		metric("{type: mean, cap: {value: 2000000000000000000000000000000}}"),
-		["w.yaml:4:25: spec.cap lies beyond 1e+30, the largest accepted value; write a smaller one, or remove it"],
+		["w.yaml:4:25: spec.cap lies beyond 1e+30, the largest accepted value"],
 	],
-	[
-		"a rate of sums",
-		metric("{type: rate, perUnit: sum}"),
-		["w.yaml:4:29: spec.perUnit is sum for type rate; remove it, or write type: mean: a sum of shares is no share"],
-	],
+	["a rate of sums", metric("{type: rate, perUnit: sum}"), ["w.yaml:4:29: spec.perUnit is sum for type rate"]],
 	[
 		"a range of sums",
 		metric("{type: mean, perUnit: sum, range: [0, 5]}"),
-		["w.yaml:4:41: spec.range is given with perUnit: sum; remove one: a sum of bounded values is not bounded by them"],
+		["w.yaml:4:41: spec.range is given with perUnit: sum"],
 	],
 	[
 		"a cap of both kinds",
 		metric("{type: mean, cap: {value: 5, percentile: 99%}}"),
-		["w.yaml:4:25: spec.cap is a mapping; write {value: 500} or {percentile: 99.9%}"],
+		["w.yaml:4:25: spec.cap is a mapping"],
 	],
-	[
-		"a low percentile",
-		metric("{type: mean, cap: {percentile: 20%}}"),
-		["w.yaml:4:25: spec.cap is a mapping; write a percentile above 50% and below 100%, such as 99.9%"],
-	],
+	["a low percentile", metric("{type: mean, cap: {percentile: 20%}}"), ["w.yaml:4:25: spec.cap is a mapping"]],
 	[
 		"a covariate of a rate",
 		metric("{type: rate, covariate: {lookback: 7d}}"),
-		[
-			"w.yaml:4:31: spec.covariate is given for a bounded metric; remove it, or write type: mean without range: exact tests of bounded values take no covariate",
-		],
+		["w.yaml:4:31: spec.covariate is given for a bounded metric"],
 	],
 	[
 		"a sum of errors",
 		metric("{type: rate, source: errors, perUnit: sum}"),
-		["w.yaml:4:45: spec.perUnit is given for source errors; remove it: it is for what is posted as outcomes"],
+		["w.yaml:4:45: spec.perUnit is given for source errors"],
 	],
 ]);

@@ -120,8 +120,8 @@ spec: {from: [{kind: AccessPolicy, namespace: b}], to: [{kind: Service, name: on
 	}
 });
 
-/** Every change is checked against all that is stored, the texts too: a fault is told by the line of the stored one. */
-t.test("a stored text is read once, and again where a place in it is told of", async (t) => {
+/** Every change is checked against all that is stored, the texts too: an error has the line of the stored one. */
+t.test("a stored text is parsed once, and again for an error's position", async (t) => {
 	const text = one(1).split("---\n")[3] ?? "";
 	const [accepted] = parsed(text).experiments;
 	if (accepted === undefined) throw new Error("no Experiment");
@@ -134,7 +134,7 @@ t.test("a stored text is read once, and again where a place in it is told of", a
 	}
 });
 
-t.test("what is near to an unknown name is looked for as often as problems are told, and not for each", async (t) => {
+t.test("similar names are searched only for reported problems", async (t) => {
 	const text = Array.from({ length: 300 }, (_, n) => one(n).replace(`services: [s${n}]`, `services: [t${n}]`));
 	const { resources } = parseResources([{ name: "weir.yaml", text: text.join("---\n") }]);
 	const unknown = checkResources(resources).filter(({ message }) => /unknown Service/.test(message));

@@ -1,4 +1,4 @@
-/** RoleBinding and ApprovalPolicy: whoever may act is named, exactly. */
+/** RoleBinding and ApprovalPolicy: operators are named exactly. */
 import t from "tap";
 import { loadResources } from "../../../src/declare/resources/parse.js";
 import { GOOD } from "./declaration.js";
@@ -8,10 +8,6 @@ const document = (kind: string, spec: string): string =>
 	`${GOOD}---\napiVersion: weir.dev/v1alpha1\nkind: ${kind}\nmetadata: {name: ops}\nspec: {${spec}}\n`;
 const binding = (spec: string): string => document("RoleBinding", spec);
 const approval = (spec: string): string => document("ApprovalPolicy", spec);
-const SUBJECT = "write a SPIFFE id, ISSUER#SUB of a token, or group:NAME";
-const NAMESPACES = "write a list of at least one namespace, or ['*'] for all";
-const NAME =
-	"write a name of at most 63 lower-case letters, digits, - and ., beginning and ending with a letter or digit, in quotes if it is a number";
 const all = "verbs: [read, apply, promote, abort, approve, admin]";
 
 const rows: readonly Row[] = [
@@ -25,50 +21,46 @@ const rows: readonly Row[] = [
 	[
 		"a verb that is none",
 		binding("verbs: [write], subjects: ['group:a'], namespaces: [prod]"),
-		['w.yaml:66:16: spec.verbs[0] is "write"; write read, apply, promote, abort, approve or admin'],
+		['w.yaml:66:16: spec.verbs[0] is "write"'],
 	],
 	[
 		"no verb",
 		binding("verbs: [], subjects: ['group:a'], namespaces: [prod]"),
-		["w.yaml:66:15: spec.verbs is an empty list; write at least one of read, apply, promote, abort, approve and admin"],
+		["w.yaml:66:15: spec.verbs is an empty list"],
 	],
 	...["ada", "*", "spiffe://a/*", "spiffe://a/b#c", "group:", "group:*", "#ada", "https://id#", "https://id#*@a"].map(
 		(subject): Row => [
 			`the subject ${subject}`,
 			binding(`verbs: [read], subjects: ['${subject}'], namespaces: [prod]`),
-			[`w.yaml:66:34: spec.subjects[0] is ${JSON.stringify(subject)}; ${SUBJECT}`],
+			[`w.yaml:66:34: spec.subjects[0] is ${JSON.stringify(subject)}`],
 		],
 	),
 	[
 		"nobody",
 		binding("verbs: [read], subjects: [], namespaces: [prod]"),
-		["w.yaml:66:33: spec.subjects is an empty list; write a list of at least one SPIFFE id, ISSUER#SUB or group:NAME"],
+		["w.yaml:66:33: spec.subjects is an empty list"],
 	],
 	[
 		"nowhere",
 		binding("verbs: [read], subjects: ['group:a'], namespaces: []"),
-		[`w.yaml:66:58: spec.namespaces is an empty list; ${NAMESPACES}`],
+		[`w.yaml:66:58: spec.namespaces is an empty list`],
 	],
 	[
 		"a pattern of namespaces",
 		binding("verbs: [read], subjects: ['group:a'], namespaces: ['team-*']"),
-		[`w.yaml:66:59: spec.namespaces[0] is "team-*"; ${NAME}`],
+		[`w.yaml:66:59: spec.namespaces[0] is "team-*"`],
 	],
 	["approval", approval("verbs: [promote], namespaces: [prod], approvals: 2, expire: 1h"), []],
-	[
-		"approval of reading",
-		approval("verbs: [read], namespaces: [prod]"),
-		['w.yaml:66:16: spec.verbs[0] is "read"; write apply, promote or abort'],
-	],
+	["approval of reading", approval("verbs: [read], namespaces: [prod]"), ['w.yaml:66:16: spec.verbs[0] is "read"']],
 	[
 		"approval that is over at once",
 		approval("verbs: [promote], namespaces: [prod], expire: 1s"),
-		['w.yaml:66:54: spec.expire is "1s"; write at least 1m'],
+		['w.yaml:66:54: spec.expire is "1s"'],
 	],
 	[
 		"approval by nobody",
 		approval("verbs: [apply], namespaces: [prod], approvals: 0"),
-		["w.yaml:66:55: spec.approvals is the number 0; write a whole number from 1 to 10"],
+		["w.yaml:66:55: spec.approvals is the number 0"],
 	],
 ];
 

@@ -6,11 +6,8 @@ import { loadResources } from "../../../src/declare/resources/parse.js";
 import { GOOD, spoil } from "./declaration.js";
 import { checkRows, type Row } from "./faultTable.js";
 
-const MAPPING = 'write a mapping of names to texts, such as {temperature: "0.2"}';
-const NAME = "is no name of a parameter; write lower-case letters, digits and hyphens, at most 64";
-const VALUE = "write a quoted text of at most 1024 printable ASCII characters, without blanks at its ends";
-const NOT_WITH_GOAL =
-	"has parameters, and the goal would promote its Variant without them; remove the goal and read the result, or give the parameters to a Variant of their own";
+const NAME = "is no name of a parameter";
+const NOT_WITH_GOAL = "has parameters, and the goal would promote its Variant without them";
 
 const noGoal = spoil("  goal: {metric: accuracy, improveBy: {absolute: 0.5pp}}\n", "");
 const BOOSTED = "name: boosted, variant: v2, weight: 1";
@@ -20,9 +17,9 @@ const long = "a".repeat(65);
 const at = "spec.arms[1].parameters";
 
 const rows: readonly Row[] = [
-	["a list", given("[a]"), [`w.yaml:50:59: ${at} is a list of 1; ${MAPPING}`]],
-	["a word", given("x"), [`w.yaml:50:59: ${at} is "x"; ${MAPPING}`]],
-	["nothing", given("null"), [`w.yaml:50:59: ${at} is empty; ${MAPPING}`]],
+	["a list", given("[a]"), [`w.yaml:50:59: ${at} is a list of 1`]],
+	["a word", given("x"), [`w.yaml:50:59: ${at} is "x"`]],
+	["nothing", given("null"), [`w.yaml:50:59: ${at} is empty`]],
 	["name with a capital", given('{aB: "1"}'), [`w.yaml:50:64: ${at}.aB ${NAME}`]],
 	["name with an underscore", given('{a_b: "1"}'), [`w.yaml:50:65: ${at}.a_b ${NAME}`]],
 	["name with a point", given('{a.b: "1"}'), [`w.yaml:50:65: ${at}.a.b ${NAME}`]],
@@ -30,29 +27,21 @@ const rows: readonly Row[] = [
 	["name that begins with a hyphen", given('{-a: "1"}'), [`w.yaml:50:64: ${at}.-a ${NAME}`]],
 	["name that ends with a hyphen", given('{a-: "1"}'), [`w.yaml:50:64: ${at}.a- ${NAME}`]],
 	["name of 65 characters", given(`{${long}: "1"}`), [`w.yaml:50:127: ${at}.${long} ${NAME}`]],
-	["value that is a number", given("{a: 0.2}"), [`w.yaml:50:63: ${at}.a is the number 0.2; ${VALUE}`]],
-	["value that is a truth value", given("{a: true}"), [`w.yaml:50:63: ${at}.a is the truth value true; ${VALUE}`]],
-	["value that is a list", given("{a: [x]}"), [`w.yaml:50:63: ${at}.a is a list of 1; ${VALUE}`]],
-	["empty value", given('{a: ""}'), [`w.yaml:50:63: ${at}.a is no value of a parameter; ${VALUE}`]],
-	["value with a blank before it", given('{a: " x"}'), [`w.yaml:50:63: ${at}.a is no value of a parameter; ${VALUE}`]],
-	["value with a blank after it", given('{a: "x "}'), [`w.yaml:50:63: ${at}.a is no value of a parameter; ${VALUE}`]],
-	[
-		"value with a line break",
-		given('{a: "x\\r\\nb: c"}'),
-		[`w.yaml:50:63: ${at}.a is no value of a parameter; ${VALUE}`],
-	],
-	["value with a tab", given('{a: "x\\ty"}'), [`w.yaml:50:63: ${at}.a is no value of a parameter; ${VALUE}`]],
-	["value beyond ASCII", given('{a: "é"}'), [`w.yaml:50:63: ${at}.a is no value of a parameter; ${VALUE}`]],
+	["value that is a number", given("{a: 0.2}"), [`w.yaml:50:63: ${at}.a is the number 0.2`]],
+	["value that is a truth value", given("{a: true}"), [`w.yaml:50:63: ${at}.a is the truth value true`]],
+	["value that is a list", given("{a: [x]}"), [`w.yaml:50:63: ${at}.a is a list of 1`]],
+	["empty value", given('{a: ""}'), [`w.yaml:50:63: ${at}.a is no value of a parameter`]],
+	["value with a blank before it", given('{a: " x"}'), [`w.yaml:50:63: ${at}.a is no value of a parameter`]],
+	["value with a blank after it", given('{a: "x "}'), [`w.yaml:50:63: ${at}.a is no value of a parameter`]],
+	["value with a line break", given('{a: "x\\r\\nb: c"}'), [`w.yaml:50:63: ${at}.a is no value of a parameter`]],
+	["value with a tab", given('{a: "x\\ty"}'), [`w.yaml:50:63: ${at}.a is no value of a parameter`]],
+	["value beyond ASCII", given('{a: "é"}'), [`w.yaml:50:63: ${at}.a is no value of a parameter`]],
 	[
 		"value of 1025 characters",
 		given(`{a: "${"x".repeat(1_025)}"}`),
-		[`w.yaml:50:63: ${at}.a is no value of a parameter; ${VALUE}`],
+		[`w.yaml:50:63: ${at}.a is no value of a parameter`],
 	],
-	[
-		"one more than there may be",
-		given(many(PARAMETERS_MAX + 1)),
-		[`w.yaml:50:59: ${at} has too many parameters; write at most ${PARAMETERS_MAX}`],
-	],
+	["one more than there may be", given(many(PARAMETERS_MAX + 1)), [`w.yaml:50:59: ${at} has too many parameters`]],
 	["with a goal", given('{a: "1"}', GOOD), [`w.yaml:50:59: arm boosted ${NOT_WITH_GOAL}`]],
 	[
 		"with a goal, of the baseline too",

@@ -261,7 +261,7 @@ t.test("namespaces are apart: names, layers and default salts", async (t) => {
 	t.match(load(other).problems.map(formatProblem), [/unknown Service "employment"; there are no Services$/]);
 });
 
-t.test("a file alone may hold a salt that stands since it was nobody's: only control knows", async (t) => {
+t.test("a single file may have an old salt: only control can check it", async (t) => {
 	const [unit, salted] = ["  unit: {header: x-user-id}", "  unit: {header: x-user-id}\n  salt: pricing/2026"];
 	t.ok(GOOD.includes(unit));
 	t.same(load(GOOD.replace(unit, salted)).problems.map(formatProblem), []);

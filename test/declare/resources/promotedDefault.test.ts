@@ -1,4 +1,4 @@
-/** What a promotion, or the end of an Experiment, makes of a Service's rules is told before it: nobody applies anything then. */
+/** Effects of a promotion, or of an Experiment's end, on a Service's rules are reported before: there is no apply then. */
 import t from "tap";
 import type { Status } from "../../../src/decide/rollout/status.js";
 import { EMPTY_STATUS } from "../../../src/decide/rollout/status.js";
@@ -38,7 +38,7 @@ const told = (resources: ReturnType<typeof resourceSet>, status: Status) =>
 	faultsOf({ resources, status }).map(({ resource, words }) => ({ resource: resourceTitle(resource), words }));
 
 t.test(
-	"a promotion makes nobody's verdict the sidecar's: rules that tell the winner from the default did so before",
+	"a promotion moves no verdict to the sidecar: rules that distinguish the winner from the default are there already",
 	async (t) => {
 		const subsets = Array.from({ length: 2 ** VARIANTS.length }, (_, bits) =>
 			VARIANTS.filter((_, at) => (bits & (1 << at)) !== 0),
@@ -78,7 +78,7 @@ t.test(
 	},
 );
 
-t.test("one that stands, and holds nobody by the default Variant of now, is told", async (t) => {
+t.test("an existing policy without effect under the current default Variant is reported", async (t) => {
 	const resources = resourceSet({
 		gateways: [gateway({ tls: { from: "identity" }, tokens: [tokenIssuer("https://i.test", ["weir"], "/k.json")] })],
 		services: [shopOf(true)],

@@ -19,7 +19,7 @@ const HEAP_MIB = 448;
 /** Several times what the dearest take, against the load of a test machine; before, it was up to a minute. */
 const CPU_MS = 8_000;
 
-/** What may come back to whoever asked. */
+/** The largest allowed response. */
 const CHARS = 1_000_000;
 
 async function outcomes(t: Test, names: readonly string[]): Promise<ReadonlyMap<string, Outcome>> {
@@ -106,7 +106,7 @@ export async function readWithin(t: Test, names = Object.keys(WITHIN)): Promise<
 	}
 }
 
-/** As large as declarations become: taken. */
+/** As large as real declarations: accepted. */
 export async function readLegitimate(t: Test, names = Object.keys(LEGITIMATE)): Promise<void> {
 	const all = await outcomes(t, names);
 	for (const { name, problems, resources } of all.values()) {

@@ -17,9 +17,7 @@ checkRows(t, [
 	[
 		"planned looks without a goal",
 		rollout(FIXED, noGoal),
-		[
-			"w.yaml:57:25: design fixed-horizon has no goal to look at; add a goal, or remove inference: harm is sequential anyway",
-		],
+		["w.yaml:57:25: design fixed-horizon has no goal to look at"],
 	],
 	[
 		"planned looks at a quantile",
@@ -31,22 +29,18 @@ checkRows(t, [
 				GOOD,
 			),
 		),
-		[
-			"w.yaml:58:25: design group-sequential looks at a goal by one statistic, and latency-p99 is a quantile; write design: sequential, or name a mean or a rate as the goal",
-		],
+		["w.yaml:58:25: design group-sequential looks at a goal by one statistic, and latency-p99 is a quantile"],
 	],
 	["Thompson with one challenger", rollout("bandit: {algorithm: thompson}"), []],
 	[
 		"top-two with one challenger",
 		rollout("bandit: {}"),
-		[
-			"w.yaml:58:13: top-two among one challenger and the baseline gives each a half, whatever the outcomes; write algorithm: thompson, or add a challenger",
-		],
+		["w.yaml:58:13: top-two among one challenger and the baseline gives each a half, whatever the outcomes"],
 	],
 	[
 		"a bandit without a goal",
 		rollout("bandit: {algorithm: thompson}", noGoal),
-		["w.yaml:57:13: bandit has no goal by which an arm is best; add a goal, or remove bandit"],
+		["w.yaml:57:13: bandit has no goal by which an arm is best"],
 	],
 	[
 		"a bandit by a quantile",
@@ -58,22 +52,18 @@ checkRows(t, [
 				GOOD,
 			),
 		),
-		[
-			"w.yaml:58:13: bandit ranks arms by a rate or a mean, and latency-p99 is a quantile; name a mean or a rate as the goal, or remove bandit",
-		],
+		["w.yaml:58:13: bandit ranks arms by a rate or a mean, and latency-p99 is a quantile"],
 	],
 	[
 		"a bandit with planned looks",
 		rollout(`bandit: {algorithm: thompson}\n    ${GROUPS}`),
-		[
-			"w.yaml:58:13: bandit moves shares as outcomes say, and design group-sequential plans its units ahead; write design: sequential, or remove bandit",
-		],
+		["w.yaml:58:13: bandit moves shares as outcomes say, and design group-sequential plans its units ahead"],
 	],
 	[
 		"a bandit with a holdback",
 		rollout("bandit: {algorithm: thompson}\n    holdback: {share: 5%, for: 30d}"),
 		[
-			"w.yaml:58:13: bandit and holdback are not carried out together: a holdback compares people who are new, and a challenger's edge is full of those who come back; remove one of them",
+			"w.yaml:58:13: bandit and holdback are not carried out together: a holdback compares people who are new, and a challenger's edge is full of those who come back",
 		],
 	],
 	["a holdback longer than the longest window", rollout("holdback: {share: 5%, for: 61m}"), []],
@@ -81,15 +71,15 @@ checkRows(t, [
 		"a holdback that ends before anybody of it is measured",
 		rollout("holdback: {share: 5%, for: 60m}"),
 		[
-			"w.yaml:58:32: a holdback of 1h measures no unit by latency-p99: a unit that comes in it counts after 3606s (its window, and what it takes to arrive); write a longer one, such as for: 7212s; who comes in its last 3606s is not measured",
+			"w.yaml:58:32: a holdback of 1h measures no unit by latency-p99: a unit that comes in it counts after 3606s (its window, and what it takes to arrive)",
 		],
 	],
 	[
 		"a floor below one point",
 		rollout("bandit: {algorithm: thompson, floor: 0.0001%}"),
 		[
-			"w.yaml:58:42: floor 0.0001% leaves arm control no live point; raise the floor, the arm's weight or the last step",
-			"w.yaml:58:42: floor 0.0001% leaves arm boosted no live point; raise the floor, the arm's weight or the last step",
+			"w.yaml:58:42: floor 0.0001% leaves arm control no live point",
+			"w.yaml:58:42: floor 0.0001% leaves arm boosted no live point",
 		],
 	],
 ]);

@@ -1,4 +1,4 @@
-/** What one request can be tried against is bounded for each Service: told where it is written, and nobody is held up later. */
+/** The rule values that one request is compared with are limited per Service, with an error at the declaration. */
 
 import t from "tap";
 import { RULE_VALUES_MAX } from "../../../src/declare/resources/checks/rules.js";
@@ -89,7 +89,7 @@ spec: {type: rate, source: errors, direction: down, window: 10m}
 	);
 });
 
-t.test("what Envoy will walk once an Experiment has ended, which is nobody's change", async (t) => {
+t.test("the values that Envoy compares after an Experiment's end, which no apply causes", async (t) => {
 	const experiment = (unit: string): string => `${HEAD} Experiment
 metadata: {name: e}
 spec:
@@ -140,7 +140,7 @@ t.test("what the sidecar cannot tell apart by who asks", async (t) => {
 	t.match(
 		problemsOf(gateway(), service(BY_SIDECAR), half, policy("b", `${one}${templates(RULE_STEPS_MAX / 4)}`)),
 		[/the sidecar can try 30000 rules/],
-		"whoever is named may also be anyone",
+		"a named caller may also be anyone",
 	);
 });
 

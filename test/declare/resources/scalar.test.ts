@@ -5,7 +5,7 @@ import { parseDuration, parsePercentage } from "../../../src/declare/resources/f
 import { isWorkloadId, onlyWorkloadId, spiffeFault, WORKLOAD_ID } from "../../../src/declare/resources/spiffe.js";
 import { nearestName } from "../../../src/declare/resources/suggest.js";
 
-t.test("no resource has the name of what every object of JavaScript has", async (t) => {
+t.test("no resource has the name of a JavaScript object's built-in property", async (t) => {
 	for (const [text, isName] of [
 		["constructor", false],
 		["constructor-1", true],

@@ -14,9 +14,8 @@ spec:
 ${more}`;
 const two = (first: string, second: string, namespace = "team-b"): string =>
 	`${service("team-a", "guarded", first)}---\n${service(namespace, "backdoor", second)}`;
-const HINT = "name servers of this namespace, or declare the Service in the namespace of the other";
 const stolen = (said: string): readonly string[] => [
-	`w.yaml:17:37: endpoint ${said} is declared by Service team-a/guarded; ${HINT}`,
+	`w.yaml:17:37: endpoint ${said} is declared by Service team-a/guarded`,
 ];
 const IDENTITY = "  identities: ['spiffe://a/model']\n";
 
@@ -49,9 +48,7 @@ const rows: readonly Row[] = [
 	[
 		"the same identity at another address, which may be the same server by another name",
 		`${service("team-a", "guarded", "address: m.internal, port: 1", IDENTITY)}---\n${service("team-b", "backdoor", "address: alias.internal, port: 1", IDENTITY)}`,
-		[
-			"w.yaml:19:16: spec.identities[0] names spiffe://a/model, which the endpoints of Service team-a/guarded have; name identities of this namespace's servers, or declare the Service in the namespace of the other",
-		],
+		["w.yaml:19:16: spec.identities[0] names spiffe://a/model, which the endpoints of Service team-a/guarded have"],
 	],
 	[
 		"the same identity within one namespace",

@@ -1,4 +1,4 @@
-/** Limits of tenants and of principals are refused where nobody would hold them. */
+/** Limits of tenants and principals are refused if nothing would enforce them. */
 import t from "tap";
 import { GOOD, spoil } from "./declaration.js";
 import { checkRows, type Row } from "./faultTable.js";
@@ -12,9 +12,8 @@ const limited = (spec: string, more = ""): string =>
 	believing(spoil("  access: open\n", `  rateLimits: {tenant: {requests: 1}}\n${more}`, GOOD)) + policy("p", spec);
 const PROXIES = '  trustedProxies: ["spiffe://weir.test/proxy"]\n';
 const PLACE = "w.yaml:6:24: spec.rateLimits.tenant is given, but";
-const SIDECAR =
-	"and Envoy, which holds the limits, verifies no token then; remove rateLimits.tenant, or limit principals";
-const NO_USERS = `${PLACE} no enforced AccessPolicy of the Service is about users: no token is required, and callers without one have no tenant limit; name users, groups, tenants, purposes or claims in a policy, or limit principals`;
+const SIDECAR = "and Envoy, which holds the limits, verifies no token then";
+const NO_USERS = `${PLACE} no enforced AccessPolicy of the Service is about users: no token is required, and callers without one have no tenant limit`;
 
 /** The Service with a limit of principals, and proxies that speak for theirs. */
 const behind = (proxies: string): string =>
@@ -24,7 +23,7 @@ const behind = (proxies: string): string =>
 	);
 
 const NO_CERTIFICATES = (gateway: string): string =>
-	`w.yaml:7:27: spec.rateLimits.principal is given, but Gateway ${gateway} demands no client certificates: all its callers would share one limit, and one of them could use it up; limit the service, or give the Gateway tls: {identity: mesh}, or tls with clientCaFile`;
+	`w.yaml:7:27: spec.rateLimits.principal is given, but Gateway ${gateway} demands no client certificates: all its callers would share one limit, and one of them could use it up`;
 const inFiles = (more: string): string =>
 	behind("").replace("{identity: mesh}", `{certificateFile: a.pem, privateKeyFile: a.key${more}}`);
 const another = (spec: string): string =>
@@ -82,7 +81,7 @@ const rows: readonly Row[] = [
 		"principals behind a trusted proxy",
 		behind(PROXIES),
 		[
-			"w.yaml:7:27: spec.rateLimits.principal is given, but Gateway public has trustedProxies: Envoy, which holds the limits, would count all clients of a proxy as one; limit the service, or remove trustedProxies",
+			"w.yaml:7:27: spec.rateLimits.principal is given, but Gateway public has trustedProxies: Envoy, which holds the limits, would count all clients of a proxy as one",
 		],
 	],
 ];

@@ -5,14 +5,6 @@ import { tokenIssuer } from "../../fixtures/resources.js";
 import { spoil } from "./declaration.js";
 import { checkRows, type Row } from "./faultTable.js";
 
-const ISSUERS = "write a list of {issuer, audiences, jwksFile}";
-const ISSUER = "write the issuer exactly as in the tokens, such as https://id.example.com";
-const AUDIENCES = "write a list of at least one audience, exactly as in the tokens";
-const KEYS = "write the path of a JSON Web Key Set";
-const URL_HINT =
-	"write the https URL of a JSON Web Key Set without user, password and fragment, such as https://id.example.com/jwks.json";
-const FIELDS =
-	"issuer, audiences, jwksFile, jwksUrl, jwksCaFile, profile, maxLifetime, binding, groupsClaim, tenantClaim, purposeClaim";
 const at = "spec.tokens[0]";
 
 const tokens = (written: string): string => spoil("  port: 8080", `  port: 8080\n  tokens: ${written}`);
@@ -23,62 +15,46 @@ const issuers = (count: number): string =>
 
 const rows: readonly Row[] = [
 	["as many issuers as may be", tokens(issuers(100)), []],
-	["one more", tokens(issuers(101)), ["w.yaml:19:11: spec.tokens is a list of 101; write at most 100 issuers"]],
-	["a word", tokens("x"), [`w.yaml:19:11: spec.tokens is "x"; ${ISSUERS}`]],
-	["nothing", tokens("null"), [`w.yaml:19:11: spec.tokens is empty; ${ISSUERS}`]],
-	["one issuer, no list", tokens("{issuer: a}"), [`w.yaml:19:11: spec.tokens is a mapping; ${ISSUERS}`]],
-	["a list of words", tokens("[x]"), [`w.yaml:19:12: ${at} is "x"; write a mapping of ${FIELDS}`]],
+	["one more", tokens(issuers(101)), ["w.yaml:19:11: spec.tokens is a list of 101"]],
+	["a word", tokens("x"), [`w.yaml:19:11: spec.tokens is "x"`]],
+	["nothing", tokens("null"), [`w.yaml:19:11: spec.tokens is empty`]],
+	["one issuer, no list", tokens("{issuer: a}"), [`w.yaml:19:11: spec.tokens is a mapping`]],
+	["a list of words", tokens("[x]"), [`w.yaml:19:12: ${at} is "x"`]],
 	[
 		"no field at all",
 		tokens("[{}]"),
-		[`w.yaml:19:12: ${at}.issuer is missing; ${ISSUER}`, `w.yaml:19:12: ${at}.audiences is missing; ${AUDIENCES}`],
+		[`w.yaml:19:12: ${at}.issuer is missing`, `w.yaml:19:12: ${at}.audiences is missing`],
 	],
-	["no issuer", tokens("[{audiences: [b], jwksFile: f}]"), [`w.yaml:19:12: ${at}.issuer is missing; ${ISSUER}`]],
-	["no audiences", tokens("[{issuer: a, jwksFile: f}]"), [`w.yaml:19:12: ${at}.audiences is missing; ${AUDIENCES}`]],
-	[
-		"no keys",
-		tokens("[{issuer: a, audiences: [b]}]"),
-		[`w.yaml:19:12: ${at}.jwksFile is missing; ${KEYS}, or jwksUrl: https://…`],
-	],
-	[
-		"empty issuer",
-		tokens('[{issuer: "", audiences: [b], jwksFile: f}]'),
-		[`w.yaml:19:21: ${at}.issuer is ""; ${ISSUER}`],
-	],
+	["no issuer", tokens("[{audiences: [b], jwksFile: f}]"), [`w.yaml:19:12: ${at}.issuer is missing`]],
+	["no audiences", tokens("[{issuer: a, jwksFile: f}]"), [`w.yaml:19:12: ${at}.audiences is missing`]],
+	["no keys", tokens("[{issuer: a, audiences: [b]}]"), [`w.yaml:19:12: ${at}.jwksFile is missing`]],
+	["empty issuer", tokens('[{issuer: "", audiences: [b], jwksFile: f}]'), [`w.yaml:19:21: ${at}.issuer is ""`]],
 	[
 		"issuer that is a number",
 		tokens("[{issuer: 7, audiences: [b], jwksFile: f}]"),
-		[`w.yaml:19:21: ${at}.issuer is the number 7; ${ISSUER}`],
+		[`w.yaml:19:21: ${at}.issuer is the number 7`],
 	],
 	[
 		"empty audiences",
 		tokens("[{issuer: a, audiences: [], jwksFile: f}]"),
-		[`w.yaml:19:35: ${at}.audiences is an empty list; ${AUDIENCES}`],
+		[`w.yaml:19:35: ${at}.audiences is an empty list`],
 	],
 	[
 		"one audience, no list",
 		tokens("[{issuer: a, audiences: b, jwksFile: f}]"),
-		[`w.yaml:19:35: ${at}.audiences is "b"; ${AUDIENCES}`],
+		[`w.yaml:19:35: ${at}.audiences is "b"`],
 	],
-	[
-		"empty audience",
-		tokens('[{issuer: a, audiences: [""], jwksFile: f}]'),
-		[`w.yaml:19:36: ${at}.audiences[0] is ""; ${AUDIENCES}`],
-	],
-	[
-		"empty path of keys",
-		tokens('[{issuer: a, audiences: [b], jwksFile: ""}]'),
-		[`w.yaml:19:50: ${at}.jwksFile is ""; ${KEYS}`],
-	],
+	["empty audience", tokens('[{issuer: a, audiences: [""], jwksFile: f}]'), [`w.yaml:19:36: ${at}.audiences[0] is ""`]],
+	["empty path of keys", tokens('[{issuer: a, audiences: [b], jwksFile: ""}]'), [`w.yaml:19:50: ${at}.jwksFile is ""`]],
 	[
 		"keys by URL as a file",
 		tokens("[{issuer: a, audiences: [b], jwksFile: https://id.example/jwks.json}]"),
-		[`w.yaml:19:50: ${at}.jwksFile is "https://id.example/jwks.json"; write jwksUrl for a URL`],
+		[`w.yaml:19:50: ${at}.jwksFile is "https://id.example/jwks.json"`],
 	],
 	[
 		"mistyped field",
 		tokens("[{issuer: a, audience: [b], audiences: [b], jwksFile: f}]"),
-		[`w.yaml:19:24: unknown field ${at}.audience; did you mean "audiences"? known fields: ${FIELDS}`],
+		[`w.yaml:19:24: unknown field ${at}.audience`],
 	],
 	[
 		"keys that are fetched",
@@ -88,48 +64,46 @@ const rows: readonly Row[] = [
 	[
 		"keys from two places",
 		tokens("[{issuer: a, audiences: [b], jwksFile: f, jwksUrl: 'https://id/jwks'}]"),
-		[`w.yaml:19:62: ${at}.jwksUrl is given beside jwksFile; keep one of them`],
+		[`w.yaml:19:62: ${at}.jwksUrl is given beside jwksFile`],
 	],
 	[
 		"keys that are fetched in plain text",
 		tokens("[{issuer: a, audiences: [b], jwksUrl: 'http://id/jwks'}]"),
-		[`w.yaml:19:49: ${at}.jwksUrl is "http://id/jwks"; ${URL_HINT}`],
+		[`w.yaml:19:49: ${at}.jwksUrl is "http://id/jwks"`],
 	],
 	[
 		"a password in the keys' URL",
 		tokens("[{issuer: a, audiences: [b], jwksUrl: 'https://u:p@id/jwks'}]"),
-		[`w.yaml:19:49: ${at}.jwksUrl is "https://u:p@id/jwks"; ${URL_HINT}`],
+		[`w.yaml:19:49: ${at}.jwksUrl is "https://u:p@id/jwks"`],
 	],
 	[
 		"a CA without a URL",
 		tokens("[{issuer: a, audiences: [b], jwksFile: f, jwksCaFile: c}]"),
-		[`w.yaml:19:65: ${at}.jwksCaFile is given without jwksUrl; remove it, or write jwksUrl`],
+		[`w.yaml:19:65: ${at}.jwksCaFile is given without jwksUrl`],
 	],
 	[
 		"issuer with a #, which splits users",
 		tokens("[{issuer: 'a#b', audiences: [b], jwksFile: f}]"),
-		[`w.yaml:19:21: ${at}.issuer is "a#b"; ${ISSUER}`],
+		[`w.yaml:19:21: ${at}.issuer is "a#b"`],
 	],
 	[
 		"profile, lifetime and binding",
 		tokens("[{issuer: a, audiences: [b], jwksFile: f, profile: JWT, maxLifetime: 0s, binding: tls}]"),
 		[
-			`w.yaml:19:62: ${at}.profile is "JWT"; write jwt or at+jwt`,
-			`w.yaml:19:80: ${at}.maxLifetime is "0s"; write a duration above 0`,
-			`w.yaml:19:93: ${at}.binding is "tls"; write none, dpop, mtls or either`,
+			`w.yaml:19:62: ${at}.profile is "JWT"`,
+			`w.yaml:19:80: ${at}.maxLifetime is "0s"`,
+			`w.yaml:19:93: ${at}.binding is "tls"`,
 		],
 	],
 	[
 		"a claim with an empty step",
 		tokens("[{issuer: a, audiences: [b], jwksFile: f, groupsClaim: .groups}]"),
-		[
-			`w.yaml:19:66: ${at}.groupsClaim is ".groups"; write the name of a claim such as sub, or a path such as org.tenant`,
-		],
+		[`w.yaml:19:66: ${at}.groupsClaim is ".groups"`],
 	],
 	[
 		"repeated issuer",
 		tokens("[{issuer: a, audiences: [b], jwksFile: f}, {issuer: a, audiences: [c], jwksFile: g}]"),
-		["w.yaml:19:63: spec.tokens[1].issuer repeats a, item 0 of the list; give each issuer once"],
+		["w.yaml:19:63: spec.tokens[1].issuer repeats a, item 0 of the list"],
 	],
 ];
 

@@ -28,10 +28,8 @@ ${POLICY}`;
 const OPEN = (endpoints: string, more = ""): string =>
 	GUARDED(endpoints, `${more}  access: open\n`).replace(/---\n.*$/s, "");
 
-const HINT =
-	"write identities, the SPIFFE ids that its servers prove (mutual TLS), or identities: plaintext where that is meant";
 const said = (server: string, column: number, more = ""): string =>
-	`w.yaml:9:${column}: spec.variants[1].endpoints[${column < 40 ? 0 : 1}] is ${server}, off Envoy's machine${more}: what a protected Service is asked would go there in plain text, and the server could not tell Envoy from anybody; ${HINT}`;
+	`w.yaml:9:${column}: spec.variants[1].endpoints[${column < 40 ? 0 : 1}] is ${server}, off Envoy's machine${more}: what a protected Service is asked would go there in plain text, and the server could not tell Envoy from anybody`;
 const refused = (address: string): Row => [
 	`${address}`,
 	GUARDED(`{address: "${address}", port: 9001}`),
@@ -63,10 +61,9 @@ checkRows(t, [
 
 t.test("what identities may be, each fault at its place", async (t) => {
 	const of = (value: string) => problemsOf(GUARDED(REMOTE, `  identities: ${value}\n`));
-	const hint = "write a list of SPIFFE ids, or plaintext";
-	t.same(of("plain"), [`w.yaml:10:15: spec.identities is "plain"; ${hint}`]);
-	t.same(of("[]"), [`w.yaml:10:15: spec.identities is an empty list; ${hint}`]);
-	t.match(of("[plaintext]"), [/^w.yaml:10:16: spec.identities\[0\] .*; write a SPIFFE id such as/]);
+	t.match(of("plain"), [/^w.yaml:10:15: spec.identities is "plain"; /]);
+	t.match(of("[]"), [/^w.yaml:10:15: spec.identities is an empty list; /]);
+	t.match(of("[plaintext]"), [/^w.yaml:10:16: spec.identities\[0\] does not begin with spiffe:/]);
 	t.match(of("['spiffe://a.example/b', 'spiffe://a.example']"), [/^w.yaml:10:40: spec.identities\[1\] /]);
 	t.match(of("['spiffe://a.example/b', 'spiffe://a.example/b']"), [/^w.yaml:10:40: .* repeats /]);
 });

@@ -1,7 +1,7 @@
-/** `*` is a pattern only where a field has one: elsewhere a rule would match nobody, and a deny would deny nothing. */
+/** `*` is a pattern only where a field has one: elsewhere a rule would never match, and a deny would deny nothing. */
 import t from "tap";
 import { guarded } from "./declaration.js";
-import { checkRows, problemsOf, type Row } from "./faultTable.js";
+import { checkRows, type Row, shortProblemsOf } from "./faultTable.js";
 
 /** The policy's spec in the last line, its further fields from column 72 on; the Gateway has tokens. */
 const policy = (written: string): string =>
@@ -9,41 +9,32 @@ const policy = (written: string): string =>
 		"  port: 8080\n",
 		"  port: 8080\n  tokens: [{issuer: 'https://id', audiences: [a], jwksFile: f}]\n",
 	);
-const refused = (field: string, value: string, hint: string): Row => [
+const refused = (field: string, value: string): Row => [
 	`${field} ${value}`,
 	policy(`${field}: ['${value}']`),
-	[
-		`w.yaml:67:${72 + field.length + 3}: spec.${field}[0] is ${JSON.stringify(value)}, and * is no pattern here; ${hint}`,
-	],
+	[`w.yaml:67:${72 + field.length + 3}: spec.${field}[0] is ${JSON.stringify(value)}, and * is no pattern here`],
 ];
-const below = (path: string): string => `a prefix holds all below it, by whole segments: write ${path}`;
-const inside = (path: string): string =>
-	`write ${path} for all below it, or pathTemplates with {name} for exactly one segment`;
-const TEMPLATE = "write {name} for exactly one segment, or pathPrefixes for all below a path";
-const USER = "write ISSUER#SUB in full, ISSUER#* for all of its users, or claims where a * is part of the text";
-const word = (what: string): string =>
-	`write each ${what} in full, users: ['*'] for any user, or claims where a * is part of the text`;
 
 checkRows(t, [
-	refused("pathPrefixes", "/admin/*", below("/admin")),
-	refused("pathPrefixes", "/*", below("/")),
-	refused("pathPrefixes", "/v2*", below("/v2")),
-	refused("pathPrefixes", "/a/**", below("/a")),
-	refused("pathPrefixes", "/a/..*", below("/a")),
-	refused("pathPrefixes", "/a/*.json", below("/a")),
-	refused("pathPrefixes", "/a/*/b", inside("/a")),
-	refused("pathPrefixes", "/v2*/b", inside("/v2")),
-	refused("pathTemplates", "/admin/*", TEMPLATE),
-	refused("pathTemplates", "/{a}/b*", TEMPLATE),
-	refused("pathTemplates", "/*/{a}", TEMPLATE),
-	refused("users", "https://id#*@acme.com", USER),
-	refused("users", "https://id#al*", USER),
-	refused("users", "https://id#x#*", USER),
-	refused("users", "https://*#*", USER),
-	refused("users", "https://*#alice", USER),
-	refused("groups", "*", word("group")),
-	refused("tenants", "acme*", word("tenant")),
-	refused("purposes", "*-care", word("purpose")),
+	refused("pathPrefixes", "/admin/*"),
+	refused("pathPrefixes", "/*"),
+	refused("pathPrefixes", "/v2*"),
+	refused("pathPrefixes", "/a/**"),
+	refused("pathPrefixes", "/a/..*"),
+	refused("pathPrefixes", "/a/*.json"),
+	refused("pathPrefixes", "/a/*/b"),
+	refused("pathPrefixes", "/v2*/b"),
+	refused("pathTemplates", "/admin/*"),
+	refused("pathTemplates", "/{a}/b*"),
+	refused("pathTemplates", "/*/{a}"),
+	refused("users", "https://id#*@acme.com"),
+	refused("users", "https://id#al*"),
+	refused("users", "https://id#x#*"),
+	refused("users", "https://*#*"),
+	refused("users", "https://*#alice"),
+	refused("groups", "*"),
+	refused("tenants", "acme*"),
+	refused("purposes", "*-care"),
 ]);
 
 t.test("where it is a pattern, and where it is a character", async (t) => {
@@ -54,5 +45,5 @@ t.test("where it is a pattern, and where it is a character", async (t) => {
 		"pathTemplates: ['/a*b/{c}']",
 		"claims: [{claim: permission, values: ['*', 'models:*']}]",
 	])
-		t.same(problemsOf(policy(written)), [], written);
+		t.same(shortProblemsOf(policy(written)), [], written);
 });

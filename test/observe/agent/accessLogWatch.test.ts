@@ -1,4 +1,4 @@
-/** What an Envoy tells of its access log by its own counters. */
+/** The state of an Envoy's access log, from its own counters. */
 import { mkdtempSync, rmSync } from "node:fs";
 import { createServer } from "node:http";
 import { tmpdir } from "node:os";

@@ -54,7 +54,7 @@ t.test("only the start of a request in a live arm is an exposure, and a unit is 
 });
 
 t.test(
-	"during a holdback new units of the winner's arm and of what is held back are exposed, none that is taken over",
+	"during a holdback new units of the winner's arm and the held-back share are exposed, but no taken-over ones",
 	async (t) => {
 		const rig = await startRig();
 		t.teardown(() => rig.close());
@@ -79,7 +79,7 @@ t.test(
 	},
 );
 
-t.test("while promoting nobody is exposed", async (t) => {
+t.test("no exposures while promoting", async (t) => {
 	const rig = await startRig();
 	t.teardown(() => rig.close());
 	const [unit = ""] = unitsOf("control", 1);
@@ -183,7 +183,7 @@ t.test("health counts ended requests by the cluster that Envoy chose", async (t)
 	t.same(later.health, [{ variant: "v3", requests: 1, failures: 0 }]);
 });
 
-t.test("what was taken survives a graceful restart, and no raw unit is on disk", async (t) => {
+t.test("accepted entries survive a graceful restart, and no raw unit is on disk", async (t) => {
 	const rig = await startRig();
 	t.teardown(() => rig.close());
 	const [unit = ""] = unitsOf("boosted", 1, "very-secret-person");

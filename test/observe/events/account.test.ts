@@ -1,4 +1,4 @@
-/** What ingest tells about one request: GET /v1/requests/ID. */
+/** Ingest's record of one request: GET /v1/requests/ID. */
 import { EventEmitter, once } from "node:events";
 import t from "tap";
 import type { OutlineAccount } from "../../../src/observe/events/accessLog/account.js";
@@ -128,7 +128,7 @@ t.test("what the sidecar decided is shown as it answered", async (t) => {
 /** Its 128 bits are above 2¹²⁷, where a signed column would end. */
 const ENDED = "f0000000-0000-4000-8000-000000000001";
 
-t.test("what is no longer at hand is told in outline, and what is not known is not found", async (t) => {
+t.test("an old request has only an outline, and an unknown one is not found", async (t) => {
 	const rig = await rigWith(t);
 	await rig.send([
 		{ kind: "start", unit: control, requestId: "open", startMs: T0 },
@@ -157,7 +157,7 @@ t.test("what is no longer at hand is told in outline, and what is not known is n
 	t.equal((await rig.call("POST", `/v1/requests/${ENDED}`, "")).status, 405);
 });
 
-t.test("a request that ends while somebody asks for it is told as a whole", async (t) => {
+t.test("a request that ends during the query is returned complete", async (t) => {
 	const plan = new EventEmitter();
 	const asked = once(plan, "asked");
 	const rig = await startRig({

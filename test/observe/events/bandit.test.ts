@@ -1,4 +1,4 @@
-/** What counts under a bandit: everybody until its shares first move, then the core's units alone. */
+/** Units that count under a bandit: all until the first move, then only the core's. */
 import t from "tap";
 import { compileAssignment } from "../../../src/compile/assignment/assign.js";
 import { EXPERIMENT, metric, query, sent, startRig, unitsOf } from "./rig.js";

@@ -57,7 +57,7 @@ t.test("none for what is refused as it should be, nor for the probe, which has a
 	t.same(alarmsOf(rig, rig.nowMs), []);
 });
 
-t.test("where ingest does not answer nobody knows", (t) => {
+t.test("unknown if ingest does not answer", (t) => {
 	t.same(calloutAlarms(null, 0), []);
 	t.end();
 });

@@ -72,7 +72,7 @@ t.test("a code that is none of ours is unavailable, whatever its name", async (t
 	await t.rejects(ingestClient(path).evidence(query()), { code: "unavailable", message: "another" });
 });
 
-t.test("a socket that somebody answers on is not taken over; a dead one is", async (t) => {
+t.test("a socket with a live server is not replaced; a dead one is", async (t) => {
 	const rig = await startRig();
 	t.teardown(() => rig.close());
 	await t.rejects(startRig({ httpSocket: rig.httpSocket }), { code: "already-exists" });

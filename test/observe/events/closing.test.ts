@@ -1,4 +1,4 @@
-/** Ingest's end: it waits for nobody who keeps a request open, and nobody's exposure settles meanwhile. */
+/** Ingest's end: it does not wait for open requests, and no exposure settles meanwhile. */
 
 import { once } from "node:events";
 import { type ClientRequest, type IncomingMessage, request } from "node:http";
@@ -32,7 +32,7 @@ t.test("a query that is under way is answered, and its connection closed", async
 	await rig.reopen();
 });
 
-t.test("one whose body does not come is given up, and nobody settles meanwhile", { timeout: 60_000 }, async (t) => {
+t.test("a request without its body is aborted, and no exposure settles meanwhile", { timeout: 60_000 }, async (t) => {
 	const rig = await startRig({ exposureSettlesMs: EXPOSURE_SETTLES_MS });
 	t.teardown(() => rig.close());
 	const [early = "", late = ""] = unitsOf("control", 2);

@@ -94,7 +94,7 @@ t.test("a native denial leaves one record, and nothing of the caller's secrets",
 	t.notOk(text.includes(boosted), "the unit is a pseudonym");
 });
 
-t.test("what one commit holds is told in the order of its times, the newest first", async (t) => {
+t.test("records of one commit are returned in the order of their times, the newest first", async (t) => {
 	const rig = await startRig();
 	t.teardown(() => rig.close());
 	const starts = [30, 10, 20, 10].map((after) => START + after);
@@ -257,7 +257,7 @@ t.test("what callers write cannot break a line, a terminal or the store", async 
 	}
 	t.ok(
 		all.some(({ principal }) => principal === null),
-		"an id that is no SPIFFE id is not told",
+		"an id that is not a SPIFFE id is not returned",
 	);
 	t.equal((await decisions(rig, `service=${encodeURIComponent("' OR 1=1 --")}`)).length, 0);
 });
@@ -291,7 +291,7 @@ t.test("allowed requests: none, a share by request id, or all", async (t) => {
 	}
 });
 
-t.test("a unit whose arm changes with the plan is told of once; old requests that end late are not news", async (t) => {
+t.test("a unit whose arm changes with the plan is reported once; old requests that end late are not", async (t) => {
 	const ramped = planWith({
 		...EXPERIMENT,
 		arms: EXPERIMENT.arms.map((arm) => ({ ...arm, livePoints: 0 })),
@@ -361,7 +361,7 @@ t.test("a unit whose arm changes with the plan is told of once; old requests tha
 	]);
 });
 
-t.test("a change across a restart of ingest is told of, once", async (t) => {
+t.test("a change across a restart of ingest is reported once", async (t) => {
 	const ramped = planWith({ ...EXPERIMENT, arms: EXPERIMENT.arms.map((arm) => ({ ...arm, livePoints: 0 })) });
 	const plans: Readonly<Record<string, PlanTable>> = { ...PLANS, p0: ramped };
 	const rig = await startRig({ plans: async (version) => plans[version] ?? null });
@@ -511,7 +511,7 @@ t.test("the sidecar's record: by the plan that it answered by", async (t) => {
 	t.notOk(JSON.stringify(await decisions(rig)).includes(boosted));
 });
 
-t.test("behind a trusted proxy the record is the client's that was judged, and says by whom it came", async (t) => {
+t.test("behind a trusted proxy the record has the judged client and the proxy", async (t) => {
 	const rig = await startRig({ allowedDecisionsPpm: 1_000_000 });
 	t.teardown(() => rig.close());
 	const [proxy, boss] = ["spiffe://a.test/proxy", "spiffe://a.test/boss"];

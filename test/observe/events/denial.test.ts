@@ -1,4 +1,4 @@
-/** What an overloaded Envoy answers is nobody's verdict, whatever its client does then. */
+/** The response of an overloaded Envoy is no verdict, whatever its client does then. */
 import t from "tap";
 import {
 	type AccessLogEntry,

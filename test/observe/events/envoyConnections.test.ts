@@ -9,7 +9,7 @@ import { EnvoyConnections, type EnvoyStream } from "../../../src/observe/events/
 
 const EDGE = { kind: "spiffe", id: "spiffe://weir.test/weir/envoy/edge" } as const;
 
-/** An HTTP/2 connection that answers PINGs when told. */
+/** An HTTP/2 connection that answers PINGs on command. */
 class Session extends EventEmitter {
 	destroyed = false;
 	readonly done: string[] = [];
@@ -180,7 +180,7 @@ t.test(
 	},
 );
 
-t.test("a drained Envoy has told all where its connection lives, until something comes from it again", async (t) => {
+t.test("a drained Envoy with a live connection is complete, until new entries arrive", async (t) => {
 	const { told, connections, opened } = scene();
 	const [quiet, other, twin, speaks, dead] = [
 		opened("edge"),

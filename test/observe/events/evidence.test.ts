@@ -2,7 +2,7 @@ import { join } from "node:path";
 import t from "tap";
 import type { EvidenceMetric } from "../../../src/infer/statistics/evidence.js";
 import { openEventStore } from "../../../src/observe/events/store/store.js";
-import { armOf, type Entry, metric, query, type Rig, sent, startRig, unitsOf } from "./rig.js";
+import { type Entry, metric, query, type Rig, sent, startRig, unitsOf } from "./rig.js";
 
 const T0 = 1_000_000;
 
@@ -269,114 +269,6 @@ t.test("a stall in one stretch of time does not set the baseline's quantile", as
 	}
 	const ask = { experiment: "models", service: "shop", quantile: 0.99, sinceMs: 0, untilMs: T0 + 1_000 };
 	t.match(await rig.ingest.evidence.baselineQuantile(ask), { valueMs: 10, requests: 200 });
-});
-
-t.test("on random data the aggregates are those of a plain recomputation", async (t) => {
-	const rig = await startRig();
-	t.teardown(() => rig.close());
-	let seed = 42;
-	const random = (): number => {
-		seed = (Math.imul(seed, 1_664_525) + 1_013_904_223) >>> 0;
-		return seed / 2 ** 32;
-	};
-	interface Request {
-		readonly startMs: number;
-		readonly ok: boolean;
-		readonly durationMs: number;
-		readonly endAtMs: number | null;
-	}
-	const units = Array.from({ length: 400 }, (_, index) => `person-${index}`);
-	const requests = new Map<string, Request[]>();
-	const outcomes = new Map<string, { value: number; time: number }[]>();
-	const events: { at: number; entry?: Entry; outcome?: object }[] = [];
-	for (const [index, unit] of units.entries()) {
-		const first = T0 + Math.floor(random() * 3_000);
-		const own: Request[] = [];
-		for (let count = 0; count < 1 + Math.floor(random() * 4); count++) {
-			const startMs = count === 0 ? first : first + Math.floor(random() * 1_500);
-			const durationMs = Math.floor(random() * 400);
-			const endAtMs = random() < 0.1 ? null : startMs + durationMs + (random() < 0.1 ? 2_000 : 0);
-			const request = { startMs, durationMs, ok: random() < 0.8, endAtMs };
-			own.push(request);
-			const id = `request-${index}-${count}`;
-			events.push({ at: startMs, entry: { kind: "start", unit, requestId: id, startMs } });
-			if (endAtMs !== null) {
-				const status = request.ok ? 200 : 502;
-				events.push({ at: endAtMs, entry: { kind: "end", unit, requestId: id, startMs, durationMs, status } });
-			}
-		}
-		requests.set(unit, own);
-		const given = Array.from({ length: Math.floor(random() * 3) }, () => ({
-			value: random() * 100,
-			time: first - 100 + Math.floor(random() * 1_400),
-		}));
-		outcomes.set(unit, given);
-		for (const { value, time } of given) events.push({ at: time, outcome: { metric: "revenue", value, unit, time } });
-	}
-	events.sort((a, b) => a.at - b.at);
-	const asked = [
-		metric("errors"),
-		metric("p99", {
-			threshold: { thresholdMs: 200, baseline: { arm: "control", thresholdMs: 200 }, frozenAtMs: T0 + 500 },
-		}),
-		metric("revenue"),
-	];
-	// In steps of 250 ms of the store's clock, with an evidence call at each: closing is incremental.
-	for (let nowMs = T0 - 200; nowMs < T0 + 9_000; nowMs += 250) {
-		rig.nowMs = nowMs;
-		const due = events.filter((event) => event.at > nowMs - 250 && event.at <= nowMs);
-		if (due.some((event) => event.entry)) await rig.send(due.flatMap((event) => event.entry ?? []));
-		if (due.some((event) => event.outcome)) await rig.post(due.flatMap((event) => event.outcome ?? []));
-		await rig.ingest.evidence.evidence(query(...asked));
-	}
-	const evidence = await rig.ingest.evidence.evidence(query(...asked));
-
-	const received = (at: number): number => T0 - 200 + Math.ceil((at - (T0 - 200)) / 250) * 250;
-	const expected = new Map<string, number[]>();
-	const put = (arm: string, name: string, value: number): void => {
-		const key = `${arm} ${name}`;
-		expected.set(key, [...(expected.get(key) ?? []), value]);
-	};
-	for (const unit of units) {
-		const arm = armOf(unit);
-		if (arm === null) continue;
-		const own = requests.get(unit) ?? [];
-		const first = Math.min(...own.map(({ startMs }) => startMs));
-		const due = Math.max(first + 1_000, received(first)) + 500;
-		const inside = own.filter(({ startMs }) => startMs <= first + 1_000 && received(startMs) <= due);
-		const share = (good: (request: Request) => boolean): number =>
-			inside.filter((request) => request.endAtMs === null || received(request.endAtMs) > due || !good(request)).length /
-			inside.length;
-		put(
-			arm,
-			"errors",
-			share(({ ok }) => ok),
-		);
-		if (first > T0 + 500)
-			put(
-				arm,
-				"p99",
-				share(({ durationMs }) => durationMs <= 200),
-			);
-		const values = (outcomes.get(unit) ?? [])
-			.filter(({ time }) => time >= first && time <= first + 1_000 && received(time) <= due)
-			.map(({ value }) => value);
-		if (values.length > 0) put(arm, "revenue", values.reduce((sum, value) => sum + value, 0) / values.length);
-	}
-	for (const { arm, metrics, maturedUnits, exposedUnits, missingUnits } of evidence.arms) {
-		t.equal(exposedUnits, units.filter((unit) => armOf(unit) === arm).length);
-		t.equal(maturedUnits, exposedUnits);
-		for (const { name } of asked) {
-			const values = expected.get(`${arm} ${name}`) ?? [];
-			const mean = values.reduce((sum, value) => sum + value, 0) / values.length;
-			const m2 = values.reduce((sum, value) => sum + (value - mean) ** 2, 0);
-			const found = metrics[name];
-			t.equal(found?.n, values.length, `${arm} ${name} n`);
-			t.ok(Math.abs((found?.mean ?? 0) - mean) < 1e-9, `${arm} ${name} mean`);
-			t.ok(Math.abs((found?.m2 ?? 0) - m2) < 1e-6, `${arm} ${name} m2`);
-		}
-		t.equal(missingUnits.revenue, exposedUnits - (metrics.revenue?.n ?? 0));
-	}
 });
 
 t.test("the newest first exposure is told, so that a silent sender differs from silent traffic", async (t) => {

@@ -5,7 +5,7 @@ import { Lane } from "../../../src/observe/events/store/store.js";
 import { createMeter } from "../../../src/observe/telemetry/meter.js";
 import { startRig, unitsOf } from "./rig.js";
 
-const NO_ROOM = "no space left on the disk";
+const DISK_FULL = "no space left on the disk";
 const IO_ERROR = 'IO Error: Could not write file "/data/events.duckdb.wal": No space left on device';
 
 /** Whatever is written; questions read on. */
@@ -25,7 +25,7 @@ function fillDisk(t: { teardown(end: () => void): unknown }): () => void {
 	return free;
 }
 
-t.test("what the disk does not take is said in words, and as an alarm", async (t) => {
+t.test("a failed write is logged, and an alarm", async (t) => {
 	const meter = createMeter({ role: "ingest" });
 	const rig = await startRig({ meter });
 	t.teardown(() => rig.close());
@@ -41,16 +41,18 @@ t.test("what the disk does not take is said in words, and as an alarm", async (t
 	for (let round = 0; round < 3; round++) {
 		t.match(await post(), {
 			status: 503,
-			json: { error: { message: `the event store did not take the outcomes: ${NO_ROOM}` } },
+			json: { error: { message: `the event store did not take the outcomes: ${DISK_FULL}` } },
 		});
 		await t.rejects(rig.ingest.maintain(), {
 			code: "unavailable",
-			message: `the event store did not take the access-log entries: ${NO_ROOM}`,
+			message: `the event store did not take the access-log entries: ${DISK_FULL}`,
 		});
 	}
 	t.match(await audit(), {
 		status: 503,
-		json: { error: { code: "unavailable", message: `the event store did not take the decision records: ${NO_ROOM}` } },
+		json: {
+			error: { code: "unavailable", message: `the event store did not take the decision records: ${DISK_FULL}` },
+		},
 	});
 	t.match(await alarms(), [
 		{ gateway: "", alarm: "events-unwritten", why: /access-log entries.*no space left on the disk$/ },

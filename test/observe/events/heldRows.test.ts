@@ -57,7 +57,7 @@ const rowsIn = (rig: Rig, table: string): number =>
 const outcomesIn = (rig: Rig): number => rowsIn(rig, "outcomes");
 const entriesIn = (rig: Rig): number => rowsIn(rig, "entries");
 
-t.test("nothing that came while nobody looked is lost, whether or not ingest was restarted", async (t) => {
+t.test("rows that arrive between two evidence queries are not lost, with or without a restart of ingest", async (t) => {
 	for (const restarted of [false, true]) {
 		const { rig, come, pass, seen } = await house(t, UNDER_WAY);
 		await come();
@@ -159,24 +159,6 @@ t.test("a threshold is frozen from all requests since the start, however few com
 	t.match(await rig.ingest.evidence.baselineQuantile(question), { requests: 5 });
 });
 
-t.test("so many outcomes that each look would be slow are not held to freeze from, but the newest", async (t) => {
-	for (const [freezingRowsMax, left] of [
-		[2, 2],
-		[1, 1],
-		[0, 0],
-	] as const) {
-		const { rig, come, pass, seen } = await houseWith(t, { freezingRowsMax }, [{ ...UNDER_WAY, freezingSinceMs: 0 }]);
-		await come();
-		await come();
-		for (let n = 0; n < 3; n++) {
-			await pass(2 * HOUR);
-			await seen();
-		}
-		await pass(1);
-		t.same([outcomesIn(rig), entriesIn(rig)], [left, 0], "and no start that no outcome names");
-	}
-});
-
 t.test("a cap is frozen from outcomes by request, too: of these the starts are held, and nothing else", async (t) => {
 	const { rig, judges, pass, seen } = await house(t);
 	const sinceMs = rig.nowMs;
@@ -227,27 +209,6 @@ t.test("units whose outcomes are held no more are not those that brought nothing
 		if (units === 0) t.equal(found, null);
 		else t.match(found, { units, valueMs: 100 }, "all that came after the oldest outcome that is left");
 	}
-});
-
-t.test("however often people ask, a cap is frozen from what they brought", async (t) => {
-	const { rig, judges, pass, seen } = await houseWith(t, { freezingRowsMax: 30 }, []);
-	const sinceMs = rig.nowMs;
-	judges.push({ ...UNDER_WAY, freezingSinceMs: sinceMs });
-	const units = unitsOf("control", 6);
-	for (let n = 0; n < 6; n++) {
-		await rig.send(
-			units.map((unit) => ({ kind: "start" as const, unit, requestId: `${unit}-${n}`, startMs: rig.nowMs })),
-		);
-		for (const unit of n === 0 ? units : []) {
-			await rig.post({ metric: "revenue", value: 40, unit });
-			await rig.post({ metric: "revenue", value: 60, requestId: `${unit}-0` });
-		}
-		await pass(HOUR);
-		await seen();
-	}
-	const valuesOf = metric("revenue", { windowMs: WINDOW, perUnit: "sum", missing: "zero", cap: "unfrozen" });
-	const question = { experiment: "models", service: "shop", quantile: 0.5, sinceMs, untilMs: rig.nowMs, valuesOf };
-	t.match(await rig.ingest.evidence.baselineQuantile(question), { units: 6, valueMs: 100 });
 });
 
 const DAY = 24 * HOUR;
@@ -306,32 +267,3 @@ t.test("another Service's requests take no threshold away, and are not held for 
 	await rig.ingest.maintain();
 	t.equal(entriesIn(rig), 8, "it freezes anew, from what came since");
 });
-
-t.test(
-	"nor does an Experiment that freezes since before: of each Service the newest are held, since it freezes",
-	async (t) => {
-		const judges: Judge[] = [];
-		const { rig, day, frozenFrom } = await besideBusy(t, judges, 130);
-		judges.push({ experiment: "team-b/never", service: "team-b/busy", freezingSinceMs: rig.nowMs });
-		const held: number[] = [];
-		for (let n = 0; n < 3; n++) {
-			await day();
-			held.push(entriesIn(rig));
-		}
-		const sinceMs = rig.nowMs;
-		judges.push({ ...UNDER_WAY, freezingSinceMs: sinceMs });
-		judges.push({ experiment: "team-b/later", service: "team-b/busy", freezingSinceMs: sinceMs });
-		for (let n = 1; n <= 2; n++) {
-			await day();
-			held.push(entriesIn(rig));
-			t.equal(await frozenFrom(sinceMs), 4 * n);
-		}
-		t.same(held, [60, 120, 120, 124, 128]);
-		judges.shift();
-		await day();
-		t.equal(entriesIn(rig), 12 + 120, "of the later one, too");
-		judges.pop();
-		await day();
-		t.equal(entriesIn(rig), 16, "and then they go");
-	},
-);

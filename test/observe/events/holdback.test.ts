@@ -17,7 +17,7 @@ function kept(arm: (typeof ARMS)[number], count: number): readonly string[] {
 		.slice(0, count);
 }
 
-t.test("what a takeover finds open never counts; a holdback has its own people, and nobody else's", async (t) => {
+t.test("windows open at a takeover never count; a holdback counts only its own people", async (t) => {
 	const rig = await startRig();
 	t.teardown(() => rig.close());
 	const look = async (since: Pick<EvidenceQuery, "closeUntilMs" | "exposedAfterMs">) => {

@@ -430,6 +430,6 @@ function sameCapital(found: LogCapital | undefined, wanted: LogCapital | undefin
 			check(near(found[side][index], sum, wanted.n), true, `${what}: ${side} ${index} ${found[side][index]} ${sum}`);
 }
 
-/** To 1e-12 of the scale of what was summed. */
+/** To 1e-12 of the scale of the sums. */
 const near = (found: number | undefined, wanted: number, scale: number): boolean =>
 	Math.abs((found ?? Number.NaN) - wanted) <= 1e-12 * Math.max(Math.abs(wanted), scale);

@@ -205,31 +205,6 @@ for (const [execution, plan] of [
 			t.equal((await rig.ingest.evidence.evidence(query())).exposures[0]?.firstMs, T0);
 		},
 	);
-
-	t.test(`${execution}: of who came just before an end of ingest the faster are no more than the slower`, async (t) => {
-		const rig = await startRig();
-		t.teardown(() => rig.close());
-		const come = (startMs: number): readonly Entry[] =>
-			withStarts([
-				entry("end", control, "control", `fast-${startMs}`, startMs),
-				entry("end", boosted, "boosted", `slow-${startMs}`, startMs),
-			]).filter(({ kind, requestId }) => kind === "start" || requestId.startsWith("fast"));
-		rig.nowMs = T0 + 2 * ACCESS_LOG_PERIODIC_MS - 1;
-		await rig.send(come(T0));
-		await rig.restart();
-		await rig.send([entry("periodic", boosted, "boosted", `slow-${T0}`)]);
-		rig.nowMs += 5_000;
-		t.same((await rig.ingest.evidence.evidence(query())).exposures, []);
-		await rig.send([
-			...come(rig.nowMs),
-			entry("periodic", boosted, "boosted", `slow-${rig.nowMs}`, rig.nowMs),
-			entry("end", boosted, "boosted", `slow-${rig.nowMs}`, rig.nowMs),
-		]);
-		rig.nowMs += 2 * ACCESS_LOG_PERIODIC_MS;
-		await rig.restart();
-		const { exposures } = await rig.ingest.evidence.evidence(query());
-		t.same(exposures[0]?.counts, { boosted: 1, control: 1 }, "what has waited long enough is kept");
-	});
 }
 
 t.test("an orderly end keeps a header unit that has not waited its second", async (t) => {

@@ -1,4 +1,4 @@
-/** Who may post no Metric is refused before anything that they send is read, and told of in few words. */
+/** Senders without a Metric are refused before their body is read, with one short log line. */
 
 import { once } from "node:events";
 import { connect, type Socket } from "node:net";
@@ -32,7 +32,7 @@ async function headAlone(rig: Rig, id: string, type = "application/json"): Promi
 	return /^HTTP\/1.1 (\d+)/.exec(answer)?.[1];
 }
 
-t.test("whom no Metric names is refused before a body has come, whatever it would be", async (t) => {
+t.test("a sender in no Metric is refused before its body arrives", async (t) => {
 	const rig = await startRig({ metrics: async () => GRANTED });
 	t.teardown(() => rig.close());
 	t.equal(await headAlone(rig, MALLORY), "403");
@@ -78,7 +78,7 @@ t.test("a row that its sender may not post is refused for that, whatever else is
 		t.match(await rig.post([row], as(TRAINER)), { status: 422, json: { refused: [{ code }] } }, code);
 });
 
-t.test("a sender may name as many Metrics of others as it likes: some are told apart", async (t) => {
+t.test("a sender may use any number of other senders' Metrics: a few are logged separately", async (t) => {
 	const others = Array.from({ length: 2 * REFUSED_NAMES_MAX }, (_, at) => ({ ...METRICS[0], name: `m${at}` }));
 	const rig = await startRig({ metrics: async () => [...GRANTED, ...(others as typeof METRICS)] });
 	t.teardown(() => rig.close());
@@ -88,7 +88,7 @@ t.test("a sender may name as many Metrics of others as it likes: some are told a
 	t.equal((await told(rig)).length, REFUSED_NAMES_MAX + 2);
 });
 
-t.test("who was named a moment ago is taken", async (t) => {
+t.test("a sender that was just declared is accepted", async (t) => {
 	let declared = METRICS;
 	const rig = await startRig({ metrics: async () => declared });
 	t.teardown(() => rig.close());

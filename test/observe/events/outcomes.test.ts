@@ -250,7 +250,7 @@ t.test("concurrent requests share commits", async (t) => {
 	t.equal(await stored(rig), 200);
 });
 
-t.test("a metric declared a moment ago is known; while none is known, callers are told to come back", async (t) => {
+t.test("a new metric is known at once; while none is known, callers must retry", async (t) => {
 	let declared: typeof METRICS | null = null;
 	const rig = await startRig({
 		metrics: async () => {

@@ -1,4 +1,4 @@
-/** An identity whose certificate a test has made, in the words of src/trust/identity. */
+/** An identity with a test's certificate, in the form of src/trust/identity. */
 import { X509Certificate } from "node:crypto";
 import { certificateSpiffeId } from "../../../src/trust/identity/peer.js";
 import type { Identity } from "../../../src/trust/identity/svid.js";

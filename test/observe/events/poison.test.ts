@@ -1,4 +1,4 @@
-/** One entry of one Envoy that the store cannot hold: it is left out and told of, and everybody else's evidence goes on. */
+/** One entry of one Envoy that the store cannot hold: it is skipped and reported, and all other evidence continues. */
 import t from "tap";
 import { type AccessLogEntry, decodeMessage } from "../../../src/observe/events/accessLog/accessLogEntry.js";
 import { entryFault } from "../../../src/observe/events/accessLog/entryFault.js";
@@ -36,7 +36,7 @@ async function exposed(rig: Rig): Promise<number | undefined> {
 	return arms.find(({ arm }) => arm === "boosted")?.exposedUnits;
 }
 
-t.test("of another Envoy, over mTLS: evidence goes on after each, and the loss is told", async (t) => {
+t.test("of another Envoy, over mTLS: evidence continues after each, and the loss is reported", async (t) => {
 	const ca = await createDevelopmentCa({ trustDomain: TRUST_DOMAIN, nowMs: Date.now(), lifetimeMs: 3_600_000 });
 	const identity = await ownIdentity(ca, "control");
 	const gateways: Readonly<Record<string, readonly string[]>> = { edge: ["edge"], tenant: ["tenant/gw"] };

@@ -82,7 +82,7 @@ const SCENES: Readonly<Record<string, readonly Scene[]>> = {
 	],
 };
 
-t.test("each row of the table in docs/access.md is told alike by weir why and the decision log", async (t) => {
+t.test("weir why and the decision log agree on each row of the table in docs/access.md", async (t) => {
 	const page = await readFile("docs/access.md", "utf8");
 	const [, table = ""] = /\n\| reason \| status \| \|\n\|[-|]+\n((?:\|.*\n)+)/.exec(page) ?? [];
 	const words = table

@@ -1,4 +1,4 @@
-/** Who is refused, or leaves before a verdict, is nobody of the Experiment, whichever ids they send. */
+/** Clients that are refused, or leave before a verdict, are not in the Experiment, whatever ids they send. */
 import t from "tap";
 import { NO_MORE } from "../../../src/compile/access/rules/table.js";
 import type { AccessTable } from "../../../src/compile/table/plan.js";
@@ -121,7 +121,7 @@ t.test(
 	},
 );
 
-t.test("a refusal that its client does not take exposes nobody", async (t) => {
+t.test("a refusal that its client does not read exposes no unit", async (t) => {
 	const rig = await rigOf();
 	t.teardown(() => rig.close());
 	const [unit = ""] = unitsOf("boosted", 1);
@@ -196,7 +196,7 @@ t.test("so is one whose answer its client did not take", async (t) => {
 	t.same(counts((await rig.ingest.evidence.evidence(query(metric("errors")))).exposures), [{ boosted: 1, control: 0 }]);
 });
 
-t.test("a denial is nobody's where something may be forbidden that the log does not say", async (t) => {
+t.test("a denial counts for no unit if the log lacks a part of the rules", async (t) => {
 	const rig = await rigOf();
 	t.teardown(() => rig.close());
 	const [one = "", two = "", three = ""] = unitsOf("boosted", 3);
@@ -215,7 +215,7 @@ t.test("a denial is nobody's where something may be forbidden that the log does 
 	t.same(counts((await rig.ingest.evidence.evidence(query(metric("errors")))).exposures), [{ boosted: 1, control: 0 }]);
 });
 
-t.test("where the sidecar assigns, too: also what a periodic entry had told", async (t) => {
+t.test("also if the sidecar assigns, and for periodic entries", async (t) => {
 	const rig = await rigOf();
 	t.teardown(() => rig.close());
 	const [unit = ""] = unitsOf("control", 1);

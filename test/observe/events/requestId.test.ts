@@ -1,4 +1,4 @@
-/** A request's id is Envoy's or none: what a client wrote as its id is nowhere, and no request is taken for another. */
+/** A request's id is Envoy's or none: a client's own id is stored nowhere, and no request is confused with another. */
 import { connect as connectHttp2 } from "node:http2";
 import { connect } from "node:net";
 import t from "tap";

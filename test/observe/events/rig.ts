@@ -184,7 +184,7 @@ export function sent(unit: string, plan: string, startMs: number): Entry[] {
 	return (["start", "end"] as const).map((kind) => ({ kind, unit, plan, requestId: `${unit}-${startMs}`, startMs }));
 }
 
-/** Requests whose unit a filter makes, as Envoy tells of them: the start comes first, and says nothing of the unit. */
+/** Requests whose unit a filter makes, as Envoy logs them: the start comes first, without the unit. */
 export function withStarts(entries: readonly Entry[]): Entry[] {
 	const first = new Map(entries.toReversed().map((entry) => [entry.requestId, entry]));
 	return [...first.values()]

@@ -1,4 +1,4 @@
-/** Room in the decision log: which records go, and how that is told. */
+/** The size limit of the decision log: which records are removed, and how that is reported. */
 import t from "tap";
 import type { DecisionsAnswer, ShadowAnswer } from "../../../src/observe/events/decisions/decisionQuery.js";
 import { NAMESPACES_HEADER } from "../../../src/observe/events/decisions/readNamespaces.js";
@@ -9,7 +9,7 @@ t.setTimeout(120_000);
 const START = 900_000;
 const DROPPED = "weir_ingest_decisions_dropped_total";
 
-/** Denials one after another, of a Service or (null) of a host that nobody declares. */
+/** Denials one after another, of a Service or (null) of an undeclared host. */
 const denials = (service: string | null, count: number, startMs = START): Entry[] =>
 	Array.from({ length: count }, (_, index) => ({
 		kind: "end",

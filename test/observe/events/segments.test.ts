@@ -1,4 +1,4 @@
-/** What a request says of its unit, who was forced, and who is in two experiments: as the evidence tells of them. */
+/** Segments, forced arms and units in two experiments, in the evidence. */
 import t from "tap";
 import { EVENTS_MARGIN_MS, SEGMENT_VALUES_MAX } from "../../../src/limits/index.js";
 import {

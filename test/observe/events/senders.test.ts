@@ -75,7 +75,7 @@ t.test("the public API's word on the socket: a grant per metric, whole requests 
 	t.notOk(JSON.stringify(records).includes(unit), "no unit");
 });
 
-t.test("on the socket who names nobody is nobody, and who names two", async (t) => {
+t.test("on the socket a request with no sender, or with two, is anonymous", async (t) => {
 	const rig = await startRig({ metrics: async () => GRANTED });
 	t.teardown(() => rig.close());
 	const owner = encodeCaller("local:root");

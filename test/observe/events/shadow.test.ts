@@ -143,7 +143,7 @@ t.test("by the sidecar", async (t) => {
 	]);
 });
 
-t.test("what no policy refuses has its reason and no policy, whoever judges", async (t) => {
+t.test("a refusal without a policy has its reason and no policy name, in every execution", async (t) => {
 	for (const [by, plan] of [
 		["envoy", tryingOut()],
 		["sidecar", tryingOut({ callout: CALLOUT })],

@@ -1,4 +1,4 @@
-/** Entries that Envoy dropped: the data are broken, and requests of that time convict nobody. */
+/** Entries that Envoy dropped: the data are broken, and requests of that time give no harm verdict. */
 import t from "tap";
 import { COUNTERS } from "../../../src/observe/events/meter.js";
 import { metric, query, seriesKey, startRig, unitsOf } from "./rig.js";

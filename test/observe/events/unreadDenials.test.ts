@@ -68,79 +68,83 @@ const BY_ENVOY: ReadonlySet<string> = new Set(["/gate", "/limit", "/shut", "/unk
 
 for (const version of ["1.40.0", "1.36.2"])
 	for (const mode of ["native", "ext_authz", "ext_proc"] as const)
-		t.test(`Envoy ${version}, ${mode}: a denial that is not taken is recorded`, { timeout: 60_000 }, async (t) => {
-			const tls = await mutualTls(t);
-			const keys = join(dirname(tls.gateway.certificateFile), "keys.json");
-			await writeFile(keys, KEY_SET);
-			const port = await startUpstream(t, ({ url }, response) => {
-				response.statusCode = Number(/^\/own\/(\d+)/.exec(url ?? "")?.[1] ?? 200);
-				response.end("own");
-			});
-			const { rig, plans, collectors } = await startLiveRig(t);
-			const guarded = {
-				access: null,
-				...(mode === "native" ? {} : { callout: { ...PATIENT, access: "sidecar" } as const }),
-			};
-			const variants = [variant("v1", port)];
-			const rateLimits = { service: { requests: 1, perMs: 3_600_000 }, principal: null, tenant: null };
-			const services = ["guarded", "empty", "limited", "shut"];
-			const plan = compile(
-				resourceSet({
-					gateways: [gateway({ tls: tls.gateway, tokens: [tokenIssuer(ISSUER, [AUDIENCE], keys)] })],
-					services: [
-						service("guarded", variants, guarded),
-						service("users", variants, guarded),
-						service("limited", variants, { ...guarded, rateLimits }),
-						service("shut", variants, guarded),
-						service("empty", [variant("v1")], guarded),
-						service("open", variants),
-					],
-					accessPolicies: [
-						accessPolicy("alice", "allow", services, { principals: [spiffe("alice")] }),
-						accessPolicy("no-secrets", "deny", ["guarded"], { pathPrefixes: ["/secret"] }),
-						accessPolicy("user", "allow", ["users"], { users: [`${ISSUER}#alice`] }),
-					],
-				}),
-				EMPTY_STATUS,
-				{ collectors, closed: new Set(["shut"]), ...(mode === "native" ? {} : { protocol: mode }) },
-			);
-			plans.set(plan.version, plan.table);
-			const sidecar = plan.asksSidecar ? await startVerifyingSidecar(t, plan) : null;
-			const envoy = await startEnvoy(t, bootstrapOf(plan, collectors, sidecar), { version });
-			const ask = async (who: string, host: string, path: string, headers: object, how: string): Promise<number> => {
-				const session = await tls.http2(envoy.port(), who, { initialWindowSize: 0 });
-				session.on("error", () => undefined);
-				const stream = session.request({ ":path": path, ":authority": `${host}.test`, ...headers });
-				stream.on("error", () => undefined);
-				const [answer] = await once(stream, "response");
-				await LEAVING[how]?.(stream, session);
-				// What was written goes first.
-				session.close();
-				return answer[":status"];
-			};
-			t.equal(await ask("alice", "limited", "/first", {}, "cancels"), 200);
-			const wanted: string[] = [];
-			for (const how of Object.keys(LEAVING))
-				for (const [who, host, path, headers, status, reason, policy] of ASKED) {
-					if (how === "floods" && !FLOODED.has(path)) continue;
-					const own = `${path}/${how}`;
-					t.equal(await ask(who, host, own, headers, how), status, own);
-					const by = mode === "native" || BY_ENVOY.has(path) ? "envoy" : "sidecar";
-					if (reason !== null) wanted.push([own, status, "denied deny", reason, policy, by].join(" "));
-				}
-			const told = async (): Promise<readonly ShownDecision[]> =>
-				((await rig.call("GET", "/v1/requests?limit=1000", "")).json as DecisionsAnswer).decisions;
-			// Entries come in their order: after this one's none of the others is still to come.
-			t.equal(await ask("stranger", "guarded", "/last", {}, "cancels"), 403);
-			wanted.push(`/last 403 denied deny no-policy-allows  ${mode === "native" ? "envoy" : "sidecar"}`);
-			for (let tries = 0; (await told()).length < wanted.length && tries < 60; tries++)
-				await new Promise((resolve) => setTimeout(resolve, 100));
-			t.same(
-				(await told())
-					.map(({ path, status, kind, verdict, reason, policy, by }) =>
-						[path, status, `${kind} ${verdict}`, reason, policy, by].join(" "),
-					)
-					.sort(),
-				wanted.sort(),
-			);
-		});
+		t.test(
+			`Envoy ${version}, ${mode}: a denial that the client does not read is recorded`,
+			{ timeout: 60_000 },
+			async (t) => {
+				const tls = await mutualTls(t);
+				const keys = join(dirname(tls.gateway.certificateFile), "keys.json");
+				await writeFile(keys, KEY_SET);
+				const port = await startUpstream(t, ({ url }, response) => {
+					response.statusCode = Number(/^\/own\/(\d+)/.exec(url ?? "")?.[1] ?? 200);
+					response.end("own");
+				});
+				const { rig, plans, collectors } = await startLiveRig(t);
+				const guarded = {
+					access: null,
+					...(mode === "native" ? {} : { callout: { ...PATIENT, access: "sidecar" } as const }),
+				};
+				const variants = [variant("v1", port)];
+				const rateLimits = { service: { requests: 1, perMs: 3_600_000 }, principal: null, tenant: null };
+				const services = ["guarded", "empty", "limited", "shut"];
+				const plan = compile(
+					resourceSet({
+						gateways: [gateway({ tls: tls.gateway, tokens: [tokenIssuer(ISSUER, [AUDIENCE], keys)] })],
+						services: [
+							service("guarded", variants, guarded),
+							service("users", variants, guarded),
+							service("limited", variants, { ...guarded, rateLimits }),
+							service("shut", variants, guarded),
+							service("empty", [variant("v1")], guarded),
+							service("open", variants),
+						],
+						accessPolicies: [
+							accessPolicy("alice", "allow", services, { principals: [spiffe("alice")] }),
+							accessPolicy("no-secrets", "deny", ["guarded"], { pathPrefixes: ["/secret"] }),
+							accessPolicy("user", "allow", ["users"], { users: [`${ISSUER}#alice`] }),
+						],
+					}),
+					EMPTY_STATUS,
+					{ collectors, closed: new Set(["shut"]), ...(mode === "native" ? {} : { protocol: mode }) },
+				);
+				plans.set(plan.version, plan.table);
+				const sidecar = plan.asksSidecar ? await startVerifyingSidecar(t, plan) : null;
+				const envoy = await startEnvoy(t, bootstrapOf(plan, collectors, sidecar), { version });
+				const ask = async (who: string, host: string, path: string, headers: object, how: string): Promise<number> => {
+					const session = await tls.http2(envoy.port(), who, { initialWindowSize: 0 });
+					session.on("error", () => undefined);
+					const stream = session.request({ ":path": path, ":authority": `${host}.test`, ...headers });
+					stream.on("error", () => undefined);
+					const [answer] = await once(stream, "response");
+					await LEAVING[how]?.(stream, session);
+					// What was written goes first.
+					session.close();
+					return answer[":status"];
+				};
+				t.equal(await ask("alice", "limited", "/first", {}, "cancels"), 200);
+				const wanted: string[] = [];
+				for (const how of Object.keys(LEAVING))
+					for (const [who, host, path, headers, status, reason, policy] of ASKED) {
+						if (how === "floods" && !FLOODED.has(path)) continue;
+						const own = `${path}/${how}`;
+						t.equal(await ask(who, host, own, headers, how), status, own);
+						const by = mode === "native" || BY_ENVOY.has(path) ? "envoy" : "sidecar";
+						if (reason !== null) wanted.push([own, status, "denied deny", reason, policy, by].join(" "));
+					}
+				const told = async (): Promise<readonly ShownDecision[]> =>
+					((await rig.call("GET", "/v1/requests?limit=1000", "")).json as DecisionsAnswer).decisions;
+				// Entries come in their order: after this one's none of the others is still to come.
+				t.equal(await ask("stranger", "guarded", "/last", {}, "cancels"), 403);
+				wanted.push(`/last 403 denied deny no-policy-allows  ${mode === "native" ? "envoy" : "sidecar"}`);
+				for (let tries = 0; (await told()).length < wanted.length && tries < 60; tries++)
+					await new Promise((resolve) => setTimeout(resolve, 100));
+				t.same(
+					(await told())
+						.map(({ path, status, kind, verdict, reason, policy, by }) =>
+							[path, status, `${kind} ${verdict}`, reason, policy, by].join(" "),
+						)
+						.sort(),
+					wanted.sort(),
+				);
+			},
+		);

@@ -14,6 +14,9 @@ import { startUpstream } from "../../fixtures/upstream.js";
 import { startSidecar } from "../../publish/sidecar/rig.js";
 import { metric, query, startLiveRig } from "./rig.js";
 
+// Most of the time is waiting for windows and settling.
+t.jobs = 4;
+
 for (const [version, protocol] of [
 	["1.40.0", null],
 	["1.36.2", null],
@@ -88,6 +91,6 @@ async function untaken(t: Test, version: string, protocol: "ext_authz" | "ext_pr
 	await until(22);
 	t.notOk(
 		unread.some(({ readableLength }) => readableLength > 0),
-		"who was served counts, whether or not the answer is taken",
+		"a served unit counts, whether or not the client reads the response",
 	);
 }

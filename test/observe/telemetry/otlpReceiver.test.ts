@@ -69,7 +69,7 @@ t.test("OTLP/HTTP takes protobuf, gzip and JSON alike", async (t) => {
 	}
 });
 
-t.test("OTLP/HTTP refuses what it cannot read, and tells the sender of bad spans", async (t) => {
+t.test("OTLP/HTTP rejects unreadable requests, and reports bad spans to the sender", async (t) => {
 	const store = new SpanStore();
 	const url = await listenHttp(t, { store });
 	t.equal((await post(url, "{", JSON_TYPE)).status, 400);

@@ -1,4 +1,4 @@
-/** A refusal of what only an admin may declare names the document, and says why it takes `admin`. */
+/** The refusal of a declaration that needs `admin` names the document and the reason. */
 import t from "tap";
 import { file } from "./employment.js";
 import { policyText, RULES_GATEWAY, serviceText } from "./guarded.js";

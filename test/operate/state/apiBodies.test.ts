@@ -33,7 +33,7 @@ interface Sent {
 	readonly socket: TLSSocket;
 }
 
-/** Sends bodies that never end, as somebody of the trust domain. */
+/** Sends bodies that never end, as a workload of the trust domain. */
 async function sender(t: Test, ca: DevelopmentCa, url: string, spiffeId: string) {
 	const own = await ca.issue({ spiffeId });
 	const shown = {

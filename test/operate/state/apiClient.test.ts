@@ -8,7 +8,7 @@ import { GATE_TIMEOUT_MS_MAX, GATES_MAX } from "../../../src/limits/index.js";
 import { ApiClient } from "../../../src/operate/api/apiClient.js";
 import { temporaryDirectory } from "./employment.js";
 
-t.test("what may have gates asked is waited for longer than all of them may take", async (t) => {
+t.test("the client timeout of a request that may ask gates exceeds all gate timeouts", async (t) => {
 	const path = `${temporaryDirectory(t)}/api.sock`;
 	const silent = createServer((socket) => socket.on("error", () => {}).resume()).listen(path);
 	t.teardown(() => silent.close());

@@ -28,7 +28,7 @@ t.test("silent connections do not keep operators out", async (t) => {
 
 t.test("nor do those of one workload without any role, however many it opens again and again", async (t) => {
 	const crowded: unknown[] = [];
-	const { api, ca, as, store } = await mutualApi(t, { onCrowded: () => void crowded.push(1) });
+	const { api, ca, as, store } = await mutualApi(t, { onFull: () => void crowded.push(1) });
 	const app = "spiffe://weir.test/ns/team/sa/app";
 	const own = await ca.issue({ spiffeId: app });
 	let over = false;
@@ -87,56 +87,59 @@ t.test(
 	},
 );
 
-t.test("a connection does not outlive its certificate: it is closed in order before, and nobody's after", async (t) => {
-	const { api, ca, store, owner } = await mutualApi(t, { clientLimits: { requests: 1_000_000 } });
-	await owner.apply(file(binding("ada", "read, apply", ["ada"], "[default]")), { dryRun: false });
-	const { port } = new URL(api.url);
-	const LIFE_MS = 4_000;
-	const issuedMs = Date.now();
-	const own = await ca.issue({ spiffeId: operator("ada"), nowMs: issuedMs, lifetimeMs: LIFE_MS });
-	const agent = new Agent({
-		keepAlive: true,
-		maxSockets: 1,
-		cert: own.certificate,
-		key: own.privateKey,
-		ca: ca.certificate,
-		checkServerIdentity: () => undefined,
-	});
-	t.teardown(() => agent.destroy());
-	const sockets = new Set<unknown>();
-	const ask = async (): Promise<readonly [number | undefined, string | undefined]> => {
-		const asked = request({ port, host: "127.0.0.1", path: "/v1/resources", agent }).end();
-		asked.once("socket", (socket) => sockets.add(socket));
-		const [response] = (await once(asked, "response")) as [import("node:http").IncomingMessage];
-		response.resume();
-		await once(response, "end");
-		return [response.statusCode, response.headers.connection];
-	};
-	t.same(await ask(), [200, "keep-alive"]);
-	const [socket] = sockets as Set<import("node:tls").TLSSocket>;
-	// Until it ends, with a request under way: an idle connection is ended before (test/tlsDoor.test.ts).
-	const slow = request({
-		port,
-		host: "127.0.0.1",
-		path: "/v1/resources?dryRun=true",
-		method: "POST",
-		agent,
-		headers: { "content-type": "application/yaml" },
-	});
-	slow.write("{");
-	while (Date.now() < issuedMs + LIFE_MS) await new Promise((resolve) => setTimeout(resolve, 100));
-	slow.end();
-	const [late] = (await once(slow, "response")) as [import("node:http").IncomingMessage];
-	late.resume();
-	await once(late, "end");
-	t.same(await ask(), [403, "close"]);
-	t.equal(sockets.size, 1, "by the same connection");
-	if (!socket?.destroyed) await once(socket ?? agent, "close");
-	t.match(store.audit.page(0, 10, "refused").records, [{ subject: null, result: "refused", why: /has ended/ }]);
+t.test(
+	"a connection does not outlive its certificate: it is closed gracefully before, and unauthenticated after",
+	async (t) => {
+		const { api, ca, store, owner } = await mutualApi(t, { clientLimits: { requests: 1_000_000 } });
+		await owner.apply(file(binding("ada", "read, apply", ["ada"], "[default]")), { dryRun: false });
+		const { port } = new URL(api.url);
+		const LIFE_MS = 4_000;
+		const issuedMs = Date.now();
+		const own = await ca.issue({ spiffeId: operator("ada"), nowMs: issuedMs, lifetimeMs: LIFE_MS });
+		const agent = new Agent({
+			keepAlive: true,
+			maxSockets: 1,
+			cert: own.certificate,
+			key: own.privateKey,
+			ca: ca.certificate,
+			checkServerIdentity: () => undefined,
+		});
+		t.teardown(() => agent.destroy());
+		const sockets = new Set<unknown>();
+		const ask = async (): Promise<readonly [number | undefined, string | undefined]> => {
+			const asked = request({ port, host: "127.0.0.1", path: "/v1/resources", agent }).end();
+			asked.once("socket", (socket) => sockets.add(socket));
+			const [response] = (await once(asked, "response")) as [import("node:http").IncomingMessage];
+			response.resume();
+			await once(response, "end");
+			return [response.statusCode, response.headers.connection];
+		};
+		t.same(await ask(), [200, "keep-alive"]);
+		const [socket] = sockets as Set<import("node:tls").TLSSocket>;
+		// Until it ends, with a request under way: an idle connection is ended before (test/trust/tls/connectionLimits.test.ts).
+		const slow = request({
+			port,
+			host: "127.0.0.1",
+			path: "/v1/resources?dryRun=true",
+			method: "POST",
+			agent,
+			headers: { "content-type": "application/yaml" },
+		});
+		slow.write("{");
+		while (Date.now() < issuedMs + LIFE_MS) await new Promise((resolve) => setTimeout(resolve, 100));
+		slow.end();
+		const [late] = (await once(slow, "response")) as [import("node:http").IncomingMessage];
+		late.resume();
+		await once(late, "end");
+		t.same(await ask(), [403, "close"]);
+		t.equal(sockets.size, 1, "by the same connection");
+		if (!socket?.destroyed) await once(socket ?? agent, "close");
+		t.match(store.audit.page(0, 10, "refused").records, [{ subject: null, result: "refused", why: /has ended/ }]);
 
-	const next = await ca.issue({ spiffeId: operator("ada"), nowMs: Date.now(), lifetimeMs: LIFE_MS });
-	Object.assign(agent.options, { cert: next.certificate, key: next.privateKey });
-	const said: (readonly [number | undefined, string | undefined])[] = [await ask()];
-	while (said.at(-1)?.[1] !== "close") said.push(await ask());
-	t.same(new Set(said.map(([status]) => status)), new Set([200]), "before its end it is asked to leave, and served");
-});
+		const next = await ca.issue({ spiffeId: operator("ada"), nowMs: Date.now(), lifetimeMs: LIFE_MS });
+		Object.assign(agent.options, { cert: next.certificate, key: next.privateKey });
+		const said: (readonly [number | undefined, string | undefined])[] = [await ask()];
+		while (said.at(-1)?.[1] !== "close") said.push(await ask());
+		t.same(new Set(said.map(([status]) => status)), new Set([200]), "before its end it is asked to leave, and served");
+	},
+);

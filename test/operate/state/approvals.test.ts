@@ -106,7 +106,7 @@ t.test("an apply waits, holds its exact content, and happens with the approval o
 	]);
 });
 
-t.test("the same question asked again is the request that waits, until what it touches has changed", async (t) => {
+t.test("a repeated request is the pending one, until its resources have changed", async (t) => {
 	const { ada, bob, owner } = await scene(t, "{verbs: [apply], namespaces: [default]}");
 	const [first, again] = [await asked(ada), await asked(ada)];
 	t.equal(again.id, first.id);
@@ -160,7 +160,7 @@ t.test(
 	},
 );
 
-t.test("nor is what who asked may see, and apply no more", async (t) => {
+t.test("a request is void if its author lost read or apply", async (t) => {
 	const { ada, bob, carol, root, store } = await scene(t, "{verbs: [apply], namespaces: [default]}");
 	const { id } = await asked(ada);
 	const { id: dismissal } = await asked(root, binding("ada", "read"));
@@ -171,7 +171,7 @@ t.test("nor is what who asked may see, and apply no more", async (t) => {
 	t.equal(windowOf(store), 1_000);
 });
 
-t.test("a request is void when what it would change has changed", async (t) => {
+t.test("a request is void when its resources have changed", async (t) => {
 	const { ada, bob, root, owner, store } = await scene(t, "{verbs: [apply], namespaces: [default]}");
 	const [first, second] = [await asked(ada), await asked(root, clicks("3s"))];
 	await bob.approve(second.id);
@@ -234,7 +234,7 @@ t.test("a ramp under way voids no promotion, an end or a closed arm does", async
 	t.equal(store.current.status.experiments.boosted?.phase, "Promoting");
 });
 
-t.test("which arm a promotion is of stands in the lists, of requests and of records", async (t) => {
+t.test("lists of requests and of records show the arm of a promotion", async (t) => {
 	const { as, owner, store } = await mutualApi(t);
 	const many = [
 		SERVICE.replace(/( +- \{name: )v2(.*)9002(.*)/, "$&\n$1v3$29003$3"),
@@ -264,7 +264,7 @@ t.test("which arm a promotion is of stands in the lists, of requests and of reco
 	);
 });
 
-t.test("a pause, and what statistics decide, wait for nobody; a resume is a promotion's", async (t) => {
+t.test("a pause and statistical decisions need no approval; a resume needs it like a promotion", async (t) => {
 	const { ada, store } = await scene(t, "{verbs: [apply, promote, abort], namespaces: [default]}");
 	t.match(await ada.act("boosted", "pause"), { outcome: "done" });
 	t.match(await ada.act("boosted", "resume"), { outcome: "pending" });
@@ -281,7 +281,7 @@ t.test("a pause, and what statistics decide, wait for nobody; a resume is a prom
 	t.equal(store.current.status.experiments.boosted?.phase, "RolledBack");
 });
 
-t.test("nobody makes a second person of themselves, or takes the policy away, alone", async (t) => {
+t.test("no single user can be the second approver, or delete the policy alone", async (t) => {
 	const { root, owner, store } = await scene(t, "{verbs: [promote], namespaces: [default]}");
 	const me = binding("me", "approve");
 	t.match(await root.apply(file(me), now), { outcome: "pending" });
@@ -294,7 +294,7 @@ t.test("nobody makes a second person of themselves, or takes the policy away, al
 	t.equal(store.current.resources.roleBindings.length, 5);
 });
 
-t.test("a request ends by itself, by who rejects it, or by who asked", async (t) => {
+t.test("a request ends by expiry, by a rejection, or by its author", async (t) => {
 	let nowMs = Date.now();
 	const { ada, bob, dave, carol, owner } = await scene(t, "{verbs: [apply], namespaces: [default], expire: 1h}", {
 		now: () => nowMs,

@@ -15,7 +15,7 @@ spec: {verbs: [apply], namespaces: ${namespaces}, approvals: ${approvals}}
 const [one, two] = ["one", "two"].map((name) => binding(name, "approve", [name], "['*']")) as [string, string];
 const group = binding("group", "approve", ["x"], "['*']").replace(operator("x"), "group:reviewers");
 
-t.test("a policy that wants more others than there are is refused, and says what to bind first", async (t) => {
+t.test("a policy that needs more approvers than exist is refused, with a hint what to bind first", async (t) => {
 	const { owner, store } = await mutualApi(t);
 	const short = {
 		code: "failed-precondition",
@@ -61,7 +61,7 @@ t.test("nor is the role of one of the last approvers taken away", async (t) => {
 	await t.rejects((await as("three")).approve(other.request.id), { code: "conflict", message: /void: .* 1 could/ });
 });
 
-t.test("nor does one of them leave: who made the change cannot ask for the next one then", async (t) => {
+t.test("nor can an approver be removed: the author could not request the next change then", async (t) => {
 	const { owner, as } = await mutualApi(t);
 	const admin = binding("one", "admin", ["one"], "[default]");
 	await owner.apply(file([admin, two, policy(2, "[default]")].join("---\n")), now);

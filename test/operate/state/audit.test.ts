@@ -48,40 +48,43 @@ function faultOf(
 	return chain.end(store.audit.page(0, 1_000, name));
 }
 
-/** Of what the file holds. */
+/** Content of the file. */
 function fault(store: Store, chain: AuditChainName = "operations", noted: readonly AuditHead[] = []): string | null {
 	return faultOf(store, store.audit.page(0, 1_000, chain).records, noted, chain);
 }
 
-t.test("a record holds the hash of the one before: what is changed, taken out, put in or swapped shows", async (t) => {
-	const store = storeOf(t);
-	for (let n = 0; n < 5; n++) store.audit.append(made({ objects: [`created Metric m${n}`] }));
-	const { records, head } = store.audit.page(0, 100);
-	t.same(
-		records.map(({ sequence }) => sequence),
-		[1, 2, 3, 4, 5],
-	);
-	t.equal(records[0]?.previous, "0".repeat(64));
-	t.equal(faultOf(store, records), null);
-	const at = (index: number): AuditRecord => records[index] as AuditRecord;
-	const forged = { ...at(2), subject: "spiffe://weir.test/eve" };
-	t.match(faultOf(store, [at(0), at(1), forged, at(3), at(4)]), /record 3 is not the one/);
-	t.match(faultOf(store, [at(0), at(1), at(3), at(4)]), /after record 2 comes 4/);
-	t.match(faultOf(store, [at(0), at(2), at(1), at(3), at(4)]), /after record 1 comes 3/);
-	t.match(faultOf(store, records.slice(0, 4)), /the chain ends at 4/);
-	t.match(faultOf(store, [...records.slice(0, 4), { ...at(4), why: "x" }]), /newest record/);
-	const later = { ...at(0), previous: "f".repeat(64) };
-	const alone = new AuditChain();
-	alone.add(later);
-	t.equal(
-		alone.end({ head: { sequence: 1, hash: auditHash(later) }, dropped: 0, keep: 9 }),
-		"record 1 was written after another one",
-	);
-	// A whole new chain holds in itself: a head that somebody noted earlier finds it.
-	t.equal(faultOf(store, records, [{ sequence: 3, hash: auditHash(at(2)) }]), null);
-	t.match(faultOf(store, records, [{ sequence: 3, hash: "f".repeat(64) }]), /not the one that was noted/);
-	t.match(faultOf(store, records, [{ sequence: 9, hash: head.hash }]), /record 9, which was noted, is not there/);
-});
+t.test(
+	"a record holds the hash of the previous one: changed, removed, inserted or swapped records are detected",
+	async (t) => {
+		const store = storeOf(t);
+		for (let n = 0; n < 5; n++) store.audit.append(made({ objects: [`created Metric m${n}`] }));
+		const { records, head } = store.audit.page(0, 100);
+		t.same(
+			records.map(({ sequence }) => sequence),
+			[1, 2, 3, 4, 5],
+		);
+		t.equal(records[0]?.previous, "0".repeat(64));
+		t.equal(faultOf(store, records), null);
+		const at = (index: number): AuditRecord => records[index] as AuditRecord;
+		const forged = { ...at(2), subject: "spiffe://weir.test/eve" };
+		t.match(faultOf(store, [at(0), at(1), forged, at(3), at(4)]), /record 3 is not the one/);
+		t.match(faultOf(store, [at(0), at(1), at(3), at(4)]), /after record 2 comes 4/);
+		t.match(faultOf(store, [at(0), at(2), at(1), at(3), at(4)]), /after record 1 comes 3/);
+		t.match(faultOf(store, records.slice(0, 4)), /the chain ends at 4/);
+		t.match(faultOf(store, [...records.slice(0, 4), { ...at(4), why: "x" }]), /newest record/);
+		const later = { ...at(0), previous: "f".repeat(64) };
+		const alone = new AuditChain();
+		alone.add(later);
+		t.equal(
+			alone.end({ head: { sequence: 1, hash: auditHash(later) }, dropped: 0, keep: 9 }),
+			"record 1 was written after another one",
+		);
+		// A forged chain is consistent in itself: only a noted head detects it.
+		t.equal(faultOf(store, records, [{ sequence: 3, hash: auditHash(at(2)) }]), null);
+		t.match(faultOf(store, records, [{ sequence: 3, hash: "f".repeat(64) }]), /not the one that was noted/);
+		t.match(faultOf(store, records, [{ sequence: 9, hash: head.hash }]), /record 9, which was noted, is not there/);
+	},
+);
 
 t.test("it is bounded: the oldest go and are counted, and the rest is still a chain", async (t) => {
 	const store = storeOf(t, 3);
@@ -133,7 +136,7 @@ t.test(
 	},
 );
 
-t.test("who may do nothing pushes out no act: refused attempts are a chain of their own", async (t) => {
+t.test("refused attempts cannot evict operations: they have their own chain", async (t) => {
 	const store = storeOf(t, 40);
 	for (let n = 0; n < 10; n++) store.audit.append(made());
 	store.atomically(() => {
@@ -179,7 +182,7 @@ t.test("nothing goes from between others, nor from the oldest end before it must
 	);
 });
 
-t.test("what one subject repeats without changing anything is recorded once a minute", async (t) => {
+t.test("repeated requests of one subject that change nothing are recorded once a minute", async (t) => {
 	const store = storeOf(t);
 	const probes = (atMs: number, subject = "eve"): void =>
 		store.audit.appendOnce(made({ verb: "probe", subject, atMs }));
@@ -227,7 +230,7 @@ t.test("an act and its record are one: a record that cannot be written undoes th
 	t.equal(text, METRIC);
 });
 
-t.test("who, how, what and why over the API; an operator's words stay on one line", async (t) => {
+t.test("the API returns subject, method, operation and reason; an operator's text stays on one line", async (t) => {
 	const { owner, as, store } = await mutualApi(t, { admins: [operator("ada")] });
 	const ada = await as("ada");
 	const { call, ...record } = await ada

@@ -39,7 +39,7 @@ t.test("a disk that is full refuses the change, and nothing else", (t) => {
 	t.end();
 });
 
-t.test("what the disk refuses is told in words, and stands until it takes something", (t) => {
+t.test("a refused write is an error, and an alarm until a write succeeds", (t) => {
 	let error: Error | null = Object.assign(new Error("No space left on device"), { code: 28 });
 	let tried = 0;
 	const commit = <T>(change: () => T): T => {
@@ -77,7 +77,7 @@ function disk(t: Test) {
 	return has;
 }
 
-t.test("a disk that is full is said before anything is refused, as after a start anew, until it has room", (t) => {
+t.test("a full disk is reported before a write fails, also after a restart, until there is space", (t) => {
 	const has = disk(t);
 	// What is small finds room in the file itself.
 	const writes = new Writes("/data", (change) => change(), t.fail);

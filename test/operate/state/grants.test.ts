@@ -76,7 +76,7 @@ t.test("no grant: refused, with the grant to write, whether the other exists or 
 	);
 });
 
-t.test("with the grant it counts; without it, at once, no more, and who wrote it is not asked", async (t) => {
+t.test("the reference works only while the grant exists, whatever its author declares", async (t) => {
 	const store = opened(
 		t,
 		serviceText("cart", "shop"),
@@ -184,7 +184,7 @@ t.test("a Service under another namespace's DataClass: its regions count, and no
 	t.match(said(store.apply(file(bare), options)), /unknown DataClass "personal"/, "a bare name is the namespace's own");
 });
 
-t.test("what may never be named says so", async (t) => {
+t.test("a reference that is never allowed has its own error", async (t) => {
 	const store = opened(
 		t,
 		serviceText("cart", "shop"),
@@ -267,7 +267,7 @@ spec: {verbs: [apply], namespaces: [shop], approvals: 1}
 	t.match(await ada.delete("ReferenceGrant", "shop/in", now), { outcome: "pending" });
 });
 
-t.test("the end of a DataClass's grant closes the Services under it, and status says so", async (t) => {
+t.test("deleting a DataClass's grant closes its Services, and status reports it", async (t) => {
 	const { owner, as } = await mutualApi(t);
 	const now = { dryRun: false };
 	const documents = [

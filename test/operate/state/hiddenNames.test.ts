@@ -55,7 +55,7 @@ t.test("names of other namespaces are hidden whole, one's own never, and as if n
 	t.match(await told(twice, policyText("px", "x")), [/is taken by Service model;/]);
 });
 
-t.test("nor where there are far too many rules: one's own text is told as it is, and is no crossing", async (t) => {
+t.test("nor with far too many rules: the caller's own text is reported unchanged", async (t) => {
 	const { owner, as, store } = await mutualApi(t);
 	const documents = [
 		RULES_GATEWAY,
@@ -94,7 +94,7 @@ spec:
   rollout: {steps: [50%], every: 10s, minUnits: 500}
 `;
 
-t.test("no salt tells which names stand or stood in another namespace, or takes one", async (t) => {
+t.test("no salt reveals or reserves names in another namespace", async (t) => {
 	const { owner, as } = await mutualApi(t);
 	const open = (namespace: string) => serviceText("m", namespace, "  access: open\n");
 	const theirs = ["team-a", "default"].flatMap((namespace) => [
@@ -156,7 +156,7 @@ t.test("no salt tells which names stand or stood in another namespace, or takes 
 		);
 });
 
-t.test("what a caller wrote is told as it stands, whether something hidden has that name or not", async (t) => {
+t.test("an error quotes the caller's text, whether or not a hidden resource has that name", async (t) => {
 	const { owner, as } = await mutualApi(t);
 	const metric = (spec: string) =>
 		`apiVersion: weir.dev/v1alpha1\nkind: Metric\nmetadata: {name: m, namespace: b}\nspec: ${spec}\n`;

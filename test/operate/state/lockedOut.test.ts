@@ -1,4 +1,4 @@
-/** Who asks for a second person binds themselves and theirs: a namespace's rules stop nobody elsewhere, nor the platform. */
+/** An approval policy binds its own namespace only: not other namespaces, and not the platform's admins. */
 import t from "tap";
 import type { ApiClient } from "../../../src/operate/api/apiClient.js";
 import type { RequestAnswer } from "../../../src/operate/api/wire.js";
@@ -14,12 +14,12 @@ metadata: {name: ${name}, namespace: ${namespaces === "'*'" ? "default" : namesp
 spec: {verbs: [apply], namespaces: [${namespaces}]${more}}
 `;
 const inTeam = (text: string): string => text.replace("metadata: {", "metadata: {namespace: team, ");
-/** An approver that nobody is. */
+/** An approver without a user. */
 const GHOST = inTeam(binding("ghost", "approve", ["x"], "[team]")).replace(operator("x"), "group:ghost");
 const SLOW = RULES_GATEWAY.replace("port: 0", "port: 0\n  idleTimeout: 100s");
 const applied = { outcome: "applied" };
 
-/** The team's admin ann has shut it: ten approvals, and nobody to give one. */
+/** The team's admin ann has locked it: ten approvals, and no approver. */
 async function shut(t: Parameters<typeof mutualApi>[0], ...platform: readonly string[]): Promise<MutualApi> {
 	const made = await mutualApi(t);
 	const team = binding("team-admin", "admin", ["ann"], "[team]");
@@ -51,13 +51,13 @@ t.test("a namespace's policy binds no act of the platform, and the platform's ad
 	});
 });
 
-t.test("what else the platform's admins change with it waits as it would alone", async (t) => {
+t.test("other changes in the same request of platform admins wait as they would alone", async (t) => {
 	const { owner } = await shut(t);
 	const both = [metricText("clicks", "team"), policy("own", "team")].join("---\n");
 	t.match(await pending(owner.apply(file(both), now)), { needsIn: { team: 10 } });
 });
 
-t.test("who has rights in the namespace alone, or no admin's in all, gets around nothing", async (t) => {
+t.test("rights in the namespace alone, or without platform admin, bypass nothing", async (t) => {
 	const wide = binding("wide", "apply, approve, promote", ["ann"], "['*']");
 	const { as, store } = await shut(t, wide, binding("more", "admin", ["ann"], "[other]"));
 	const ann = await as("ann");
@@ -87,7 +87,7 @@ t.test("a policy on all namespaces binds the platform's admins, and the namespac
 	t.match(await zoe.approve(mine.id), { state: "done" });
 });
 
-t.test("who is no platform admin any more asked as one of the namespace", async (t) => {
+t.test("a requester that lost platform admin counts as one of the namespace", async (t) => {
 	const both = binding("zoe", "admin", ["zoe"], "[team]");
 	const wide = [binding("wide", "admin", ["zoe"], "['*']"), binding("more", "approve", ["carl", "dan"], "['*']")];
 	const { owner, as } = await shut(t, both, ...wide);
@@ -100,7 +100,7 @@ t.test("who is no platform admin any more asked as one of the namespace", async 
 	t.match(await dan.approve(asked.id), { state: "pending" }, "ten of the team");
 });
 
-t.test("a policy on all namespaces needs approvers by name: nobody knows who is in a group", async (t) => {
+t.test("a policy on all namespaces needs approvers by name: members of a group are unknown", async (t) => {
 	const { owner } = await mutualApi(t);
 	const group = binding("group", "approve", ["x"], "['*']").replace(operator("x"), "group:ghost");
 	await owner.apply(file(group), now);

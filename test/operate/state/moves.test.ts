@@ -6,7 +6,7 @@ import { ApiClient } from "../../../src/operate/api/apiClient.js";
 import { Store, TRAFFIC_CHANGES_SEARCHED } from "../../../src/operate/state/store/store.js";
 import { ALL, file, outcome, temporaryDirectory } from "./employment.js";
 
-t.test("moves are newest first, without what moved nothing and what came later", async (t) => {
+t.test("moves are newest first, without later decisions and decisions that moved nothing", async (t) => {
 	const directory = temporaryDirectory(t);
 	const store = new Store(`${directory}/state`);
 	const api = await startApi({

@@ -33,7 +33,7 @@ async function scene(t: Parameters<typeof mutualApi>[0], ...policies: readonly s
 	return made;
 }
 
-t.test("who cannot read all that it touches does not see it; who can approves where they may", async (t) => {
+t.test("a request is visible to readers of all its resources; they approve where they have the right", async (t) => {
 	const { as, store } = await scene(t, two("shop"));
 	const [sec, seca, shopa, both] = [await as("sec"), await as("seca"), await as("shopa"), await as("both")];
 	const asked = await sec.apply(file(policyText("central", "shop/cart", "security")), now);

@@ -175,7 +175,7 @@ t.test("a gate is https, or this machine where control allows that, and holds no
 	}
 });
 
-t.test("a salt of another form that stands since earlier stays, and is refused without its owner's name", (t) => {
+t.test("an older salt of another form stays, and its refusal does not name the owner", (t) => {
 	const salted = (name: string) => experiment(name).replace("  goal:", "  salt: shared\n  goal:");
 	const [service, own] = [inNamespace("a", SERVICE), inNamespace("a", [METRIC, salted("hidden")].join("---\n"))];
 	const before = parseResources(file([service, own].join("---\n"))).resources;

@@ -62,7 +62,7 @@ t.test("deny by default: a known operator without a binding does nothing, and ev
 	await t.rejects(ada.apply(file(METRIC.replace("accuracy", "clicks")), { dryRun: true }), denied, "a dry run too");
 	await t.rejects(ada.proxies(), denied);
 	await t.rejects(ada.audit(0), denied);
-	await t.rejects(ada.act("boosted", "pause"), { code: "not-found" }, "what may not be seen is not there");
+	await t.rejects(ada.act("boosted", "pause"), { code: "not-found" }, "an unreadable Experiment is not found");
 	await t.rejects(ada.delete("Metric", "accuracy", now), { code: "not-found" });
 	await t.rejects(ada.approve("0".repeat(20)), { code: "not-found" });
 	await t.rejects(ada.reject("0".repeat(20), "no"), { code: "not-found" });
@@ -156,7 +156,7 @@ t.test("each verb opens its own operations, in its own namespaces", async (t) =>
 	});
 });
 
-t.test("reads hold what lies in the caller's namespaces, and nothing else by any name", async (t) => {
+t.test("reads return resources of the caller's namespaces only", async (t) => {
 	const { owner, as } = await mutualApi(t);
 	for (const namespace of ["team", "secretive"]) {
 		await owner.apply(file(inNamespace(namespace, [SERVICE, METRIC, experiment("boosted")].join("---\n"))), now);
@@ -219,7 +219,7 @@ t.test("bindings, policies, data classes and Gateways take an admin, wherever th
 	t.match(await (await as("carol")).proxies(), { proxies: [] });
 });
 
-t.test("what stays as it is needs no permission, but only where it may be seen", async (t) => {
+t.test("an unchanged resource needs no right except read", async (t) => {
 	const { owner, as } = await mutualApi(t);
 	const team = inNamespace("team", [SERVICE, METRIC].join("---\n"));
 	const shared = [SERVICE, METRIC].join("---\n");

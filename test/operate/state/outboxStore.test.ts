@@ -31,15 +31,15 @@ function fill(database: StateDatabase, experiments: readonly string[], { gates =
 
 const many = (namespace: string, count: number) => Array.from({ length: count }, (_, at) => `${namespace}/trap-${at}`);
 const gatesOf = (shelf: OutboxStore, isMeant: (experiment: string) => boolean): number =>
-	shelf.untold().filter(({ experiment }) => isMeant(experiment)).length;
+	shelf.pending().filter(({ experiment }) => isMeant(experiment)).length;
 const dropped = ({ counters }: StateDatabase) => counters.get("untoldDropped") ?? 0;
 
-t.test("the oldest of it goes, whatever its name, first what an earlier Weir wrote", (t) => {
+t.test("the oldest notifications are dropped first, those of an earlier Weir before all", (t) => {
 	const { database, shelf } = opened(t);
 	database.transaction(() => database.outbox.putSync(["x/former", 2, 0], { key: "", gate: GATE, question: QUESTION }));
 	fill(database, ["x/z-oldest", ...many("x", 624), "x/a-newest"]);
-	t.same([shelf.untold().length, dropped(database)], [GATE_OUTBOX_MAX, 17]);
-	const left = new Set(shelf.untold().map(({ experiment }) => experiment));
+	t.same([shelf.pending().length, dropped(database)], [GATE_OUTBOX_MAX, 17]);
+	const left = new Set(shelf.pending().map(({ experiment }) => experiment));
 	t.notOk(left.has("x/former"));
 	t.notOk(left.has("x/z-oldest"));
 	t.ok(left.has("x/a-newest"));
@@ -50,7 +50,7 @@ t.test("the oldest of it goes, whatever its name, first what an earlier Weir wro
 	t.end();
 });
 
-t.test("what is told is gone, what an earlier Weir wrote too", (t) => {
+t.test("a delivered notification is removed, also one of an earlier Weir", (t) => {
 	const { database, shelf } = opened(t);
 	const former = JSON.stringify(["former", 2, 0]);
 	const kept = { key: former, gate: GATE, question: QUESTION };
@@ -58,13 +58,13 @@ t.test("what is told is gone, what an earlier Weir wrote too", (t) => {
 	const between = ["former", 3, 0, 7] as unknown as OutboxKey;
 	database.transaction(() => database.outbox.putSync(between, { key: "", gate: GATE, question: QUESTION }));
 	t.strictSame(shelf.message(JSON.stringify(between)), { gate: GATE, question: QUESTION });
-	shelf.told(JSON.stringify(between));
+	shelf.delivered(JSON.stringify(between));
 	fill(database, ["x/one"], { gates: 2 });
-	t.strictSame(shelf.untold()[0], { key: former, experiment: "former" }, "listed without what is told");
+	t.strictSame(shelf.pending()[0], { key: former, experiment: "former" }, "listed without what is told");
 	t.strictSame(shelf.message(former), { gate: GATE, question: QUESTION });
-	const [, first] = shelf.untold().map(({ key }) => key);
-	for (const key of [former, String(first), String(first), "no key", "[]"]) shelf.told(key);
-	t.equal(shelf.untold().length, 1);
+	const [, first] = shelf.pending().map(({ key }) => key);
+	for (const key of [former, String(first), String(first), "no key", "[]"]) shelf.delivered(key);
+	t.equal(shelf.pending().length, 1);
 	t.same(
 		[former, String(first), "no key", "[]"].map((key) => shelf.message(key)),
 		[null, null, null, null],
@@ -72,21 +72,21 @@ t.test("what is told is gone, what an earlier Weir wrote too", (t) => {
 	t.end();
 });
 
-t.test("an earlier Weir, which takes three parts of a key from what is kept, tells it and crosses it out", (t) => {
+t.test("an earlier Weir, which reads three parts of a key, delivers and removes it", (t) => {
 	const { database, shelf } = opened(t);
 	fill(database, ["x/one", "x/two"], { gates: 2 });
 	const values = [...database.outbox.getRange()].map(({ value }) => value);
 	t.match(values, Array(4).fill({ gate: GATE, question: { at: QUESTION.at } }));
 	t.same(
 		values.map(({ key }) => key),
-		shelf.untold().map(({ key }) => key),
+		shelf.pending().map(({ key }) => key),
 	);
 	for (const { key } of values) {
 		const [experiment, sequence, gate, ...more] = JSON.parse(key);
 		t.same(more, []);
 		database.transaction(() => database.outbox.removeSync([experiment, sequence, gate]));
 	}
-	t.same(shelf.untold(), []);
+	t.same(shelf.pending(), []);
 	t.end();
 });
 
@@ -109,6 +109,6 @@ t.test("the age is that of the decision", async (t) => {
 	}
 	fill(store.database, [...Array.from({ length: 624 }, (_, at) => `c-${at}`)], { from: 100 });
 	fill(store.database, ["d"], { gates: 15, from: 1_000 });
-	const left = new Set((await store.untold()).map(({ experiment }) => experiment));
+	const left = new Set((await store.pending()).map(({ experiment }) => experiment));
 	t.same([left.has("b"), left.has("a")], [false, true]);
 });

@@ -16,7 +16,7 @@ const RULES = [
 	policy("beta-may-v2", "spiffe://weir.test/beta", "v2"),
 ].join("---\n");
 
-t.test("asked in order before the act, the first no ends it; who may not promote asks nobody", async (t) => {
+t.test("gates are asked in order until the first no; a caller without the right asks none", async (t) => {
 	const { asked, answers, as, store } = await scene(t);
 	const [ada, bob] = [await as("ada"), await as("bob")];
 	await t.rejects(bob.act("boosted", "promote"), { code: "permission-denied" });
@@ -45,7 +45,7 @@ t.test("asked in order before the act, the first no ends it; who may not promote
 		subject: /ada$/,
 		why: /HTTP 500/,
 	});
-	t.match(await ada.act("boosted", "pause"), { outcome: "done" }, "other verbs ask nobody");
+	t.match(await ada.act("boosted", "pause"), { outcome: "done" }, "other verbs ask no gate");
 	t.equal(asked.length, 2);
 	t.match(await ada.act("boosted", "promote"), { outcome: "done" });
 	t.match(asked.slice(2), [
@@ -90,7 +90,7 @@ t.test(
 	},
 );
 
-t.test("what moved while a gate thought is not promoted on its yes", async (t) => {
+t.test("a change during a gate's answer makes its yes void", async (t) => {
 	const { answers, as, store } = await scene(t);
 	const ada = await as("ada");
 	answers.push(async () => {
@@ -102,7 +102,7 @@ t.test("what moved while a gate thought is not promoted on its yes", async (t) =
 	t.match(store.current.status.experiments.boosted, { phase: "Paused" });
 });
 
-t.test("an override is an admin's, has a reason, and stands in the decision and the audit log", async (t) => {
+t.test("an override needs an admin and a reason, and is in the decision and the audit log", async (t) => {
 	const { asked, as, store } = await scene(t);
 	const [ada, root] = [await as("ada"), await as("root")];
 	const override = { overrideGates: true, reason: "the gate is down" };
@@ -155,7 +155,7 @@ t.test(
 	},
 );
 
-t.test("a request that cannot happen any more is told void with its last approval, and no gate is asked", async (t) => {
+t.test("a request that became impossible is void at its last approval, and no gate is asked", async (t) => {
 	const { asked, answers, as, owner, store } = await scene(t);
 	await owner.apply(file(TWO), now);
 	const [ada, bob] = [await as("ada"), await as("bob")];
@@ -187,7 +187,7 @@ t.test("a request that cannot happen any more is told void with its last approva
 	}
 });
 
-t.test("who might not approve when the last approval came, and may again, completes the request", async (t) => {
+t.test("an approver that lost and regained its right completes the request", async (t) => {
 	const { asked, as, owner, store } = await scene(t);
 	const may = (name: string) => owner.apply(file(binding(name, "approve", [name], "[default]")), now);
 	await may("carol");

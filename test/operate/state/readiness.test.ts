@@ -1,4 +1,4 @@
-/** What /readyz notes of control's own disk, and of that alone: no reason to send nobody here, nor a cause in words. */
+/** /readyz has notes on control's disk: they do not make it unready, and give no cause. */
 import { createServer, type Socket } from "node:net";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
@@ -19,7 +19,7 @@ const sourcesWith = (asked: Pick<ApiServices, "alarms"> & Partial<ApiServices>):
 		...asked,
 	}) as unknown as ApiServices;
 
-t.test("what control's disk does not take is a note", async (t) => {
+t.test("failed writes to control's disk are a note", async (t) => {
 	const alarms = ["state-unwritten", "events-unwritten", "plan-unkept", "identity-unrenewed"].map((alarm) => ({
 		gateway: "",
 		alarm,
@@ -31,17 +31,17 @@ t.test("what control's disk does not take is a note", async (t) => {
 		status: 200,
 		text: [
 			"ready",
-			"note: control's disk takes no more of the state (weir status)",
-			"note: ingest's disk does not take what it hears (weir status)",
+			"note: writes to control's state fail (weir status)",
+			"note: writes to ingest's store fail (weir status)",
 			"note: an identity of control or of its sidecar is not renewed (weir status)",
-			"note: what Envoys are given is not on control's disk (weir status)",
+			"note: the plan in force is not stored on control's disk (weir status)",
 			"",
 		].join("\n"),
 	});
 	t.match(await readiness(sources(alarms.slice(2, 3))), { text: /^ready\nnote: what Envoys[^\n]*\n$/ });
 });
 
-t.test("what control knows by itself does not wait for parts that hang", async (t) => {
+t.test("readiness does not wait for roles that hang", async (t) => {
 	const held = new Set<Socket>();
 	const hangs = createServer((socket) => void held.add(socket));
 	const path = join(await temporaryDirectory(t), "hangs.sock");
@@ -60,5 +60,5 @@ t.test("what control knows by itself does not wait for parts that hang", async (
 	const sources = sourcesWith({ alarms: (tooLate) => controlAlarms(sockets, meter, database, tooLate) });
 	// Ingest is waited for 2 s elsewhere.
 	const answered = await Promise.race([readiness(sources), pause(1_500, null, { ref: false })]);
-	t.match(answered, { text: /^ready\nnote: control's disk[^\n]*\nnote: an identity [^\n]*\n$/ });
+	t.match(answered, { text: /^ready\nnote: writes to control's state fail[^\n]*\nnote: an identity [^\n]*\n$/ });
 });

@@ -48,7 +48,7 @@ t.test("apply alone changes none of it; with promote it happens at once", async 
 	for (const text of unrelated) t.match(await ada.apply(file(text), try_), { outcome: "applied" }, text);
 });
 
-t.test("it waits where promotions wait, and says why", async (t) => {
+t.test("it waits when promotions wait, and reports why", async (t) => {
 	const { bob, carol, owner, store } = await scene(t);
 	await owner.apply(file(TWO), now);
 	for (const what of ["its steps", "a Metric that judges it"] as const)
@@ -69,7 +69,7 @@ t.test("it waits where promotions wait, and says why", async (t) => {
 	t.equal(store.current.resources.experiments[0]?.spec.rollout.maxDurationMs, 86_400_000);
 });
 
-t.test("a step down is free, and so is what no running Experiment depends on", async (t) => {
+t.test("a smaller allocation needs no approval, nor do changes that no running Experiment uses", async (t) => {
 	const { ada, bob, owner, store } = await scene(t);
 	await owner.apply(file(TWO), now);
 	const live = store.current.status.experiments.boosted;

@@ -13,7 +13,7 @@ const policy = (spec: string): string => `${HEAD}kind: ApprovalPolicy\nmetadata:
 const CLICKS = METRIC.replace("accuracy", "clicks");
 const denied = { code: "permission-denied" };
 
-t.test("another namespace's server is refused, and told only to who may read that namespace", async (t) => {
+t.test("another namespace's server is refused, and named only to readers of that namespace", async (t) => {
 	const { owner, as } = await mutualApi(t);
 	const guarded = SERVICE.replace("{name: employment}", "{name: guarded, namespace: team-a}").replace(
 		"employment.example",
@@ -88,7 +88,7 @@ t.test("a Service's DataClass, once given, is changed and dropped by an admin al
 	t.match(await bob.apply(file(placed), now), { outcome: "applied" });
 });
 
-t.test("who may apply nothing anywhere is refused before a document is read, and recorded once", async (t) => {
+t.test("a caller without any apply right is refused before its documents are read, and recorded once", async (t) => {
 	const { owner, as, store } = await mutualApi(t);
 	await owner.apply(file([ALL, binding("ada", "read"), binding("bob", "apply", "[other]")].join("---\n")), now);
 	const [ada, bob] = [await as("ada"), await as("bob")];
@@ -110,7 +110,7 @@ t.test("who may apply nothing anywhere is refused before a document is read, and
 	t.equal(read, 1);
 });
 
-t.test("a dry run says how many others would have to approve it, and asks none", async (t) => {
+t.test("a dry run reports how many approvals are needed, and requests none", async (t) => {
 	const { owner, store } = await mutualApi(t);
 	const others = ["ann", "ben", "cleo"].map((name) => binding(name, "approve"));
 	await owner.apply(file([ALL, CLICKS, ...others].join("---\n")), now);

@@ -78,7 +78,7 @@ t.test("where the policies are mended no flag is asked for", async (t) => {
 	t.equal(phase(), "Promoting");
 });
 
-t.test("others approve that; what was not meant is not done though policies changed meanwhile", async (t) => {
+t.test("others approve it; a change of policies meanwhile does not widen the request", async (t) => {
 	const { as, owner, phase } = await scene(t);
 	await owner.apply(file(TWO), now);
 	const [ada, bob] = [await as("ada"), await as("bob")];
@@ -164,7 +164,7 @@ t.test("a promotion is approved of the Variant that it replaces, and while no ot
 	await t.rejects(bob.approve(same), changed, "of the same Variant as well: it replaces nothing any more");
 });
 
-t.test("a promotion outlasts an apply of what was declared, and ends with a changed default", async (t) => {
+t.test("a promotion survives an unchanged apply, and ends with a changed default", async (t) => {
 	const { as, owner, store } = await scene(t);
 	const status = store.current.status.experiments.boosted;
 	if (status === undefined) throw new RangeError("no status");
@@ -186,7 +186,7 @@ t.test("a promotion outlasts an apply of what was declared, and ends with a chan
 	});
 	const live = () => store.current.status.services.employment?.defaultVariant ?? null;
 	await owner.apply(file(CLOSED), now);
-	t.equal(live(), "v2", "a promotion outlasts an apply of what was declared");
+	t.equal(live(), "v2", "a promotion survives an unchanged apply");
 	await owner.apply(file(CLOSED.replace("defaultVariant: v1", "defaultVariant: v2")), now);
 	await owner.apply(file(CLOSED), now);
 	t.equal(live(), null, "undone as the hint says");

@@ -47,7 +47,7 @@ async function slowScene(t: Parameters<typeof gatedScene>[0]) {
 	return { ...made, after, pending, last, phase };
 }
 
-t.test("a request whose time is over when its gates have answered is void, whatever they said", async (t) => {
+t.test("a request that expires before its gates have answered is void", async (t) => {
 	const { answers, after, owner, as, pending, last, phase } = await slowScene(t);
 	await owner.apply(file(MINUTE), now);
 	const bob = await as("bob");
@@ -65,31 +65,34 @@ t.test("a request whose time is over when its gates have answered is void, whate
 	t.equal(phase(), "Promoting");
 });
 
-t.test("nor counts an approval of who may not approve any more then, or of what is over or wants more", async (t) => {
-	const { answers, after, owner, as, pending, phase } = await slowScene(t);
-	await owner.apply(file(TWO), now);
-	const [ada, bob] = [await as("ada"), await as("bob")];
-	const meanwhile = async (id: string, happens: () => Promise<unknown>) => {
-		answers.push(after(1, happens));
-		return bob.approve(id);
-	};
-	const first = await pending();
-	const withdrawn = meanwhile(first, () => ada.reject(first));
-	await t.rejects(withdrawn, { code: "failed-precondition", message: /is over: rejected/ });
+t.test(
+	"an approval does not count if the approver lost its right, or the request is over or needs more approvals",
+	async (t) => {
+		const { answers, after, owner, as, pending, phase } = await slowScene(t);
+		await owner.apply(file(TWO), now);
+		const [ada, bob] = [await as("ada"), await as("bob")];
+		const meanwhile = async (id: string, happens: () => Promise<unknown>) => {
+			answers.push(after(1, happens));
+			return bob.approve(id);
+		};
+		const first = await pending();
+		const withdrawn = meanwhile(first, () => ada.reject(first));
+		await t.rejects(withdrawn, { code: "failed-precondition", message: /is over: rejected/ });
 
-	const second = await pending();
-	const bobs = (verb: string) => file(binding("bob", verb, ["bob"], "[default]"));
-	const revoked = meanwhile(second, () => owner.apply(bobs("read"), now));
-	await t.rejects(revoked, { code: "permission-denied", message: /bob approve in namespace default/ });
-	t.match(await ada.request(second), { state: "pending", approvals: [] });
-	await owner.apply(bobs("approve"), now);
+		const second = await pending();
+		const bobs = (verb: string) => file(binding("bob", verb, ["bob"], "[default]"));
+		const revoked = meanwhile(second, () => owner.apply(bobs("read"), now));
+		await t.rejects(revoked, { code: "permission-denied", message: /bob approve in namespace default/ });
+		t.match(await ada.request(second), { state: "pending", approvals: [] });
+		await owner.apply(bobs("approve"), now);
 
-	const more = TWO.replace("namespaces: [default]", "namespaces: [default], approvals: 2");
-	t.match(await meanwhile(second, () => owner.apply(file(more), now)), { state: "pending" }, "two by now");
-	t.equal(phase(), "Running");
-});
+		const more = TWO.replace("namespaces: [default]", "namespaces: [default], approvals: 2");
+		t.match(await meanwhile(second, () => owner.apply(file(more), now)), { state: "pending" }, "two by now");
+		t.equal(phase(), "Running");
+	},
+);
 
-t.test("who may not promote any more then does not, and what wants approval by then waits for it", async (t) => {
+t.test("a caller that lost its right then does not promote, and a new approval policy applies", async (t) => {
 	const { answers, after, owner, as, phase } = await slowScene(t);
 	const ada = await as("ada");
 	const adas = (verb: string) => file(binding("ada", verb, ["ada"], "[default]"));
@@ -101,7 +104,7 @@ t.test("who may not promote any more then does not, and what wants approval by t
 	t.equal(phase(), "Running");
 });
 
-t.test("two who approve in one moment: whoever is the last asks the gates", async (t) => {
+t.test("of two simultaneous approvals, the last asks the gates", async (t) => {
 	const { store, owner, pending, phase } = await slowScene(t);
 	const people = ["carol", "dora"].map((name) => binding(name, "approve", [name], "[default]"));
 	const more = TWO.replace("namespaces: [default]", "namespaces: [default], approvals: 2");

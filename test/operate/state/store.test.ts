@@ -103,7 +103,7 @@ t.test("a document that breaks a stored one is refused, and the place is in the 
 	t.equal(store.current.revision, 1);
 });
 
-t.test("a dry run tells what would change and changes nothing", async (t) => {
+t.test("a dry run reports the changes and makes none", async (t) => {
 	const store = opened(t);
 	const result = store.apply(file(ALL), { ...at(1_000), dryRun: true });
 	t.match(result, { outcome: "applied", revision: 0 });
@@ -289,7 +289,7 @@ t.test("two new experiments with one salt are refused together", async (t) => {
 	t.match(store.apply(file(both.join("---\n")), at(1_000)), { outcome: "refused" });
 });
 
-t.test("deleting what others need is refused, deleting nothing is not-found", async (t) => {
+t.test("deleting a resource in use is refused, deleting an unknown one is not-found", async (t) => {
 	const store = opened(t);
 	store.apply(file(ALL), at(1_000));
 	t.match(store.delete([{ kind: "Service", name: "employment" }], at(2_000)), { outcome: "refused" });
@@ -336,7 +336,7 @@ t.test("plans, acknowledgements and proxy reports leave the revision", async (t)
 	t.match(store.proxies, { proxies: [{ node: "envoy-1" }] });
 });
 
-t.test("an acknowledgement starts the step of what moved, once", async (t) => {
+t.test("an acknowledgement starts the step of a moved Experiment, once", async (t) => {
 	const store = opened(t);
 	store.apply(file(ALL), at(1_000));
 	await store.acknowledge(1, 1_200);
@@ -355,7 +355,7 @@ t.test("an acknowledgement starts the step of what moved, once", async (t) => {
 	await t.rejects(store.acknowledge(3, 9_000), { code: "invalid-argument" });
 });
 
-t.test("what is closed somewhere is not acknowledged with the rest, but as soon as it is open", async (t) => {
+t.test("a closed Service is not acknowledged with the rest, but when it is open again", async (t) => {
 	const store = opened(t);
 	store.apply(file(ALL), at(1_000));
 	await store.acknowledge(1, 1_200, ["employment"]);
@@ -508,7 +508,7 @@ t.test("a second opener is refused, in this process and in another", async (t) =
 	opened(t, directory);
 });
 
-t.test("nobody else can read the state", async (t) => {
+t.test("no other user can read the state", async (t) => {
 	const directory = join(temporaryDirectory(t), "state");
 	opened(t, directory);
 	t.equal(statSync(directory).mode & 0o777, 0o700);

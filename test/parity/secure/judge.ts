@@ -9,7 +9,7 @@ export interface SecureRequest {
 	readonly service: Service;
 	readonly policies: readonly AccessPolicy[];
 	readonly gateway: Gateway;
-	/** SPIFFE id; null = nobody. */
+	/** SPIFFE id; null = none. */
 	readonly caller: string | null;
 	readonly method: string;
 	/** Canonical already, without query. */

@@ -195,7 +195,7 @@ export async function runSecure(t: Test, extent: SecureExtent): Promise<SecureRe
 	return { requests: sent.length * forms.length, mismatches, seen };
 }
 
-/** Nobody in particular comes by the Gateways that ask for no certificate. */
+/** Gateways without client certificates have no caller identity. */
 const gatewayOf = (who: string): string => (who === PLAIN || who === BARE ? who : EDGE);
 
 function requestsOf(

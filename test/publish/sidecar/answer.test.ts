@@ -267,7 +267,7 @@ t.test("the Variant is authorised after it was chosen, and denied requests still
 	t.equal(by(control, { principal: `${ALICE}\u0000` }).ruling.verdict, "deny");
 });
 
-t.test("Envoy has assigned: its word is taken, its headers are left to it", async (t) => {
+t.test("Envoy has assigned: its arm is used, and it sets its own headers", async (t) => {
 	const table = compiled([guarded()]);
 	const told = (variant: string, experiment: string | null, armName: string | null) =>
 		ask(table, {
@@ -444,7 +444,7 @@ t.test("the newest rules decide access, whatever plan the route names", async (t
 	t.match(asked(gone), { verdict: "deny", reason: "no-policy-allows" });
 });
 
-t.test("the plan asked for answers while it is held, else the newest, else nobody", async (t) => {
+t.test("the requested plan answers while it is kept, else the newest, else none", async (t) => {
 	const tables = new Map([
 		["old", compiled([serviceTable("shop", { defaultVariant: "v0" })], "old")],
 		["new", compiled([serviceTable("shop", { defaultVariant: "v9" })], "new")],

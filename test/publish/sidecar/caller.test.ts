@@ -1,4 +1,4 @@
-/** What the sidecar takes for an identity of what Envoy tells it, in both protocols: a workload's SPIFFE id or nobody. */
+/** The identity that the sidecar accepts from Envoy, in both protocols: a workload's SPIFFE id or none. */
 import { create, toBinary } from "@bufbuild/protobuf";
 import t from "tap";
 import { CheckRequestSchema } from "../../../src/gen/envoy/service/auth/v3/external_auth_pb.js";

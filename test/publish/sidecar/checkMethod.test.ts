@@ -200,7 +200,7 @@ t.test("what the client has forged is removed, what Envoy has verified stays", a
 	t.same(treated.metadata?.unit, "u1");
 });
 
-t.test("a minted unit is set, assigned and told in the same answer", async (t) => {
+t.test("a minted unit is set, assigned and reported in the same response", async (t) => {
 	const minted = seen(check({ service: "cookies", headers: [["x-forwarded-proto", "https"]] }));
 	const cookie = "wid=minted; Max-Age=60; Path=/; HttpOnly; SameSite=Lax; Secure";
 	t.same(minted.response, [
@@ -247,7 +247,7 @@ t.test("a denied request: 403, why, its arm in the metadata, and the cookie unde
 	t.same(unknown.metadata, { plan: "plan-1", verdict: "deny", reason: "unknown-service" });
 });
 
-t.test("told the arm by Envoy, the sidecar judges the Variant and leaves the rest to the route", async (t) => {
+t.test("with the arm from Envoy, the sidecar judges the Variant and leaves the rest to the route", async (t) => {
 	const context = { "weir-variant": "v2", "weir-experiment": "e", "weir-arm": "all" };
 	const told = seen(check({ service: "guarded", principal: ALICE, context }));
 	t.same([told.headers, told.response, told.removed], [[], [], []]);
@@ -256,7 +256,7 @@ t.test("told the arm by Envoy, the sidecar judges the Variant and leaves the res
 	t.equal(seen(check({ service: "guarded", principal: ALICE, context: { "weir-variant": "v1" } })).http, 403);
 });
 
-t.test("no answer is a failed call with the reason's words, never a message", async (t) => {
+t.test("no answer is a failed call with the reason, never a message", async (t) => {
 	const none = check({ service: "open" }, { tables: { get: () => null } });
 	t.match(none, { code: 14, message: "no-table" });
 	t.match(check({ service: "guarded" }, { freshness: { ageMs: () => 1e9 } }), { code: 14, message: "stale-table" });

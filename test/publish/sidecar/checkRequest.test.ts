@@ -180,7 +180,7 @@ t.test("what the plan needs is read, repeated headers apart and bytes one to one
 	t.equal(reader.read(bytesOf({ request: { http: {} } })).header("x-user-id"), null, "nothing of the last message");
 });
 
-t.test("headers that only Weir may set are told, whatever their case", async (t) => {
+t.test("headers that only Weir may set are reported, in any case", async (t) => {
 	const headers = [
 		raw("x-weir-arm", "1"),
 		raw("X-Weir-Param-T", "2"),

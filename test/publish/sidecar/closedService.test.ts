@@ -1,4 +1,4 @@
-/** A Service that a sidecar cannot execute is closed alone: others' rules stand, and control is told. */
+/** A Service that a sidecar cannot execute is closed alone: other Services keep their rules, and control gets a report. */
 
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -88,7 +88,7 @@ t.test("by the routes of an older plan, in which it could be executed, it is clo
 	t.match(ask([now, ...later], { service: "odd", plan: now.version }).ruling, { verdict: "deny" });
 });
 
-t.test("a client reads 503 and why, and nothing of the words", async (t) => {
+t.test("a client gets 503 and the reason, without the error message", async (t) => {
 	const said = checkResponse(ask([read(strange("odd"), named("shop"))], { service: "odd" }), { weirHeaders: [] });
 	t.ok(Buffer.isBuffer(said));
 	const text = (said as Buffer).toString("latin1");
@@ -98,7 +98,7 @@ t.test("a client reads 503 and why, and nothing of the words", async (t) => {
 	t.ok((said as Buffer).includes(Buffer.from([0x08, 0xf7, 0x03])));
 });
 
-t.test("what does not say whom to close, or leaves nothing, is refused whole", async (t) => {
+t.test("an error that names no Service, or leaves none, rejects the whole table", async (t) => {
 	const refused: [readonly object[], RegExp][] = [
 		[[named("shop"), strange("odd", { name: "" })], /^Service , name: is empty/],
 		[[named("shop"), strange("odd", { hosts: "odd.test" })], /^Service odd, hosts: is a string, not a list$/],
@@ -113,51 +113,54 @@ t.test("what does not say whom to close, or leaves nothing, is refused whole", a
 	t.throws(() => readTable(contentHash(json), json), { message: /^Gateway edge: / });
 });
 
-t.test("control is told which, for whom and since when; it counts as taken, and so does what mends it", async (t) => {
-	const socketPath = join(await folderOf(t), "ads.sock");
-	const server = await startServer(t, socketPath);
-	const heard: (readonly string[])[] = [];
-	server.onAcknowledged((_, __, closed) => heard.push(closed));
-	const { tables, log, feed } = startFeed(t, socketPath);
-	const publish = async (revision: number, ...services: readonly ServiceTable[]) => {
-		const done = acknowledged(server, revision);
-		server.publish(plan({ gateways: [], services }), revision);
-		await done;
-	};
-	await publish(1, named("a/shop"), strange("b/odd"), strange("c/odd"));
-	t.same(heard, [["b/odd", "c/odd"]]);
-	const closed = closuresOf(server.proxies());
-	t.match(closed, [
-		{ service: "b/odd", why: 'Service b/odd, access: has the unknown field "quota"', sinceMs: Number },
-		{ service: "c/odd", why: /^Service c\/odd, / },
-	]);
-	t.same(refusalsOf(server.proxies()), [], "nothing is held up");
-	t.equal(server.proxies()[0]?.types.tables?.state, "SYNCED");
-	t.ok(tables.confirmed);
-	t.equal(feed.rejected, 0);
-	t.match(log.lines.at(-1), /^Services of it cannot be executed.*"services":2/);
+t.test(
+	"control gets the Service, the sidecar and the time; the table counts as accepted, and so does its fix",
+	async (t) => {
+		const socketPath = join(await folderOf(t), "ads.sock");
+		const server = await startServer(t, socketPath);
+		const heard: (readonly string[])[] = [];
+		server.onAcknowledged((_, __, closed) => heard.push(closed));
+		const { tables, log, feed } = startFeed(t, socketPath);
+		const publish = async (revision: number, ...services: readonly ServiceTable[]) => {
+			const done = acknowledged(server, revision);
+			server.publish(plan({ gateways: [], services }), revision);
+			await done;
+		};
+		await publish(1, named("a/shop"), strange("b/odd"), strange("c/odd"));
+		t.same(heard, [["b/odd", "c/odd"]]);
+		const closed = closuresOf(server.proxies());
+		t.match(closed, [
+			{ service: "b/odd", why: 'Service b/odd, access: has the unknown field "quota"', sinceMs: Number },
+			{ service: "c/odd", why: /^Service c\/odd, / },
+		]);
+		t.same(refusalsOf(server.proxies()), [], "nothing is held up");
+		t.equal(server.proxies()[0]?.types.tables?.state, "SYNCED");
+		t.ok(tables.confirmed);
+		t.equal(feed.rejected, 0);
+		t.match(log.lines.at(-1), /^Services of it cannot be executed.*"services":2/);
 
-	await publish(2, named("a/shop"), strange("b/odd", { timeoutMs: 2 }), named("c/odd"));
-	t.match(closuresOf(server.proxies()), [{ service: "b/odd", sinceMs: closed[0]?.sinceMs }]);
-	await publish(3, named("a/shop"), named("b/odd"));
-	t.same(closuresOf(server.proxies()), []);
-	t.same(heard.slice(1), [["b/odd"], []]);
+		await publish(2, named("a/shop"), strange("b/odd", { timeoutMs: 2 }), named("c/odd"));
+		t.match(closuresOf(server.proxies()), [{ service: "b/odd", sinceMs: closed[0]?.sinceMs }]);
+		await publish(3, named("a/shop"), named("b/odd"));
+		t.same(closuresOf(server.proxies()), []);
+		t.same(heard.slice(1), [["b/odd"], []]);
 
-	const many = Array.from({ length: TABLE_CLOSED_REASONS_MAX + 20 }, (_, index) =>
-		strange(`b/odd-${index}`, { ["x".repeat(index === 0 ? 1_000 : 1)]: 1 }),
-	);
-	await publish(4, named("a/shop"), ...many);
-	t.match(log.lines.at(-1), `"services":${many.length}`);
-	const closures = closuresOf(server.proxies());
-	t.same(closures.map(({ service }) => service).sort(), many.map(({ name }) => name).sort(), "all are told");
-	t.same(heard.at(-1)?.length, many.length, "and none of their decisions is acknowledged");
-	t.equal(closures.filter(({ why }) => why !== "").length, TABLE_CLOSED_REASONS_MAX, "the first with words");
-	t.ok(closures.every(({ why }) => why.length <= TABLE_ERROR_CHARS_MAX));
-	t.equal(closureText({ ...closures[0], node: "n", service: "s", why: "", sinceMs: 0, others: 2 }), SHORT);
-});
+		const many = Array.from({ length: TABLE_CLOSED_REASONS_MAX + 20 }, (_, index) =>
+			strange(`b/odd-${index}`, { ["x".repeat(index === 0 ? 1_000 : 1)]: 1 }),
+		);
+		await publish(4, named("a/shop"), ...many);
+		t.match(log.lines.at(-1), `"services":${many.length}`);
+		const closures = closuresOf(server.proxies());
+		t.same(closures.map(({ service }) => service).sort(), many.map(({ name }) => name).sort(), "all are told");
+		t.same(heard.at(-1)?.length, many.length, "and none of their decisions is acknowledged");
+		t.equal(closures.filter(({ why }) => why !== "").length, TABLE_CLOSED_REASONS_MAX, "the first with words");
+		t.ok(closures.every(({ why }) => why.length <= TABLE_ERROR_CHARS_MAX));
+		t.equal(closureText({ ...closures[0], node: "n", service: "s", why: "", sinceMs: 0, others: 2 }), SHORT);
+	},
+);
 
 t.test(
-	"a rejection of a later table leaves what was closed; whom the sidecar is not asked about is not closed",
+	"a later rejected table keeps closed Services closed; Services without the sidecar are never closed",
 	async (t) => {
 		const socketPath = join(await folderOf(t), "ads.sock");
 		const server = await startServer(t, socketPath);
@@ -176,7 +179,7 @@ t.test(
 	},
 );
 
-t.test("what many sidecars close is told once, with how many do", async (t) => {
+t.test("a Service closed by many sidecars is reported once, with their number", async (t) => {
 	const socketPath = join(await folderOf(t), "ads.sock");
 	const server = await startServer(t, socketPath);
 	for (let index = 0; index < 5; index++) startFeed(t, socketPath);
@@ -204,7 +207,7 @@ t.test("what many sidecars close is told once, with how many do", async (t) => {
 	]);
 });
 
-t.test("xds takes names of what it published alone, from whoever may ask for tables", async (t) => {
+t.test("xds accepts only names that it published, from clients that may get tables", async (t) => {
 	const socketPath = join(await folderOf(t), "ads.sock");
 	const server = await startServer(t, socketPath);
 	const client = new AdsClient(`unix:${socketPath}`);

@@ -1,4 +1,4 @@
-/** A dry run tells what would come of it: each request is asked with the policies tried, and with the same ones in force. */
+/** A dry run predicts the enforced verdict: each request is checked with shadow policies, and with the same ones enforced. */
 import t from "tap";
 import type { TokenAnswer } from "../../../src/compile/access/users/token.js";
 import { compile, NO_COLLECTORS } from "../../../src/compile/compile.js";
@@ -117,7 +117,7 @@ t.test("an ambiguous path is refused before a token is looked at, as Envoy's gat
 		t.match(ask(questions[name] ?? {}, tokens.bad ?? null), { verdict: "deny", reason }, name);
 });
 
-t.test("what a dry run tells of an open Service", async (t) => {
+t.test("the dry run of an open Service", async (t) => {
 	const ask = judge([accessPolicy("wide", "allow", ["s"], { ...all, mode: "shadow" })], true);
 	for (const [name, reason] of [
 		["alice", null],

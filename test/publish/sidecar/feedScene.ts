@@ -1,4 +1,4 @@
-/** A sidecar's feed, the real xDS server, and a door between them that can be shut. */
+/** A sidecar's feed, the real xDS server, and a proxy between them that can be closed. */
 import { mkdtemp, rm } from "node:fs/promises";
 import { connect, createServer, type Socket } from "node:net";
 import { tmpdir } from "node:os";
@@ -112,7 +112,7 @@ export const acknowledged = (server: XdsServer, wanted: number): Promise<void> =
 		});
 	});
 
-/** A door before the server that can be shut without anybody being told. */
+/** A proxy in front of the server that can stall without closing connections. */
 export async function startDoor(t: Test, socketPath: string, inside: string) {
 	const sockets = new Set<Socket>();
 	let frozen = false;

@@ -1,4 +1,4 @@
-/** `weir sidecar` that nobody asks: it looks at the keys of its issuers all the same, and the first token by a removed one is refused. */
+/** `weir sidecar` without requests still refreshes its issuers' keys, and refuses the first token by a removed key. */
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";

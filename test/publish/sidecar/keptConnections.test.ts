@@ -45,7 +45,7 @@ async function heard(body: Readable, head: Omit<Heard, "text">): Promise<Heard> 
 	return { ...head, text: await text(body) };
 }
 
-t.test("no verdict but those of the plans, and nobody's cookie is another", async (t) => {
+t.test("only verdicts of the plans, and every cookie keeps its arm", async (t) => {
 	const directory = await temporaryDirectory(t);
 	const [pair, file] = [await keyPair(), join(directory, "keys.json")];
 	await writeFile(file, jwksBytes([await publicJwk(pair, { kid: "k1" })]));

@@ -1,4 +1,4 @@
-/** A Service that ext_proc is asked about, whose responses are wanted too, before an upstream that answers when told. */
+/** A Service with ext_proc for requests and responses, in front of an upstream that answers on command. */
 import { once } from "node:events";
 import { Agent, createServer, request, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";

@@ -1,4 +1,4 @@
-/** A table that a person gives: taken up when it changes, never when it is broken. */
+/** A table in a file: loaded when it changes, never when it is broken. */
 import { mkdir, mkdtemp, rename, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -48,7 +48,7 @@ async function start(t: Test, options: { readonly pollMs: number }, first = "tab
 	return { folder, path, log, tables, following };
 }
 
-t.test("a changed file is taken up; a broken or missing one is not", async (t) => {
+t.test("a changed file is loaded; a broken or missing one is not", async (t) => {
 	const { path, folder, log, tables } = await start(t, { pollMs: 5 });
 	t.equal(tables.get(null), tableOf(1).version);
 	t.equal(tables.ageMs(), 0);
@@ -74,7 +74,7 @@ t.test("a changed file is taken up; a broken or missing one is not", async (t) =
 	t.equal(log.lines.length, 5, "each once");
 });
 
-t.test("a link that is turned, as mounted volumes do, is taken up", async (t) => {
+t.test("a changed symbolic link, as in mounted volumes, is loaded", async (t) => {
 	const folder = await mkdtemp(join(tmpdir(), "weir-static-"));
 	t.teardown(() => rm(folder, { recursive: true, force: true }));
 	for (const number of [1, 2]) {
@@ -126,7 +126,7 @@ t.test("a file larger than any table is not read", async (t) => {
 	await t.rejects(readTableFile(path), { code: "resource-exhausted", message: /has \d+ bytes, more than \d+/ });
 });
 
-t.test("after close nothing is taken up", async (t) => {
+t.test("after close nothing is loaded", async (t) => {
 	const { path, tables, following } = await start(t, { pollMs: 1 });
 	following.close();
 	await writeFile(path, JSON.stringify(tableOf(2)));

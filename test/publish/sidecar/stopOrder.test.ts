@@ -1,4 +1,4 @@
-/** `weir up` takes its processes down one by one, Envoy before the sidecar; nobody else ends them all at once. */
+/** `weir up` stops its processes one by one, Envoy before the sidecar. */
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";

@@ -41,7 +41,7 @@ t.test("the first table and each change are served, confirmed and acknowledged",
 });
 
 t.test(
-	"a table that cannot be executed is rejected with words, and the last good one is kept and grows old",
+	"a table that cannot be executed is rejected with a message, and the last good one is kept and gets stale",
 	async (t) => {
 		const socketPath = join(await folderOf(t), "ads.sock");
 		const server = await startServer(t, socketPath);
@@ -86,7 +86,7 @@ t.test(
 	},
 );
 
-t.test("a compile that throws is a rejection, and its words, which may quote the table, go nowhere", async (t) => {
+t.test("a compile error is a rejection, and its text, which may quote the table, is not sent", async (t) => {
 	const socketPath = join(await folderOf(t), "ads.sock");
 	const server = await startServer(t, socketPath);
 	const tables = new Tables<string>({
@@ -135,7 +135,7 @@ t.test(
 	},
 );
 
-t.test("a control that comes second is awaited, and no last table is told of where there is none", async (t) => {
+t.test("a control that starts later is awaited, and without a last table none is reported", async (t) => {
 	const socketPath = join(await folderOf(t), "ads.sock");
 	const { tables, log } = startFeed(t, socketPath);
 	await log.spoken();

@@ -53,29 +53,6 @@ t.test(
 	},
 );
 
-t.test("a standstill that is noticed by the end of a call makes the table as old as that", async (t) => {
-	const folder = await folderOf(t);
-	const server = await startServer(t, join(folder, "inside.sock"));
-	const door = await startDoor(t, join(folder, "ads.sock"), join(folder, "inside.sock"));
-	server.publish(plan(tableOf(1).table), 1);
-	const { feed, tables } = startFeed(t, join(folder, "ads.sock"));
-	for (const end of [() => door.cut(), () => feed.close()]) {
-		await serves(tables, tableOf(1));
-		const noticed = new Promise<number>((resolve) => {
-			// As whoever is told of the change asks whether it is late.
-			const stop = tables.onChange(() => {
-				if (tables.confirmed) return;
-				stop();
-				feed.askAnew(9_000);
-				resolve(tables.ageMs());
-			});
-		});
-		end();
-		t.ok((await noticed) >= 9_000);
-	}
-	t.notOk(tables.confirmed);
-});
-
 t.test("asked anew while it waits to try again, it tries at once", async (t) => {
 	const folder = await folderOf(t);
 	const server = await startServer(t, join(folder, "ads.sock"));
@@ -91,96 +68,66 @@ t.test("asked anew while it waits to try again, it tries at once", async (t) => 
 	await serves(tables, tableOf(2));
 });
 
-t.test(
-	"what control has named as the newest is waited for until it is in force, and read and taken once",
-	async (t) => {
-		const folder = await folderOf(t);
-		const server = await startServer(t, join(folder, "ads.sock"));
-		server.publish(plan(tableOf(1).table), 1);
-		let prepared: string[] = [];
-		let [begun, go] = [(): void => {}, (): void => {}];
-		const isBegun = new Promise<void>((resolve) => (begun = resolve));
-		const mayGo = new Promise<void>((resolve) => (go = resolve));
-		const tables = new Tables({
-			compile,
-			prepare: async ({ version }) => {
-				prepared.push(version);
-				if (version !== tableOf(2).version) return;
-				begun();
-				await mayGo;
-			},
-		});
-		const { feed } = startFeed(t, join(folder, "ads.sock"), { tables });
-		await serves(tables, tableOf(1));
-		await told(server, "SYNCED");
-		const parse = t.capture(JSON, "parse", JSON.parse);
-		for (let again = 0; again < 3; again++) {
-			feed.askAnew(0);
-			await serves(tables, tableOf(1));
-		}
-		t.equal(parse().length, 0, "the table that is served is known by its version");
-		prepared = [];
-		server.publish(plan(tableOf(2).table), 2);
-		await isBegun;
-		t.equal(parse().length, 1);
-		/** Resolves when control has answered. */
-		const askAgain = async (): Promise<void> => {
-			const offered = new Promise<void>((resolve) => {
-				const { take, settled } = tables;
-				tables.settled = () => {
-					resolve();
-					return settled.call(tables);
-				};
-				tables.take = (...given) => {
-					resolve();
-					return take.apply(tables, given);
-				};
-			});
-			feed.askAnew(0);
-			await offered;
-		};
-		await askAgain();
-		await askAgain();
-		t.equal(parse().length, 0);
-		t.same(prepared, [tableOf(2).version]);
-		server.publish(plan(tableOf(3).table), 3);
-		await askAgain();
-		go();
-		await serves(tables, tableOf(3));
-		await told(server, "SYNCED");
-		// Who waited would take it after that.
-		await new Promise((resolve) => setImmediate(resolve));
-		await tables.settled();
-		t.equal(tables.get(null), tableOf(3).version, "who waited for the one before takes it no more");
-		t.same(prepared, [tableOf(2).version, tableOf(3).version]);
-	},
-);
-
-t.test("one that comes into force after a newer one was rejected is not confirmed", async (t) => {
+t.test("the newest table that control names is awaited until it is in force, and read and compiled once", async (t) => {
 	const folder = await folderOf(t);
-	const { version, table } = tableOf(2);
-	let [begun, go] = [(): unknown => null, (): void => {}];
+	const server = await startServer(t, join(folder, "ads.sock"));
+	server.publish(plan(tableOf(1).table), 1);
+	let prepared: string[] = [];
+	let [begun, go] = [(): void => {}, (): void => {}];
+	const isBegun = new Promise<void>((resolve) => (begun = resolve));
 	const mayGo = new Promise<void>((resolve) => (go = resolve));
-	await startControl(t, join(folder, "ads.sock"), (call) => {
-		call.once("data", () => call.write(offer("1", version, tableJson(table))));
-		call.on("data", ({ errorDetail }) => errorDetail !== undefined && go());
-		call.on("error", () => {});
-		begun = () => call.write(offer("2", "newer", "{"));
-	});
 	const tables = new Tables({
 		compile,
-		prepare: async (given) => {
-			if (given.version !== version) return;
+		prepare: async ({ version }) => {
+			prepared.push(version);
+			if (version !== tableOf(2).version) return;
 			begun();
 			await mayGo;
 		},
 	});
-	await tables.take(tableOf(1));
-	startFeed(t, join(folder, "ads.sock"), { tables });
-	await until(tables, () => tables.get(null) === version);
-	await tables.settled();
+	const { feed } = startFeed(t, join(folder, "ads.sock"), { tables });
+	await serves(tables, tableOf(1));
+	await told(server, "SYNCED");
+	const parse = t.capture(JSON, "parse", JSON.parse);
+	for (let again = 0; again < 3; again++) {
+		feed.askAnew(0);
+		await serves(tables, tableOf(1));
+	}
+	t.equal(parse().length, 0, "the table that is served is known by its version");
+	prepared = [];
+	server.publish(plan(tableOf(2).table), 2);
+	await isBegun;
+	t.equal(parse().length, 1);
+	/** Resolves when control has answered. */
+	const askAgain = async (): Promise<void> => {
+		const offered = new Promise<void>((resolve) => {
+			const { take, settled } = tables;
+			tables.settled = () => {
+				resolve();
+				return settled.call(tables);
+			};
+			tables.take = (...given) => {
+				resolve();
+				return take.apply(tables, given);
+			};
+		});
+		feed.askAnew(0);
+		await offered;
+	};
+	await askAgain();
+	await askAgain();
+	t.equal(parse().length, 0);
+	t.same(prepared, [tableOf(2).version]);
+	server.publish(plan(tableOf(3).table), 3);
+	await askAgain();
+	go();
+	await serves(tables, tableOf(3));
+	await told(server, "SYNCED");
+	// Who waited would take it after that.
 	await new Promise((resolve) => setImmediate(resolve));
-	t.notOk(tables.confirmed);
+	await tables.settled();
+	t.equal(tables.get(null), tableOf(3).version, "who waited for the one before takes it no more");
+	t.same(prepared, [tableOf(2).version, tableOf(3).version]);
 });
 
 /** A feed of a control that says what the test says, and how often it has answered or was down. */
@@ -238,25 +185,6 @@ t.test(
 	},
 );
 
-t.test("a control that hangs is down when it answers no pings", async (t) => {
-	const folder = await folderOf(t);
-	const server = await startServer(t, join(folder, "inside.sock"));
-	const door = await startDoor(t, join(folder, "ads.sock"), join(folder, "inside.sock"));
-	server.publish(plan(tableOf(1).table), 1);
-	let down = (): void => {};
-	const { feed, tables } = startFeed(t, join(folder, "ads.sock"), {
-		keepaliveMs: { every: 40, answer: 40 },
-		connectMs: 100,
-		onAnswered: () => down(),
-	});
-	await serves(tables, tableOf(1));
-	door.freeze();
-	const isDown = new Promise<void>((resolve) => (down = resolve));
-	feed.askAnew(4_000);
-	await isDown;
-	t.ok(tables.ageMs() >= 4_000);
-});
-
 t.test("what was asked before it is asked anew answers nothing: a table that comes into force", async (t) => {
 	let [begun, go] = [(): void => {}, (): void => {}];
 	const isBegun = new Promise<void>((resolve) => (begun = resolve));
@@ -283,46 +211,4 @@ t.test("what was asked before it is asked anew answers nothing: a table that com
 	says(call, 2);
 	await answer;
 	t.ok(tables.confirmed);
-});
-
-t.test("what was asked before it is asked anew answers nothing: a refusal", async (t) => {
-	let [refuses, go] = [(): void => {}, (): void => {}];
-	const isRefusing = new Promise<void>((resolve) => (refuses = resolve));
-	const restored = new Promise<void>((resolve) => (go = resolve));
-	const restore = (): Promise<void> => {
-		refuses();
-		return restored;
-	};
-	const { feed, answers, nextCall } = await asked(t, { restore });
-	(await nextCall()).write(offer("1", "unreadable", "{"));
-	await isRefusing;
-	feed.askAnew(0);
-	await nextCall();
-	go();
-	// What waits for it goes on in between.
-	await new Promise((resolve) => setImmediate(resolve));
-	t.equal(answers(), 0);
-});
-
-t.test("what was asked before it is asked anew answers nothing: a confirmation, or an end", async (t) => {
-	for (const [isConfirmed, say] of [
-		[false, (call: Call) => says(call, 1)],
-		[true, (call: Call) => void call.end()],
-	] as const) {
-		const { feed, tables, answers, nextCall } = await asked(t);
-		await tables.take(tableOf(1));
-		if (isConfirmed) tables.confirm();
-		const again = new Promise<void>((resolve) => {
-			// As who notices a standstill when the table changes.
-			const stop = tables.onChange(() => {
-				stop();
-				feed.askAnew(0);
-				resolve();
-			});
-		});
-		say(await nextCall());
-		await again;
-		await nextCall();
-		t.equal(answers(), 0);
-	}
 });

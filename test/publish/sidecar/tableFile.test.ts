@@ -7,7 +7,7 @@ import { join } from "node:path";
 import t, { type Test } from "tap";
 import { TABLE_CLOCK_SKEW_MS, TableFile } from "../../../src/publish/sidecar/tableFile.js";
 import { Tables, type TablesOptions, type VersionedTable } from "../../../src/publish/sidecar/tables.js";
-import { removePrivate, replacePrivate } from "../../../src/trust/local/privateFile.js";
+import { removePrivate } from "../../../src/trust/local/privateFile.js";
 import { LogLines, tableOf } from "./sampleTable.js";
 
 /** Of coreutils, not of a package. */
@@ -256,24 +256,6 @@ t.test("when a table is in force no other one is on disk any more, whatever the 
 	t.same(await readdir(join(folder, "sidecar")), ["table.json"]);
 });
 
-t.test("a stop waits for the table that comes into force, and writes it", async (t) => {
-	const { clock, path, file } = await start(t);
-	let ready: () => void = () => {};
-	const tables = new Tables({ compile, clock, prepare: () => new Promise<void>((resolve) => (ready = resolve)) });
-	const stop = file().follow(tables);
-	tables.confirm();
-	await tables.take(tableOf(1));
-	ready();
-	const taken = tables.take(tableOf(2), () => t.notOk(existsSync(path)));
-	await until(() => existsSync(path));
-	const stopped = stop();
-	await new Promise((resolve) => setImmediate(resolve));
-	ready();
-	await taken;
-	await stopped;
-	t.equal(JSON.parse(await readFile(path, "utf8")).version, tableOf(2).version);
-});
-
 t.test("a disk that hangs keeps no table from its force, and is told", async (t) => {
 	const { clock, path, log } = await start(t);
 	const tables = preparing(clock);
@@ -302,67 +284,6 @@ t.test("a disk that hangs keeps no table from its force, and is told", async (t)
 	);
 });
 
-t.test("a table whose write fails leaves none of another on disk, but its own", async (t) => {
-	const { clock, path, log, file } = await start(t);
-	const tables = new Tables({ compile, clock });
-	const stop = file(5).follow(tables);
-	t.teardown(stop);
-	const failed = (): number => log.lines.filter((line) => line.includes("cannot be kept on disk")).length;
-	tables.confirm();
-	tables.put(tableOf(1));
-	await until(() => existsSync(path));
-	await block(path);
-	await until(() => failed() === 1);
-	t.ok(existsSync(path), "it is in force, and only as old as it says");
-	tables.put(tableOf(2));
-	await until(() => !existsSync(path));
-	await rm(`${path}.new`, { recursive: true });
-	await until(() => existsSync(path));
-	t.equal(JSON.parse(await readFile(path, "utf8")).version, tableOf(2).version);
-	await block(path);
-	// A write may have found the block half made, and the next one none.
-	await until(() => failed() >= 2);
-	t.pass("a fault that is over is told when it comes again");
-});
-
-t.test("what is said of the one before, when that has been taken from disk, writes it no more", async (t) => {
-	const { clock, path, log } = await start(t);
-	let writes = 0;
-	const counting = { ...clock, wallMs: () => clock.wallMs() + writes++ * 0 };
-	const tables = preparing(clock);
-	const remove = async (...file: Parameters<typeof removePrivate>): Promise<void> => {
-		tables.lapse();
-		await removePrivate(...file);
-	};
-	const stop = new TableFile(path, { log, clock: counting, remove }).follow(tables);
-	t.teardown(stop);
-	tables.confirm();
-	await tables.take(tableOf(1));
-	await until(() => existsSync(path));
-	const before = writes;
-	await tables.take(tableOf(2), () => t.equal(writes, before));
-	await until(() => writes > before);
-});
-
-t.test("a disk that takes nothing and gives nothing back is told of for both", async (t) => {
-	const { clock, path, log } = await start(t);
-	const tables = preparing(clock);
-	const remove = async () => {
-		if (existsSync(path)) throw new Error("read-only");
-	};
-	const stop = new TableFile(path, { log, clock, remove, refreshMs: 5 }).follow(tables);
-	t.teardown(stop);
-	tables.confirm();
-	await tables.take(tableOf(1));
-	await until(() => existsSync(path));
-	await block(path);
-	await until(() => log.lines.some((line) => line.startsWith("the last good table cannot be kept on disk")));
-	for (const number of [2, 3]) await tables.take(tableOf(number));
-	const told = log.lines.filter((line) => line.startsWith("the table before cannot be taken from disk"));
-	t.ok(told.length >= 2, "each time: an older table may come back");
-	t.match(told[0], "a restart may answer by it");
-});
-
 t.test("one that is refused leaves the one before on disk", async (t) => {
 	const refuse = ({ version }: VersionedTable): string => {
 		if (version === tableOf(2).version) throw new Error("refused");
@@ -380,38 +301,5 @@ t.test("one that is refused leaves the one before on disk", async (t) => {
 		await t.rejects(tables.take(tableOf(2)), /refused/);
 		await stop();
 		t.equal(JSON.parse(await readFile(path, "utf8")).version, tableOf(1).version);
-	}
-});
-
-t.test("a leftover of a killed write is no obstacle; a folder that takes nothing is said once", async (t) => {
-	const { clock, path, folder, log, file } = await start(t);
-	await mkdir(join(folder, "sidecar"));
-	await writeFile(`${path}.new`, "half", { mode: 0o644 });
-	const tables = new Tables({ compile, clock });
-	const stop = file().follow(tables);
-	tables.put(tableOf(1));
-	tables.confirm();
-	await stop();
-	t.equal((await stat(path)).mode & 0o777, 0o600);
-	await rm(join(folder, "sidecar"), { recursive: true });
-	await writeFile(join(folder, "sidecar"), "");
-	const again = file().follow(tables);
-	for (let number = 2; number < 5; number++) {
-		tables.put(tableOf(number));
-		await new Promise((resolve) => setImmediate(resolve));
-	}
-	await again();
-	t.equal(log.lines.filter((line) => line.startsWith("the last good table cannot be kept on disk")).length, 1);
-});
-
-t.test("a folder that takes the place of the file aside meanwhile stays, with what is in it", async (t) => {
-	const { folder } = await start(t);
-	for (let time = 0; time < 200; time++) {
-		const path = join(folder, `${time}.json`);
-		const written = replacePrivate(path, "new").catch(() => {});
-		for (let turns = 0; turns < time % 5; turns++) await new Promise((resolve) => setImmediate(resolve));
-		await block(path);
-		await written;
-		t.ok(existsSync(`${path}.new/x`), `after ${time % 5} turns`);
 	}
 });

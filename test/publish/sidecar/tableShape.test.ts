@@ -1,4 +1,4 @@
-/** Every way in which a table can be wrong is refused, or the Service alone that is wrong, with words that say where. */
+/** Every invalid table is refused, or only its invalid Service, with a message that has the path. */
 import t from "tap";
 import { contentHash } from "../../../src/compile/assignment/hash.js";
 import type { PlanTable, PolicyTable, ServiceTable } from "../../../src/compile/table/plan.js";
@@ -45,7 +45,7 @@ const whole: PlanTable = {
 	services: [SERVICE, RICH, { ...SERVICE, name: "other", callout: null, experiments: [] }],
 };
 
-/** Reads whatever it is given under its true hash. What is let in answers: it is compiled when nobody can refuse it. */
+/** Reads whatever it is given under its true hash. An accepted table must answer: it is compiled after the last check. */
 function read(table: unknown): string {
 	const json = JSON.stringify(table);
 	try {
@@ -248,7 +248,7 @@ t.test("experiments that could not be executed, or not with the bits that were m
 	t.end();
 });
 
-t.test("any field that is taken away, replaced or added, anywhere, is refused", (t) => {
+t.test("any removed, replaced or added field is refused", (t) => {
 	const places = objectsIn(whole, []);
 	t.ok(places.length > 10);
 	let refused = 0;

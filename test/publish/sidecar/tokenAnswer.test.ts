@@ -115,7 +115,7 @@ class Scene {
 const bearer = { headers: { authorization: "Bearer a.b.c" } };
 const short = ({ ruling }: Answer): string => `${ruling.verdict} ${ruling.reason} ${ruling.policy ?? "-"}`;
 
-t.test("the user of a token that holds is judged; without one nobody is", async (t) => {
+t.test("the user of a valid token is judged; without a token there is no user", async (t) => {
 	const one = new Scene();
 	t.equal(short(one.ask("users", bearer)), "allow allowed doctors");
 	t.equal(one.asked.length, 1);
@@ -170,7 +170,7 @@ t.test("a token that does not hold is refused, whatever the rules say, where the
 	t.equal(short(one.ask("users", {}, { verifyToken: null })), "deny no-policy-allows -");
 });
 
-t.test("that nobody's token could hold is for the access log, and no word of it for the client", async (t) => {
+t.test("unavailable keys are reported in the access log, never to the client", async (t) => {
 	const one = new Scene();
 	one.says = { refused: "invalid-token", why: "" };
 	const usual = one.ask("users", bearer);
@@ -185,7 +185,7 @@ t.test("that nobody's token could hold is for the access log, and no word of it 
 	t.same(onWire(keyless).httpResponse, onWire(usual).httpResponse);
 });
 
-t.test("the port is told of strangers: whom no allow policy could let in, whoever their user is", async (t) => {
+t.test("the port gets unknown callers: those that no allow policy matches, for any user", async (t) => {
 	const one = new Scene();
 	const strange = (service: string, principal: string | null) => {
 		one.ask(service, { ...bearer, principal });
@@ -210,7 +210,7 @@ t.test("the port is told of strangers: whom no allow policy could let in, whoeve
 	t.equal(one.asked.at(-1)?.stranger(), true);
 });
 
-t.test("what the port is told", async (t) => {
+t.test("the input of the port", async (t) => {
 	const one = new Scene();
 	const told = (fields: QuestionFields): TokenQuestion | undefined => {
 		one.ask("users", fields);
@@ -274,7 +274,7 @@ t.test("what is not canonical is refused before any token is looked at", async (
 	t.equal(one.asked.length, 0);
 });
 
-t.test("the probe is forbidden, whatever the rules say, in the words of Envoy's own rule", async (t) => {
+t.test("the probe is forbidden, whatever the rules are, with the text of Envoy's own rule", async (t) => {
 	const one = new Scene();
 	for (const method of ["OPTIONS", "GET"]) {
 		for (const name of ["users", "mesh"]) {
@@ -314,37 +314,30 @@ t.test("shadow policies decide nothing, and say what they would", async (t) => {
 	});
 });
 
-t.test(
-	"where only shadow policies look at users a bad token is none, and that it would be refused is told",
-	async (t) => {
-		const one = new Scene();
-		const told = (service: string) => {
-			const { verdict, reason, shadow, shadowReason, shadowPolicy } = one.ask(service, bearer).ruling;
-			return `${verdict} ${reason}, ${shadow ?? "the same"} ${shadowPolicy ?? shadowReason ?? "-"}`;
-		};
-		t.equal(told("tried"), "allow allowed, deny doctors");
-		t.equal(told("open-tried"), "allow open, the same -");
-		one.says = { token: token(["nurses"]) };
-		t.equal(told("tried"), "allow allowed, the same -");
-		t.equal(told("open-tried"), "allow open, deny no-policy-allows");
-		for (const refused of ["invalid-token", "verification-limited"] as const) {
-			one.says = { refused, why: "" };
-			t.equal(told("tried"), `allow allowed, deny ${refused}`);
-			t.equal(told("open-tried"), `allow open, deny ${refused}`);
-		}
-		const ambiguous = one.ask("tried-paths", { ...bearer, path: "/a%2Cb" }).ruling;
-		t.match(
-			ambiguous,
-			{ verdict: "allow", shadow: "deny", shadowReason: "not-canonical" },
-			"as the gate, before tokens",
-		);
-		const before = one.asked.length;
-		t.ok(before > 0);
-		const byEnvoy = { ...bearer, plan: "plan-1" };
-		t.match(one.ask("open-by-envoy", byEnvoy).ruling, { verdict: "allow", reason: "open", shadow: null });
-		t.equal(one.asked.length, before, "what Envoy has tried is not tried again without a token");
-	},
-);
+t.test("if only shadow policies use users, an invalid token is ignored, and its refusal is reported", async (t) => {
+	const one = new Scene();
+	const told = (service: string) => {
+		const { verdict, reason, shadow, shadowReason, shadowPolicy } = one.ask(service, bearer).ruling;
+		return `${verdict} ${reason}, ${shadow ?? "the same"} ${shadowPolicy ?? shadowReason ?? "-"}`;
+	};
+	t.equal(told("tried"), "allow allowed, deny doctors");
+	t.equal(told("open-tried"), "allow open, the same -");
+	one.says = { token: token(["nurses"]) };
+	t.equal(told("tried"), "allow allowed, the same -");
+	t.equal(told("open-tried"), "allow open, deny no-policy-allows");
+	for (const refused of ["invalid-token", "verification-limited"] as const) {
+		one.says = { refused, why: "" };
+		t.equal(told("tried"), `allow allowed, deny ${refused}`);
+		t.equal(told("open-tried"), `allow open, deny ${refused}`);
+	}
+	const ambiguous = one.ask("tried-paths", { ...bearer, path: "/a%2Cb" }).ruling;
+	t.match(ambiguous, { verdict: "allow", shadow: "deny", shadowReason: "not-canonical" }, "as the gate, before tokens");
+	const before = one.asked.length;
+	t.ok(before > 0);
+	const byEnvoy = { ...bearer, plan: "plan-1" };
+	t.match(one.ask("open-by-envoy", byEnvoy).ruling, { verdict: "allow", reason: "open", shadow: null });
+	t.equal(one.asked.length, before, "what Envoy has tried is not tried again without a token");
+});
 
 t.test("a dry run does not wait for keys that do not come", async (t) => {
 	const one = new Scene();

@@ -195,6 +195,6 @@ t.test("what a client refuses with those that wait is refused", async (t) => {
 	const client = Client.of(plan({ v1: [1] }));
 	client.publish(plan({ v1: [2] }));
 	client.nack("endpoints", "no");
-	t.match(client.stream.refusals(client.target), [{ type: "endpoints", name: "model/v1", words: "no" }]);
+	t.match(client.stream.refusals(client.target), [{ type: "endpoints", name: "model/v1", message: "no" }]);
 	t.equal(client.status("endpoints").state, "ERROR");
 });

@@ -22,7 +22,7 @@ const decisionFor = (model: string): string =>
 		principal: null,
 	}) ?? "";
 
-/** Models ok, die (its worker does) and hang (answers once told to go on). */
+/** Models ok, die (its worker does) and hang (answers after a continue message). */
 async function start(t: Test, more: Partial<PredictorOptions> = {}) {
 	const verifier = new DecisionVerifier({ trustBundle: () => ca.certificate, admits: (id) => id === SIDECAR });
 	const events = new EventEmitter();

@@ -62,7 +62,7 @@ export interface Call {
 	readonly agent?: Agent;
 }
 
-/** The server's name is its SPIFFE id; whom the client talks to is not what these tests are about. */
+/** The server's name is its SPIFFE id; these tests do not check it. */
 export const anyServer = (): undefined => undefined;
 
 /**

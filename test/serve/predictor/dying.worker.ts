@@ -1,4 +1,4 @@
-/** A stand-in for session.worker.js that dies when the input is named `die`, and answers `hang` once it is told to go on. */
+/** A stand-in for session.worker.js that dies when the input is named `die`, and answers `hang` after a continue message. */
 import { BroadcastChannel, parentPort } from "node:worker_threads";
 import type { FromWorker, ToWorker } from "../../../src/serve/predictor/message.js";
 

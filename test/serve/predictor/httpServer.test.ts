@@ -1,5 +1,5 @@
 /**
- * Requests with `Expect: 100-continue` are requests as others to whoever counts them, and are handled once; connections are
+ * Requests with `Expect: 100-continue` are counted like other requests, and are handled once; connections are
  * the Envoys' to close.
  */
 import { once } from "node:events";
@@ -21,7 +21,7 @@ t.test("the handler gets each request once", async (t) => {
 		log: undefined,
 		nowMs: Date.now,
 	});
-	// As tlsDoor.ts does, which ends what it takes for idle.
+	// As connectionLimits.ts does, which ends what it takes for idle.
 	server.on("request", ({ url }) => seen.push(url));
 	await once(server.listen(0, "127.0.0.1"), "listening");
 	t.teardown(() => {

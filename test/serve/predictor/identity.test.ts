@@ -119,7 +119,7 @@ t.test("only the Envoy's id gets an answer, health checks included", async (t) =
 	t.equal(refused("tls") - plain, 1, "a balancer's health check is nobody");
 });
 
-t.test("a certificate of two ids, or of none, is nobody's", async (t) => {
+t.test("a certificate with two ids, or none, is unauthenticated", async (t) => {
 	const { ca, identity, url, tlsOf, refused } = await start(t);
 	const own = await ca.issue({ spiffeId: ENVOY });
 	t.teardown(() => void Object.assign(identity, { idOf: () => null }));

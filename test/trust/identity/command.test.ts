@@ -74,7 +74,7 @@ t.test("--workload adds an identity, or says the id of a part; --workloads-only 
 	t.same(Object.keys(await served(t, [...given, "--workloads-only"])), ["app", "envoy"]);
 });
 
-t.test("wrong words are usage errors", async (t) => {
+t.test("wrong arguments are usage errors", async (t) => {
 	const directory = await scratch(t);
 	const cases: Readonly<Record<string, readonly string[]>> = {
 		"no id": ["--workload", "envoy"],

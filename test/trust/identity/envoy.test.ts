@@ -82,7 +82,7 @@ t.test("client → Envoy → server by mTLS: SDS serves the certificate, each en
 	t.equal(
 		two === undefined ? null : forwardedClient([two], ENVOY, new Set([ENVOY])),
 		null,
-		"two URIs, one of them right: TLS cannot say no, but nobody takes it for an identity (RBAC refuses it, access tests)",
+		"two URIs, one of them right: TLS accepts it, but no part uses it as an identity (RBAC refuses it, access tests)",
 	);
 	const agent = mutualAgent(caller, (peer) => peer === ENVOY);
 	const spoofed = await get({

@@ -89,7 +89,7 @@ t.test("exactly one URI name, strictly a SPIFFE id with a path, on no CA", async
 	t.equal(await read([dns(CLIENT)]), null, "the id as a DNS name");
 });
 
-t.test("any bytes: no crash, nobody", async (t) => {
+t.test("any bytes: no crash, no identity", async (t) => {
 	const good = der((await ca.issue({ spiffeId: CLIENT })).certificate);
 	fc.assert(
 		fc.property(fc.uint8Array({ maxLength: 600 }), (bytes) => certificateSpiffeId(bytes) === null),
@@ -209,7 +209,7 @@ t.test("rotation: new connections have the new certificate and roots; sessions a
 	t.equal(own.following(), 0);
 });
 
-t.test("without a verified chain nobody is anybody", async (t) => {
+t.test("no identity without a verified chain", async (t) => {
 	const own = await identity(PREDICTOR, ca);
 	const server = createServer({ ...serverTls(own), rejectUnauthorized: false }, (socket) =>
 		socket.end(peerSpiffeId(socket) ?? "nobody"),

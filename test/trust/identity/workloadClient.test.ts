@@ -17,7 +17,7 @@ import { derOf } from "../../../src/trust/identity/pem.js";
 import { readSvid } from "../../../src/trust/identity/readSvid.js";
 import { WorkloadApiDefinition } from "../../../src/trust/identity/wire.js";
 import { followWorkload } from "../../../src/trust/identity/workloadClient.js";
-import { openHttp2Door } from "../../../src/trust/tls/tlsDoor.js";
+import { listenHttp2 } from "../../../src/trust/tls/connectionLimits.js";
 import type { TestScope } from "../../envoy/harness.js";
 import { createDevelopmentCa } from "./developmentCa.js";
 import { CLIENT, ENVOY, id, identityOf, PREDICTOR, scratch, TRUST_DOMAIN, until } from "./mesh.js";
@@ -177,7 +177,7 @@ t.test("grpc-js: both ends by id, rotation included", async (t) => {
 	);
 	const { injectConnection } = server.createConnectionInjector(ServerCredentials.createInsecure());
 	const at = { host: "127.0.0.1", port: 0, tls: mutualTls(serverIdentity), connections: 10 };
-	const door = await openHttp2Door(at, injectConnection);
+	const door = await listenHttp2(at, injectConnection);
 	const { port } = door;
 	t.teardown(() => {
 		door.close();

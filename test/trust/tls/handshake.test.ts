@@ -8,13 +8,13 @@ import t from "tap";
 import { ProcessCounts } from "../../../src/cli/sidecar/counts.js";
 import { Health } from "../../../src/publish/sidecar/grpc/health.js";
 import { startGrpcServer } from "../../../src/publish/sidecar/grpc/server.js";
-import { Digest } from "../../../src/trust/clients/digest.js";
-import { type HandshakeFault, toldFault } from "../../../src/trust/tls/handshake.js";
-import { PROVED_EACH_TIME } from "../../../src/trust/tls/tls.js";
-import { boundConnections, openHttp2Door } from "../../../src/trust/tls/tlsDoor.js";
+import { ReportThrottle } from "../../../src/trust/clients/reportThrottle.js";
+import { limitConnections, listenHttp2 } from "../../../src/trust/tls/connectionLimits.js";
+import { describeFault, type HandshakeFault } from "../../../src/trust/tls/handshake.js";
+import { TLS_OPTIONS } from "../../../src/trust/tls/tls.js";
 import { echoMethods } from "../../publish/sidecar/grpc/rig.js";
 import { createDevelopmentCa } from "../identity/developmentCa.js";
-import { strangers } from "../identity/strangers.js";
+import { invalidClients } from "../identity/invalidClients.js";
 
 t.setTimeout(60_000);
 
@@ -24,7 +24,7 @@ const OPTIONS = {
 	cert: own.certificate,
 	key: own.privateKey,
 	ca: ca.certificate,
-	...PROVED_EACH_TIME,
+	...TLS_OPTIONS,
 	requestCert: true,
 	rejectUnauthorized: true,
 };
@@ -38,13 +38,13 @@ for (const [kind, make] of Object.entries(SERVERS))
 	t.test(`${kind}: each failed handshake has a reason of a closed set, and a closed connection has none`, async (t) => {
 		const server: Server = make();
 		const faults: HandshakeFault[] = [];
-		boundConnections(server, { connections: 10, onHandshakeFault: (fault) => void faults.push(fault) });
+		limitConnections(server, { connections: 10, onHandshakeFault: (fault) => void faults.push(fault) });
 		server.on("tlsClientError", (_, socket) => socket.destroy());
 		t.teardown(() => server.close());
 		server.listen(0, "127.0.0.1");
 		await once(server, "listening");
 		const { port } = server.address() as AddressInfo;
-		for (const { what, fault, knock } of await strangers(ca, "spiffe://weir.test/peer")) {
+		for (const { what, fault, knock } of await invalidClients(ca, "spiffe://weir.test/peer")) {
 			faults.length = 0;
 			await knock(port);
 			for (let tries = 0; tries < 20 && faults.length === 0; tries++) await pause(5);
@@ -54,7 +54,7 @@ for (const [kind, make] of Object.entries(SERVERS))
 
 t.test("an HTTP/2 listener reports them too", async (t) => {
 	const faults: HandshakeFault[] = [];
-	const door = await openHttp2Door(
+	const door = await listenHttp2(
 		{
 			host: "127.0.0.1",
 			port: 0,
@@ -65,7 +65,7 @@ t.test("an HTTP/2 listener reports them too", async (t) => {
 		(socket) => void socket.destroy(),
 	);
 	t.teardown(() => door.close());
-	const all = await strangers(ca, "spiffe://weir.test/peer");
+	const all = await invalidClients(ca, "spiffe://weir.test/peer");
 	for (const { knock } of all) await knock(door.port);
 	const wanted = all.flatMap(({ fault }) => fault ?? []);
 	for (let tries = 0; tries < 200 && faults.length < wanted.length; tries++) await pause(5);
@@ -83,7 +83,7 @@ t.test("the sidecar counts them in its metrics", async (t) => {
 	});
 	t.teardown(() => server.close());
 	const port = "port" in server.address ? server.address.port : 0;
-	for (const { fault, knock } of await strangers(ca, "spiffe://weir.test/peer"))
+	for (const { fault, knock } of await invalidClients(ca, "spiffe://weir.test/peer"))
 		if (fault !== "tls" && fault !== null) await knock(port);
 	const rows = () => counts.rows().filter(({ name }) => name === "weir_handshakes_refused_total");
 	for (let tries = 0; tries < 200 && rows().length < 3; tries++) await pause(5);
@@ -97,7 +97,7 @@ t.test("the sidecar counts them in its metrics", async (t) => {
 t.test("a flood is reported in few lines, and all of it is counted", async (t) => {
 	const reports: [string, number][] = [];
 	const everyMs = 80;
-	const digest = new Digest<"a" | "b">((kind, count) => void reports.push([kind, count]), everyMs);
+	const digest = new ReportThrottle<"a" | "b">((kind, count) => void reports.push([kind, count]), everyMs);
 	for (let times = 0; times < 1_000; times++) digest.add("a");
 	digest.add("b");
 	t.same(reports, [
@@ -116,5 +116,5 @@ t.test("a flood is reported in few lines, and all of it is counted", async (t) =
 	digest.add("b");
 	t.same(reports[4], ["b", 1]);
 	digest.close();
-	t.same(["tls, 3 times", "tls"], [toldFault("tls", 3), toldFault("tls", 1)]);
+	t.same(["tls, 3 times", "tls"], [describeFault("tls", 3), describeFault("tls", 1)]);
 });

@@ -73,7 +73,7 @@ t.test("who only looks uses nothing up, and a use of which nothing came is given
 	t.equal(late.use(), "it has expired", "what was held too long");
 });
 
-t.test("the memory's room is given back too, in whichever part of time it was taken", async (t) => {
+t.test("giveBack also frees the entry in the replay cache, in either half of its time", async (t) => {
 	const [max, keptMs] = [8, 900];
 	const used = new Replays(keptMs, max);
 	for (const nowMs of [0, 300]) {

@@ -9,7 +9,7 @@ import { join } from "node:path";
 import t from "tap";
 import type { TokenQuestion } from "../../../src/compile/access/users/token.js";
 import type { KeySource } from "../../../src/declare/resources/resource.js";
-import { KEYS_FILE_MS, KEYS_LOOK_MS } from "../../../src/limits/index.js";
+import { KEYS_FILE_MS, KEYS_REFRESH_MS } from "../../../src/limits/index.js";
 import { keyLoad } from "../../../src/trust/tokens/keyLoad.js";
 import type { VerifierOptions } from "../../../src/trust/tokens/verifier.js";
 import { createDevelopmentCa } from "../identity/developmentCa.js";
@@ -103,14 +103,14 @@ t.test("a set in a file is read at each look", async (t) => {
 	const one = new Scene([k1], [issuerOf()], { times: KEYS_FILE_MS });
 	t.equal(await one.said(byFirst), "ok ann");
 	one.keys = () => jwksBytes([k2]);
-	one.monotonicMs += KEYS_LOOK_MS;
+	one.monotonicMs += KEYS_REFRESH_MS;
 	one.verifier.lookAtKeys();
 	await new Promise((resolve) => setImmediate(resolve));
 	t.match(await one.said(byFirst), /^invalid/);
 });
 
 t.test(
-	"who is refused whatever the token says has nobody asked: strangers' unknown keys take no rotation's look",
+	"a caller that is refused anyway causes no fetch: unknown keys of unknown callers do not delay a rotation",
 	async (t) => {
 		const one = new Scene([k1]);
 		t.equal(await one.said(byFirst), "ok ann");

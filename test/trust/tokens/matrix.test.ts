@@ -5,7 +5,7 @@ import t from "tap";
 import type { TokenAnswer } from "../../../src/compile/access/users/token.js";
 import type { TokenIssuer } from "../../../src/declare/resources/resource.js";
 import { TOKEN_SKEW_SECONDS } from "../../../src/limits/index.js";
-import { type HeldToken, TokenCache } from "../../../src/trust/tokens/tokenCache.js";
+import { type CachedToken, TokenCache } from "../../../src/trust/tokens/tokenCache.js";
 import { LENGTHENED } from "../../compile/envoy/secure/lengthened.js";
 import {
 	AUDIENCE,
@@ -277,7 +277,7 @@ t.test("Gateways believe their own issuers alone; one that is not known, any", a
 	t.match(await one.said(good), /^invalid/, "no issuer is trusted");
 });
 
-t.test("Gateways that believe one issuer in two ways each know the token, by their own words", async (t) => {
+t.test("Gateways with different settings for one issuer each accept the token by their own", async (t) => {
 	const groups = { ...CLAIMS, groups: ["a"], roles: ["b"] };
 	const token = await signed(groups, pair);
 	const one = new Scene([jwk]);
@@ -301,8 +301,8 @@ t.test("Gateways that believe one issuer in two ways each know the token, by the
 });
 
 t.test("what one token is held for is counted, and declarations that are gone are not kept", async (t) => {
-	const held = (declared: TokenIssuer, bytes: number): HeldToken =>
-		({ issuer: { declared }, bytes }) as unknown as HeldToken;
+	const held = (declared: TokenIssuer, bytes: number): CachedToken =>
+		({ issuer: { declared }, bytes }) as unknown as CachedToken;
 	const cache = new TokenCache(3, 100);
 	const [first, second, third] = ["a", "b", "c"].map((groupsClaim) => held(issuerOf({ groupsClaim }), 10));
 	if (first === undefined || second === undefined || third === undefined) throw new Error("none");

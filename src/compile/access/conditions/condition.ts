@@ -18,15 +18,15 @@ import {
 import type { AccessRequest } from "../verdict.js";
 import { asWritten, CONVERSIONS, OVERLOADS } from "./conditionConversions.js";
 import { conditionSteps } from "./conditionCost.js";
-import { isOfSize, NOBODY, RequestView, UserView, userOf } from "./conditionInput.js";
+import { isWithinLimits, NOBODY, RequestView, UserView, userOf } from "./conditionInput.js";
 import { decodedPath, pathFault, WALKS } from "./conditionPaths.js";
 
 export interface Condition {
-	/** error: it could not be told, e.g. as it reads a claim that the token lacks, or a path that is too long or no UTF-8. */
+	/** error: undecidable, e.g. the token lacks a claim, or the path is too long or not UTF-8. */
 	holds(input: AccessRequest, service: string): boolean | "error";
 	/** What asking it costs at the most; see CONDITION_STEPS_MAX. */
 	readonly steps: number;
-	/** What its author can't have meant: refused where it is declared, and told as it stands where it is stored. */
+	/** A likely mistake: refused in a declaration, reported for a stored condition. */
 	readonly slip: ConditionFault | null;
 	/** What it reads, so that the verdict waits for it. */
 	readonly reads: {
@@ -200,7 +200,7 @@ function read(node: ASTNode, reading: Reading, walking: boolean): void {
 	}
 }
 
-const words = (error: unknown): string =>
+const messageOf = (error: unknown): string =>
 	asWritten(
 		error instanceof Error ? ((error as { readonly summary?: string }).summary ?? error.message) : String(error),
 	);
@@ -225,7 +225,11 @@ function parse(text: string): Condition {
 	try {
 		run = environment.parse(text);
 	} catch (error) {
-		throw new ConditionError({ what: `is no CEL expression: ${words(error)}`, offset: placeOf(error), instead: null });
+		throw new ConditionError({
+			what: `is no CEL expression: ${messageOf(error)}`,
+			offset: placeOf(error),
+			instead: null,
+		});
 	}
 	const reads: Reading = { path: false, variant: false, user: false, issuer: false, region: false };
 	read(run.ast, reads, false);
@@ -242,7 +246,7 @@ function parse(text: string): Condition {
 	if (!checked.valid) {
 		const { error } = checked;
 		throw new ConditionError({
-			what: `is no valid CEL expression: ${words(error)}`,
+			what: `is no valid CEL expression: ${messageOf(error)}`,
 			offset: placeOf(error),
 			instead: null,
 		});
@@ -259,7 +263,7 @@ function parse(text: string): Condition {
 		slip,
 		holds(input, service) {
 			const user = reads.user ? userOf(input.token) : NOBODY;
-			if (user.tooLong || !isOfSize(input, service, reads.path)) return "error";
+			if (user.tooLong || !isWithinLimits(input, service, reads.path)) return "error";
 			const { principal, method, variant, region, nowMs } = input;
 			const path = reads.path ? decodedPath(input.path) : "";
 			if (path === null) return "error";

@@ -15,7 +15,7 @@ export const CONVERSIONS: Readonly<Record<string, string>> = {
 };
 
 /** The original names, for messages. */
-export const asWritten = (words: string): string => words.replaceAll(/\bstrict_(?=int|double|timestamp)/g, "");
+export const asWritten = (text: string): string => text.replaceAll(/\bstrict_(?=int|double|timestamp)/g, "");
 
 /** Conversions by CEL signature; each throws for an invalid value. */
 export const OVERLOADS: readonly (readonly [string, (value: never) => unknown])[] = [

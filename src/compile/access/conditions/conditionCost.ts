@@ -1,8 +1,8 @@
 /**
- * The maximum cost of a condition: steps of some 20 ns (measured on the library) over the largest inputs. Sizes count
- * characters, and VALUE for each value of a list.
- * Within a macro over a list every size and cost is linear, `fixed + per × the element's size`: the sum of the elements
- * is limited by the list, a single one is not.
+ * Upper bound of a CEL condition's run time for the largest allowed inputs, in steps of about 20 ns of cel-js (measured). Sizes
+ * count characters, and VALUE for each value of a list.
+ * Inside a macro (all, exists, …) each cost is `fixed + per × the element's size`. Over the list this adds up to
+ * `items × fixed + per × the list's size`: only the total size of a list is bounded, not that of an element.
  */
 import type { ASTNode } from "@marcbachmann/cel-js";
 import {
@@ -30,16 +30,16 @@ interface Cost {
 	readonly steps: Line;
 	readonly size: Line;
 	readonly kind: Kind;
-	/** Values to walk, where it is a list. */
+	/** Number of values, if it is a list. */
 	readonly items: number;
 	/** Evaluating it may end in an error. */
 	readonly fails: boolean;
 }
 
 interface Scope {
-	/** Steps of one error: made, thrown and caught. Its words quote the expression. */
+	/** Steps of one error: created, thrown and caught. Its message quotes the expression, so a long one costs more. */
 	readonly error: number;
-	/** The element's name and what it is, within a walk. */
+	/** The element's name and cost, inside a macro. */
 	readonly element: { readonly name: string; readonly cost: Cost } | null;
 	readonly refuse: (what: string, instead: string, node: ASTNode) => never;
 }
@@ -204,11 +204,11 @@ const either = (branches: readonly Cost[]): Cost => ({
 	size: plus(...branches.map(({ size }) => size)),
 	kind: new Set(branches.map(({ kind }) => kind)).size === 1 ? (branches[0]?.kind ?? "other") : "other",
 	items: Math.max(...branches.map(({ items }) => items)),
-	// Its condition may be no bool.
+	// The condition may not be a bool, which is an error.
 	fails: true,
 });
 
-/** An error of one side waits for the other side and is created again. */
+/** CEL evaluates the other side after an error of one side. If that does not decide, the error is thrown again. */
 const logical = (sides: readonly Cost[], { error }: Scope): Cost =>
 	plain(
 		plus(line(1), ...sides.flatMap(({ steps, fails }) => [steps, line(fails ? error : 0)])),
@@ -217,7 +217,7 @@ const logical = (sides: readonly Cost[], { error }: Scope): Cost =>
 
 /**
  * `==` with a literal, or `in` a list of literals; null = neither. A text costs the literal's length. For any other
- * value the type is checked, value by value; an element is never an error (userOf() excludes values without a CEL type).
+ * value the type is checked, value by value; comparing an element never fails, because userOf() leaves out values without a CEL type.
  */
 function literalCost(op: string, [left, right]: readonly [ASTNode, ASTNode], scope: Scope): Cost | null {
 	const literals = op === "in" ? literalsOf(right) : op === "==" || op === "!=" ? [left, right].filter(isLiteral) : [];
@@ -286,7 +286,7 @@ function callCost(node: ASTNode & { readonly op: "call" }, scope: Scope): Cost {
 				);
 			return plain(plus(of.steps, times(of.size, 1 / 8), line(30)), true);
 		case "int":
-			if (!isWhole(argument))
+			if (!detectsOverflow(argument))
 				scope.refuse(
 					"calls int() with a calculation, whose overflow would not be detected",
 					"calculate with its result",
@@ -309,7 +309,7 @@ function callCost(node: ASTNode & { readonly op: "call" }, scope: Scope): Cost {
  * Whether int() detects the overflow of this: a text, a literal, a claim (its number is limited when the token is read),
  * an int.
  */
-const isWhole = (node: ASTNode): boolean =>
+const detectsOverflow = (node: ASTNode): boolean =>
 	node.op === "value"
 		? typeof node.args !== "number" || Math.abs(node.args) < 2 ** 63
 		: node.op === "id" ||
@@ -341,7 +341,7 @@ function methodCost(node: ASTNode & { readonly op: "rcall" }, scope: Scope): Cos
 	return plain(plus(both, of.size, line(literal?.length ?? 0), line(20)), fails);
 }
 
-/** An error of one element waits for the others. */
+/** CEL evaluates the other elements after an error of one. */
 function walkCost(of: Cost, name: ASTNode, body: ASTNode, scope: Scope): Cost {
 	const kind = of.kind === "texts" ? "text" : "other";
 	const element: Cost = {

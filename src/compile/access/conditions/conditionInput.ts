@@ -10,7 +10,7 @@ import {
 import type { VerifiedToken } from "../users/token.js";
 import type { AccessRequest } from "../verdict.js";
 
-/** Nesting of lists and maps in a token's claims, the claims themselves counted: real ones have four. */
+/** Nesting of lists and maps in a token's claims; the claims object is one level. Real tokens have at most four. */
 const CONDITION_CLAIMS_DEPTH_MAX = 8;
 
 export class RequestView {
@@ -32,7 +32,7 @@ export class UserView {
 	readonly tenants: readonly string[] | undefined;
 	readonly purposes: readonly string[] | undefined;
 	readonly claims: Readonly<Record<string, unknown>> | undefined;
-	/** More values, levels or characters than may be looked at, or a value that is none of CEL's. */
+	/** The token is too large or too deep for a condition, or has a value that CEL cannot represent exactly. */
 	readonly tooLong: boolean;
 	constructor(token: VerifiedToken | null) {
 		this.issuer = token?.issuer;
@@ -64,9 +64,8 @@ function weight(value: unknown): number {
 }
 
 /**
- * Characters of all texts in a value, with names. Infinite for numbers beyond 2^53, where several are read as one (RFC
- * 8259 6), for a claim named constructor, which hides its type from the library, and for too many levels: the library
- * keeps a type for each nesting, in time quadratic in its depth.
+ * Characters of all texts in a value, with names. Infinite = refused: integers beyond 2^53 lose precision (RFC 8259 6), a
+ * claim named constructor hides its type from the CEL library, and the library's time is quadratic in the depth.
  */
 function characters(value: unknown, levels = CONDITION_CLAIMS_DEPTH_MAX): number {
 	if (typeof value === "string") return value.length;
@@ -95,8 +94,8 @@ export function userOf(token: VerifiedToken | null): UserView {
 	return user;
 }
 
-/** Whether the sizes are within those of conditionCost.ts, except for the path. */
-export const isOfSize = (
+/** Whether the inputs are within the sizes that conditionCost.ts assumes; the path only if the condition reads it. */
+export const isWithinLimits = (
 	{ principal, method, path, variant, region }: AccessRequest,
 	service: string,
 	readsPath: boolean,

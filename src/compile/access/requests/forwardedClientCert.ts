@@ -68,7 +68,7 @@ export function parseForwardedClientCert(value: string): readonly ForwardedClien
 /** The client of a trusted proxy. */
 export interface VouchedClient {
 	readonly spiffeId: string;
-	/** SHA-256 of its certificate in DER, base64url as in x5t#S256 (RFC 8705 section 3.1); null = the proxy does not tell. */
+	/** SHA-256 of its certificate in DER, base64url as in x5t#S256 (RFC 8705 section 3.1); null = not reported. */
 	readonly certificateThumbprint: string | null;
 }
 
@@ -98,8 +98,8 @@ export function forwardedClient(
 	if (trustDomainOf(uri) !== trustDomainOf(hop)) return null;
 	const { hash } = element;
 	// Envoy always sends it in this form. The certificate (Cert) is not read, to have one source.
-	const told = hash !== null && /^[0-9a-f]{64}$/i.test(hash);
-	return { spiffeId: uri, certificateThumbprint: told ? Buffer.from(hash, "hex").toString("base64url") : null };
+	const isHash = hash !== null && /^[0-9a-f]{64}$/i.test(hash);
+	return { spiffeId: uri, certificateThumbprint: isHash ? Buffer.from(hash, "hex").toString("base64url") : null };
 }
 
 function isKey(key: string): key is Key {

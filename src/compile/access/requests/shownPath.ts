@@ -1,7 +1,7 @@
 /**
  * Masks a request's path for storage, display and forwarding: in the decision log, shadow counts, `weir why` and spans.
  * It masks user names (an @), compact tokens, also with / for each dot, and the parameters of segments and queries.
- * Other ids (numbers, names, opaque tokens) cannot be told from words, and remain.
+ * Other ids (numbers, names, opaque tokens) look like ordinary text, and remain.
  */
 import { holdsToken, holdsTokenPart, LIKE_SIGNATURE } from "../users/tokenForm.js";
 

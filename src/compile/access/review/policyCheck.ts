@@ -213,7 +213,7 @@ export const trustDomainsOf = (gateway: Gateway): readonly string[] | null => tl
 const trusts = ({ spec }: Gateway, proxy: string): boolean => spec.trustedProxies.includes(proxy);
 
 interface Caller {
-	/** null with a peer: a trusted proxy that names nobody, whose own rights are not its clients'. */
+	/** null with a peer = a trusted proxy that reports no client; the proxy's own rights do not apply. */
 	readonly principal: string | null;
 	/** Of the connection. */
 	readonly peer: string | null;

@@ -37,7 +37,7 @@ export interface PolicyDiff {
 	readonly newlyAllowed: number;
 	readonly newlyDenied: number;
 	readonly compared: number;
-	/** Services and hosts of which not every combination of boundaries was tried. */
+	/** Services and hosts for which only a sample of the combinations was tried. */
 	readonly cut: readonly string[];
 	/** Policies with a condition in CEL, whose boundaries are not known. */
 	readonly conditions: readonly string[];
@@ -50,7 +50,7 @@ export interface PolicyDiff {
 const NOT_CONNECTED: ComparedVerdict = { allowed: false, reason: "not-connected", policy: null };
 
 /**
- * @param nowMs for rules that read the time, if neither rule nor log has one
+ * @param nowMs time of constructed requests, where no rule has a boundary in time; logged requests keep their own
  */
 export function diffPolicies(
 	before: ResourceSet,
@@ -76,7 +76,7 @@ export function diffPolicies(
 		else compare(request, "log");
 	}
 	const cut: string[] = [];
-	for (const asked of askedOf(before, after)) {
+	for (const asked of targetsOf(before, after)) {
 		const { dimensions, isCut } = dimensionsOf(asked, [before, after], judges, nowMs);
 		const base = { ...BASE, service: asked.service, host: asked.host };
 		for (const parts of combinations(dimensions, requestsMax))
@@ -89,24 +89,24 @@ export function diffPolicies(
 	return { differences, ...totals, cut, conditions: [...new Set(conditions)] };
 }
 
-/** A logged request has connected. */
+/** Only a constructed request can be one that no Gateway accepts: a logged request reached a Gateway. */
 function verdictOf(judge: PolicyJudge, request: PolicyRequest, from: PolicyDifference["from"]): ComparedVerdict {
 	return from === "constructed" && judge.gatewaysOf(request).length === 0 ? NOT_CONNECTED : judge.judge(request);
 }
 
-/** A Service by its name, or by a host that moves to another Service; with the names of all affected Services. */
-interface Asked {
+/** What to compare: a Service by its name, or a host that moves to another Service; with the names of all affected Services. */
+interface Target {
 	readonly service: string | null;
 	readonly host: string | null;
 	readonly owners: readonly string[];
 }
 
-function askedOf(before: ResourceSet, after: ResourceSet): readonly Asked[] {
+function targetsOf(before: ResourceSet, after: ResourceSet): readonly Target[] {
 	const services = [...before.services, ...after.services];
 	const names = new Set(services.map(({ metadata }) => qualifiedName(metadata)));
 	const ownersOf = [hostOwners(before.services), hostOwners(after.services)];
-	// One host for each pair of Services: rules do not read the host.
-	const moved = new Map<string, Asked>();
+	// Rules do not read the host, so one moved host for each pair of Services is enough.
+	const moved = new Map<string, Target>();
 	for (const host of services.flatMap(({ spec }) => spec.hosts)) {
 		const owners = ownersOf.flatMap((ownerOf) => ownerOf(host) ?? []).map(({ metadata }) => qualifiedName(metadata));
 		if (owners.length < 2 || owners[0] === owners[1]) continue;
@@ -131,7 +131,7 @@ const BASE: PolicyRequest = {
 type Part = Partial<PolicyRequest>;
 
 function dimensionsOf(
-	{ owners }: Asked,
+	{ owners }: Target,
 	sets: readonly ResourceSet[],
 	judges: readonly PolicyJudge[],
 	nowMs: number,
@@ -148,6 +148,7 @@ function dimensionsOf(
 	const issuers = new Map(gateways.flatMap(({ spec }) => spec.tokens).map((one) => [one.issuer, one]));
 	const domains = [...new Set(gateways.flatMap((gateway) => trustDomainsOf(gateway) ?? []))];
 	const bounds = boundariesOf(policies, domains, [...issuers.values()], nowMs);
+	// A trusted proxy changes a verdict only if a deny policy names it.
 	const isDenied = (proxy: string): boolean =>
 		policies.some((one) => one.action === "deny" && one.principals.some((pattern) => matchesPrincipal(proxy, pattern)));
 	const proxies = new Set(gateways.flatMap(({ spec }) => spec.trustedProxies).filter(isDenied));
@@ -170,7 +171,10 @@ function dimensionsOf(
 	};
 }
 
-/** The Gateways in both sets; regions of rules only if no Gateway is declared. */
+/**
+ * The Gateways in both sets. If they share none, one place without a Gateway; if the new set has no Gateway at all, also one
+ * for each region that a rule names.
+ */
 function placesOf([before, after]: readonly ResourceSet[], regions: readonly string[]): readonly Part[] {
 	const namesOf = (gateways: readonly Gateway[] = []) => gateways.map(({ metadata }) => qualifiedName(metadata));
 	const names = namesOf(after?.gateways);

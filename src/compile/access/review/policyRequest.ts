@@ -1,21 +1,21 @@
 /** A request of a table or log, for `weir policy test` and `weir policy diff`. */
 export interface PolicyRequest {
-	/** Qualified name; null = the one that has the host. */
+	/** Qualified name; null = the Service with the host. */
 	readonly service: string | null;
-	/** As a client writes it; null = the Service is named, and reached at a proper one of its own. One of both is given. */
+	/** As a client sends it; null = one of the Service's own hosts. Either the host or the Service is set. */
 	readonly host: string | null;
-	/** Qualified name; null = the only one that is declared, else none that is known. */
+	/** Qualified name; null = the only declared Gateway, or unknown. */
 	readonly gateway: string | null;
 	/** Instead of the Gateway's; null = the Gateway's. */
 	readonly region: string | null;
-	/** Whose certificate the caller has; at a Gateway that demands none nobody is asked for it. */
+	/** SPIFFE id of the caller's certificate; ignored at a Gateway without client certificates. */
 	readonly principal: string | null;
-	/** Trusted proxy of the Gateway that brings it, and names the principal; null or left out = the caller's own connection. */
+	/** The trusted proxy that forwards the request and its principal; null or absent = the caller's own connection. */
 	readonly via?: string | null;
-	/** Claims of a token that was verified (iss and sub among them); invalid = one that does not hold; null = none. */
+	/** Claims of a verified token, with iss and sub; invalid = an invalid token; null = none. */
 	readonly token: Readonly<Record<string, unknown>> | "invalid" | null;
 	readonly method: string;
-	/** As Envoy has it after normalisation. Rules do not look at a query. */
+	/** After Envoy's normalisation. Rules ignore the query. */
 	readonly path: string;
 	/** null = the default Variant. */
 	readonly variant: string | null;

@@ -5,8 +5,8 @@
 import type { AccessTable, ExperimentTable, PolicyTable } from "../../table/plan.js";
 import { isOpen, judgesVariant, namesCaller } from "./table.js";
 
-/** Why eligibility matters: this policy differs between Variants of one Experiment. */
-export interface Apart {
+/** Why eligibility matters: the result of this policy can differ between Variants of one Experiment. */
+export interface VariantDifference {
 	/** Qualified name. */
 	readonly policy: string;
 	/** Of the Experiment's arms. */
@@ -14,7 +14,7 @@ export interface Apart {
 }
 
 /** The same, with the Experiment. */
-export interface Eligibility extends Apart {
+export interface Eligibility extends VariantDifference {
 	/** Qualified name. */
 	readonly experiment: string;
 }
@@ -29,25 +29,29 @@ export function armVariants({ arms, takeover }: Pick<ExperimentTable, "arms" | "
 }
 
 /**
- * The first enforced policy that could allow a request for only some of these Variants, or only for the default one.
- * null = none: an ineligible request is refused for every assignment, so the order does not matter.
+ * The first enforced policy whose result can differ between these Variants, or between them and the default one.
+ * null = none: a refused request is refused for every assignment, so eligibility need not be checked first.
  */
-export function judgedApart(access: AccessTable, variants: readonly string[], defaultVariant: string): Apart | null {
+export function policyThatDiffers(
+	access: AccessTable,
+	variants: readonly string[],
+	defaultVariant: string,
+): VariantDifference | null {
 	if (isOpen(access)) return null;
-	const found = access.policies.find((policy) => !policy.shadow && tells(policy, variants, defaultVariant));
+	const found = access.policies.find((policy) => !policy.shadow && differsByVariant(policy, variants, defaultVariant));
 	return found === undefined ? null : { policy: found.name, variants };
 }
 
-function tells(policy: PolicyTable, arms: readonly string[], defaultVariant: string): boolean {
+function differsByVariant(policy: PolicyTable, arms: readonly string[], defaultVariant: string): boolean {
 	const { variants, action } = policy;
 	const deny = action === "deny";
 	if (!judgesVariant(policy) || (!deny && !namesCaller(policy))) return false;
 	const named = (variant: string): boolean => variants.length === 0 || variants.includes(variant);
 	const count = arms.filter(named).length;
 	if (count > 0 && count < arms.length) return true;
-	// A condition on the Variant may differ for any two of the policy.
+	// A CEL condition that reads the Variant may differ between any two Variants that the policy covers.
 	const all = new Set([...arms, defaultVariant]);
 	if ([...all].filter(named).length > 1 && judgesVariant({ ...policy, variants: [] })) return true;
-	// The same for all arms: it matters only if the default Variant may be allowed more.
+	// The same for all arms: it matters only if the default Variant escapes the deny, or alone gets the allow.
 	return deny ? count > 0 && !named(defaultVariant) : count === 0 && named(defaultVariant);
 }

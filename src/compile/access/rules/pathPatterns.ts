@@ -6,12 +6,12 @@ import { type Branch, follow, treeOf } from "./pathBranch.js";
 const SLASH = 0x2f;
 
 /** Up to this many, a linear search is faster. */
-const TRIED_AT_ONCE = 4;
+const LINEAR_MAX = 4;
 
-/** Segments of a path that a template can match, plus one: each has at least a slash. */
+/** Pieces between slashes of the longest path that a template can match, the empty one before the first slash, and one more. */
 const PIECES_MAX = PATH_TEMPLATE_CHARS_MAX + 2;
 
-/** The last path: all rules of a Service read the same one, and clients choose its length. */
+/** Caches only the last path: all rules of a Service read the same one, and clients could fill a larger cache with long paths. */
 let last = { path: "", pieces: [""] as readonly string[] };
 let lastInOrder = { path: "", text: "" };
 
@@ -53,7 +53,7 @@ export class PathPatterns {
 
 	#isUnder(path: string): boolean {
 		const { prefixes } = this;
-		if (prefixes.length > TRIED_AT_ONCE) {
+		if (prefixes.length > LINEAR_MAX) {
 			this.#sorted ??= sorted(prefixes);
 			return isUnder(path, nearest(this.#sorted, textOf(path)));
 		}
@@ -64,7 +64,7 @@ export class PathPatterns {
 	#isLike(path: string): boolean {
 		const { templates } = this;
 		if (templates.length === 0 || path.charCodeAt(0) !== SLASH) return false;
-		if (templates.length > TRIED_AT_ONCE) {
+		if (templates.length > LINEAR_MAX) {
 			this.#root ??= treeOf(templates);
 			return leads(this.#root, piecesOf(path), 1);
 		}
@@ -90,8 +90,8 @@ function sorted(prefixes: readonly string[]): readonly Sorted[] {
 }
 
 /**
- * The last prefix that is not after the path, which is the only one that can contain it: any between the two would be
- * below that one too. The first if all are after it.
+ * The last prefix that is not after the path, which is the only one that can contain it: an earlier one that
+ * contains it would contain this prefix too, and sorted() has removed such a prefix. The first if all are after it.
  */
 function nearest(all: readonly Sorted[], text: string): string {
 	let low = 0;
@@ -104,7 +104,7 @@ function nearest(all: readonly Sorted[], text: string): string {
 	return all[low]?.prefix ?? "";
 }
 
-/** Visits each branch at most once: the cost is the number of template segments (resources/checks/rules.ts). */
+/** Visits each branch at most once: the cost is the number of template segments (src/declare/resources/checks/rules.ts). */
 function leads(from: Branch, segments: readonly string[], at: number): boolean {
 	const segment = segments[at];
 	if (segment === undefined) return from.ends;

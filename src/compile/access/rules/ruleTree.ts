@@ -7,11 +7,11 @@ import { hashOf } from "./prefixHash.js";
 import type { Rule } from "./rule.js";
 import type { Steps } from "./steps.js";
 
-/** How far rules are divided. */
+/** Limits of the index. */
 interface Fineness {
-	/** So few rules are asked, not looked up. */
+	/** Up to so many rules are tried one by one. */
 	readonly atOnce: number;
-	/** Filed by so many things at most, one below the other. */
+	/** Maximum depth. */
 	readonly levels: number;
 }
 
@@ -37,9 +37,9 @@ export type Key = string | number;
 export type Files = ReadonlyMap<Key, RuleNode>;
 
 export interface RuleNode {
-	/** Asked of every request that comes here. In order. */
+	/** Rules to try for every request at this node, in order. */
 	readonly rules: readonly Rule[];
-	/** What else is here, filed; null = nothing. */
+	/** Indexed rules; null = none. */
 	readonly below: Below | null;
 }
 
@@ -54,7 +54,7 @@ export interface Below {
 	readonly purpose: Files | null;
 	readonly path: Files | null;
 	readonly pathDepths: number;
-	/** By what templates say at a place. */
+	/** By the literal segment of templates at a position. */
 	readonly segments: readonly { readonly at: number; readonly files: Files }[];
 	/** By the texts of each claim. */
 	readonly claims: readonly { readonly claim: string; readonly path: readonly string[]; readonly files: Files }[];
@@ -73,11 +73,11 @@ interface Facet {
 /** A rule during the division. */
 interface Entry {
 	readonly rule: Rule;
-	/** What it can be filed by without having more places than it may. */
+	/** Dimensions by which it can be indexed within its limit of places. */
 	readonly facets: readonly Facet[];
-	/** What it must be filed by first. */
+	/** The first dimension to index it by. */
 	readonly first: Facet | null;
-	/** How many it has there, and may have. */
+	/** Current number of places, and the maximum. */
 	readonly places: number;
 	readonly placesMax: number;
 }

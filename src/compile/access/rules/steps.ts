@@ -1,6 +1,6 @@
 /**
- * Work in steps: it yields after at most a millisecond (except in a very large policy), so that other requests can be
- * answered.
+ * A long computation as a generator that yields after at most a millisecond (except in a very large policy), so that its
+ * caller can let other requests run between steps.
  */
 export type Steps<Made> = Generator<undefined, Made, undefined>;
 

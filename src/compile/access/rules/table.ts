@@ -88,19 +88,19 @@ export function isOpen({ open, policies }: AccessTable): boolean {
 
 /** Whether the policy restricts callers. An allow that does not matches no one, a deny that does not matches everyone. */
 export function namesCaller({ principals, more }: Pick<PolicyTable, "principals" | "more">): boolean {
-	return principals.length > 0 || namesUser(more);
+	return principals.length > 0 || hasUserConditions(more);
 }
 
-const namesUser = (more: MoreConditions | null): boolean =>
-	more !== null && (more.users.length > 0 || saysOfUser(more));
+const hasUserConditions = (more: MoreConditions | null): boolean =>
+	more !== null && (more.users.length > 0 || hasAttributeConditions(more));
 
-const saysOfUser = ({ groups, tenants, purposes, claims }: MoreConditions): boolean =>
+const hasAttributeConditions = ({ groups, tenants, purposes, claims }: MoreConditions): boolean =>
 	[groups, tenants, purposes, claims].some((list) => list.length > 0);
 
-/** Whether rules could allow a principal, for any rest of the request. Others are refused with any token. */
+/** Whether some request of this principal could be allowed. If not, it is refused whatever token it carries. */
 export type CouldAllow = (principal: string | null) => boolean;
 
-/** By enforced and shadow allow policies. A lookup by name, so that a flood of requests is cheap. */
+/** Considers enforced and shadow allow policies; may overestimate. A lookup by name, so that a flood of requests is cheap. */
 export function couldAllow({ open, policies }: AccessTable): CouldAllow {
 	let named: Named | null = null;
 	return (principal) => {
@@ -115,7 +115,7 @@ export function couldAllow({ open, policies }: AccessTable): CouldAllow {
 /** Principals in policies. */
 interface Named {
 	readonly patterns: ReadonlySet<string>;
-	/** Of the longest. */
+	/** Length of the longest pattern. */
 	readonly charsMax: number;
 }
 
@@ -162,7 +162,7 @@ export function readsUsers({ policies }: AccessTable): boolean {
 
 /** Whether the policy matches users. */
 export function judgesUser(policy: PolicyTable): boolean {
-	return namesUser(policy.more) || reads(policy)?.user === true;
+	return hasUserConditions(policy.more) || reads(policy)?.user === true;
 }
 
 /** Whether the policy's user conditions match tokens of any issuer. */
@@ -170,7 +170,7 @@ export function isOfAnyIssuer(policy: PolicyTable): boolean {
 	const { more } = policy;
 	if (more === null || (more.users.length > 0 && !more.users.includes("*"))) return false;
 	const read = reads(policy);
-	return (saysOfUser(more) || read?.user === true) && read?.issuer !== true;
+	return (hasAttributeConditions(more) || read?.user === true) && read?.issuer !== true;
 }
 
 /** Whether the policy matches Variants. */

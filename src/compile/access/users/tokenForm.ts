@@ -32,7 +32,7 @@ const JSON_MAY_BEGIN = /(?=ey[IJKLA]|ewo|ewk|ew0)/g;
 /** Up to the colon after its first name, or truncated after that name or, in JSON_CUT, within it. */
 const JSON_BEGINS = /^\{[ \t\r\n]*"(?:[^"\\]|\\[ -~])*"[ \t\r\n]*(?::|$)/;
 const JSON_CUT = /^\{[ \t\r\n]*"(?:[ !#-[\]-~]|\\[ -~])*\\?$/;
-/** Fewer decoded characters are printable in usual words too, such as Journal. */
+/** Fewer decoded characters are also printable for ordinary text such as Journal. */
 const CUT_BYTES_MIN = 8;
 /** How much of a header is decoded: long white space before its first name is not used in practice. */
 const HEADER_CHARS_SEEN = 64;

@@ -12,7 +12,7 @@ const HEIGHT = 220;
 const [LEFT, TOP, BOTTOM] = [44, 40, HEIGHT - 24];
 const BADGE = 9;
 
-/** Twice, for wide and for narrow windows: text keeps its size in both. */
+/** Two versions, for wide and narrow windows: the text keeps its size. */
 export function allocationPictures(
 	steps: readonly AllocationStep[],
 	decisions: readonly DecisionReport[],
@@ -82,9 +82,9 @@ const GOOD: ReadonlySet<string> = new Set(["promote", "complete", "advance-takeo
 const BAD: ReadonlySet<string> = new Set(["roll-back", "close-arm", "pause", "abort"]);
 
 function wordsOf(steps: readonly AllocationStep[]): string {
-	const told = steps.map(({ atMs, allocationPpm, takeoverPpm, phase }) => {
+	const parts = steps.map(({ atMs, allocationPpm, takeoverPpm, phase }) => {
 		const winner = takeoverPpm > 0 ? `, the winner has ${percent(takeoverPpm)}` : "";
 		return `${utc(atMs)} ${phase} at ${percent(allocationPpm)}${winner}`;
 	});
-	return `Share in the experiment over time: ${told.join("; ")}`;
+	return `Share in the experiment over time: ${parts.join("; ")}`;
 }

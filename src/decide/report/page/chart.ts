@@ -1,6 +1,6 @@
 /**
  * What all pictures share: the frame, ticks and the text alternative. Coordinates are rounded to tenths, so that the
- * same input gives the same bytes and no digits that nobody sees.
+ * same input gives the same bytes without useless digits.
  */
 import { type ScaleLinear, scaleLinear } from "d3-scale";
 import { factor, plain, type Scale, shortTime, signed } from "../format.js";
@@ -8,14 +8,14 @@ import { type Content, html, type Markup, NOTHING } from "../markup.js";
 
 export type Linear = ScaleLinear<number, number>;
 
-/** A picture with its words for whoever cannot see it. */
+/** A picture with its text alternative. */
 export function picture(
 	size: { readonly width: number; readonly height: number; readonly className?: string },
-	words: string,
+	label: string,
 	content: Content,
 ): Markup {
 	const { width, height, className = "" } = size;
-	return html`<svg class="${className}" viewBox="0 0 ${width} ${height}" role="img" aria-label="${words}" xmlns="http://www.w3.org/2000/svg">${content}</svg>`;
+	return html`<svg class="${className}" viewBox="0 0 ${width} ${height}" role="img" aria-label="${label}" xmlns="http://www.w3.org/2000/svg">${content}</svg>`;
 }
 
 /** Tenths of a pixel. */

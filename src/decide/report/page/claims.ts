@@ -1,4 +1,4 @@
-/** Goal and guardrails: how each stands now as a forest plot, and how its interval came there. */
+/** Goal and guardrails: each as a forest plot, with the history of its interval. */
 import type { Finding } from "../../../infer/statistics/finding.js";
 import { percent } from "../../rollout/sentence.js";
 import { slowLimit, slowRequests } from "../../rollout/slowRequests.js";
@@ -22,8 +22,7 @@ export function claimsSection(report: Report): Markup {
 			html`<p class="wide">No goal, no guardrail, or no evidence yet: nothing is claimed.</p>`,
 		);
 	const arms = experiment.spec.arms.filter(({ name }) => claims.some(({ arm }) => arm === name));
-	const closed = (name: string): string =>
-		status.closedArms.includes(name) ? " (closed: nobody is exposed to it any more)" : "";
+	const closed = (name: string): string => (status.closedArms.includes(name) ? " (closed: no new exposures)" : "");
 	return section(
 		"claims",
 		"Goal and guardrails",
@@ -54,7 +53,7 @@ which are live whatever the outcomes say: there the design is fixed, and what is
 had been here before, looks better for that alone.</p>`;
 }
 
-/** Whose units they are once somebody was promoted: a holdback's are another test than those before it. */
+/** Which units count after a promotion: a holdback is another test. */
 function takeoverNote({ status }: Report): Markup | null {
 	const heldBack = heldBackOf(status);
 	if (heldBack !== null)
@@ -76,13 +75,13 @@ function row({ metrics }: Report, finding: Finding): Markup {
 	const scale = scaleOf(metric, finding.relative);
 	const [className, word] = CHIP[finding.verdict];
 	const { baseline, challenger, note } = finding;
-	const told =
+	const interval =
 		finding.verdict === "unknown"
 			? note
 			: `${finding.slow === undefined ? `${intervalText(finding, scale)}. ${level(metric, challenger.mean)} against ${level(metric, baseline.mean)} of the baseline` : `${slowRequests(finding, "the baseline’s")}, a difference of ${intervalText(finding, scale)}`}; ${people(challenger.n)} people against ${people(baseline.n)}.${note === "" ? "" : ` It is ${note}.`}`;
 	const name = claimName(finding, metric);
 	return html`<li>
-<div><b>${named(name)}</b> <span class="soft">${finding.role}, ${asked(finding, scale)}</span><br/><span class="soft">${told}</span></div>
+<div><b>${named(name)}</b> <span class="soft">${finding.role}, ${asked(finding, scale)}</span><br/><span class="soft">${interval}</span></div>
 ${intervalPicture(finding, axisOf([finding]), scale, true, `${name} of ${finding.arm}: improvement ${intervalText(finding, scale)}; ${asked(finding, scale)}; ${word.slice(2)}`)}
 <span class="chip ${className}">${word}</span>${slowNote(finding)}
 </li>
@@ -121,7 +120,7 @@ export function historySection(report: Report): Markup {
 		"history",
 		heading,
 		html`<p class="soft wide">The band holds the true improvement at all times at once, so one may look as often as one likes: it narrows as people come.
-Above the thin line is better, but for a latency quantile, whose line is told above; the dashed line is what was asked for or is allowed.</p>
+Above the thin line is better, but for a latency quantile, whose line is named above; the dashed line is what was asked for or is allowed.</p>
 <div class="grid">
 ${ordered.map((one, index) => figure(report, one, index, several))}</div>`,
 	);

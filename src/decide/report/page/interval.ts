@@ -35,7 +35,7 @@ export function intervalPicture(
 	domain: readonly [number, number],
 	scale: Scale,
 	withAxis: boolean,
-	words: string,
+	label: string,
 ): Markup {
 	const x = scaleLinear([...domain], [LEFT, RIGHT]);
 	const [top, bottom] = [4, 32];
@@ -45,7 +45,7 @@ export function intervalPicture(
 		interval(row, x, (top + bottom) / 2),
 		withAxis ? axis(x, bottom, scale) : null,
 	];
-	return picture({ width: WIDTH, height: withAxis ? 50 : 36 }, words, content);
+	return picture({ width: WIDTH, height: withAxis ? 50 : 36 }, label, content);
 }
 
 /** The axis alone, under the rows of a table. */

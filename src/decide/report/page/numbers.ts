@@ -1,4 +1,4 @@
-/** For the analyst: every number that the tests used, unrounded; and for everybody: every decision with its reason. */
+/** Every number that the tests used, unrounded, and every decision with its reason. */
 import type { MetricEvidence } from "../../../infer/statistics/evidence.js";
 import { exact, utc } from "../format.js";
 import { html, type Markup } from "../markup.js";
@@ -71,7 +71,7 @@ export function decisionsSection({ decisions, name }: Report): Markup {
 	return section(
 		"decisions",
 		heading,
-		html`<p class="soft wide">Newest first. Each was made from stored numbers alone; <code>weir decisions ${name}</code> prints them.</p>
+		html`<p class="soft wide">Newest first. Each was made from stored numbers alone; <code>weir decisions ${name}</code> prints the exact sentences.</p>
 <ol class="log" reversed="reversed">
 ${[...decisions].reverse().map(entry)}</ol>`,
 	);
@@ -79,8 +79,7 @@ ${[...decisions].reverse().map(entry)}</ol>`,
 
 function entry({ sequence, atMs, by, action, rule, summary, reason }: DecisionReport): Markup {
 	const who = by === "weir" ? `by rule ${rule}` : html`by ${named(by)}`;
-	const exactly = summary === undefined || summary === reason ? null : html`<br/><span class="soft">${reason}</span>`;
-	return html`<li value="${sequence}"><b>${sequence}</b><span>${action}<br/><span class="soft"><time datetime="${isoTime(atMs)}">${utc(atMs)}</time><br/>${who}</span></span><span>${summary ?? reason}${exactly}</span></li>
+	return html`<li value="${sequence}"><b>${sequence}</b><span>${action}<br/><span class="soft"><time datetime="${isoTime(atMs)}">${utc(atMs)}</time><br/>${who}</span></span><span>${summary ?? reason}</span></li>
 `;
 }
 

@@ -1,5 +1,5 @@
 /**
- * The report as one page: no script, no network, no font of others. Its own policy forbids everything but the style that
+ * The report as one page: no script, no network, no web fonts. Its own policy forbids everything but the style that
  * stands in it, so that even markup that came in by a mistake could load and run nothing.
  */
 
@@ -58,7 +58,7 @@ export function reportPage(report: Report): string {
 ${answer.because === "" ? null : html`<p class="because">${answer.because}</p>`}
 <dl class="next">
 <dt>What happens next</dt><dd>${answer.next}</dd>
-<dt>How long</dt><dd>${answer.howLong}</dd>
+${answer.howLong === "" ? null : html`<dt>How long</dt><dd>${answer.howLong}</dd>`}
 </dl>
 ${evidence?.from === "decision" ? html`<p class="note">Fresh evidence could not be had: the numbers below are those of decision ${evidence.sequence}.</p>` : null}
 </section>

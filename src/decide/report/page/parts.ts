@@ -22,11 +22,7 @@ export function segmentsSection(report: Report): Markup {
 		);
 	const names = experiment.spec.segments.map(({ name }) => name).join(", ");
 	if (segments.length === 0)
-		return section(
-			"segments",
-			heading,
-			html`<p class="wide">Declared are ${names}; nobody has been counted in them yet.</p>`,
-		);
+		return section("segments", heading, html`<p class="wide">Declared are ${names}; they have no units yet.</p>`);
 	const goals = segments.filter(({ role }) => role === "goal");
 	const others = segments.filter(({ role }) => role !== "goal");
 	return section(
@@ -67,9 +63,9 @@ function segmentTable({ metrics }: Report, segment: SegmentReport): Markup {
 function stratifiedText({ stratified, segment }: SegmentReport, scale: Scale): Markup | null {
 	if (stratified === null) return null;
 	const { improvement, standardError, crude } = stratified;
-	const told = (one: typeof crude): string =>
+	const text = (one: typeof crude): string =>
 		`${size(scale, one.improvement)}, standard error ${bare(scale, one.standardError)}`;
-	return html`<p class="soft wide">As if both arms had the same share of every ${named(segment)}: ${told({ improvement, standardError })}; without that ${told(crude)}. For reading: the claim above decides.</p>`;
+	return html`<p class="soft wide">As if both arms had the same share of every ${named(segment)}: ${text({ improvement, standardError })}; without that ${text(crude)}. For reading: the claim above decides.</p>`;
 }
 
 const SEGMENT_COLUMNS = [

@@ -35,6 +35,6 @@ export function sampleRatioPicture({ history, alpha }: SampleRatioReport): Marku
 	];
 	const now = history.at(-1);
 	const least = Math.min(...history.map(({ p }) => p));
-	const words = `p of the sample ratio over time, ${history.length} looks: ${pValue(now?.p ?? 1)} at ${utc(now?.atMs ?? 0)}, never below ${pValue(least)}; the alarm is at ${alpha}`;
-	return picture({ width: WIDTH, height: HEIGHT }, words, content);
+	const text = `p of the sample ratio over time, ${history.length} looks: ${pValue(now?.p ?? 1)} at ${utc(now?.atMs ?? 0)}, never below ${pValue(least)}; the alarm is at ${alpha}`;
+	return picture({ width: WIDTH, height: HEIGHT }, text, content);
 }

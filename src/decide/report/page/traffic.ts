@@ -1,4 +1,4 @@
-/** Who was exposed to what and when: allocation, exposures, sample ratio, and what of it all did not become evidence. */
+/** Who was exposed to what and when: allocation, exposures, sample ratio, and traffic that did not become evidence. */
 
 import { RATIO_MAX } from "../../../infer/statistics/sequential/bernoulliBounds.js";
 import { percent } from "../../rollout/sentence.js";

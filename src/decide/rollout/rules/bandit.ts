@@ -1,10 +1,9 @@
 /**
- * A bandit's shares: how much of its allocation each arm has live follows its chance to be best by the goal's metric
- * (analysis/bandit/allocation.ts).
+ * A bandit's shares: the live share of each arm's allocation follows its probability to be best by the goal's metric
+ * (infer/statistics/bandit/allocation.ts).
  *
- * At the last step only. Until then every arm opens by the same ramp; if shares differed meanwhile, the points that
- * the next step adds would be new in one arm and known in another, and no comparison of what comes there were fair.
- * So what is proved is proved of a fixed design: of everybody until the shares first move, then of the core.
+ * Only at the last step: until then all arms must ramp equally, or the points that a step adds would be new in one arm and
+ * known in another, and the comparison unfair. So the proof has a fixed design: all units until the first move, then the core.
  */
 import { banditShares } from "../../../infer/statistics/bandit/allocation.js";
 import {
@@ -70,7 +69,7 @@ export const bandit: RuleFunction = (input, analysis) => {
 	);
 };
 
-/** What the first move changes for good, at the end of its sentence. */
+/** The end of the first move's sentence. */
 function first({ status, experiment }: DecisionInput): string {
 	if (status.shares !== undefined) return "";
 	const floor = percent(experiment.spec.rollout.bandit?.floorPpm ?? 0);
@@ -81,14 +80,14 @@ function unitsOf({ evidence }: DecisionInput, arm: string, metric: string): numb
 	return evidence.arms.find((one) => one.arm === arm)?.metrics[metric]?.n ?? 0;
 }
 
-/** By arm in declared order; null where one has no data, or a goal that has no posterior. */
+/** By arm in declared order; null = an arm has no data, or the goal has no posterior. */
 function posteriorsOf({ experiment, metrics, status, evidence }: DecisionInput, goal: string): ArmPosteriors | null {
 	const { type } = metrics[goal]?.spec ?? {};
 	const moments = experiment.spec.arms.map(({ name, weight }) => {
 		const found = evidence.arms.find((one) => one.arm === name)?.metrics[goal];
-		// Neither is looked at; its place must be filled.
+		// A placeholder: these arms are not ranked.
 		const outside = weight === 0 || status.closedArms.includes(name);
-		return found ?? (outside ? NOBODY : null);
+		return found ?? (outside ? NO_UNITS : null);
 	});
 	if (type === "rate") {
 		const arms = moments.flatMap((one) =>
@@ -98,10 +97,10 @@ function posteriorsOf({ experiment, metrics, status, evidence }: DecisionInput, 
 	}
 	if (type !== "mean") return null;
 	const arms = moments.flatMap((one) => {
-		if (one === NOBODY) return [{ mean: 0, sd: 1 }];
+		if (one === NO_UNITS) return [{ mean: 0, sd: 1 }];
 		return (one === null ? null : gaussianPosterior(one, null)) ?? [];
 	});
 	return arms.length === moments.length ? { family: "gaussian", arms } : null;
 }
 
-const NOBODY = { n: 0, mean: 0, m2: 0 };
+const NO_UNITS = { n: 0, mean: 0, m2: 0 };

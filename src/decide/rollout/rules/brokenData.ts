@@ -1,7 +1,6 @@
 /**
- * Broken data: what arrives cannot be trusted, so nothing is ramped or promoted on it, and the decision says why.
- * Harm is still looked for and acted upon, for that is the safe side, and maxDuration still ends: a sender that never comes
- * back must not hold people for ever.
+ * Broken data: no ramp or promotion on evidence that cannot be trusted. Harm is still detected, which is the safe side, and
+ * maxDuration still applies, so a dead sender cannot keep an experiment running.
  */
 
 import type { Metric } from "../../../declare/resources/resource.js";
@@ -19,32 +18,32 @@ import { count } from "../summary.js";
 import { maxDuration } from "./maxDuration.js";
 import { SRM_ALPHA } from "./sampleRatio.js";
 
-/** Lost access-log entries per exposed unit: beyond, the loss may well be larger than the effects looked for. */
+/** Lost access-log entries per exposed unit: beyond it the loss may exceed the effects. */
 const DROPPED_SHARE_MAX = 0.01;
 
-/** Units seen in two arms, of all: by the hash nobody changes arm, so ids are shared or plans differ. The field's usual bound. */
+/** Share of units seen in two arms: the hash is stable, so ids are shared or plans differ. The usual limit in the field. */
 const CONFLICTING_SHARE_MAX = 0.01;
 
-/** Units whose arm was forced: what is left of the traffic is then no longer the traffic. */
+/** Share of units with a forced arm: beyond it the rest does not represent the traffic. */
 const FORCED_SHARE_MAX = 0.05;
 
-/** Unequally missing outcomes are as bad as a sample ratio mismatch, and as rare by chance. */
+/** Unequally missing outcomes bias like a sample ratio mismatch, so the level is the same. */
 const MISSING_ALPHA = SRM_ALPHA;
 
-/** A sender is silent when by its own pace this many outcomes should have come since its last: by chance e⁻²⁰. */
+/** A sender is silent if at its pace this many outcomes were due since its last one: by chance e⁻²⁰. */
 const SILENT_OUTCOMES = 20;
 
-/** Clocks of two machines that are kept in time differ by less. */
+/** Clocks of two synchronised machines differ by less. */
 const CLOCK_SLACK_MS = 10_000;
 
 export const brokenData: RuleFunction = (input, analysis) => {
 	const broken = troubles(input);
 	if (broken.length === 0) return null;
-	const words = {
+	const explanation = {
 		reason: broken.map(({ reason }) => reason).join("; "),
 		summary: broken.map(({ summary }) => summary).join("; "),
 	};
-	const kept = { by: "data", ...words } as const;
+	const kept = { by: "data", ...explanation } as const;
 	const ended = Number.isFinite(input.nowMs) ? maxDuration(input, analysis, kept) : null;
 	if (ended !== null) return ended;
 	const at = percent(input.status.allocationPpm);
@@ -53,14 +52,14 @@ export const brokenData: RuleFunction = (input, analysis) => {
 		analysis,
 		["hold", "data"],
 		{
-			reason: `Holding at ${at}, the data are broken: ${words.reason}; no ramp or promotion until they are whole.`,
-			summary: `Waiting at ${at}, because what is measured cannot be trusted: ${words.summary}.`,
+			reason: `Holding at ${at}, the data are broken: ${explanation.reason}; no ramp or promotion until they are whole.`,
+			summary: `Waiting at ${at}, because what is measured cannot be trusted: ${explanation.summary}.`,
 		},
 		{ waitsFor: "data" },
 	);
 };
 
-/** Everything that is wrong with the evidence. */
+/** All problems of the evidence. */
 export function troubles(input: DecisionInput): Explanation[] {
 	return [
 		...clocks(input),
@@ -72,7 +71,7 @@ export function troubles(input: DecisionInput): Explanation[] {
 	];
 }
 
-/** The same, and a broken sample ratio: why what was found cannot be trusted. */
+/** The same with a sample ratio mismatch: why a finding cannot be trusted. */
 export function doubts(input: DecisionInput, { srm }: Pick<Analysis, "srm">): Explanation[] {
 	const found = troubles(input);
 	if (srm !== null && srm.p < SRM_ALPHA)
@@ -83,13 +82,13 @@ export function doubts(input: DecisionInput, { srm }: Pick<Analysis, "srm">): Ex
 	return found;
 }
 
-/** What harm says besides, for it counts all the same; each a sentence after a space, or empty. */
+/** What harm says besides, for it counts all the same: a sentence, and the end of one; or empty. */
 export function dataWarning(input: DecisionInput, analysis: Pick<Analysis, "srm">): Explanation {
 	const found = doubts(input, analysis);
 	if (found.length === 0) return { reason: "", summary: "" };
 	return {
 		reason: ` Harm counts though the data are broken: ${found.map(({ reason }) => reason).join("; ")}.`,
-		summary: ` But what is measured cannot be trusted: ${found.map(({ summary }) => summary).join("; ")}.`,
+		summary: `, although what is measured cannot be trusted (${found.map(({ summary }) => summary).join("; ")})`,
 	};
 }
 
@@ -99,7 +98,7 @@ const unreadable = ({ evidence }: DecisionInput): Explanation[] =>
 		summary: `nothing can be said of ${metric}`,
 	}));
 
-/** Windows close by the clock: one that went back opens them again, and what was counted is counted otherwise. */
+/** Windows close by the clock: one that goes back opens them again and changes the counts. */
 function clocks({ evidence, status, nowMs }: DecisionInput): Explanation[] {
 	if (!Number.isFinite(nowMs)) return [{ reason: `now is ${nowMs}`, summary: "the time is unknown" }];
 	const last = Math.max(status.startedAtMs, status.stepStartedAtMs, ...(status.looks ?? []).map(({ atMs }) => atMs));
@@ -120,7 +119,7 @@ function clocks({ evidence, status, nowMs }: DecisionInput): Explanation[] {
 	];
 }
 
-/** Numbers that no sample can have; arms twice or undeclared. */
+/** Numbers that no sample can have; duplicate or undeclared arms. */
 export function shapes({ experiment, metrics: declaredMetrics, evidence }: DecisionInput): Explanation[] {
 	const declared = experiment.spec.arms.map(({ name }) => name);
 	const names = evidence.arms.map(({ arm }) => arm);
@@ -168,7 +167,7 @@ export function shapes({ experiment, metrics: declaredMetrics, evidence }: Decis
 	return found;
 }
 
-/** What is wrong with the numbers of a metric in an arm. */
+/** The problem of a metric's numbers in an arm; null = none. */
 function measureProblem(measured: MetricEvidence, metric: Metric | undefined): Explanation | null {
 	const { n, mean, extremes: [own] = [] } = measured;
 	const moments = problemOf(measured);
@@ -177,7 +176,7 @@ function measureProblem(measured: MetricEvidence, metric: Metric | undefined): E
 		const grid = problemOfGrid(measured.slow, mean);
 		if (grid !== "") return { reason: grid, summary: "has shares of slow requests that no requests have" };
 	}
-	// Of the value itself; a covariate that no unit has has none, and the tails of the others are looked at with the claim.
+	// Only the value's own extremes: the claim checks those of covariates.
 	if (n === 0 || own === undefined) return null;
 	const beside = problemOfExtremes(own, mean);
 	if (beside !== "") return { reason: beside, summary: "has a mean that its least and greatest value cannot have" };
@@ -224,7 +223,7 @@ function missing(input: DecisionInput): Explanation[] {
 	);
 }
 
-/** Exposures go on, and by the pace of both outcomes should have come: from the last until the newest exposure's window. */
+/** Exposures continue but outcomes stopped, measured from the last outcome to the newest exposure's window. */
 function silent({ experiment, metrics, evidence }: DecisionInput): Explanation[] {
 	const batch = evidence.exposures.at(-1);
 	const newestMs = evidence.newestExposureMs;

@@ -1,6 +1,6 @@
 /**
- * Freezes what a metric is measured by: the latency threshold of a quantile, the cap of a winsorised mean. From data
- * before now, and only units first exposed from now on are measured by it.
+ * Freezes the latency threshold of a quantile, or the cap of a winsorised mean, from data before now. Only units first
+ * exposed from now on are measured by it.
  */
 
 import type { Metric } from "../../../declare/resources/resource.js";
@@ -15,38 +15,39 @@ import type { DecisionInput } from "../decision.js";
 import { outcomeOf, type RuleFunction } from "../outcome.js";
 import { number } from "../sentence.js";
 import type { FrozenThreshold } from "../status.js";
+import { called } from "../summary.js";
 
 export const freezeThreshold: RuleFunction = (input, analysis) => {
 	const { experiment, metrics, status } = input;
 	const thresholds = { ...status.thresholds };
-	const said: string[] = [];
-	const plain: string[] = [];
+	const reasons: string[] = [];
+	const summaries: string[] = [];
 	for (const name of claimedMetrics(experiment)) {
 		const metric = metrics[name];
 		if (metric === undefined || thresholds[name] !== undefined) continue;
 		const found = frozen(input, name, metric);
 		if (found === null) continue;
 		thresholds[name] = found.threshold;
-		said.push(found.said);
-		plain.push(found.plain);
+		reasons.push(found.reason);
+		summaries.push(found.summary);
 	}
-	if (said.length === 0) return null;
+	if (reasons.length === 0) return null;
 	return outcomeOf(
 		input,
 		analysis,
 		["freeze-threshold", "freeze-threshold"],
-		{ reason: `Frozen ${said.join("; ")}.`, summary: `From now on ${plain.join(", and ")}.` },
+		{ reason: `Frozen ${reasons.join("; ")}.`, summary: `From now on ${summaries.join(", and ")}.` },
 		{ status: { ...status, thresholds } },
 	);
 };
 
-/** What is still to be frozen before the metric can be measured: the quantile that is needed; null = nothing. */
+/** The quantile that must be frozen before the metric can be measured; null = none. */
 export function quantileToFreeze({ spec }: Metric): number | null {
 	if (spec.type === "quantile") return spec.quantile;
 	return spec.cap !== null && "quantile" in spec.cap ? spec.cap.quantile : null;
 }
 
-/** Requests, or values, of the default Variant below which it is not frozen; minUnits distinct units go with them. */
+/** Minimum of requests or values of the default Variant; minUnits distinct units are needed too. */
 export function neededToFreeze(metric: Metric): number {
 	const quantile = quantileToFreeze(metric) ?? 0.5;
 	return metric.spec.type === "quantile" ? requestsToFreeze(quantile) : valuesToFreeze(quantile);
@@ -54,8 +55,8 @@ export function neededToFreeze(metric: Metric): number {
 
 interface Frozen {
 	readonly threshold: FrozenThreshold;
-	readonly said: string;
-	readonly plain: string;
+	readonly reason: string;
+	readonly summary: string;
 }
 
 function frozen(input: DecisionInput, name: string, metric: Metric): Frozen | null {
@@ -82,23 +83,23 @@ function frozen(input: DecisionInput, name: string, metric: Metric): Frozen | nu
 		const inBaseline = `, in the baseline slower than ${number(valueMs)} ms`;
 		return {
 			threshold: { thresholdMs, ...own, frozenAtMs: nowMs, sampleSize: requests },
-			said: `${again}${name}: slower than ${number(thresholdMs)} ms counts as slow${inBaseline} (${of} ms over ${requests} requests of ${units} units${known})`,
-			plain: `a request slower than ${number(thresholdMs)} ms counts as slow for ${name}`,
+			reason: `${again}${name}: slower than ${number(thresholdMs)} ms counts as slow${inBaseline} (${of} ms over ${requests} requests of ${units} units${known})`,
+			summary: `a request slower than ${number(thresholdMs)} ms counts as slow for ${called(name, metric)}`,
 		};
 	}
 	return {
 		threshold: { thresholdMs: valueMs, frozenAtMs: nowMs, sampleSize: requests },
-		said: `${name}: values above ${number(valueMs)} count as it (${of} over ${requests} values of ${units} units)`,
-		plain: `values of ${name} above ${number(valueMs)} count as ${number(valueMs)}`,
+		reason: `${name}: values above ${number(valueMs)} count as it (${of} over ${requests} values of ${units} units)`,
+		summary: `values of ${name} above ${number(valueMs)} count as ${number(valueMs)}`,
 	};
 }
 
-/** The grid, where what was measured has one. */
+/** Empty if no grid was measured. */
 function gridOf({ others }: BaselineQuantile): { readonly gridMs?: readonly number[] } {
 	return others?.every((ms) => Number.isFinite(ms) && ms >= 0) === true ? { gridMs: others } : {};
 }
 
-/** A latency is no less than nothing; a value may be anything finite. */
+/** A latency must not be negative; a value may be any finite number. */
 function isDuration({ spec }: Metric, ms: number): boolean {
 	return Number.isFinite(ms) && (spec.type !== "quantile" || ms >= 0);
 }

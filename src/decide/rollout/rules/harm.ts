@@ -1,29 +1,28 @@
 /**
  * Harm: a guardrail proved worse than its margin, or the goal proved worse than zero, over all units or in a segment.
- * onHarm roll-back: that arm is closed, and when no challenger is left the experiment is rolled back. onHarm freeze: the
- * allocation stays as it is. Nobody is moved: units in the arm stay in it, and those of the same live points still
- * come; but no further share is exposed, until a person decides.
+ * onHarm roll-back: closes the arm, and rolls the experiment back if no challenger is left. onHarm freeze: the allocation
+ * stays until a person decides. Units stay in their arm, and new units still join at the same share.
  */
 import type { DecisionInput, Finding } from "../decision.js";
 import { openChallengers, outcomeOf, type RuleFunction } from "../outcome.js";
 import { harmSentence, percent } from "../sentence.js";
 import type { ExperimentStatus } from "../status.js";
-import { whereIn, worse } from "../summary.js";
+import { plain, rolledBack, whereIn, worse } from "../summary.js";
 import { dataWarning } from "./brokenData.js";
 
-/** Names a harm in a status. */
+/** Key of a harm in a status. */
 export function harmKey({ arm, metric, role, segment }: Finding): string {
 	return [arm, metric, role, ...(segment === undefined ? [] : [segment.name, segment.value])].join("|");
 }
 
 /**
- * By what an arm has been proved worse where onHarm is freeze, each once: `accuracy`, or `accuracy where country is de` where it
- * was not proved of everybody.
+ * Metrics by which an arm was proved worse (onHarm: freeze), each once: `accuracy`, or `accuracy where country is de` if it
+ * was proved in a segment only.
  */
 export function namesOfHarm({ frozenHarms = [] }: Pick<ExperimentStatus, "frozenHarms">, arm: string): string[] {
 	const own = frozenHarms.map((key) => key.split("|")).filter(([of]) => of === arm);
 	const whole = own.flatMap(([, metric = "", , segment]) => (segment === undefined ? metric : []));
-	// As harmKey() wrote it: no value is that of all rarer ones.
+	// In harmKey() an empty value stands for all rarer values.
 	const parts = own.flatMap(([, metric = "", , name, ...value]) =>
 		name === undefined || whole.includes(metric) ? [] : `${metric}${whereIn({ name, value: value.join("|") || null })}`,
 	);
@@ -36,8 +35,12 @@ export const harm: RuleFunction = (input, analysis) => {
 	if (harms.length === 0) return null;
 	const doubts = dataWarning(input, analysis);
 	const reason = `${harms.map(harmSentence).join("; ")}.${doubts.reason}`;
-	const plain = `${harms.map((finding) => worse(finding, input.metrics[finding.metric])).join(". ")}.${doubts.summary}`;
-	if (experiment.spec.rollout.onHarm === "freeze") return frozen(input, analysis, harms, { reason, plain });
+	const summary = (then: string): string =>
+		plain(
+			harms.map((finding) => worse(finding, input)),
+			`${then}${doubts.summary}`,
+		);
+	if (experiment.spec.rollout.onHarm === "freeze") return frozen(input, analysis, harms, { reason, summary });
 	const harmed = [...new Set(harms.map((finding) => finding.arm))];
 	const left = openChallengers(input).filter((arm) => !harmed.includes(arm));
 	const closedArms = [...status.closedArms, ...harmed];
@@ -48,7 +51,7 @@ export const harm: RuleFunction = (input, analysis) => {
 			["close-arm", "harm"],
 			{
 				reason: `Closed ${harmed.join(", ")}, ${left.join(", ")} goes on: ${reason}`,
-				summary: `Stopped ${harmed.join(", ")}, ${left.join(", ")} goes on: ${plain}`,
+				summary: summary(`${rolledBack(harmed, input)}, ${left.join(", ")} goes on`),
 			},
 			{ status: { ...status, closedArms } },
 		);
@@ -58,18 +61,18 @@ export const harm: RuleFunction = (input, analysis) => {
 		["roll-back", "harm"],
 		{
 			reason: `Rolled back: ${reason}`,
-			summary: `Rolled back to ${input.replaces ?? "the old version"}: ${plain}`,
+			summary: summary(rolledBack(harmed, input)),
 		},
 		{ status: { ...status, phase: "RolledBack", allocationPpm: 0, hold: null, closedArms } },
 	);
 };
 
-/** Once for every harm: what a person has seen and resumed after does not stop it again. */
+/** Pauses once for each harm. After a person has resumed, the same harm does not pause it again. */
 function frozen(
 	input: DecisionInput,
 	analysis: Parameters<RuleFunction>[1],
 	harms: readonly Finding[],
-	{ reason, plain }: { readonly reason: string; readonly plain: string },
+	{ reason, summary }: { readonly reason: string; readonly summary: (then: string) => string },
 ): ReturnType<RuleFunction> {
 	const { status } = input;
 	const seen = status.frozenHarms ?? [];
@@ -82,7 +85,7 @@ function frozen(
 		["pause", "harm"],
 		{
 			reason: `Frozen at ${at}, a person decides: ${reason}`,
-			summary: `Stopped at ${at} until a person decides: ${plain}`,
+			summary: summary(`stopped at ${at} until a person decides`),
 		},
 		{ status: { ...status, phase: "Paused", hold: "harm", frozenHarms: [...seen, ...fresh] } },
 	);

@@ -1,17 +1,17 @@
 /**
- * The end without a verdict: maxDuration is over, or the last planned look did not prove the goal. What onInconclusive
- * says happens. It is no verdict on the challenger, least of all where too few people or values came. A pause outlasts it.
+ * The end without a verdict: maxDuration has passed, or the last planned look did not prove the goal. onInconclusive sets what
+ * happens then. A paused experiment stays paused.
  */
+import { baselineVariant } from "../../../infer/statistics/question.js";
 import type { DecisionInput, Outcome, Rule } from "../decision.js";
 import { type Explanation, outcomeOf, type RuleFunction } from "../outcome.js";
 import { duration } from "../sentence.js";
 import { shortageOf } from "../shortage.js";
+import { plain } from "../summary.js";
 
-/** What kept a verdict from being acted upon: an arm that was ready was left to a person, who did not come; or broken data. */
+/** Why no verdict led to a promotion: it waited for a person, or the data are broken. */
 interface Kept extends Explanation {
 	readonly by: "person" | "data";
-	/** Whether it speaks against the new version. */
-	readonly blames?: boolean;
 }
 
 export const maxDuration = (...[input, analysis, kept]: [...Parameters<RuleFunction>, kept?: Kept]): Outcome | null => {
@@ -22,13 +22,12 @@ export const maxDuration = (...[input, analysis, kept]: [...Parameters<RuleFunct
 	if (kept?.by === "person")
 		return inconclusive(input, analysis, "max-duration", {
 			reason: `no promotion after ${duration(ran)} of at most ${duration(maxDurationMs)}: ${kept.reason}`,
-			summary: `${input.replaces === undefined ? "no one promoted the new version" : "the new version was not promoted"} in ${duration(ran)}: ${kept.summary}`,
-			blames: kept.blames ?? true,
+			summary: `${kept.summary}, and in ${duration(ran)} no one promoted it`,
 		});
 	if (kept?.by === "data")
 		return inconclusive(input, analysis, "max-duration", {
 			reason: `no verdict after ${duration(ran)} of at most ${duration(maxDurationMs)}, the data are broken: ${kept.reason}`,
-			summary: `no clear result after ${duration(ran)}, because what is measured cannot be trusted: ${kept.summary}`,
+			summary: `no clear result after ${duration(ran)}, because what is measured cannot be trusted (${kept.summary})`,
 		});
 	const cause = shortageOf(input)?.cause;
 	return inconclusive(input, analysis, "max-duration", {
@@ -37,12 +36,12 @@ export const maxDuration = (...[input, analysis, kept]: [...Parameters<RuleFunct
 	});
 };
 
-/** What onInconclusive says. `words` without the beginning and the full stop. @param blames they speak against the new version */
+/** What onInconclusive says, for a reason and a summary without beginning and end. */
 export function inconclusive(
 	input: DecisionInput,
 	analysis: Parameters<RuleFunction>[1],
 	rule: Rule,
-	{ reason, summary, blames = false }: Explanation & { readonly blames?: boolean },
+	{ reason, summary }: Explanation,
 ): Outcome {
 	const { experiment, status } = input;
 	if (experiment.spec.rollout.onInconclusive === "pause")
@@ -50,7 +49,7 @@ export function inconclusive(
 			input,
 			analysis,
 			["pause", rule],
-			{ reason: `Paused: ${reason}; a person decides.`, summary: `Paused until a person decides: ${summary}.` },
+			{ reason: `Paused: ${reason}; a person decides.`, summary: plain(summary, "paused until a person decides") },
 			{ status: { ...status, phase: "Paused", hold: "inconclusive" } },
 		);
 	return outcomeOf(
@@ -59,7 +58,7 @@ export function inconclusive(
 		["roll-back", rule],
 		{
 			reason: `Back to the default: ${reason}.`,
-			summary: `Rolled back to ${input.replaces ?? "the old version"}${blames ? "" : ", without a verdict on the new one"}: ${summary}.`,
+			summary: plain(summary, `${input.replaces ?? baselineVariant(experiment)} stays`),
 		},
 		{ status: { ...status, phase: "RolledBack", allocationPpm: 0, hold: null } },
 	);

@@ -1,10 +1,9 @@
 /**
- * Planned looks at the goal, for group-sequential and fixed-horizon designs: each is taken once, when every open challenger
- * has the information that was planned for it, and stays in the status. Information are units with a value of the goal in the
- * challenger and the baseline: a unit from before a cap was frozen, without an outcome or of a closed arm tells nothing of the
- * comparison, and to count it would make the looks less alike than the boundaries take them for. Looks that were jumped over (more units matured between two decisions than were
- * planned between two looks) are not made up for: the next one is taken at the information that there is. The last one spends
- * all that is left of alpha, also when it comes late.
+ * Planned looks at the goal, for group-sequential and fixed-horizon designs. Each look is made once, when every open
+ * challenger has its planned information, and is stored in the status. Information counts units with a value of the goal in
+ * the challenger and the baseline; other units do not inform the comparison, and the boundaries assume the correlation between
+ * looks. If more units mature between two decisions than between two planned looks, looks are skipped: the next one uses the
+ * information at hand. The last one spends the rest of alpha, even if it is late.
  */
 import { isProvedBy } from "../../../infer/statistics/analyse.js";
 import { claims, levels } from "../../../infer/statistics/claim.js";
@@ -25,7 +24,7 @@ import type { ExperimentStatus, LookEffect, PlannedLook } from "../status.js";
 import { count, information } from "../summary.js";
 import { inconclusive } from "./maxDuration.js";
 
-/** By arm the look that proved its goal, else the last one that was taken. */
+/** By arm, the look that proved its goal, else the last look. */
 export function looksByArm({ looks = [] }: ExperimentStatus): Record<string, FindingLook> {
 	const found: Record<string, FindingLook> = {};
 	for (const [index, look] of looks.entries())
@@ -37,18 +36,18 @@ export function looksByArm({ looks = [] }: ExperimentStatus): Record<string, Fin
 	return found;
 }
 
-/** What an arm had and had to reach. */
+/** Units and boundary of an arm at the look. */
 export function lineOfLook(look: PlannedLook, arm: string): Pick<FindingLook, "units" | "boundary"> {
 	const { units = look.units, boundary = look.boundary } = look.effects?.[arm] ?? {};
 	return { units, boundary };
 }
 
-/** Arms whose goal one of the looks has proved. */
+/** Arms whose goal was proved at a look. */
 export function provedByLook(status: ExperimentStatus): string[] {
 	return Object.entries(looksByArm(status)).flatMap(([arm, look]) => (isProvedBy(look) ? [arm] : []));
 }
 
-/** Units of all arms at the next look, and its number of how many; null where none is left or planned. */
+/** Units of all arms at the next look, its index and the number of looks; null = no look left or planned. */
 export function nextLook({ experiment, status }: Pick<DecisionInput, "experiment" | "status">): {
 	readonly units: number;
 	readonly index: number;
@@ -57,15 +56,15 @@ export function nextLook({ experiment, status }: Pick<DecisionInput, "experiment
 	const { inference } = experiment.spec.rollout;
 	if (inference.design === "sequential" || experiment.spec.goal === null) return null;
 	const planned = plannedUnits(inference);
-	const taken = status.looks?.at(-1)?.units ?? 0;
-	const index = planned.findIndex((units) => units > taken);
+	const last = status.looks?.at(-1)?.units ?? 0;
+	const index = planned.findIndex((units) => units > last);
 	return index === -1 ? null : { units: planned[index] ?? 0, index, of: planned.length };
 }
 
-/** The open comparison that is farthest behind, and its information as units of all arms. */
+/** The open comparison with the least information, as units of all arms. */
 export function leastInformed(input: DecisionInput): { readonly arm: string; readonly units: number } {
 	const all = openChallengers(input).map((arm) => ({ arm, units: informationIn(input, arm) }));
-	// Without weight an arm never has a unit, and nobody waits for it.
+	// An arm without weight never gets a unit.
 	const weighted = all.filter(({ arm }) =>
 		input.experiment.spec.arms.some((one) => one.name === arm && one.weight > 0),
 	);
@@ -92,7 +91,7 @@ export const plannedLook: RuleFunction = (input, analysis) => {
 	const proved = provedByLook(status).filter((arm) => openChallengers(input).includes(arm));
 	if (next === null) {
 		const { units = 0, atMs = 0 } = status.looks?.at(-1) ?? {};
-		// A person who has resumed after it has seen it.
+		// A person has seen it, and resumed.
 		if (proved.length > 0 || (status.durationFromMs ?? Number.NEGATIVE_INFINITY) >= atMs) return null;
 		return inconclusive(input, analysis, "look", {
 			reason: `the last of the planned looks, at ${units} units, did not prove the goal; alpha is spent, and another plan needs a new Experiment`,
@@ -122,7 +121,7 @@ export const plannedLook: RuleFunction = (input, analysis) => {
 	);
 };
 
-/** Where arms besides the comparison's have weight, its own people are fewer than what the plan counts. */
+/** With more than two arms, a comparison has fewer people than the plan counts. */
 function measuredPeople(input: DecisionInput, units: number): string {
 	const { arm } = leastInformed(input);
 	const pair = pairOf(input, arm);
@@ -137,8 +136,8 @@ function lookNow(input: DecisionInput, design: PlannedDesign): PlannedLook {
 	const open = openChallengers(input);
 	const { pass } = levels(experiment);
 	const lineAt = (arm: string, units: number): number => {
-		const taken = (status.looks ?? []).map((look) => lineOfLook(look, arm).units);
-		return Math.min(boundary(design, [...taken, units], pass), Number.MAX_VALUE);
+		const earlier = (status.looks ?? []).map((look) => lineOfLook(look, arm).units);
+		return Math.min(boundary(design, [...earlier, units], pass), Number.MAX_VALUE);
 	};
 	const z: Record<string, number | null> = {};
 	const effects: Record<string, LookEffect> = {};

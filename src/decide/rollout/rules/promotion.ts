@@ -1,9 +1,8 @@
 /**
- * Promotion, at the last step: every claim of an arm proved, the goal among them. The highest lower bound of the goal
- * wins. Held back where the winner was frozen for harm before, where its effect fades, or where it is another in an arm of
- * another running Experiment, or where it would deny callers of the default Variant: then a person may promote it, until
- * maxDuration ends it, as where another Variant was promoted since it began, with which it was not compared. While another
- * Experiment of the Service is being promoted it waits for that one's end.
+ * Promotion, at the last step: every claim of an arm is proved, including the goal. The highest lower bound of the goal wins.
+ * It is held for a person, up to maxDuration, if the winner was frozen for harm, its effect fades, it interacts with another
+ * running Experiment, it would deny callers of the default Variant, or it was not compared with the current default. While
+ * another Experiment of the Service is being promoted, it waits for that one's end.
  */
 import type { Analysis } from "../../../infer/statistics/analyse.js";
 import { claims, levels } from "../../../infer/statistics/claim.js";
@@ -15,13 +14,13 @@ import { uncompared } from "../otherPromotion.js";
 import { type Explanation, openChallengers, outcomeOf, type RuleFunction } from "../outcome.js";
 import { scarcest } from "../scarcest.js";
 import { number, passSentence, percent } from "../sentence.js";
-import { better } from "../summary.js";
+import { better, plain } from "../summary.js";
 import { startTakeover } from "../takeover.js";
 import { namesOfHarm } from "./harm.js";
 import { maxDuration } from "./maxDuration.js";
 import { leftOut } from "./ramp.js";
 
-/** Level at which an interaction is proved: as many promotions are held for a person without a reason. */
+/** Level at which an interaction is proved: the rate of false holds. */
 const INTERACTION_ALPHA = 0.01;
 
 interface Winner {
@@ -31,12 +30,12 @@ interface Winner {
 }
 
 export const promotion: RuleFunction = (input, analysis) => {
-	const { experiment, status, nowMs, metrics } = input;
+	const { experiment, status, nowMs } = input;
 	const { stepsPpm, minUnits } = experiment.spec.rollout;
 	if (scarcest(input).units < minUnits || stepsPpm[status.stepIndex + 1] !== undefined) return null;
 	const best = winner(input, analysis);
 	if (best === null) return null;
-	// Before what is left to a person, who may not promote it either while that lasts.
+	// First, because a person may not promote it either meanwhile.
 	if (input.beingPromoted !== undefined) return afterAnother(input, analysis, best.arm, input.beingPromoted);
 	const harmedBy = namesOfHarm(status, best.arm);
 	if (harmedBy.length > 0) return held(input, analysis, harmedBefore(best.arm, harmedBy));
@@ -57,7 +56,10 @@ export const promotion: RuleFunction = (input, analysis) => {
 		["promote", "promote"],
 		{
 			reason: `Promoted arm ${best.arm} (variant ${variant}): ${best.findings.map(passSentence).join(", ")}, ${looked(input, best)}; it takes over from ${from} on${leftOut(input)}${weaker(trend)}.`,
-			summary: `${better(best.goal, best.findings, metrics[best.goal.metric])}: ${best.arm} takes over${trend?.trend === "weaker" ? ", but it helped the first people more than the later ones" : ""}.`,
+			summary: plain(
+				better(best.goal, best.findings, input),
+				`${variant} takes over${trend?.trend === "weaker" ? ", but it helped the first people more than the later ones" : ""}`,
+			),
 		},
 		{ status: after },
 	);
@@ -68,7 +70,7 @@ function looked({ experiment }: DecisionInput, best: Winner): string {
 	return best.findings.length === 1 ? "proved" : "all proved, the guardrails at all looks";
 }
 
-/** An arm is ready when nothing about it is open. */
+/** The best arm with all claims proved; null = none. */
 function winner(input: DecisionInput, analysis: Analysis): Winner | null {
 	let best: Winner | null = null;
 	const { status } = input;
@@ -77,7 +79,7 @@ function winner(input: DecisionInput, analysis: Analysis): Winner | null {
 		const findings = analysis.findings.filter((finding) => finding.arm === arm);
 		const goal = findings.find((finding) => finding.role === "goal" && finding.segment === undefined);
 		if (goal === undefined || !findings.every((finding) => finding.verdict === "pass")) continue;
-		// One that was never frozen for harm goes first, for it needs no person.
+		// Arms that were never frozen for harm come first: they need no person.
 		const before = best === null ? 0 : Number(isHarmed(best.arm)) - Number(isHarmed(arm));
 		if (best === null || before > 0 || (before === 0 && lowerOf(goal) > lowerOf(best.goal)))
 			best = { arm, goal, findings };
@@ -85,7 +87,7 @@ function winner(input: DecisionInput, analysis: Analysis): Winner | null {
 	return best;
 }
 
-/** The bound of what proved it. */
+/** The lower bound that proved the goal. */
 function lowerOf({ look, lower }: Finding): number {
 	return (look === undefined ? lower : look.lower) ?? Number.NEGATIVE_INFINITY;
 }
@@ -111,43 +113,37 @@ function interacting(input: DecisionInput, best: Winner): Interaction[] {
 	return interactions(question, names, input.evidence.interactions, INTERACTION_ALPHA);
 }
 
-/** A caution at the end of the sentence. */
+/** A warning at the end of the sentence. */
 function weaker(trend: EffectOverTime | null): string {
 	if (trend?.trend !== "weaker") return "";
-	const [early, late] = [said(trend.early.improvement), said(trend.late.improvement)];
+	const [early, late] = [shown(trend.early.improvement), shown(trend.late.improvement)];
 	return `; caution, the effect weakens: ${early} among the early half of the units, ${late} among the late half`;
 }
 
-const said = (value: number | null): string => (value === null ? "unknown" : number(value));
+const shown = (value: number | null): string => (value === null ? "unknown" : number(value));
 
 interface Held {
 	readonly rule: Rule;
 	readonly waitsFor: WaitsFor;
 	/** Without the full stop. */
 	readonly why: Explanation;
-	/** How a person promotes it all the same. */
+	/** How a person can still promote it. */
 	readonly how?: string;
-	/** Whether it speaks against the new version. */
-	readonly blames?: boolean;
 }
 
 /** It waits for a person, but not beyond its time. */
-function held(
-	input: DecisionInput,
-	analysis: Analysis,
-	{ rule, waitsFor, why, how = "", blames = true }: Held,
-): Outcome {
+function held(input: DecisionInput, analysis: Analysis, { rule, waitsFor, why, how = "" }: Held): Outcome {
 	const { status } = input;
-	const ended = maxDuration(input, analysis, { by: "person", blames, ...why });
+	const ended = maxDuration(input, analysis, { by: "person", ...why });
 	if (ended !== null) return ended;
-	const words = {
+	const explanation = {
 		reason: `Holding at ${percent(status.allocationPpm)}: ${why.reason}; a person may promote${how}.`,
-		summary: `${why.summary}. A person may promote it all the same.`,
+		summary: `${why.summary}; a person may promote it all the same.`,
 	};
-	return outcomeOf(input, analysis, ["hold", rule], words, { waitsFor });
+	return outcomeOf(input, analysis, ["hold", rule], explanation, { waitsFor });
 }
 
-/** A person who resumed after it has let the test go on, and accepted no harm. */
+/** A resume after a freeze continues the test; it does not accept the harm. */
 function harmedBefore(arm: string, by: readonly string[]): Held {
 	const names = by.join(", ");
 	return {
@@ -183,20 +179,20 @@ function interaction({ arm, goal }: Winner, found: Interaction): Held {
 	return { rule: "interaction", waitsFor: "person", why };
 }
 
-/** Neither a person nor maxDuration ends it: the verdict is there, and Weir itself keeps it waiting. */
+/** Neither a person nor maxDuration ends this wait. */
 function afterAnother(input: DecisionInput, analysis: Analysis, arm: string, other: string): Outcome {
-	const words = {
+	const explanation = {
 		reason: `Holding at ${percent(input.status.allocationPpm)}: every claim of arm ${arm} is proved, but Experiment ${other} of the same Service is being promoted; it waits for the end of that.`,
 		summary: `${arm} would be ready, but another Experiment of the Service (${other}) is being promoted; it waits for the end of that.`,
 	};
-	return outcomeOf(input, analysis, ["hold", "concurrent"], words, { waitsFor: "promotion" });
+	return outcomeOf(input, analysis, ["hold", "concurrent"], explanation, { waitsFor: "promotion" });
 }
 
-/** Better than the Service's former default Variant, which is no longer what it would replace. */
+/** Proved against the previous default Variant, not against the current one. */
 function notCompared({ experiment }: DecisionInput, arm: string, replaces: string): Held {
 	const from = baselineVariant(experiment);
 	return {
-		...{ rule: "concurrent", waitsFor: "person", blames: false },
+		...{ rule: "concurrent", waitsFor: "person" },
 		why: {
 			reason: `every claim of arm ${arm} is proved against variant ${from}, but variant ${replaces} is the Service's default by now, against which nothing is proved (a new Experiment would tell)`,
 			summary: `${arm} is better than ${from}, but ${replaces} is the version for everybody by now, and it is not proved to be better than that`,
@@ -206,7 +202,7 @@ function notCompared({ experiment }: DecisionInput, arm: string, replaces: strin
 
 function losingAccess(arm: string, loss: string): Held {
 	return {
-		...{ rule: "access", waitsFor: "person", how: " it all the same (--shut-out --reason WHY)", blames: false },
+		...{ rule: "access", waitsFor: "person", how: " it all the same (--shut-out --reason WHY)" },
 		why: {
 			reason: `every claim of arm ${arm} is proved, but ${loss}`,
 			summary: `${arm} would be ready, but ${loss}`,

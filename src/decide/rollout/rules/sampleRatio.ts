@@ -2,9 +2,9 @@
 import { exposureCounts } from "../../../infer/statistics/sequential/srm.js";
 import { outcomeOf, type RuleFunction } from "../outcome.js";
 import { number } from "../sentence.js";
-import { count } from "../summary.js";
+import { plain } from "../summary.js";
 
-/** Below this p the sample ratio is taken as broken: rare enough to interrupt people, usual in the field. */
+/** Below this p the sample ratio counts as broken: the usual level in the field, and false alarms are rare. */
 export const SRM_ALPHA = 0.001;
 
 export const sampleRatioRule: RuleFunction = (input, analysis) => {
@@ -34,7 +34,7 @@ export const sampleRatioRule: RuleFunction = (input, analysis) => {
 		["pause", "srm"],
 		{
 			reason: `Paused: sample ratio mismatch, p ${p.toExponential(2)} over ${units} exposed units (latest plan: ${counts}); no ramp or promotion until a person resumes.`,
-			summary: `Paused: people are not split between the versions as they should be, by chance once in ${count(Math.min(1e9, Math.round(1 / p)))}; what is measured cannot be trusted until a person has looked.`,
+			summary: plain("people are not split between the versions as they should be", "paused until a person decides"),
 		},
 		{ status: { ...status, phase: "Paused", hold: "srm" } },
 	);

@@ -1,12 +1,12 @@
-/** Nothing fires: what is missing, and how long it may take. */
+/** No other rule applies: a hold with what is missing and an estimate of the time. */
 import { claimedMetrics } from "../../../infer/statistics/claim.js";
 import { unitsOfInformation } from "../../../infer/statistics/plannedLook.js";
 import type { WaitsFor } from "../decision.js";
-import { expectedProofMs, expectedUnitsMs } from "../expectation.js";
+import { expectedUnitsMs } from "../expectation.js";
 import { type Explanation, outcomeOf, type RuleFunction } from "../outcome.js";
 import { duration, lackSentence, percent } from "../sentence.js";
 import { shortageOf } from "../shortage.js";
-import { count, undecided } from "../summary.js";
+import { called, count, undecided } from "../summary.js";
 import { neededToFreeze, quantileToFreeze } from "./freezeThreshold.js";
 import { leastInformed, nextLook, pairOf, provedByLook } from "./plannedLook.js";
 
@@ -15,7 +15,7 @@ export const wait = (...[input, analysis]: Parameters<RuleFunction>) => {
 	const { stepsPpm, everyMs, minUnits } = experiment.spec.rollout;
 	const at = percent(status.allocationPpm);
 	const hold = (waitsFor: WaitsFor, missing: Explanation, expectedMs: number | null, lacks?: string) => {
-		const words: Explanation = {
+		const explanation: Explanation = {
 			get reason() {
 				return `Holding at ${at}: ${missing.reason}.`;
 			},
@@ -23,7 +23,7 @@ export const wait = (...[input, analysis]: Parameters<RuleFunction>) => {
 				return `Waiting at ${at}: ${missing.summary}.`;
 			},
 		};
-		return outcomeOf(input, analysis, ["hold", "wait"], words, {
+		return outcomeOf(input, analysis, ["hold", "wait"], explanation, {
 			...{ waitsFor, expectedMs },
 			...(lacks === undefined ? {} : { lacks }),
 		});
@@ -44,7 +44,7 @@ export const wait = (...[input, analysis]: Parameters<RuleFunction>) => {
 			"threshold",
 			{
 				reason: `the ${what} of ${unfrozen.join(", ")} is not frozen, the default variant has ${measured?.requests ?? 0} of ${needs} ${rows} and ${measured?.units ?? 0} of ${minUnits} units`,
-				summary: `how ${unfrozen.join(", ")} is measured is still being set from the old version's own traffic`,
+				summary: `how ${unfrozen.map((name) => called(name, metrics[name])).join(", ")} is measured is still being set from the old version's own traffic`,
 			},
 			null,
 		);
@@ -52,8 +52,8 @@ export const wait = (...[input, analysis]: Parameters<RuleFunction>) => {
 	const lack = shortageOf(input);
 	const last = status.stepIndex + 1 >= stepsPpm.length;
 	if (lack !== null) {
-		const { words, lacks, expectedMs: more } = lack;
-		return hold("units", words, more === null ? null : last ? more : Math.max(more, stepLeft), lacks);
+		const { explanation, lacks, expectedMs: more } = lack;
+		return hold("units", explanation, more === null ? null : last ? more : Math.max(more, stepLeft), lacks);
 	}
 	if (!last)
 		return hold(
@@ -74,8 +74,6 @@ export const wait = (...[input, analysis]: Parameters<RuleFunction>) => {
 	if (look !== null && provedByLook(status).length === 0) {
 		const { arm, units } = leastInformed(input);
 		const rest = look.units - units;
-		const times = experiment.spec.arms.map((one) => expectedUnitsMs(input, one.name, 1)).filter((ms) => ms !== null);
-		const perMs = times.reduce((sum, ms) => sum + 1 / ms, 0);
 		const { metric } = experiment.spec.goal;
 		const there = `matured units with ${metric}, the comparison of arm ${arm} has as much as ${units}`;
 		const lacks = unitsOfInformation(experiment, arm, look.units) - pairOf(input, arm);
@@ -87,7 +85,11 @@ export const wait = (...[input, analysis]: Parameters<RuleFunction>) => {
 				reason: `planned look ${look.index + 1} of ${look.of} is at ${look.units} ${there}`,
 				summary: `the result is looked at when ${lacking} have been measured, as planned`,
 			},
-			perMs > 0 ? Math.ceil(rest / perMs) : null,
+			expectedUnitsMs(
+				input,
+				experiment.spec.arms.map(({ name }) => name),
+				rest,
+			),
 		);
 	}
 	const open = analysis.findings.filter((finding) => finding.verdict !== "pass");
@@ -98,9 +100,9 @@ export const wait = (...[input, analysis]: Parameters<RuleFunction>) => {
 				return open.map(lackSentence).join("; ");
 			},
 			get summary() {
-				return open.map((finding) => undecided(finding, metrics[finding.metric])).join("; ");
+				return open.map((finding) => undecided(finding, input)).join("; ");
 			},
 		},
-		expectedProofMs(input, analysis.findings),
+		null,
 	);
 };

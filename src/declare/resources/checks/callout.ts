@@ -2,7 +2,7 @@
  * Rules for a Service's callout. One that decides access always fails closed, so an option to pass without its response
  * is refused.
  */
-import { type Eligibility, judgedApart } from "../../../compile/access/rules/eligibility.js";
+import { type Eligibility, policyThatDiffers } from "../../../compile/access/rules/eligibility.js";
 import { tooManyListed } from "../../../compile/access/rules/listedValues.js";
 import { accessTable, judgesUsers } from "../../../compile/access/rules/table.js";
 import { proxiedGateway, verdictReason } from "../../../compile/access/verdictReason.js";
@@ -125,7 +125,7 @@ function verdictOf({ set }: Pick<Check, "set">, service: Service): string | null
 		own
 			.map(({ metadata, spec }): Eligibility | null => {
 				const variants = [...new Set(spec.arms.filter(({ weight }) => weight > 0).map(({ variant }) => variant))];
-				const apart = judgedApart(access, variants, service.spec.defaultVariant);
+				const apart = policyThatDiffers(access, variants, service.spec.defaultVariant);
 				return apart === null ? null : { ...apart, experiment: qualifiedName(metadata) };
 			})
 			.find((one) => one !== null) ?? null;

@@ -44,8 +44,8 @@ export function checkResources(
 		isStored,
 		mayLack,
 		report: (resource, path, message, hint) => {
-			const words = typeof hint === "string" ? hint : problems.length < PROBLEMS_MAX ? hint() : LATER_HINT;
-			problems.push({ position: positions.at(resource, path), message, hint: words });
+			const text = typeof hint === "string" ? hint : problems.length < PROBLEMS_MAX ? hint() : LATER_HINT;
+			problems.push({ position: positions.at(resource, path), message, hint: text });
 		},
 	};
 	serviceProblems(check);

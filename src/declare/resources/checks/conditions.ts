@@ -14,14 +14,14 @@ export function conditionProblems(check: Check, service: Service, selected: read
 	const { steps } = costOf(selected);
 	if (steps <= CONDITION_STEPS_MAX) return;
 	const stored = selected.filter((one) => check.isStored(one));
-	const told = new Cost(timesAsked(selected));
-	for (const one of stored) told.add(one);
+	const cost = new Cost(timesAsked(selected));
+	for (const one of stored) cost.add(one);
 	const given = selected.filter((one) => !stored.includes(one));
-	const over = given.find((one) => told.add(one) > CONDITION_STEPS_MAX);
+	const over = given.find((one) => cost.add(one) > CONDITION_STEPS_MAX);
 	// A changed Service or grant may select a stored policy.
 	const policy = over ?? selected.find(({ spec }) => spec.condition !== null);
 	if (policy === undefined) return;
-	const message = `spec.condition brings what one request to ${resourceTitle(service)} can cost to ${told.steps} steps, more than ${CONDITION_STEPS_MAX}`;
+	const message = `spec.condition brings what one request to ${resourceTitle(service)} can cost to ${cost.steps} steps, more than ${CONDITION_STEPS_MAX}`;
 	const hint =
 		"name exact principals, or write pathPrefixes, pathTemplates, groups or claims instead of conditions; walks and contains() cost most";
 	check.report(policy, ["spec", "condition"], message, hint);

@@ -15,10 +15,10 @@ export interface ControlListener {
 /** Endpoints of these Services that are such a listener. DNS names are not resolved (serverOwner.ts). */
 export function controlListenerProblems(
 	services: readonly Service[],
-	doors: readonly ControlListener[],
+	listeners: readonly ControlListener[],
 	positions: Positions,
 ): readonly Problem[] {
-	const known = new Map(doors.map(({ address, port, what }) => [serverKey(address, port), what]));
+	const known = new Map(listeners.map(({ address, port, what }) => [serverKey(address, port), what]));
 	return services.flatMap((service) =>
 		service.spec.variants.flatMap(({ endpoints }, index) =>
 			endpoints.flatMap(({ address, port }, at): readonly Problem[] => {

@@ -14,7 +14,7 @@ export interface Check {
 	 * Stands as it was accepted, also where it is given once more: what is refused since then is no fault of a later change.
 	 */
 	isStored(resource: Named): boolean;
-	/** Another namespace may have taken back what it rests on (a grant, a DataClass, regions): that is told by withdrawn(). */
+	/** Another namespace may have removed what it depends on (a grant, a DataClass, regions): withdrawn() reports it. */
 	mayLack(resource: Named): boolean;
 	report(resource: Named, path: Path, message: string, hint: Hint): void;
 }

@@ -68,7 +68,7 @@ const PATH_VALUES = 10;
 
 interface Tried {
 	readonly bySidecar: boolean;
-	/** By Envoy, where an Experiment has the sidecar decide: it may end, which is nobody's change. */
+	/** Envoy's limit also applies if an Experiment makes the sidecar decide: the Experiment may end without an apply. */
 	readonly later: boolean;
 	readonly count: number;
 }

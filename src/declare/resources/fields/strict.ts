@@ -39,12 +39,12 @@ export function uniqueList<Item extends z.ZodType<string>>(item: Item, hint: str
 }
 
 /** One of these values. */
-export function oneOf<const Words extends readonly [string, ...string[]]>(...words: Words) {
-	return z.enum(words, { error: `write ${orList(words)}` });
+export function oneOf<const Words extends readonly [string, ...string[]]>(...values: Words) {
+	return z.enum(values, { error: `write ${orList(values)}` });
 }
 
-export function orList(words: readonly string[]): string {
-	return words.length < 2 ? words.join("") : `${words.slice(0, -1).join(", ")} or ${words.at(-1)}`;
+export function orList(values: readonly string[]): string {
+	return values.length < 2 ? values.join("") : `${values.slice(0, -1).join(", ")} or ${values.at(-1)}`;
 }
 
 /** A whole number in a range. */

@@ -23,7 +23,7 @@ const SERVICES_HINT = "write a list of at least one Service name, or ['*'] for a
 const serviceName = z.union([z.literal("*"), reference], { error: SERVICES_HINT });
 /** Added to each field that does not select an issuer. */
 const ANY_ISSUER = 'Of any issuer that a Gateway trusts; beside users: ["ISSUER#*"] of that one alone.';
-const words = (what: string) => uniqueList(word(what), `write a list of ${what}s`).default([]);
+const names = (what: string) => uniqueList(word(what), `write a list of ${what}s`).default([]);
 
 const CONDITION = `A CEL expression that must be true, over ${CONDITION_FIELDS}, with ${CONDITION_FUNCTIONS} (times in UTC). request.path is percent-decoded and without query; an error where that is no UTF-8, or the user that it reads has a number of 2^53 or more. The user may be of any issuer that a Gateway trusts: user.issuer says of which.`;
 
@@ -45,9 +45,9 @@ const spec = fields({
 	users: uniqueList(user, "write a list of ISSUER#SUB")
 		.default([])
 		.meta({ description: "ISSUER#SUB of a verified token, ISSUER#* or '*'." }),
-	groups: words("group").meta({ description: `One of them is in the token's groups. ${ANY_ISSUER}` }),
-	tenants: words("tenant").meta({ description: `One of them is the token's tenant. ${ANY_ISSUER}` }),
-	purposes: words("purpose").meta({ description: `One of them is in the token's purposes. ${ANY_ISSUER}` }),
+	groups: names("group").meta({ description: `One of them is in the token's groups. ${ANY_ISSUER}` }),
+	tenants: names("tenant").meta({ description: `One of them is the token's tenant. ${ANY_ISSUER}` }),
+	purposes: names("purpose").meta({ description: `One of them is in the token's purposes. ${ANY_ISSUER}` }),
 	claims: claimRules.meta({
 		description: `Each must hold: the claim is one of the values, or a list that holds one. Texts alone: true and 5 in a token are none. No patterns: * is itself. ${ANY_ISSUER}`,
 	}),

@@ -10,7 +10,7 @@ import type { TooMuch } from "./tokens.js";
 export interface Ended {
 	/** Faults of no document. */
 	readonly faults: readonly SyntaxFault[];
-	/** Why the text was not read to its end; enough: there are more faults than are ever told. */
+	/** Why parsing stopped early; enough = more errors than are reported. */
 	readonly why: TooMuch | "enough" | null;
 }
 

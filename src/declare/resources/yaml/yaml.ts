@@ -84,7 +84,7 @@ function readDocuments(
 		const { line, col } = lines.linePos(offset);
 		return { file: name, line: Math.max(line, 1), column: Math.max(col, 1) };
 	};
-	/** Alone: it would drown among the problems of what was read so far. */
+	/** Reported alone, without the problems found so far. */
 	const only = (offset: number, message: string, hint: string): YamlFile => ({
 		documents: [],
 		problems: [{ position: at(offset), message, hint }],

@@ -1,45 +1,42 @@
 /**
- * A bandit under Weir's promise that a person never changes arm.
+ * A bandit that never moves a person to another arm.
  *
  * Assignment has no memory: a unit's arm follows from its hash and the arms' regions. Moving the borders of regions
- * towards a leading arm would take people out of one arm and put them into another, with the outcomes of both; and
- * "only new units follow new weights" cannot be told from a hash. What can move is how much of its own region each
- * arm has live: live_k = the first floor(size_k × allocation × share_k) points (assignment/region.ts). A unit then goes between its own arm
- * and the default Variant, never to another arm. So a bandit here shrinks the losing challengers; it cannot give the
- * leader more than its declared region, that is what promotion is for, whose takeover gives it everybody.
+ * would move people to another arm, with outcomes of both, and a hash cannot distinguish new units. What can change is the
+ * live share of each arm's own region: live_k = the first floor(size_k × allocation × share_k) points (assignment/region.ts). A unit then moves only between its
+ * own arm and the default Variant. So the bandit shrinks losing challengers; it cannot give the leader more than its declared
+ * region, which only a promotion does.
  *
  * Rules:
  * 1. share_k = f + (1 − f)·g_k, g_k = (w_k/d_k) ÷ max_j (w_j/d_j), with w the bandit's weights (weights.ts), d the declared
- *    ones and f the floor: the arm that is to gain most over its declared weight is wholly live, one without a
- *    chance has the floor.
- * 2. The baseline is always wholly live. Outside their live points people get the default Variant, which is the
- *    baseline's own: shrinking it would change nobody's answer and throw away the comparison's larger half.
- * 3. So the first floor(size_k × allocation × f) points of every open arm are live whatever the data say: the core. Its
- *    units are an experiment with fixed shares inside the bandit; what holds of a fixed design holds of them.
+ *    ones and f the floor: the arm with the largest gain over its declared weight is fully live, one without
+ *    a chance has the floor.
+ * 2. The baseline is always fully live. Outside live points people get the default Variant, which is the baseline's:
+ *    shrinking it would change no response and only lose data.
+ * 3. So the first floor(size_k × allocation × f) points of every open arm are always live: the core. Its units are an
+ *    experiment with fixed shares inside the bandit, so the theory of a fixed design applies to them.
  * 4. Live points are a prefix of the region, so a change of share moves |new − old| points and no other, the least
- *    that any set of that size could. Shares that would move less than DEADBAND_PPM stay, so that the same few people
- *    are not taken in and put out again with every look.
- * 5. Nothing moves before each open arm has `minUnits`; closed arms have 0, and their weight goes to nobody.
+ *    that any set of that size could. Changes below DEADBAND_PPM are ignored, so that the same few people do not
+ *    switch at every look.
+ * 5. No move before each open arm has `minUnits`. Closed arms have 0, and their weight is not redistributed.
  *
  * A unit that drops out of an arm keeps its first exposure there, but gets the default Variant from then on. Outcomes
- * of windows that were still open are a mixture of both, which hides harm; they do not belong into an analysis. The
- * core's units never drop out but by a closing or a step back of the whole experiment.
+ * of open windows are then a mixture of both, which hides harm, so they are excluded. The core's units drop out only if an arm
+ * is closed or the whole experiment steps back.
  *
- * Until shares first move every live unit is as good as the core's: all arms opened by one ramp, and their live points
- * are in the declared ratio. So evidence is of everybody whose outcomes were due by then, and of the core's newcomers
- * after (events/evidence/eras.ts): at every moment in one ratio, whatever the outcomes were. A ramp after that would add points
+ * Until the first move all live units are like the core's: all arms ramped equally, and their live points are in the declared
+ * ratio. So the evidence has all units whose outcomes were due by then, and later only new units of the core
+ * (events/evidence/eras.ts): the ratio is constant and independent of outcomes. A ramp after that would add points
  * that are new in one arm and known in another; shares move at the last step only (rollout/rules/bandit.ts). The
- * posteriors are of the same units: a smaller truth than all of them would give, and one that holds for people who
- * come back.
+ * posteriors use the same units: less data, but valid for returning people.
  *
- * Why nothing is tested on the other units (test/infer/statistics/bandit/core.test.ts shows both):
+ * Why the other units are not used (test/infer/statistics/bandit/core.test.ts shows both):
  * - Simpson. Let means rise over the day, and an arm get more units late in the day: its pooled mean is higher for the
  *   hour alone. Sample means of adaptively collected units are biased and not normal (Nie, Tian, Taylor & Zou, arXiv
  *   1708.01977), AsympCS wants one allocation, and the Bernoulli mixture one mean per arm.
- * - Who comes back. Live points that are opened later are full of people who have been here before: an arm that grows
- *   gets its first exposures from them, one that stays from newcomers. Neither are the counts in the ratio of the live
- *   points, nor are the people alike.
- * Betting by known propensities (Waudby-Smith et al., arXiv 2210.10768) stands the first on all units, but not the second.
+ * - Returning people. Points that become live later have many returning people: a growing arm gets its first exposures from
+ *   them, an unchanged one from new people. So the counts do not match the live points, and the populations differ.
+ * Betting by known propensities (Waudby-Smith et al., arXiv 2210.10768) solves the first problem, but not the second.
  */
 
 import type { Bandit } from "../../../declare/resources/resource.js";
@@ -48,7 +45,7 @@ import type { ArmPosteriors } from "../bayes/posterior.js";
 import { type Direction, type Ranking, ranking } from "../bayes/ranking.js";
 import { banditWeights } from "./weights.js";
 
-/** Shares do not move by less: a change for under 2 % of an arm's people is not worth a change for them. */
+/** Smaller changes are ignored: under 2 % of an arm's people. */
 const DEADBAND_PPM = 20_000;
 
 export interface BanditArm {
@@ -58,7 +55,7 @@ export interface BanditArm {
 	readonly closed: boolean;
 	/** Units with matured outcomes. */
 	readonly units: number;
-	/** How much of its allocation is live now, in ppm; 10⁶ at the start. */
+	/** Current live share of its allocation, in ppm; 10⁶ at the start. */
 	readonly sharePpm: number;
 }
 
@@ -66,24 +63,24 @@ export interface BanditSettings {
 	readonly algorithm: Bandit["algorithm"];
 	/** Which way the goal's metric improves. */
 	readonly direction: Direction;
-	/** Least share of an open arm, 0…10⁶, and so the core. */
+	/** Minimum share of an open arm, 0…10⁶, which is the core. */
 	readonly floorPpm: number;
-	/** Units with matured outcomes that each open arm needs before anything moves. */
+	/** Units with matured outcomes that each open arm needs before a move. */
 	readonly minUnits: number;
 }
 
 export interface BanditShares {
-	/** By arm: how much of its allocation is to be live, in ppm. */
+	/** By arm: the next live share of its allocation, in ppm. */
 	readonly sharesPpm: readonly number[];
-	/** null where nothing was computed. Closed arms: 0. */
+	/** null = not computed. Closed arms have 0. */
 	readonly ranking: Ranking | null;
-	/** Why nothing moves, or empty. */
+	/** Why there is no move, or empty. */
 	readonly held: string;
 }
 
 /**
- * The shares to set next. Posteriors are by arm, in the order of `arms`, closed ones included; null where there is
- * none yet (no data, no variance): then nothing moves but closed arms to 0. Deterministic.
+ * The next shares. Deterministic.
+ * @param posteriors in the order of `arms`, with closed ones; null = none yet (no data, no variance): only closed arms change
  */
 export function banditShares(
 	arms: readonly BanditArm[],

@@ -1,7 +1,7 @@
 /**
- * From chances to be best to shares of the exposures, exactly and without draws.
+ * Converts probabilities to be best into shares of the exposures, without random draws.
  *
- * - Thompson: an arm's share is its chance to be best. Least harm while it runs, slow to tell the two best apart.
+ * - Thompson: an arm's share is its chance to be best. Least regret during the run, slow to separate the two best.
  * - Top-two: Russo's TTTS with β = ½ (arXiv 1602.08448), whose procedure is: draw a leader by the chance
  *   to be best; with probability β expose it, else draw again until another arm comes and expose that one. In closed form
  *

@@ -1,9 +1,8 @@
 /**
- * What is believed of the effect of one challenger: a Gaussian, on a scale that is named. For the report only.
+ * The posterior of one challenger's effect: a Gaussian on a named scale. For reports only.
  *
- * A prior belongs to a scale. "Effects are about ±20 %" on a metric whose baseline is 10 is ±2 in its own unit; a prior
- * that is taken for the other scale is wrong by the baseline's size. So each carries its scale and is brought to the
- * effect's.
+ * A prior belongs to a scale. "Effects are about ±20 %" on a metric whose baseline is 10 is ±2 in its own unit; a prior on
+ * the wrong scale is wrong by the baseline's size. So each prior has its scale and is converted to the effect's.
  */
 import { normalCdf, normalPdf, normalSf } from "../distributions/normal.js";
 import type { Moments } from "../evidence.js";
@@ -24,7 +23,7 @@ export interface EffectBelief {
 	readonly effect: GaussianPosterior;
 	/** Chance that the challenger is better. */
 	readonly chanceToWin: number;
-	/** What choosing the challenger costs on average where it is worse, on the effect's scale; and the baseline. */
+	/** Expected loss of choosing the challenger, and of the baseline, on the effect's scale. */
 	readonly lossOfChallenger: number;
 	readonly lossOfBaseline: number;
 }

@@ -1,6 +1,6 @@
 /**
- * What is believed of one arm's mean after its data, with the prior written out: a Beta for rates, a Gaussian for
- * means. For the report and for bandit weights; no decision about harm or promotion rests on it.
+ * The posterior of one arm's mean with an explicit prior: a Beta for rates, a Gaussian for means. For reports and bandit
+ * weights; harm and promotion do not use it.
  */
 import type { Moments } from "../evidence.js";
 
@@ -16,7 +16,7 @@ export interface GaussianPosterior {
 	readonly sd: number;
 }
 
-/** All arms of one metric share a family: there is no chance to be best between a rate and a mean. */
+/** All arms of one metric have the same family. */
 export type ArmPosteriors =
 	| { readonly family: "beta"; readonly arms: readonly BetaPosterior[] }
 	| { readonly family: "gaussian"; readonly arms: readonly GaussianPosterior[] };
@@ -34,7 +34,7 @@ export function betaPosterior({ n, sum }: { n: number; sum: number }, prior: Bet
 
 /**
  * Posterior of a mean by the normal approximation of its sampling error, m2 ÷ (n − 1) ÷ n. `prior` null = flat.
- * null where there is no sampling error to speak of: fewer than two units, or values that are all the same.
+ * null = no sampling error: fewer than two units, or equal values.
  */
 export function gaussianPosterior({ n, mean, m2 }: Moments, prior: GaussianPosterior | null): GaussianPosterior | null {
 	const squaredError = m2 / (n - 1) / n;

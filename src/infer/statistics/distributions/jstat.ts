@@ -1,5 +1,5 @@
 /**
- * The one door to jStat 1.9.6, which keeps it inside the domain where it was measured and throws outside.
+ * The only use of jStat 1.9.6, limited to the domain where it was measured; throws outside.
  *
  * No verdict comes from here: what decides is asked for ten digits, and jStat has seven to nine of them, silently none
  * from a+b of about 1e5 on (its continued fraction stops after 100 steps). It serves as a second implementation by

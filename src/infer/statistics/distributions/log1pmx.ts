@@ -2,7 +2,7 @@
  * ln(1+x) − x and the products of two doubles without rounding: what densities with exponents of 10¹² are built of.
  *
  * A deviance such as k ln(k/np) − (k − np) is a small difference of large numbers. Written as −k·log1pmx(δ/k) with
- * δ = np − k taken exactly it keeps all its digits (Loader, "Fast and accurate computation of binomial
+ * δ = np − k computed exactly it keeps all its digits (Loader, "Fast and accurate computation of binomial
  * probabilities", 2000).
  */
 

@@ -49,9 +49,8 @@ export function relativeLift(challenger: Level, baseline: Level): Estimate | NoE
 }
 
 /**
- * How far the challenger is above the line "baseline plus a share `lift` of it": challenger − baseline −
- * lift·|baseline|. It is linear in the levels, so it is as normal as they are, wherever the baseline lies: the way to
- * test a lift against a margin. Above 0 is better than the line.
+ * Distance of the challenger above the line "baseline plus a share `lift` of it": challenger − baseline − lift·|baseline|.
+ * It is linear in the levels, so it is as normal as they are for any baseline. Use it to test a lift against a margin.
  */
 export function liftContrast(challenger: Level, baseline: Level, lift: number): Estimate | NoEstimate {
 	const problem = problemOf(challenger, baseline);
@@ -120,7 +119,7 @@ function estimateOf(
 	return { scale, value, variance, n: challenger.n + baseline.n, degreesOfFreedom: 1 / inverse, contrast };
 }
 
-/** How an estimate moves with each mean of each arm. Made for the few that ask: a decision never does. */
+/** Gradient of an estimate in each mean of each arm. Not used by decisions. */
 export function gradientOf({ contrast }: Pick<Estimate, "contrast">): {
 	readonly challenger: readonly number[];
 	readonly baseline: readonly number[];

@@ -1,9 +1,9 @@
 /**
- * CUPED: what the units did before the experiment takes out the part of the variance that they brought along.
+ * CUPED: reduces the variance with the units' data from before the experiment.
  * Source: Deng, Xu, Kohavi & Walker, "Improving the sensitivity of online controlled experiments by utilizing
  * pre-experiment data", WSDM 2013, section 3; for ratios the same on the linearised ratio (4 variables).
  *
- * One θ for all arms: adjusted levels then differ by what the arms did and not by how they were adjusted. It is
+ * One θ for all arms, so that adjusted levels do not differ because of the adjustment. It is
  * pooled *within* arms, Σ M2_YX ÷ Σ M2_XX over arms, so that an effect times a chance imbalance does not leak into it.
  * The covariate must be older than the first exposure; the assignment cannot have moved it.
  */
@@ -25,7 +25,7 @@ export function meanAdjustment(arms: readonly CoMoments[]): Adjustment | NoEstim
 	return problem === "" ? pooledMeanAdjustment(arms) : { reason: problem };
 }
 
-/** The same of arms that are known to be those of a sample, as a MeanVector's are. */
+/** The same for arms with valid sample moments, as in a MeanVector. */
 export function pooledMeanAdjustment(arms: readonly CoMoments[]): Adjustment {
 	const [yx, xx] = [sumOf(arms, 1, 0), sumOf(arms, 1, 1)];
 	return { theta: xx > 0 ? yx / xx : 0, centre: meanOver(arms, 1) };
@@ -37,7 +37,7 @@ export function ratioAdjustment(arms: readonly CoMoments[]): Adjustment | NoEsti
 	return problem === "" ? pooledRatioAdjustment(arms) : { reason: problem };
 }
 
-/** The same of arms that are known to be those of a sample. */
+/** The same for arms with valid sample moments. */
 export function pooledRatioAdjustment(arms: readonly CoMoments[]): Adjustment | NoEstimate {
 	let [products, squares] = [0, 0];
 	for (const arm of arms) {

@@ -1,16 +1,16 @@
 /**
- * Whether the denominators of a ratio are known well enough for a claim about it. The ratio is linearised in its
- * denominator's mean D̂, and 1/D̂ is skewed where D̂ is uncertain: with by chance more of seldom denominators, as in cost per
- * conversion, a small arm's ratio is smaller, and so is the standard error that is taken there. Arms of one size and law
- * cancel each other's skewness; a twentieth against the rest does not.
+ * Whether the denominators of a ratio are known well enough for a claim. The ratio is linearised in its denominator's mean D̂,
+ * and 1/D̂ is skewed if D̂ is uncertain: with rare denominators, as in cost per conversion, a chance excess of them makes both
+ * a small arm's ratio and its standard error smaller. The skewness cancels for arms of equal size and distribution, but not
+ * for a twentieth against the rest.
  */
 import type { MetricEvidence } from "../evidence.js";
 import { type CoMoments, packedIndex } from "../statistics/coMoments.js";
 
 /**
- * Standard errors that each arm's mean denominator must lie from 0: of events that come once to a unit or not at all, a
- * hundred. Chosen by simulation: costs of equal law, 0.4 % or 2 % of the units convert, a challenger with a twentieth of the
- * baseline's units, 45 looks from 2,000 units on, 60,000 runs. It was falsely below the baseline, at most, with
+ * Minimum distance of each arm's mean denominator from 0, in standard errors: a hundred events if a unit has at most one.
+ * Chosen by simulation: costs of equal distribution, 0.4 % or 2 % of the units convert, a challenger with a twentieth of the
+ * baseline's units, 45 looks from 2,000 units on, 60,000 runs. It was falsely proved below the baseline in at most
  *
  * | level    | 8       | 10      | 12      | 14      | 16      |
  * |----------|---------|---------|---------|---------|---------|
@@ -23,22 +23,22 @@ import { type CoMoments, packedIndex } from "../statistics/coMoments.js";
  */
 export const DENOMINATOR_Z_MIN = 10;
 
-/** Down to this level. */
+/** Valid down to this level. */
 const MEASURED_LEVEL = 0.0025;
 
-/** At a claim's level: below 0.25 % more, as ln(alpha) ÷ ln(0.0025), for the skewness shows in the tail. */
+/** The minimum at a claim's level: larger below 0.25 %, as ln(alpha) ÷ ln(0.0025), because skewness affects the tail. */
 export function denominatorZMin(alpha: number): number {
 	return DENOMINATOR_Z_MIN * Math.max(1, Math.log(alpha) / Math.log(MEASURED_LEVEL));
 }
 
-/** By how many standard errors the mean of variable i lies from 0; infinite where it does not vary, NaN without units. */
+/** Distance of variable i's mean from 0 in standard errors; infinite without variance, NaN without units. */
 export function meanZ({ n, means, m2 }: CoMoments, i: number): number {
 	const mean = Math.abs(means[i] ?? Number.NaN);
 	const error = Math.sqrt((m2[packedIndex(i, i)] ?? Number.NaN) / (n - 1) / n);
 	return mean === 0 ? 0 : mean / error;
 }
 
-/** Why a claim about a ratio cannot be told from so little in its denominator, or empty. */
+/** Why the denominators are not enough for a claim about a ratio; empty = they are. */
 export function denominatorProblem(challenger: MetricEvidence, baseline: MetricEvidence, alpha: number): string {
 	const least = denominatorZMin(alpha);
 	for (const [name, { co }] of [["challenger", challenger] as const, ["baseline", baseline] as const]) {

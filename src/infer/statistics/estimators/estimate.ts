@@ -1,8 +1,6 @@
-/**
- * What estimators say: a value and the variance of that value, on a named scale; or why there is none.
- */
+/** The result of an estimator: a value and its variance on a named scale, or the reason why there is none. */
 
-/** Why nothing can be said. Whoever decides shows it and does not decide. */
+/** Why there is no estimate; shown instead of a decision. */
 export interface NoEstimate {
 	readonly reason: string;
 }
@@ -10,9 +8,8 @@ export interface NoEstimate {
 /**
  * A level of one arm: a mean, a rate, a ratio, a quantile.
  *
- * With covariate adjustment the level that is compared and the level that a share is taken of differ: the first is
- * adjusted, the second (`raw`) is what the arm's units truly did, with its own, larger variance. Without adjustment
- * they are the same number.
+ * With covariate adjustment `value` is the adjusted level, for comparisons, and `raw` the level without adjustment, the base of
+ * relative effects, with its own, larger variance. Without adjustment they are equal.
  */
 export interface Level {
 	readonly value: number;
@@ -20,7 +17,7 @@ export interface Level {
 	readonly variance: number;
 	/** Units. */
 	readonly n: number;
-	/** Of the variance; Infinity where the normal law is meant. */
+	/** Degrees of freedom of the variance; Infinity = normal. */
 	readonly degreesOfFreedom: number;
 	readonly raw: {
 		readonly value: number;
@@ -28,7 +25,7 @@ export interface Level {
 		/** Of raw value and adjusted value. */
 		readonly covariance: number;
 	};
-	/** How value and raw value move with each of the arm's means (see MeanVector). */
+	/** Gradients of value and raw value in the arm's means (see MeanVector). */
 	readonly gradient: readonly number[];
 	readonly rawGradient: readonly number[];
 }
@@ -42,12 +39,12 @@ export interface Estimate {
 	readonly variance: number;
 	/** Units of both arms. */
 	readonly n: number;
-	/** Welch–Satterthwaite; Infinity where the normal law is meant. */
+	/** Welch–Satterthwaite degrees of freedom; Infinity = normal. */
 	readonly degreesOfFreedom: number;
 	readonly contrast: Contrast;
 }
 
-/** What an estimate is of, as far as it moves: (challenger − baseline) ÷ base − pull·(the baseline's raw level). */
+/** The linear part of an estimate: (challenger − baseline) ÷ base − pull·(the baseline's raw level). */
 export interface Contrast {
 	readonly challenger: Level;
 	readonly baseline: Level;
@@ -56,6 +53,6 @@ export interface Contrast {
 }
 
 export function isNoEstimate(result: object): result is NoEstimate {
-	// Not by `in`: it is asked of every result, and a property that is not there is found out sooner.
+	// Faster than `in`, and called for every result.
 	return (result as Partial<NoEstimate>).reason !== undefined;
 }

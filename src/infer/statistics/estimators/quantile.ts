@@ -5,10 +5,9 @@
  *
  * By Bahadur, q̂ − q ≈ (ν − Ī)/f(q), Ī the share of requests at or below q. So Var(q̂) = Var(Ī)/f², and
  * - Var(Ī) is that of a ratio ΣS ÷ ΣN over units (statistics/coMoments.ts): five sums at one threshold, which may
- *   have been frozen before this window: what is taken of it is only the *design effect*, Var(Ī) over what it would be
- *   for requests that know nothing of each other;
- * - 1/f is read off the data: two order statistics around q̂, (upper − lower) over the distance of their ranks.
- *   By how much 1/f may be off is in the degrees of freedom: the distance of two order statistics m requests apart is
+ *   have been frozen earlier: only the *design effect* is used, Var(Ī) divided by its value for independent requests;
+ * - 1/f is estimated from two order statistics around q̂, (upper − lower) over the distance of their ranks.
+ *   The uncertainty of 1/f is in the degrees of freedom: the distance of two order statistics m requests apart is
  *   like a sum of m exponentials, its square like a chi-square of m/2 degrees over their number.
  * The clustered variance is the iid one *times* the design effect (growthbook's quantile.mdx, step 7, divides by it;
  * its code multiplies).
@@ -21,7 +20,7 @@ import { meanVectorOf } from "./meanVector.js";
 /** 97.5 % point of the normal law: the ranks for 1/f lie a 95 % interval of the rank apart. */
 const BRACKET_Z = 1.959963984540054;
 
-/** The quantile and its neighbours, read off the sample or a sketch of it. */
+/** The quantile and its neighbours, from the sample or a sketch of it. */
 export interface QuantileReading {
 	/** ν in (0, 1). */
 	readonly quantile: number;
@@ -32,8 +31,8 @@ export interface QuantileReading {
 }
 
 /**
- * The shares at which to read `lower` and `upper` of n requests: ν ± z·√(ν(1 − ν)/n). null where they leave (0, 1):
- * there are too few requests for this quantile (p99 needs 381).
+ * The shares at which to read `lower` and `upper` of n requests: ν ± z·√(ν(1 − ν)/n). null = outside of
+ * (0, 1), because there are too few requests for this quantile (p99 needs 381).
  */
 export function bracketOf(quantile: number, n: number): { readonly lower: number; readonly upper: number } | null {
 	const half = BRACKET_Z * Math.sqrt((quantile * (1 - quantile)) / n);

@@ -3,8 +3,8 @@
  * the arms are compared as if each stratum had the same share in both. Chance imbalance between arms goes away.
  *
  * - Shares known beforehand (from the population that is meant): stratifiedMeans, and any level of it.
- * - Shares taken from the experiment's own units, both arms together: the same, then withEstimatedShares adds
- *   what the shares themselves vary by. Leaving it out is right only for these very units, not for those to come.
+ * - Shares estimated from the experiment's own units, both arms together: the same, then withEstimatedShares adds the
+ *   variance of the shares. Without it the result is valid for these units only.
  *
  * Source: Miratrix, Sekhon & Yu, "Adjusting treatment effect estimates by post-stratification in randomized
  * experiments", JRSS-B 75 (2013), section 2; the term of the shares is the multinomial's.

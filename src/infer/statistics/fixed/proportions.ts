@@ -1,13 +1,13 @@
 /**
- * Two proportions, looked at once: the score test of their difference or their ratio, with any margin as null value,
- * and the interval of all values that it does not reject.
+ * Two proportions in a fixed-horizon test: the score test of their difference or ratio, with any margin as null value, and the
+ * interval of all values that it does not reject.
  *
- * The standard error is taken where the null holds: at the most likely pair of proportions with exactly the null value
+ * The standard error is computed under the null: at the most likely pair of proportions with exactly the null value
  * (differences: Farrington & Manning, "Test statistics and sample size formulae for comparative binomial trials with null
  * hypothesis of non-zero risk difference", 1990, for the null 0 the usual pooled z test; ratios: Koopman, "Confidence
  * intervals for the ratio of two binomial proportions", 1984). So it does not collapse
  * at no events, as p(1 − p)/n does: none in 1,900 requests of either arm are evidence against a difference of 0.2
- * points. It is the normal law all the same: with a handful of events use the exact mixtures of sequential/.
+ * points. It is still a normal approximation: with few events use the exact mixtures of sequential/.
  */
 import { normalIsf } from "../distributions/normal.js";
 import { rootOf } from "../distributions/root.js";
@@ -29,20 +29,20 @@ export interface EventCount {
 }
 
 /**
- * Of the events of a small arm against a large one, which makes the normal law err: whether the statistic is corrected for
- * it. Arms of one size need no correction. "corrected" needs 10 events or more, and as many units without one, in each arm:
- * callers see to it (EVENTS_MIN); with fewer the correction is larger than what it corrects.
+ * Whether the statistic is corrected for the skewness of a small arm against a large one. Arms of equal size need no
+ * correction. "corrected" needs at least 10 units with and without an event in each arm, which callers check (EVENTS_MIN);
+ * with fewer the correction is larger than the error.
  */
 export type Skewness = "ignored" | "corrected";
 
-/** A family of null lines, and between which of them a value can lie. */
+/** A family of null lines and the range of its values. */
 interface Family {
 	readonly line: (value: number) => Contrast;
 	readonly from: number;
 	readonly to: number;
 }
 
-/** Ratios beyond it are told as it: a baseline without events bounds none. */
+/** Larger ratios are reported as this value: a baseline without events gives no upper bound. */
 export const RATIO_MAX = 1e6;
 
 const FAMILIES = {
@@ -83,7 +83,7 @@ export function proportionsTest(
 	};
 }
 
-/** (challenger − the line's at the baseline) ÷ its standard error where the line holds; NaN where that is nowhere. */
+/** (challenger − the line at the baseline) ÷ its standard error under the null; NaN = the line is impossible. */
 export function scoreStatistic(
 	challenger: EventCount,
 	baseline: EventCount,
@@ -94,7 +94,7 @@ export function scoreStatistic(
 	if (ends === null) return Number.NaN;
 	const sample = ({ n, events }: EventCount): Sample => ({ n, sum: events });
 	const [t, c] = [sample(challenger), sample(baseline)];
-	// Newton's method comes near an end of the segment; where the end itself is likeliest nothing varies, and that counts.
+	// Newton's method only approaches an end of the segment; if the end is the most likely point, the variance is 0.
 	const likely = (at: number): number => logLikelihood(t, challengerOn(line, at)) + logLikelihood(c, at);
 	const found = mostLikelyOn(t, c, line, ends);
 	const q = [ends.lo, ends.hi].reduce((best, end) => (likely(end) >= likely(best) ? end : best), found);
@@ -108,14 +108,14 @@ export function scoreStatistic(
 }
 
 /**
- * Of a statistic with this skewness what is normal but for terms of the second order: z − γ(z² − 1)/6 (Gart & Nam, "Approximate
+ * Corrects a statistic for skewness up to second-order terms: z − γ(z² − 1)/6 (Gart & Nam, "Approximate
  * interval estimation of the ratio of binomial parameters: a review and corrections for skewness", Biometrics 44, 1988), with
- * Hall's cubic term, by which it rises with z for a fixed γ ("On the removal of skewness by transformation", JRSS B 54, 1992);
- * along null values γ changes too, and it need not.
+ * Hall's cubic term, which makes it monotone in z for a fixed γ ("On the removal of skewness by transformation", JRSS B 54, 1992); γ
+ * also changes along null values, so it need not be monotone in them.
  */
 function normalised(z: number, skewness: number): number {
 	const found = z - (skewness * (z * z - 1)) / 6 + (skewness * skewness * z ** 3) / 108;
-	// At the ends nothing varies: z is infinite, or the skewness is.
+	// At the ends the variance is 0: z or the skewness is infinite.
 	return Number.isNaN(found) && z !== 0 ? z * Number.POSITIVE_INFINITY : found;
 }
 
@@ -147,10 +147,10 @@ function edge(challenger: EventCount, baseline: EventCount, critical: number, fa
 }
 
 /**
- * Corrected, the statistic need not fall as the null value grows, for the skewness changes with it. So the bound is the edge of
- * the values around the estimate that are not rejected; where the null value lies beyond and is not rejected either, of those
- * around it. A bound lies beyond the null value exactly where that is rejected.
- * @param side 1: the lower bound; −1: the upper one
+ * The corrected statistic need not be monotone in the null value. So the bound is the edge of the unrejected values around the
+ * estimate, or around the null value if that is farther out and not rejected. So the interval excludes the null value exactly
+ * if the test rejects it.
+ * @param side 1 = the lower bound; −1 = the upper one
  */
 function correctedEdge(
 	challenger: EventCount,
@@ -163,7 +163,7 @@ function correctedEdge(
 	const distance = distanceTo(challenger, baseline, critical, family, "corrected");
 	const isRejected = (value: number): boolean => side * distance(value) >= 0;
 	const unit = Math.max(Math.abs(critical), 1) / EDGE_STEPS;
-	/** The first edge outwards, in steps of the statistic that is not corrected. */
+	/** The first edge outwards, in steps of the uncorrected statistic. */
 	const outwards = (start: number): number => {
 		if (isRejected(start)) return start;
 		const z = distanceTo(challenger, baseline, 0, family, "ignored")(start);
@@ -182,7 +182,7 @@ function correctedEdge(
 	return side * (found - nullValue) < 0 ? found : outwards(nullValue);
 }
 
-/** Of a critical value: how finely an edge is looked for. */
+/** Precision of the search for an edge, as a share of the critical value. */
 const EDGE_STEPS = 16;
 
 function problemOf(arm: string, { n, events }: EventCount): string {

@@ -1,6 +1,6 @@
 /**
- * Whether the arms' unit counts fit their weights, looked at once: Pearson's chi-square. A running experiment is
- * watched by sequential/srm.ts instead; this one is for a report at the end and to compare with others.
+ * Pearson's chi-square test of the arms' unit counts against their weights, for a report at the end. During a run
+ * sequential/srm.ts tests it.
  */
 import { chiSquareSf, logChiSquareSf } from "../distributions/chiSquare.js";
 import type { NoEstimate } from "../estimators/estimate.js";

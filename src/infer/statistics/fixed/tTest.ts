@@ -1,10 +1,9 @@
 /**
- * Tests that look once, at a time fixed beforehand. Looked at again and again they are wrong more often than they
- * say; for that there are sequential/ and groupSequential/.
+ * Fixed-horizon tests. For repeated looks use sequential/ and groupSequential/.
  *
- * Of means this is Welch's t test: difference() of two meanLevels brings the Welch–Satterthwaite degrees of freedom. An
- * estimate with infinitely many is tested by the normal law. P-values are survival functions, computed as such: 1 − cdf
- * is 0 from z = 8.3 on, and strong results then tie; their logarithm stands beside them for what no double holds.
+ * For means this is Welch's t test: difference() of two meanLevels gives the Welch–Satterthwaite degrees of freedom; infinitely
+ * many mean the normal distribution. P-values are computed as survival functions, because 1 − cdf is 0 from z = 8.3 on. Their
+ * logarithm is given too, for values below a double's range.
  */
 import { logTSf, tIsf, tSf, tTwoSidedP } from "../distributions/studentT.js";
 import type { Estimate, NoEstimate } from "../estimators/estimate.js";
@@ -12,7 +11,7 @@ import type { Estimate, NoEstimate } from "../estimators/estimate.js";
 export type Alternative = "two-sided" | "greater" | "less";
 
 /**
- * What is tested. The margin of a non-inferiority test is the null value: greater than −margin where more is better,
+ * The null value and alternative. The margin of a non-inferiority test is the null value: greater than −margin where more is better,
  * less than +margin where less is better.
  */
 export interface Hypothesis {
@@ -26,11 +25,11 @@ export interface Hypothesis {
 export interface FixedTest {
 	/** (value − nullValue) ÷ standard error. */
 	readonly statistic: number;
-	/** null: the normal law. */
+	/** null = normal. */
 	readonly degreesOfFreedom: number | null;
 	readonly pValue: number;
 	readonly logPValue: number;
-	/** All null values that a test of the same kind at alpha would not reject; null: no bound on this side. */
+	/** All null values that the same test at alpha does not reject; null = no bound on this side. */
 	readonly lower: number | null;
 	readonly upper: number | null;
 }
@@ -54,7 +53,7 @@ export function tTest(estimate: Estimate, hypothesis: Hypothesis): FixedTest | N
 	};
 }
 
-/** p and ln p of a statistic that has Student's law under the null; infinitely many degrees: the normal law. */
+/** p and ln p of a statistic with Student's distribution under the null; infinitely many degrees = normal. */
 export function pValuesOf(
 	statistic: number,
 	degreesOfFreedom: number,
@@ -71,7 +70,7 @@ export function pValuesOf(
 	return { pValue: tSf(turned, degreesOfFreedom), logPValue: Math.min(0, logTSf(turned, degreesOfFreedom)) };
 }
 
-/** Why this cannot be tested, or empty. */
+/** Why this cannot be tested; empty = it can. */
 export function problemOfHypothesis({ nullValue, alpha }: Hypothesis): string {
 	if (!Number.isFinite(nullValue)) return `the null value is ${nullValue}`;
 	return alpha > 0 && alpha < 1 ? "" : `alpha is ${alpha}, not between 0 and 1`;

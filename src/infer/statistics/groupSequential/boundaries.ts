@@ -1,16 +1,16 @@
 /**
- * Group-sequential boundaries: looks at a few times, each with its own critical value, so that all together err with
- * probability alpha. The times need not be planned, only not chosen by looking at the effect.
+ * Group-sequential boundaries: a critical value for each look, with a total error of alpha. The times need not be planned, but
+ * must not depend on the effect.
  *
- * Information is the share of the planned one (units, or 1/variance of the estimate). What happens to it in real life:
+ * Information is a share of the planned one (units, or 1/variance of the estimate). Deviations from the plan:
  *
- * - More than planned (over-run): what is left of alpha is spent at the first look at or beyond 1, with the correlation
- *   that the true information gives. After it nothing is left, and later looks can decide nothing. (spotify-confidence
- *   goes on along alpha·t^ρ and spends more than alpha.)
- * - Less than planned (under-run): the last look spends what is left, if it is declared as last for a reason that is
- *   not the effect.
- * - Not more than before (units removed, a variance estimated anew): the look can decide nothing and spends nothing.
- *   The next look with more than the most so far goes on as if it had not been. (spotify-confidence throws.)
+ * - More than planned (over-run): the rest of alpha is spent at the first look at or beyond 1, with the correlation of
+ *   the true information. Later looks decide nothing. (spotify-confidence
+ *   continues along alpha·t^ρ and spends more than alpha.)
+ * - Less than planned (under-run): the last look spends the rest, if it is declared as last for a reason other than
+ *   the effect.
+ * - Not more than before (units removed, a variance estimated anew): the look decides and spends nothing, and
+ *   has no influence on later looks. (spotify-confidence throws.)
  */
 import { normalIsf, normalSf } from "../distributions/normal.js";
 import { rootOf } from "../distributions/root.js";
@@ -19,7 +19,7 @@ import { AT_START, massAbove, massBelow, REACH, type Surviving, survive } from "
 import { type Spending, spentBy } from "./spending.js";
 
 export interface GroupDesign {
-	/** Of the whole test, both sides together. */
+	/** Level of the whole test, both sides together. */
 	readonly alpha: number;
 	/** 1: only above counts. 2: above and below, symmetric. */
 	readonly sides: 1 | 2;
@@ -30,11 +30,11 @@ export interface GroupLook {
 	readonly information: number;
 	/** Error spent up to and with this look. */
 	readonly spent: number;
-	/** The look rejects where z ≥ this (two-sided: |z| ≥ this). null: it can decide nothing, see note. */
+	/** The look rejects if z ≥ this (two-sided: |z| ≥ this). null = it decides nothing, see note. */
 	readonly z: number | null;
 	/** The p-value of this look alone that reaches the boundary. */
 	readonly nominalP: number | null;
-	/** Why it can decide nothing, or empty. */
+	/** Why it decides nothing, or empty. */
 	readonly note: string;
 }
 
@@ -46,10 +46,10 @@ export const GROUP_LOOKS_MAX = 200;
  */
 const SPEND_MIN = 1e-16;
 
-/** Information that grew by less than this share of itself has not grown. */
+/** Relative growth of information below this counts as none. */
 const GROWTH_MIN = 1e-5;
 
-/** Boundaries of z are found to this. */
+/** Precision of boundaries. */
 const Z_TOLERANCE = 1e-11;
 
 /**
@@ -89,7 +89,7 @@ export function groupBoundaries(
 	return looks;
 }
 
-/** A look that can decide nothing. */
+/** A look that decides nothing. */
 const IDLE = { z: null, nominalP: null } as const;
 
 /** Scores with which a look goes on. */
@@ -107,7 +107,7 @@ function boundaryAt(before: Surviving, t: number, budget: number): number {
 }
 
 /**
- * Of each look: the information until the next one that has more, and whether there is none; null: it has no more than
+ * For each look: the information until the next one with more, and whether it is the last; null = it has no more than the one
  * before.
  */
 function stepsOf(information: readonly number[]): ({ readonly toNext: number; readonly isLast: boolean } | null)[] {

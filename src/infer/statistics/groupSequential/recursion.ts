@@ -1,5 +1,5 @@
 /**
- * The law of a score that is watched at several looks and stopped when it crosses a boundary.
+ * The distribution of a score with several looks that stops when it crosses a boundary.
  *
  * S has independent normal increments: S_k ~ N(drift·t_k, t_k), z_k = S_k/√t_k. The density of S_k among paths that
  * have not crossed is carried from look to look by the recursion of Armitage, McPherson & Rowe (1969):
@@ -47,7 +47,7 @@ function massBeyond(before: Surviving, t: number, score: number, drift: number, 
 }
 
 /**
- * Those who go on at time t, with scores in (lower, upper). `nextStep` is the information until the look after it (any
+ * The paths that continue at time t, with scores in (lower, upper). `nextStep` is the information until the look after it (any
  * positive number where there is none): the nodes must be fine enough for it too.
  */
 export function survive(
@@ -59,7 +59,7 @@ export function survive(
 ): Surviving {
 	const step = t - before.t;
 	const sd = Math.sqrt(step);
-	// Nothing is lost by leaving out what no path reaches.
+	// Skips scores that no path reaches.
 	const lower = Math.max(region.lower, drift * t - REACH * Math.sqrt(t));
 	const upper = Math.min(region.upper, drift * t + REACH * Math.sqrt(t));
 	if (!(upper > lower)) return { t, scores: new Float64Array(0), masses: new Float64Array(0) };

@@ -9,9 +9,8 @@ import { negativeLambertW } from "../distributions/lambertW.js";
 import type { Moments } from "../evidence.js";
 
 /**
- * No claim below so many units in the smaller arm, nor where one unit outweighs the others (tails.ts). The second rule alone
- * would do for every law that `npm run calibrate` tries; but it sees only what has come, and what one unit in a thousand
- * brings has not come to a few hundred.
+ * Minimum of units in the smaller arm. The check for a unit that outweighs the others (tails.ts) is enough for every
+ * distribution in `npm run calibrate`, but it only sees observed values: among a few hundred units rare large ones are missing.
  */
 export const ASYMPCS_MIN_UNITS = 2_000;
 
@@ -28,12 +27,12 @@ export function rho(alpha: number, tunedAt: number): number {
 	return last.rho;
 }
 
-/** Bounds and p-value of one claim ask for the same ρ, and it is a search. */
+/** Cached: bounds and p-value of one claim use the same ρ, which needs a search. */
 let last = { alpha: Number.NaN, tunedAt: Number.NaN, rho: Number.NaN };
 
 /**
- * Equation 161, the approximation of `rho` that GrowthBook uses; 1.7 % off at 5 %, and valid like any fixed ρ. Nothing here
- * decides by it: with it GrowthBook's and confseq's published numbers are made again to the last digit.
+ * Equation 161, the approximation of `rho` that GrowthBook uses; 1.7 % off at 5 %, and valid like any fixed ρ. Only tests use
+ * it, to reproduce the published numbers of GrowthBook and confseq.
  */
 export function approximateRho(alpha: number, tunedAt: number): number {
 	const log = -2 * Math.log(alpha);

@@ -1,7 +1,7 @@
 /**
- * Asymptotic confidence sequences for any estimate that says its variance: a difference or a lift, of means, ratios
- * or quantiles, with covariate adjustment or without. In the paper's terms s² = N·variance, so that the estimator's
- * own variance stands in the place of s²/N (arXiv 2103.06476v7, section 2.5: it needs only a strong approximation of
+ * Asymptotic confidence sequences for any estimate with a variance: a difference or a lift, of means, ratios
+ * or quantiles, with covariate adjustment or without. In the paper's terms s² = N·variance, so the estimator's own
+ * variance replaces s²/N (arXiv 2103.06476v7, section 2.5: it needs only a strong approximation of
  * the estimator by a mean of independent terms, which the delta method and regression adjustment give).
  *
  * Bounds and p-values hold at all looks together, asymptotically: from ASYMPCS_MIN_UNITS in the smaller arm on, which
@@ -20,10 +20,10 @@ import {
 } from "./asympCs.js";
 import type { Bounds } from "./bernoulliBounds.js";
 
-/** What of an estimate is needed: its value, the variance of the value, the units of both arms. */
+/** The needed part of an estimate: its value, the variance of the value, the units of both arms. */
 export type Estimated = Pick<Estimate, "value" | "variance" | "n">;
 
-/** Level of the claim, and the total of units at which the sequence is to be tightest: declared, never chosen from data. */
+/** Level of the claim, and the total of units at which the sequence is tightest; never chosen from data. */
 export interface AsympDesign {
 	readonly alpha: number;
 	readonly tunedAt?: number;
@@ -88,7 +88,7 @@ export function asympLogE(above: Estimated, alpha: number, tunedAt = ASYMPCS_TUN
 	return logEOneSided(value, Math.sqrt(variance), n, rho(2 * alpha, tunedAt));
 }
 
-/** Why two arms are too small for an asymptotic claim, or empty. */
+/** Why two arms are too small for an asymptotic claim; empty = they are not. */
 export function unitsProblem(challengerUnits: number, baselineUnits: number, least = ASYMPCS_MIN_UNITS): string {
 	const fewer = Math.min(challengerUnits, baselineUnits);
 	// Written so that NaN is a problem too.

@@ -1,6 +1,6 @@
 /**
  * One arm's values in [0,1] seen through n and Σx alone, and lines between two arms' means. The likelihood here is
- * the Bernoulli form x·ln p + (1−x)·ln(1−p) also for shares; what it is worth for them is in bernoulliMixture.ts.
+ * the Bernoulli form x·ln p + (1−x)·ln(1−p) also for fractional values; bernoulliMixture.ts shows why that stays valid.
  */
 
 /** Units of one arm and the sum of their values, 0 ≤ sum ≤ n; the sum need not be whole. */
@@ -15,7 +15,7 @@ export interface Contrast {
 	readonly offset: number;
 }
 
-/** What is claimed: p_t above the line, or below it. The null is the other side, the line included. */
+/** The claim: p_t above the line, or below it. The null is the other side, including the line. */
 export type Side = "above" | "below";
 
 /** The units of the two arms by design, as shares or weights in any unit. */
@@ -38,6 +38,7 @@ function slopeAt({ n, sum }: Sample, p: number): number {
 	return (sum === 0 ? 0 : -sum / p) + (n - sum === 0 ? 0 : (n - sum) / (1 - p));
 }
 
+/** Second derivative of −log-likelihood in p. */
 function curvatureAt({ n, sum }: Sample, p: number): number {
 	return (sum === 0 ? 0 : sum / (p * p)) + (n - sum === 0 ? 0 : (n - sum) / ((1 - p) * (1 - p)));
 }

@@ -40,7 +40,7 @@ const STEPS_MAX = 120;
 /** Newton steps before the slow and certain search takes over; 3 or 4 are usual. */
 const NEWTON_STEPS = 12;
 
-/** What the mixture costs, about (bernoulliMixture.ts); only the speed of the search hangs on it. */
+/** Approximate cost of the mixture (bernoulliMixture.ts); affects only the speed of the search. */
 const MIXTURE_NATS = 2.5;
 
 /** By how much ln e exceeds ln(1/alpha) on the line x of a family (not negative: the claim is proved), and the null point. */
@@ -120,7 +120,7 @@ function signChange(
 /**
  * The x in [lo, hi] up to which the excess is not negative; lo if nowhere, hi if everywhere. Newton's method follows
  * the worst null point from line to line (the derivative of an infimum is that at its place), and the whole infimum is
- * taken where it arrives. If another null point is worse there, Newton goes on from that one. The x returned is itself
+ * computed at the result. If another null point is worse there, Newton goes on from that one. The x returned is itself
  * proved. It is the first crossing where the excess falls in x, which is no theorem (each line's steps point in their
  * own directions) but held in all of 369,000 lines of random samples wherever the evidence was above 2 to 1; a test
  * keeps a part of them.

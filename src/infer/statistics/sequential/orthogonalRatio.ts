@@ -85,7 +85,7 @@ function logRatio(sum: number, misses: number, p: number, s: number): number {
 	return misses === 0 ? hit : hit + misses * lnOnePlus(-s * p);
 }
 
-/** ln O_b. At the corner that no direction leaves towards the claim no step is taken: 0. */
+/** ln O_b. 0 at the corner without a direction towards the claim. */
 export function logOrthogonalRatio(
 	side: Side,
 	challenger: Sample,

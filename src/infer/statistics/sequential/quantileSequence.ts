@@ -12,7 +12,7 @@
  * Two arms. Under "both have the quantile x" the product of the arms' martingales at x starts at 1; x is not known, so
  * the test takes the smallest product over all x. Between two thresholds a count may be anything between theirs.
  *
- * Rank error: a sketch's count may be wrong by rankError·n, so every count is taken at its worse end. Values must be
+ * Rank error: a sketch's count may be wrong by rankError·n, so every count is used at its worse end. Values must be
  * independent. Requests of one person are not: for them the claim is made on units, each with the share of its
  * requests above a frozen threshold (analyse.ts).
  */

@@ -72,7 +72,7 @@ function movedBy(
 	return most;
 }
 
-/** Why a claim about means cannot be told from units of such tails, or empty. */
+/** Why the tails are too heavy for a claim about means; empty = they are not. */
 export function tailsProblem(
 	estimate: Pick<Estimate, "variance" | "contrast">,
 	challenger: MetricEvidence,

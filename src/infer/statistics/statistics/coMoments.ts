@@ -105,7 +105,7 @@ export function problemOfCoMoments(k: number, moments: CoMoments): string {
 	return "";
 }
 
-/** A missing entry is NaN, so that it is found and not taken for 0. */
+/** A missing entry is NaN and not 0, so that it is detected. */
 function at(values: readonly number[], index: number): number {
 	return values[index] ?? Number.NaN;
 }

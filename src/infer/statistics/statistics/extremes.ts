@@ -34,7 +34,7 @@ export function isOneValue({ lo, hi }: Extremes): boolean {
 	return lo <= hi && hi - lo <= ONE_VALUE * Math.max(Math.abs(lo), Math.abs(hi));
 }
 
-/** Rounding that means and spreads may have taken on beside exact extremes. */
+/** Rounding error of means and variances next to exact extremes. */
 const SLACK = 1e-6;
 
 /** Why these are the extremes of no values with this mean; or empty. */

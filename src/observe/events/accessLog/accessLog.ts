@@ -16,9 +16,9 @@ import { WeirError } from "../../../error.js";
 import { ACCESS_LOG_MESSAGE_BYTES_MAX, ACCESS_LOG_STREAMS_MAX, XDS_CONNECTIONS_MAX } from "../../../limits/index.js";
 import { claimSocket, restrictSocket } from "../../../trust/local/socket.js";
 import { type AdmitPeers, admitting } from "../../../trust/tls/admitPeers.js";
+import { listenHttp2, type MutualTls } from "../../../trust/tls/connectionLimits.js";
 import { boundStreams, onSession, rawStreamOf } from "../../../trust/tls/grpcStreams.js";
 import type { HandshakeFault } from "../../../trust/tls/handshake.js";
-import { type MutualTls, openHttp2Door } from "../../../trust/tls/tlsDoor.js";
 import type { Log } from "../meter.js";
 import { type AccessLogEntry, decodeIdentifier, decodeMessage, type StreamIdentifier } from "./accessLogEntry.js";
 import { type EntryFault, entryFault } from "./entryFault.js";
@@ -142,7 +142,7 @@ export async function serveAccessLogTcp(
 			(id) => envoyName(id, trust.trustDomain) !== null,
 			(id) => (id === null ? sink.refused("no-identity", null) : sink.refused("not-an-envoy", { kind: "spiffe", id })),
 		);
-		const listener = await openHttp2Door(
+		const listener = await listenHttp2(
 			{
 				host: address,
 				port,

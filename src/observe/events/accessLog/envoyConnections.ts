@@ -7,7 +7,7 @@ import type { Http2Session, ServerHttp2Stream } from "node:http2";
 import type { Socket } from "node:net";
 import { ENVOY_PING_MS, ENVOY_SILENT_MS } from "../../../limits/index.js";
 import { within } from "../../../limits/within.js";
-import { nameOf } from "../../../trust/tls/tlsDoor.js";
+import { nameOf } from "../../../trust/tls/connectionLimits.js";
 import type { StreamPeer } from "./streamIdentity.js";
 
 /**

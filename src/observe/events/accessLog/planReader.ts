@@ -2,7 +2,7 @@
  * Plan tables for ingest, by the version in a route name, each compiled once. Control owns the plans; while it does not
  * answer, entries of an unknown version wait for a few retries.
  */
-import { armVariants, judgedApart } from "../../../compile/access/rules/eligibility.js";
+import { armVariants, policyThatDiffers } from "../../../compile/access/rules/eligibility.js";
 import {
 	type AccessRequest,
 	compileAccess,
@@ -174,7 +174,7 @@ function readableExperiment(table: ExperimentTable, { access, defaultVariant }: 
 		table,
 		lateUnit: table.unit.from !== "header" || !isOpen(access),
 		assignment: compileAssignment(table),
-		byEligibility: judgedApart(access, armVariants(table), defaultVariant) !== null,
+		byEligibility: policyThatDiffers(access, armVariants(table), defaultVariant) !== null,
 		baselineArm: table.arms.find((arm) => arm.baseline)?.name ?? null,
 		livePoints: Object.fromEntries(
 			table.arms

@@ -11,7 +11,7 @@ export interface Queued {
 
 /**
  * @param lastId of the newest record in the store; 0 = not known
- * @param wholeMs time until which the log is complete after this write; null = unchanged
+ * @param completeUntilMs time until which the log is complete after this write; null = unchanged
  * @returns the id of the newest record after this write
  */
 export async function writeDecisions(
@@ -20,7 +20,7 @@ export async function writeDecisions(
 	shadows: readonly ShadowCount[],
 	nowMs: number,
 	lastId: number,
-	wholeMs: number | null,
+	completeUntilMs: number | null,
 ): Promise<number> {
 	let id = lastId;
 	if (id === 0) {
@@ -28,24 +28,24 @@ export async function writeDecisions(
 		id = Number(row?.id ?? 0);
 	}
 	await transaction.append("decisions", records, (to, { record, receivedMs }) => {
-		// Ordered by commit, then by time; unique across restarts and clocks that step back.
+		// Ids grow across commits and restarts, also if the clock steps back. × 1,000: room for 1,000 records per ms.
 		id = Math.max(id + 1, receivedMs * 1_000);
 		putDecision(to, id, receivedMs, record);
 	});
 	await transaction.append("shadows", shadows, (to, shadow) => putShadow(to, nowMs, shadow));
-	if (wholeMs !== null)
+	if (completeUntilMs !== null)
 		await transaction.run(
 			"INSERT INTO meta VALUES ($key, $value) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
-			{ key: WHOLE_KEY, value: String(wholeMs) },
+			{ key: COMPLETE_UNTIL_KEY, value: String(completeUntilMs) },
 		);
 	return id;
 }
 
-const WHOLE_KEY = "decisions-whole-ms";
+const COMPLETE_UNTIL_KEY = "decisions-whole-ms";
 
 /** Epoch milliseconds until which the decision log is complete; null = never written. */
-export async function readWholeMs(transaction: Transaction): Promise<number | null> {
-	const [row] = await transaction.rows("SELECT value FROM meta WHERE key = $key", { key: WHOLE_KEY });
+export async function readCompleteUntilMs(transaction: Transaction): Promise<number | null> {
+	const [row] = await transaction.rows("SELECT value FROM meta WHERE key = $key", { key: COMPLETE_UNTIL_KEY });
 	return row === undefined ? null : Number(row.value);
 }
 

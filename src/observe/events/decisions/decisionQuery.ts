@@ -1,7 +1,7 @@
 /**
  * Decision log queries over HTTP. GET /v1/requests?… answers records, newest first. GET /v1/requests?view=shadow
  * answers what shadow policies would change under the current rules; rules=all adds earlier rules, each separately;
- * among=NAME,NAME… leaves out other policies.
+ * among=NAME,NAME… keeps changes by these policies, and those by none.
  */
 import { WeirError } from "../../../error.js";
 import { shownPseudonym } from "../accessLog/account.js";
@@ -41,7 +41,7 @@ export interface ShadowAnswer extends LimitedAnswer {
 	readonly changes: readonly {
 		readonly change: "would-deny" | "would-allow";
 		readonly policy: string | null;
-		/** Why they would be refused; null = they would not. */
+		/** Why the requests would be refused; null = they would not. */
 		readonly reason: string | null;
 		readonly service: string | null;
 		readonly principal: string | null;
@@ -64,12 +64,12 @@ const EXACT_REQUEST = { requestId: "request", traceId: "trace", gateway: "gatewa
 const COLUMNS: Readonly<Record<string, string>> = { ...EXACT, ...EXACT_REQUEST };
 const NUMBERS = ["since", "until", "before", "limit"] as const;
 
-interface Question {
+interface DecisionQuery {
 	readonly view: "decisions" | "shadow";
 	/** For shadow counts: include earlier rules. */
 	readonly allRules: boolean;
 	/** Limits the answer to some namespaces. */
-	readonly partly: PartialAnswer;
+	readonly partial: PartialAnswer;
 	readonly sinceMs: number | null;
 	readonly where: readonly string[];
 	readonly parameters: Parameters;
@@ -80,14 +80,14 @@ interface Question {
  * @param namespaces that the reader may see; null = all, and records without a Service
  * @throws WeirError `invalid-argument` for an invalid query
  */
-export function parseDecisionQuery(query: URLSearchParams, namespaces: ReadNamespaces): Question {
+export function parseDecisionQuery(query: URLSearchParams, namespaces: ReadNamespaces): DecisionQuery {
 	const where: string[] = [];
 	const parameters: Parameters = {};
 	if (namespaces !== null) {
 		where.push(`list_contains(string_split($namespaces, ','), ${NAMESPACE})`);
 		parameters.namespaces = namespaces.join(",");
 	}
-	const partly = namespaces === null ? {} : ({ partial: true } as const);
+	const partial = namespaces === null ? {} : ({ partial: true } as const);
 	const view = query.get("view") ?? "decisions";
 	if (view !== "decisions" && view !== "shadow") {
 		throw new WeirError("invalid-argument", "view is neither decisions nor shadow", "leave it out for decisions");
@@ -117,7 +117,7 @@ export function parseDecisionQuery(query: URLSearchParams, namespaces: ReadNames
 				continue;
 			}
 			const time = view === "shadow" ? "received_ms" : "at_ms";
-			// A gap counts by its end.
+			// A gap's length is in latency_ms: since compares with its end.
 			const lasts = view === "shadow" ? "" : " + CASE WHEN kind = 'records-missing' THEN latency_ms ELSE 0 END";
 			where.push({ since: `${time}${lasts} >= $since`, until: `${time} < $until`, before: "id < $before" }[number]);
 			parameters[name] = BigInt(parsed);
@@ -158,7 +158,7 @@ export function parseDecisionQuery(query: URLSearchParams, namespaces: ReadNames
 		);
 	}
 	const sinceMs = query.has("since") ? Number(query.get("since")) : null;
-	return { view, allRules: rules === "all", partly, sinceMs, where, parameters, limit };
+	return { view, allRules: rules === "all", partial, sinceMs, where, parameters, limit };
 }
 
 const SHADOW_PARAMETERS: ReadonlySet<string> = new Set([
@@ -175,7 +175,7 @@ const SHADOW_PARAMETERS: ReadonlySet<string> = new Set([
 
 export async function answerDecisions(
 	store: EventStore,
-	{ partly, sinceMs, where, parameters, limit }: Question,
+	{ partial, sinceMs, where, parameters, limit }: DecisionQuery,
 ): Promise<DecisionsAnswer> {
 	const condition = where.length === 0 ? "" : `WHERE ${where.join(" AND ")}`;
 	const [rows, dropped] = await store.questions.transaction(async (transaction) => [
@@ -184,7 +184,7 @@ export async function answerDecisions(
 	]);
 	const decisions = rows.slice(0, limit).map(shown);
 	const next = rows.length > limit ? (decisions.at(-1)?.id ?? null) : null;
-	return { ...partly, ...(dropped === null ? {} : { dropped }), decisions, next };
+	return { ...partial, ...(dropped === null ? {} : { dropped }), decisions, next };
 }
 
 function shown(row: Row): ShownDecision {
@@ -222,10 +222,10 @@ function shown(row: Row): ShownDecision {
 /** @param rulesInForce current rules by qualified name, for Services with shadow policies */
 export async function answerShadow(
 	store: EventStore,
-	{ allRules, partly, sinceMs, where, parameters, limit }: Question,
+	{ allRules, partial, sinceMs, where, parameters, limit }: DecisionQuery,
 	rulesInForce: ReadonlyMap<string, string>,
 ): Promise<ShadowAnswer> {
-	// Names hold no tab or newline, and null equals no name.
+	// Names hold no tab or newline, and a null service or rules never matches.
 	const now = "service || chr(9) || rules IN (SELECT unnest(string_split($inForce, chr(10))))";
 	const condition = [...where, ...(allRules ? [] : [now])].join(" AND ") || "TRUE";
 	const inForce = [...rulesInForce].map((one) => one.join("\t")).join("\n");
@@ -240,7 +240,7 @@ export async function answerShadow(
 	]);
 	const text = (value: unknown): string | null => (typeof value === "string" ? value : null);
 	return {
-		...partly,
+		...partial,
 		...(dropped === null ? {} : { dropped }),
 		cut: rows.length > limit,
 		changes: rows.slice(0, limit).map((row) => ({

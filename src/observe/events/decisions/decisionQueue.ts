@@ -1,12 +1,12 @@
 /**
  * Bounded queue that writes decision records to the store in group commits. It blocks no caller: records above the limit
- * are dropped and become a gap (gaps.ts). It does not share a lane with evidence.
+ * are dropped and become a gap (gaps.ts). It has its own database connection, so outcomes do not delay it.
  */
 import { DECISION_QUEUE_MAX, ENVOY_PING_MS, ENVOY_SILENT_MS } from "../../../limits/index.js";
 import { COUNTERS, GAUGES, type Log, type Meter } from "../meter.js";
 import { CommitFaults } from "../store/commitFaults.js";
 import type { EventStore } from "../store/store.js";
-import { type Queued, readWholeMs, writeDecisions } from "./decisionAppend.js";
+import { type Queued, readCompleteUntilMs, writeDecisions } from "./decisionAppend.js";
 import type { DecisionRecord } from "./decisionRecord.js";
 import { ANY_ENVOY, Gaps } from "./gaps.js";
 import { type ShadowCount, ShadowCounts } from "./shadow.js";
@@ -15,8 +15,8 @@ import { type ShadowCount, ShadowCounts } from "./shadow.js";
 export const DECISION_COMMIT_MS = 500;
 
 /**
- * How often the store records that the decision log is complete, if nothing else is committed. After a restart a gap
- * begins there.
+ * How often at least the store records until when the decision log is complete. After a restart a gap is recorded from that
+ * time.
  */
 export const DECISIONS_COMPLETE_MS = 5_000;
 
@@ -35,7 +35,7 @@ export class DecisionQueue {
 	readonly #shadows = new ShadowCounts();
 	readonly gaps = new Gaps();
 	/** Time until which the log was complete when it was opened. */
-	#wholeMs: number | null = null;
+	#completeUntilMs: number | null = null;
 	#beats: NodeJS.Timeout | null = null;
 	#timer: NodeJS.Timeout | null = null;
 	#committing: Promise<void> | null = null;
@@ -55,12 +55,12 @@ export class DecisionQueue {
 
 	/** Reads from the store until when the log is complete. Call it before the first record. */
 	async recall(): Promise<void> {
-		this.#wholeMs = await this.options.store.decisions.transaction(readWholeMs);
+		this.#completeUntilMs = await this.options.store.decisions.transaction(readCompleteUntilMs);
 	}
 
 	/** Entries arrive from now on; between the last complete time and now records may be missing. */
 	listening(): void {
-		if (this.#wholeMs !== null) this.gaps.notReceived(ANY_ENVOY, this.#wholeMs, this.options.clock());
+		if (this.#completeUntilMs !== null) this.gaps.notReceived(ANY_ENVOY, this.#completeUntilMs, this.options.clock());
 		this.#beats = setInterval(() => void this.#beat().catch(() => undefined), DECISIONS_COMPLETE_MS).unref();
 		void this.#beat(true).catch(() => undefined);
 	}
@@ -160,13 +160,13 @@ export class DecisionQueue {
 	}
 
 	async #commit(): Promise<void> {
-		// An unreachable Envoy is noticed after ENVOY_NOTICED_MS; an unrecorded gap is in memory only.
-		const wholeMs = Math.min(this.options.clock() - ENVOY_NOTICED_MS, this.gaps.oldestMs);
-		// By request start: an earlier request may arrive later, by another Gateway's stream or at its end.
+		// Not complete beyond a gap that is not stored yet, nor within the time that it takes to notice an unreachable Envoy.
+		const completeUntilMs = Math.min(this.options.clock() - ENVOY_NOTICED_MS, this.gaps.oldestMs);
+		// By request start: a request that began earlier may be logged later, when it ends or by another Gateway's stream.
 		const queued = this.#queue.sort((one, other) => one.record.atMs - other.record.atMs);
 		this.#queue = [];
 		for (const [kind, rows] of byKind(
-			await this.#write(queued, this.#shadows.take(), this.#beats === null ? null : wholeMs),
+			await this.#write(queued, this.#shadows.take(), this.#beats === null ? null : completeUntilMs),
 		))
 			this.#count(kind, "stored", rows);
 		this.#dropping = false;
@@ -183,13 +183,13 @@ export class DecisionQueue {
 	async #write(
 		records: readonly Queued[],
 		shadows: readonly ShadowCount[],
-		wholeMs: number | null,
+		completeUntilMs: number | null,
 	): Promise<readonly Queued[]> {
 		const { store, clock } = this.options;
 		const nowMs = clock();
 		try {
 			this.#lastId = await store.decisions.transaction((transaction) =>
-				writeDecisions(transaction, records, shadows, nowMs, this.#lastId, wholeMs),
+				writeDecisions(transaction, records, shadows, nowMs, this.#lastId, completeUntilMs),
 			);
 			this.#faults.succeeded();
 			return records;

@@ -1,6 +1,6 @@
 /**
- * The quantile of units' values from which a cap is frozen: units whose window was over before the query, all arms
- * together, so that a cap cannot favour one. None of them counts afterwards (eras.ts), so none needs to be kept.
+ * The quantile of unit values at which a metric's cap is fixed, over all arms pooled, so that the cap favours no arm. It uses
+ * units whose window was over before the query. The analysis excludes them later (eras.ts), so their values are not stored.
  */
 import type { BaselineQuantile, EvidenceMetric } from "../../../infer/statistics/evidence.js";
 import type { EventStore } from "../store/store.js";
@@ -13,10 +13,10 @@ import { dueMs, whole } from "./eras.js";
  * (retention.ts). Counted as zero, they would lower the cap, even to 0. All outcomes of newer units are kept, and whether a
  * unit is included does not depend on its values.
  */
-const KNOWN = "u.received_ms >= (SELECT min(received_ms) FROM outcomes WHERE metric = $metric)";
+const OUTCOMES_KEPT = "u.received_ms >= (SELECT min(received_ms) FROM outcomes WHERE metric = $metric)";
 
-/** A number that no series has. */
-const UNSTORED = -1;
+/** Stands in for a series number: these values are computed and not stored. */
+const NO_SERIES = -1;
 
 interface UnitQuantileQuery {
 	readonly experiment: string;
@@ -25,7 +25,10 @@ interface UnitQuantileQuery {
 	readonly untilMs: number;
 }
 
-/** Exact, interpolated (R type 7), before any cap. `requests` are units too. null without values. */
+/**
+ * Exact, interpolated (R type 7), before any cap; null without values. `requests` is the number of units, and `valueMs` has
+ * the metric's own unit.
+ */
 export function unitQuantile(
 	store: EventStore,
 	{ experiment, service, quantile, untilMs }: UnitQuantileQuery,
@@ -36,16 +39,16 @@ export function unitQuantile(
 		const due = dueMs([[windowMs, settleMs]]);
 		await transaction.run(
 			`CREATE OR REPLACE TEMP TABLE all_due AS SELECT u.ordinal, u.unit, u.arm, u.first_ms, ${due} AS due_ms FROM units u
-			WHERE u.experiment = $experiment AND ${due} < ${whole(untilMs)} AND ${KNOWN} AND ${unconflicted("u")}`,
+			WHERE u.experiment = $experiment AND ${due} < ${whole(untilMs)} AND ${OUTCOMES_KEPT} AND ${unconflicted("u")}`,
 			{ experiment, metric: metric.name },
 		);
 		await transaction.run("CREATE OR REPLACE TEMP VIEW due AS FROM all_due");
 		const [span] = await transaction.rows("SELECT min(first_ms) AS from_ms, max(first_ms) AS to_ms FROM due");
 		if (span === undefined || span.from_ms === null) return null;
-		const wanted = [wantedOf(UNSTORED, { ...metric, cap: null, covariateMs: null, denominator: null })];
+		const wanted = [wantedOf(NO_SERIES, { ...metric, cap: null, covariateMs: null, denominator: null })];
 		const toMs = Number(span.to_ms) + windowMs;
-		const lot = { experiment, service, nowMs: untilMs, windowMs, fromMs: Number(span.from_ms), toMs };
-		const sums = await outcomeSums(transaction, lot, wanted);
+		const batch = { experiment, service, nowMs: untilMs, windowMs, fromMs: Number(span.from_ms), toMs };
+		const sums = await outcomeSums(transaction, batch, wanted);
 		const [row] = await transaction.rows(
 			`WITH sums AS (${sums}), found AS (${unitValues(wanted, "sums")}),
 				units AS (SELECT ${missing === "zero" ? "coalesce(f.x0, 0)" : "f.x0"} AS value FROM due LEFT JOIN found f USING (ordinal))

@@ -3,7 +3,7 @@
  * with an identity may cause any number of refusals.
  */
 
-import { Digest } from "../../../trust/clients/digest.js";
+import { ReportThrottle } from "../../../trust/clients/reportThrottle.js";
 import { BoundedNames } from "../boundedNames.js";
 import { type DecisionRecord, NOTHING_ELSE, shownPrincipal } from "../decisions/decisionRecord.js";
 import { COUNTERS, type Meter } from "../meter.js";
@@ -30,12 +30,12 @@ export interface RefusedSendersOptions {
 
 export class RefusedSenders {
 	/** By reason, id and Metric, as JSON. */
-	readonly #digest: Digest<string>;
+	readonly #throttle: ReportThrottle<string>;
 	readonly #metrics = new BoundedNames(SENDERS_LOGGED_MS);
 
 	constructor(private readonly options: RefusedSendersOptions) {
 		const { record, clock } = options;
-		this.#digest = new Digest((kind, count) => {
+		this.#throttle = new ReportThrottle((kind, count) => {
 			const [reason, principal, policy] = JSON.parse(kind) as [string, string | null, string | null];
 			const whose = { principal, policy, reason, count };
 			record({ ...NOTHING_ELSE, ...whose, kind: "outcome-refused", atMs: clock(), verdict: "deny", status: 403 });
@@ -48,11 +48,11 @@ export class RefusedSenders {
 		const id = sender.kind === "spiffe" ? shownPrincipal(sender.id) : null;
 		const apart = metric === null ? null : this.#metrics.of(id, metric);
 		// Without a Metric the rows were not read, so requests are counted.
-		this.#digest.add(JSON.stringify([reason, id, apart]), apart === null ? 1 : (rows ?? 1));
+		this.#throttle.add(JSON.stringify([reason, id, apart]), apart === null ? 1 : (rows ?? 1));
 	}
 
 	/** Writes the pending records. */
 	close(): void {
-		this.#digest.close();
+		this.#throttle.close();
 	}
 }

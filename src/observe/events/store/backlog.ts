@@ -17,9 +17,9 @@ export class Backlog {
 
 	/** Removes and returns the oldest rows, at most this many, and everything else. */
 	take(rowsMax: number): Pending {
-		const taken = { ...this, rows: this.rows.splice(0, rowsMax) };
+		const batch = { ...this, rows: this.rows.splice(0, rowsMax) };
 		[this.exposures, this.forced, this.refused] = [[], [], []];
-		return taken;
+		return batch;
 	}
 
 	/** Puts back what could not be committed. */

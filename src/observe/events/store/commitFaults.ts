@@ -2,8 +2,8 @@
 import { dirname } from "node:path";
 import { WeirError } from "../../../error.js";
 import { COMMIT_FAULTS_LOGGED_MS } from "../../../limits/index.js";
-import { Digest } from "../../../trust/clients/digest.js";
-import { isForWantOfRoom, NO_ROOM } from "../../../trust/local/diskFault.js";
+import { ReportThrottle } from "../../../trust/clients/reportThrottle.js";
+import { DISK_FULL, failedOnFullDisk } from "../../../trust/local/diskFault.js";
 import { GAUGES, type Log, type Meter } from "../meter.js";
 import type { EventStore } from "./store.js";
 
@@ -17,14 +17,14 @@ export interface CommitFaultsOptions {
 export class CommitFaults {
 	#last: unknown = null;
 	#failing = false;
-	readonly #digest: Digest<"failed">;
+	readonly #throttle: ReportThrottle<"failed">;
 
 	/** @param what is committed, as in "access-log entries" */
 	constructor(
 		private readonly what: string,
 		private readonly options: CommitFaultsOptions,
 	) {
-		this.#digest = new Digest((_, times) => {
+		this.#throttle = new ReportThrottle((_, times) => {
 			const error = { error: String(this.#last), times: String(times) };
 			this.options.log.error(`${this.what} could not be committed`, error);
 		}, COMMIT_FAULTS_LOGGED_MS);
@@ -39,14 +39,14 @@ export class CommitFaults {
 	failed(thrown: unknown): WeirError {
 		this.#last = thrown;
 		const { store, clock } = this.options;
-		const noRoom = isForWantOfRoom(thrown, dirname(store.path));
+		const noRoom = failedOnFullDisk(thrown, dirname(store.path));
 		this.#failing = true;
 		this.#gauge("no-room", noRoom ? clock() / 1_000 : 0);
 		this.#gauge("other", noRoom ? 0 : clock() / 1_000);
-		this.#digest.add("failed");
+		this.#throttle.add("failed");
 		return new WeirError(
 			"unavailable",
-			`the event store did not take the ${this.what}${noRoom ? `: ${NO_ROOM}` : ""}`,
+			`the event store did not take the ${this.what}${noRoom ? `: ${DISK_FULL}` : ""}`,
 			noRoom ? "" : "see ingest's log",
 			{ cause: thrown },
 		);
@@ -60,7 +60,7 @@ export class CommitFaults {
 
 	/** Logs failures that are not logged yet. */
 	close(): void {
-		this.#digest.close();
+		this.#throttle.close();
 	}
 
 	#gauge(reason: "no-room" | "other", value: number): void {

@@ -1,9 +1,9 @@
 /**
- * What a caller may do, by the RoleBindings as they stand. Pure; deny by default.
+ * What a caller may do, by the current RoleBindings. Pure; deny by default.
  *
- * Decisions: `admin` holds every verb. Every verb holds `read` of its namespaces: who may change or approve may look.
+ * Decisions: `admin` holds every verb. Every verb holds `read` of its namespaces: a subject that may change or approve may read.
  * The local owner of the UNIX socket and the bootstrap admins may do everything: the state file is theirs anyway, and
- * the first RoleBinding must come from somebody.
+ * someone must create the first RoleBinding.
  */
 import { resourceTitle } from "../../../declare/resources/position.js";
 import {
@@ -17,14 +17,14 @@ import {
 import type { Caller } from "../../api/caller.js";
 import type { Touched } from "../../operations/applyPlan.js";
 
-/** Namespace of what belongs to no one namespace. */
+/** Namespace of resources that belong to no single namespace. */
 export const ALL_NAMESPACES = "*";
 
 /** A verb in a namespace (`*` = in all of them). */
 export interface Need {
 	readonly verb: OperatorVerb;
 	readonly namespace: string;
-	/** Which part of the change takes it, if that is not obvious: `changes Experiment trial, which is running`. */
+	/** The part of the change that needs it, if not obvious: `changes Experiment trial, which is running`. */
 	readonly because?: string;
 }
 
@@ -45,12 +45,12 @@ export class Permissions {
 		);
 	}
 
-	/** Whether a binding gives the verb in any namespace at all: who has none is turned away before anything is read. */
+	/** Whether a binding gives the verb in any namespace. Otherwise the request is refused before its body is read. */
 	mayAnywhere(caller: Caller, verb: OperatorVerb, { roleBindings }: Pick<ResourceSet, "roleBindings">): boolean {
 		return this.isRoot(caller) || roleBindings.some((one) => gives(one, caller, verb));
 	}
 
-	/** The namespaces that the caller may read; null = all of them, and what belongs to none. */
+	/** The namespaces that the caller may read; null = all, and resources without a namespace. */
 	readable(caller: Caller, { roleBindings }: Pick<ResourceSet, "roleBindings">): readonly string[] | null {
 		if (this.isRoot(caller)) return null;
 		const named = roleBindings.flatMap((one) => (gives(one, caller, "read") ? one.spec.namespaces : []));
@@ -58,19 +58,18 @@ export class Permissions {
 	}
 
 	/**
-	 * Who counts as one person where two are asked for: a subject; but the local owner and the bootstrap admins are one
-	 * together. Whoever has the socket may take the SVID that `weir up` gives its operator, and names the admins.
+	 * Who counts as one person where two must approve: one subject. The local owner and the bootstrap admins count as one:
+	 * the owner of the socket can use the operator SVID of `weir up`, and names the admins.
 	 */
 	personOf(caller: Caller): string {
-		// No subject is this: those of the socket begin with `local:`, and the others are URIs.
+		// Not a possible subject: those of the socket begin with `local:`, and the others are URIs.
 		return this.isRoot(caller) ? "root" : caller.subject;
 	}
 
 	/**
-	 * How many others could approve what an admin asks for there. Root may always ask, and has the bound subjects beside
-	 * it; every other admin is an approver too, and has as many with root. Of a bound group nobody knows how many it
-	 * has: in a namespace it is enough, for the platform's admins can still take the policy away; in `*` it counts
-	 * nobody, for nobody could.
+	 * How many others could approve the request of an admin there. For root these are the bound subjects. Any other admin is
+	 * an approver itself, and root takes its place. The size of a bound group is unknown: in a namespace it is enough,
+	 * because the platform's admins can still delete the policy; in `*` it counts 0, because no one could.
 	 */
 	approvers(namespace: string, { roleBindings }: Pick<ResourceSet, "roleBindings">): number {
 		const subjects = roleBindings
@@ -81,13 +80,13 @@ export class Permissions {
 		return new Set(subjects.filter((one) => !isGroup(one) && !this.#admins.has(one))).size;
 	}
 
-	/** Admin everywhere whatever the bindings say. */
+	/** Admin everywhere, without a binding. */
 	isRoot(caller: Caller): boolean {
 		return caller.how === "socket" || this.#admins.has(caller.subject);
 	}
 }
 
-/** In the namespaces that it names. */
+/** Only in the namespaces of the binding. */
 function gives({ spec }: RoleBinding, caller: Caller, verb: OperatorVerb): boolean {
 	if (!spec.subjects.some((subject) => isSubject(caller, subject))) return false;
 	return verb === "read" || spec.verbs.includes(verb) || spec.verbs.includes("admin");
@@ -108,7 +107,7 @@ export function namespacesOf(resource: Resource): readonly string[] {
 		case "ApprovalPolicy":
 			return [...new Set([own, ...resource.spec.namespaces])];
 		case "Gateway":
-			// Every Service is reached through every Gateway, and it says whose tokens are believed.
+			// Every Service is reached through every Gateway, and a Gateway declares the trusted token issuers.
 			return [ALL_NAMESPACES];
 		default:
 			return [own];
@@ -120,7 +119,7 @@ type Operation = "create" | "change" | "delete";
 const APPLY: Readonly<Record<Operation, OperatorVerb>> = { create: "apply", change: "apply", delete: "apply" };
 const ADMIN: Readonly<Record<Operation, OperatorVerb>> = { create: "admin", change: "admin", delete: "admin" };
 
-/** Which right an operation on a kind takes, in each namespace that the resource is about. */
+/** The right that an operation on a kind needs, in each namespace that the resource is about. */
 const RIGHTS: Readonly<Record<Kind, Readonly<Record<Operation, OperatorVerb>>>> = {
 	Service: APPLY,
 	Experiment: APPLY,
@@ -135,7 +134,7 @@ const RIGHTS: Readonly<Record<Kind, Readonly<Record<Operation, OperatorVerb>>>> 
 	ReferenceGrant: ADMIN,
 };
 
-/** The rights that a change of one resource takes. What a running Experiment adds: runningExperiment.ts. */
+/** The rights that a change of one resource needs. A running Experiment adds more: runningExperiment.ts. */
 export function needsOf({ before, after }: Touched): readonly Need[] {
 	const operation = before === null ? "create" : after === null ? "delete" : "change";
 	const resource = after ?? before;
@@ -148,7 +147,7 @@ export function needsOf({ before, after }: Touched): readonly Need[] {
 	];
 }
 
-/** A Service leaves its DataClass by an admin only: the class says where its data may go. */
+/** Only an admin may remove a Service from its DataClass: the class limits where its data may go. */
 function classNeeds(before: Resource | null, after: Resource | null): readonly Need[] {
 	if (before?.kind !== "Service" || before.spec.dataClass === null) return [];
 	if (after?.kind === "Service" && after.spec.dataClass === before.spec.dataClass) return [];

@@ -118,7 +118,7 @@ export class Rights {
 	}
 
 	/**
-	 * Of what the caller may not see, whether it is there or not: the answer is that it is not, and the attempt is recorded; a
+	 * A resource that the caller may not read is reported as not found, and the attempt is recorded; a
 	 * read once a minute.
 	 * @throws WeirError `unseen`
 	 */

@@ -15,7 +15,7 @@ import lmdb = require("lmdb");
 
 import type { PlanTable } from "../../../compile/table/plan.js";
 import type { Decision } from "../../../decide/rollout/decision.js";
-import type { ProxyStatus, UntoldMessage } from "../../../decide/rollout/ports.js";
+import type { NotificationMessage, ProxyStatus } from "../../../decide/rollout/ports.js";
 import type { ExperimentStatus, ServiceStatus } from "../../../decide/rollout/status.js";
 import type { Kind, Resource } from "../../../declare/resources/resource.js";
 import { WeirError } from "../../../error.js";
@@ -83,8 +83,8 @@ export interface StateDatabase {
 	readonly planAges: Database<true, [number, string]>;
 	readonly used: Database<Used, ["name" | "salt", string]>;
 	/**
-	 * `revision`, `declared` and `started` (declarations.ts), `acknowledged` (the highest revision all Envoys had taken), how many of the oldest audit records of
-	 * each chain and how many untold rollbacks were dropped, and the oldest revision that a rollback can go back to.
+	 * `revision`, `declared` and `started` (declarations.ts), `acknowledged` (the highest revision all Envoys have acknowledged), how many of the oldest audit records of
+	 * each chain and how many rollback notifications were dropped, and the oldest revision that a rollback can go back to.
 	 */
 	readonly counters: Database<number, Counter>;
 	readonly proxies: Database<ProxyReport, "report">;
@@ -98,8 +98,8 @@ export interface StateDatabase {
 	/** By sequence: operations, and refused attempts (auditLog.ts). */
 	readonly audit: Database<AuditRecord, number>;
 	readonly auditRefused: Database<AuditRecord, number>;
-	/** Rollbacks that gates are still to be told of. */
-	readonly outbox: Database<UntoldMessage & { readonly key: string }, OutboxKey>;
+	/** Rollback notifications that are not delivered yet. */
+	readonly outbox: Database<NotificationMessage & { readonly key: string }, OutboxKey>;
 	/**
 	 * Runs `change` as one durable transaction; a throw inside it leaves nothing behind.
 	 * @throws WeirError `unavailable`: the disk does not take it
@@ -209,7 +209,7 @@ function openRoot(directory: string): RootDatabase {
 }
 
 /**
- * Makes the directory with mode 0700, or checks that nobody else can enter it; it may be named by a link.
+ * Makes the directory with mode 0700, or checks that no other user can enter it; the path may be a link.
  * @throws WeirError `failed-precondition` where it is another's, or others can enter it
  */
 export function privateDirectory(directory: string): void {

@@ -1,6 +1,6 @@
 /**
  * The decisions of every experiment, numbered 1, 2, 3 … without a gap and never removed, and which of them all
- * Envoys have taken. Its methods that write run inside the caller's transaction.
+ * Envoys have acknowledged. Its methods that write run inside the caller's transaction.
  */
 
 import type { Decision, DecisionInput, Outcome } from "../../../decide/rollout/decision.js";
@@ -31,13 +31,13 @@ export class DecisionLog {
 	}
 
 	/**
-	 * Appends a decision that led to `revision`. `before` is the status it was made on, null for a start: it tells
+	 * Appends a decision that led to `revision`. `before` is the status it was made on, null for a start: it shows
 	 * whether live traffic moves.
 	 */
 	append(made: NewDecision, revision: number, before: ExperimentStatus | null): Decision {
 		const { decisions, pending, counters } = this.#database;
-		// A decision that changed nothing stands on a revision that Envoy may long have taken.
-		const taken = revision <= (counters.get("acknowledged") ?? -1) && !this.#waitsOf(made.experiment);
+		// A decision that changed nothing belongs to a revision that Envoys may have acknowledged already.
+		const acknowledged = revision <= (counters.get("acknowledged") ?? -1) && !this.#waitsOf(made.experiment);
 		const decision: Decision = {
 			experiment: made.experiment,
 			sequence: this.last(made.experiment) + 1,
@@ -45,11 +45,11 @@ export class DecisionLog {
 			by: made.by,
 			input: made.input,
 			outcome: made.outcome,
-			acknowledgedAtMs: taken ? made.atMs : null,
+			acknowledgedAtMs: acknowledged ? made.atMs : null,
 		};
 		const movesTraffic = before === null || liveTraffic(before) !== liveTraffic(made.outcome.status);
 		decisions.putSync([decision.experiment, decision.sequence], { decision, revision, movesTraffic });
-		if (!taken) pending.putSync([revision, decision.experiment, decision.sequence], true);
+		if (!acknowledged) pending.putSync([revision, decision.experiment, decision.sequence], true);
 		return decision;
 	}
 
@@ -95,7 +95,7 @@ export class DecisionLog {
 		return found;
 	}
 
-	/** All of the experiment, read as they are taken. */
+	/** All decisions of the experiment, read lazily. */
 	*newestFirst(experiment: string): Iterable<Decision> {
 		for (const { value } of this.#database.decisions.getRange({
 			start: [experiment, Number.MAX_SAFE_INTEGER],
@@ -143,9 +143,9 @@ export class DecisionLog {
 	}
 }
 
-/** What of a status reaches Envoy: two statuses with the same text send every unit to the same Variant. */
+/** The part of a status that reaches Envoy: two statuses with the same text send every unit to the same Variant. */
 function liveTraffic(status: ExperimentStatus): string {
 	const { phase, allocationPpm, closedArms, promotion, shares } = status;
-	// Running and Paused serve alike.
+	// Running and Paused serve the same traffic.
 	return JSON.stringify([phase === "Paused" ? "Running" : phase, allocationPpm, closedArms, promotion, shares?.ppm]);
 }

@@ -8,17 +8,17 @@ export class Declarations {
 		this.#database = database;
 	}
 
-	/** Of the last change of a resource, whoever made it; 0 = nothing was ever declared. */
+	/** Revision of the last change of a resource, by any user; 0 = nothing was ever declared. */
 	get revision(): number {
 		return this.#database.counters.get("declared") ?? 0;
 	}
 
-	/** Of the last one that a start had taken into account; null = none has. Lost and brought back with the state that it is about. */
+	/** The last revision that a start of `weir up` had seen; null = none. Backed up and restored with the state. */
 	get startRevision(): number | null {
 		return this.#database.counters.get("started") ?? null;
 	}
 
-	/** A start has taken into account all that was declared up to now. */
+	/** Records that a start has seen all declarations up to now. */
 	start(): void {
 		const { revision } = this;
 		this.#database.transaction(() => this.#database.counters.putSync("started", revision));

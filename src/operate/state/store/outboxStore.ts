@@ -1,13 +1,11 @@
-/**
- * Rollbacks that gates are still to be told of: written with the decision, taken away when told.
- */
+/** Rollback notifications to gates: written with the decision, removed when delivered. */
 
 import type { Decision } from "../../../decide/rollout/decision.js";
-import type { Untold, UntoldMessage } from "../../../decide/rollout/ports.js";
+import type { NotificationMessage, PendingNotification } from "../../../decide/rollout/ports.js";
 import { GATE_OUTBOX_MAX } from "../../../limits/index.js";
 import type { OutboxKey, StateDatabase } from "./database.js";
 
-/** More than the gates of one decision; with it a place holds the revision, too. */
+/** More than the gates of one decision: the index of a notification is revision * PLACES + gate. */
 const PLACES = 2 ** 16;
 
 export class OutboxStore {
@@ -24,28 +22,28 @@ export class OutboxStore {
 	put(
 		{ experiment, sequence }: Pick<Decision, "experiment" | "sequence">,
 		revision: number,
-		told: readonly UntoldMessage[],
+		messages: readonly NotificationMessage[],
 	): void {
-		for (const [index, { gate, question }] of told.entries()) {
+		for (const [index, { gate, question }] of messages.entries()) {
 			const key: OutboxKey = [experiment, sequence, revision * PLACES + index];
 			this.#database.outbox.putSync(key, { key: JSON.stringify(key), gate, question });
 		}
-		if (told.length > 0) this.#prune();
+		if (messages.length > 0) this.#prune();
 	}
 
-	untold(): readonly Untold[] {
+	pending(): readonly PendingNotification[] {
 		return [...this.#database.outbox.getKeys()].map((key) => ({ key: JSON.stringify(key), experiment: key[0] }));
 	}
 
-	/** null = it is there no more. */
-	message(key: string): UntoldMessage | null {
+	/** null = it was delivered or dropped. */
+	message(key: string): NotificationMessage | null {
 		const parsed = keyIn(key);
 		const kept = parsed === null ? undefined : this.#database.outbox.get(parsed);
 		return kept === undefined ? null : { gate: kept.gate, question: kept.question };
 	}
 
-	/** What is not there was told before. */
-	told(key: string): void {
+	/** Does nothing for an unknown key. */
+	delivered(key: string): void {
 		const parsed = keyIn(key);
 		if (parsed !== null) this.#database.transaction(() => this.#database.outbox.removeSync(parsed));
 	}
@@ -59,7 +57,7 @@ export class OutboxStore {
 	}
 }
 
-/** null = it is none. */
+/** null = not a key. */
 function keyIn(text: string): OutboxKey | null {
 	let parsed: unknown;
 	try {
@@ -67,9 +65,9 @@ function keyIn(text: string): OutboxKey | null {
 	} catch {
 		return null;
 	}
-	// Builds in between wrote four parts, which are told, too.
+	// Some versions wrote four parts.
 	return Array.isArray(parsed) && parsed.length >= 3 ? (parsed as OutboxKey) : null;
 }
 
-/** The oldest first: by revision. What an earlier Weir wrote has the place of its gate alone, and comes before the rest. */
+/** The oldest revision first. Keys of earlier versions hold the gate's index alone, so they come before the rest. */
 const byAge = ([, , one]: OutboxKey, [, , other]: OutboxKey): number => one - other;

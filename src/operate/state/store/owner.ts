@@ -13,7 +13,7 @@ export interface Owner {
 	readonly pid: number;
 	/** Clock ticks since boot at which it started (proc(5), stat field 22); null where there is no /proc. */
 	readonly startTicks: string | null;
-	/** Changes with every boot, so that nobody from before it is alive; null where there is no /proc. */
+	/** Changes with every boot: a process of an earlier boot is not alive. null where there is no /proc. */
 	readonly bootId: string | null;
 }
 
@@ -27,12 +27,12 @@ export function isAlive(owner: Owner): boolean {
 		process.kill(owner.pid, 0);
 		return true;
 	} catch (error) {
-		// EPERM: it lives and belongs to somebody else.
+		// EPERM: it is alive and belongs to another user.
 		return (error as NodeJS.ErrnoException).code === "EPERM";
 	}
 }
 
-/** Start time of a process that runs; null for none, a zombie, or a system without /proc. */
+/** Start time of a running process; null for no process, a zombie, or a system without /proc. */
 function runningSince(pid: number): string | null {
 	const stat = read(`/proc/${pid}/stat`);
 	if (stat === null) return null;

@@ -20,12 +20,12 @@ export function keyOf(resource: Resource): string {
 	return resourceKey(resource.kind, qualifiedName(resource.metadata));
 }
 
-/** The set in the order of kind and name, so that the same wishes make the same set in whatever order they came. */
+/** The set sorted by kind and name, so that the order of declaration does not matter. */
 export function sortedSet(resources: Iterable<Resource>): ResourceSet {
 	return resourceSet([...resources].sort((a, b) => compare(keyOf(a), keyOf(b))));
 }
 
-/** What ingest must know of a Metric to take an outcome. */
+/** What ingest must know of a Metric to accept an outcome. */
 export interface MetricName {
 	/** Qualified name, as outcomes give it. */
 	readonly name: string;
@@ -34,11 +34,11 @@ export interface MetricName {
 	/** How long its rows are needed, from a unit's first exposure on and (null = not at all) before it. */
 	readonly windowMs: number;
 	readonly covariateMs: number | null;
-	/** Bounds that every value keeps; null = any number. */
+	/** Allowed range of a value; null = any number. */
 	readonly range: Metric["spec"]["range"];
 	/** SPIFFE ids that may post its outcomes; empty = only the local owner. */
 	readonly senders: readonly string[];
-	/** Experiments under way that it judges. */
+	/** Running Experiments that use it. */
 	readonly judges: readonly Judge[];
 }
 

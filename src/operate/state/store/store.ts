@@ -12,7 +12,14 @@ import type { PlanTable } from "../../../compile/table/plan.js";
 import { closedServices } from "../../../decide/rollout/closedServices.js";
 import type { Decision } from "../../../decide/rollout/decision.js";
 import { rollbackNotices } from "../../../decide/rollout/gate.js";
-import type { Outbox, ProxyStatus, State, StateStore, Untold, UntoldMessage } from "../../../decide/rollout/ports.js";
+import type {
+	NotificationMessage,
+	Outbox,
+	PendingNotification,
+	ProxyStatus,
+	State,
+	StateStore,
+} from "../../../decide/rollout/ports.js";
 import { isOver } from "../../../decide/rollout/status.js";
 import type { ControlListener } from "../../../declare/resources/checks/controlListener.js";
 import { serviceOf } from "../../../declare/resources/lookup.js";
@@ -33,7 +40,7 @@ import { Declarations } from "./declarations.js";
 import { OutboxStore } from "./outboxStore.js";
 import { PlanStore } from "./planStore.js";
 import { type MetricName, metricNames, sortedSet } from "./resourceSet.js";
-import { defaultChange, factsIn, storedIn, writeAcknowledged, writeDecided, writePlan } from "./written.js";
+import { defaultChange, stateIn, storedIn, writeAcknowledged, writeDecided, writePlan } from "./written.js";
 
 export type { ApplyResult } from "../../operations/applyPlan.js";
 
@@ -53,17 +60,17 @@ export interface ApplyOptions {
 export interface StoreOptions {
 	/** The clock of kept plans and reports; decisions bring their own time. */
 	readonly now?: () => number;
-	/** How many audit records of each chain are kept, where a test wants fewer. */
+	/** Audit records kept of each chain; for tests. */
 	readonly auditRecords?: number;
-	/** Where control itself listens, as far as it is known here: no Service may lead there. Asked at each change. */
+	/** Control's own listeners: no Service may have them as endpoints. Read at each change. */
 	readonly controlListeners?: () => readonly ControlListener[];
-	/** Whether gates may lie on control's own machine. */
+	/** Whether gates may be on control's own machine. */
 	readonly allowLocalGates?: boolean;
 }
 
 /** What a transaction did to the state. */
 interface Written {
-	facts: boolean;
+	state: boolean;
 	/** The resources that it wrote; null = none changed. */
 	resources: readonly StoredResource[] | null;
 }
@@ -105,7 +112,7 @@ export class Store implements StateStore, Outbox {
 		this.#state = this.#load([]);
 	}
 
-	/** The parts of the file that other nouns of this room keep; written only inside `atomically`. */
+	/** For the other stores in this file; written only inside `atomically`. */
 	get database(): StateDatabase {
 		return this.#database;
 	}
@@ -116,7 +123,7 @@ export class Store implements StateStore, Outbox {
 	 */
 	atomically<T>(change: () => T): T {
 		if (this.#change !== null) return change();
-		const made: Written = { facts: false, resources: null };
+		const made: Written = { state: false, resources: null };
 		this.#change = made;
 		let result: T;
 		try {
@@ -124,7 +131,7 @@ export class Store implements StateStore, Outbox {
 		} finally {
 			this.#change = null;
 		}
-		if (made.facts) this.#committed(made.resources);
+		if (made.state) this.#committed(made.resources);
 		return result;
 	}
 
@@ -203,7 +210,7 @@ export class Store implements StateStore, Outbox {
 	}
 
 	/**
-	 * A person's verb on the status as it stands, recorded like any decision.
+	 * A person's verb on the current status, recorded like any decision.
 	 * @throws WeirError `not-found`, or `failed-precondition` where the phase does not allow it.
 	 */
 	act(name: string, act: PersonRequest): { readonly revision: number; readonly decision: Decision } {
@@ -223,13 +230,13 @@ export class Store implements StateStore, Outbox {
 
 	/**
 	 * The last decisions up to a moment that moved live traffic, newest first: one of them made the allocation that
-	 * was live then, for a plan is taken by Envoy some time after its decision.
+	 * was live then, because Envoy applies a plan some time after its decision.
 	 */
 	moves(experiment: string, atMs: number): readonly Decision[] {
 		return experiment.length > STATE_KEY_CHARS_MAX ? [] : this.#log.moves(experiment, atMs, TRAFFIC_CHANGES_SEARCHED);
 	}
 
-	/** The newest decision in brief, as the reader may see it; null for none. */
+	/** A summary of the newest decision; null = none. */
 	lastDecision(experiment: string): LastDecision | null {
 		return lastDecisionIn(this.#log, experiment);
 	}
@@ -242,7 +249,7 @@ export class Store implements StateStore, Outbox {
 		return version.length > STATE_KEY_CHARS_MAX ? null : this.#plans.get(version);
 	}
 
-	/** The last one that was kept; null = none is. */
+	/** The plan that was stored last; null = none. */
 	get newestPlan(): PlanTable | null {
 		return this.#plans.newest();
 	}
@@ -252,7 +259,7 @@ export class Store implements StateStore, Outbox {
 			throw new WeirError("invalid-argument", `revision ${revision} is not yet made (${this.#state.revision} is)`);
 		}
 		const acknowledged = this.#database.counters.get("acknowledged") ?? -1;
-		// xds repeats itself: nothing new costs no commit. New is too that a Service is no longer closed.
+		// xds repeats acknowledgements: only a new revision, or a Service that is no longer closed, needs a commit.
 		if (revision < acknowledged || (revision === acknowledged && !this.#log.waits(revision))) return;
 		const { experiments } = this.#state.resources;
 		const held = experiments.filter((one) => closed.includes(serviceOf(one)));
@@ -265,22 +272,22 @@ export class Store implements StateStore, Outbox {
 		this.#database.transaction(() => this.#database.proxies.putSync("report", report));
 	}
 
-	/** Rollbacks that gates are still to be told of, oldest first of each Experiment. */
-	async untold(): Promise<readonly Untold[]> {
-		return this.#outbox.untold();
+	/** Undelivered rollback notifications, for each Experiment oldest first. */
+	async pending(): Promise<readonly PendingNotification[]> {
+		return this.#outbox.pending();
 	}
 
-	/** Rollbacks that were given up because GATE_OUTBOX_MAX of them waited. */
+	/** Rollback notifications that were dropped because GATE_OUTBOX_MAX waited. */
 	get untoldDropped(): number {
 		return this.#database.counters.get("untoldDropped") ?? 0;
 	}
 
-	async message(key: string): Promise<UntoldMessage | null> {
+	async message(key: string): Promise<NotificationMessage | null> {
 		return this.#outbox.message(key);
 	}
 
-	async told(key: string): Promise<void> {
-		this.#outbox.told(key);
+	async delivered(key: string): Promise<void> {
+		this.#outbox.delivered(key);
 	}
 
 	/** The last report of xds. */
@@ -288,7 +295,7 @@ export class Store implements StateStore, Outbox {
 		return this.#database.proxies.get("report") ?? { reportedAtMs: null, proxies: [] };
 	}
 
-	/** Ends all waits and gives the file free for another process. */
+	/** Ends all waits and releases the file for another process. */
 	async close(): Promise<void> {
 		if (this.#closed) return;
 		this.#closed = true;
@@ -316,7 +323,7 @@ export class Store implements StateStore, Outbox {
 		const experiment = this.experiment(request.experiment);
 		const before = this.#statusOf(request.experiment);
 		const { outcome, input } = request;
-		// A decision that left the step's time alone was made without knowing a later acknowledgement of it.
+		// The decision did not see a later acknowledgement of its step: keep that time.
 		const keepsStep = input !== null && outcome.status.stepStartedAtMs === input.status.stepStartedAtMs;
 		const ends = isOver(outcome.status.phase) && !isOver(before.phase);
 		const status = {
@@ -340,7 +347,7 @@ export class Store implements StateStore, Outbox {
 	/** @param resources that were written; null = none changed */
 	#changed(resources: readonly StoredResource[] | null): void {
 		if (this.#change === null) throw new WeirError("internal", "a change outside of a transaction");
-		this.#change.facts = true;
+		this.#change.state = true;
 		if (resources !== null) this.#change.resources = [...(this.#change.resources ?? []), ...resources];
 	}
 
@@ -365,6 +372,6 @@ export class Store implements StateStore, Outbox {
 	#load(written: readonly StoredResource[] | null): State {
 		if (written !== null) this.#stored = storedIn(this.#database, this.#stored);
 		const resources = written !== null ? sortedSet(this.#stored.map((one) => one.resource)) : this.#state.resources;
-		return { ...factsIn(this.#database), resources };
+		return { ...stateIn(this.#database), resources };
 	}
 }

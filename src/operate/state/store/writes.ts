@@ -1,10 +1,10 @@
-/** The writes of the state file: what its disk does not take leaves nothing, is told in words, and stands as an alarm. */
+/** Writes to the state file. A write that the disk refuses changes nothing, and raises an alarm. */
 
 import { WeirError } from "../../../error.js";
-import { isForWantOfRoom, isFull, NO_ROOM } from "../../../trust/local/diskFault.js";
+import { DISK_FULL, failedOnFullDisk, isFull } from "../../../trust/local/diskFault.js";
 
 export class Writes {
-	/** Of the last one, where it was refused. */
+	/** Error of the last write; null = it succeeded. */
 	#fault: string | null = null;
 
 	/**
@@ -25,9 +25,9 @@ export class Writes {
 			this.#fault = null;
 			return result;
 		} catch (error) {
-			// lmdb's own errors are those of the disk: they have a number for a code, and have left nothing behind.
+			// lmdb's errors have a numeric code; the transaction was rolled back.
 			if (typeof (error as { readonly code?: unknown } | null)?.code !== "number") throw error;
-			this.#fault = isForWantOfRoom(error, this.directory) ? NO_ROOM : (error as Error).message;
+			this.#fault = failedOnFullDisk(error, this.directory) ? DISK_FULL : (error as Error).message;
 			throw new WeirError(
 				"unavailable",
 				`the state file cannot be written, so nothing is changed: ${this.#fault}`,
@@ -37,10 +37,10 @@ export class Writes {
 		}
 	}
 
-	/** Why nothing can be written; null = it can, as far as is known. Where the last write failed, it is tried now. */
+	/** Why writes fail; null = no known fault. After a failed write, it tries one now. */
 	fault(): string | null {
-		// A trial says nothing of it, nor a start anew that succeeds: what is small finds room in the file itself.
-		if (isFull(this.directory)) return NO_ROOM;
+		// A small write proves nothing: it fits in the free pages of the file.
+		if (isFull(this.directory)) return DISK_FULL;
 		if (this.#fault === null) return null;
 		try {
 			this.run(this.trial);

@@ -11,7 +11,7 @@ import { keyOf } from "./resourceSet.js";
 
 /**
  * Every resource with the text it was written in, sorted by kind and name.
- * @param former as they were before a change: what is the same stays the same object, with what is known of it
+ * @param former the resources before a change: an unchanged one stays the same object, so that memoized results stay valid
  */
 export function storedIn(
 	{ resources }: StateDatabase,
@@ -28,7 +28,7 @@ export function storedIn(
 }
 
 /** The revision, and the status of all Experiments and Services. */
-export function factsIn({ experiments, services, counters }: StateDatabase): Pick<State, "revision" | "status"> {
+export function stateIn({ experiments, services, counters }: StateDatabase): Pick<State, "revision" | "status"> {
 	const all = <Value>(entries: Iterable<{ key: string; value: Value }>): Record<string, Value> =>
 		Object.fromEntries([...entries].map(({ key, value }) => [key, value]));
 	return {
@@ -73,7 +73,7 @@ interface LiveDefault {
 	readonly defaultVariant: string | null;
 }
 
-/** What becomes of the live default of an Experiment's Service; null = nothing. */
+/** The new live default of an Experiment's Service; null = unchanged. */
 export function defaultChange(
 	{ resources, status }: State,
 	experiment: Experiment,
@@ -106,7 +106,7 @@ export function writeDecided(
 }
 
 /**
- * Writes that all Envoys have a revision: the steps of what it decided begin now, but for Experiments that are held.
+ * Writes that all Envoys have a revision: its steps begin now, except those of Experiments that are held.
  */
 export function writeAcknowledged(
 	{ experiments, counters }: StateDatabase,

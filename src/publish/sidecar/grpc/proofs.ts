@@ -1,7 +1,7 @@
 /** Ends HTTP/2 sessions before the certificate of their peer ends. */
 import type { Http2Session, ServerHttp2Session } from "node:http2";
 import type { TLSSocket } from "node:tls";
-import { type ProofTimes, proofTimes } from "../../../trust/tls/tlsDoor.js";
+import { type ProofTimes, proofTimes } from "../../../trust/tls/connectionLimits.js";
 
 /** For mTLS sessions; UNIX sockets have no certificates. */
 export class Proofs {

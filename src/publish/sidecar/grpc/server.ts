@@ -19,7 +19,7 @@ import type { TlsOptions } from "node:tls";
 import { WeirError } from "../../../error.js";
 import { CALLOUT_STREAMS_MAX, CALLOUT_WINDOW_BYTES } from "../../../limits/index.js";
 import { claimSocket, restrictSocket } from "../../../trust/local/socket.js";
-import { boundConnections } from "../../../trust/tls/tlsDoor.js";
+import { limitConnections } from "../../../trust/tls/connectionLimits.js";
 import type { Shared } from "./call.js";
 import { deadlineMs } from "./deadline.js";
 import { PartialBytes } from "./framing.js";
@@ -169,7 +169,7 @@ class Server implements GrpcServer {
 		} else {
 			this.#isForwarded = tls.isForwarded;
 			const secure = createSecureServer({ ...OPTIONS, ...tls.options, allowHTTP1: false });
-			boundConnections(secure, {
+			limitConnections(secure, {
 				connections: CALLOUT_CONNECTIONS_MAX,
 				onHandshakeFault: (fault) => this.#counters.failedHandshake(fault),
 			});

@@ -1,4 +1,4 @@
-/** Envoy's own denials in words: the map from details, and what clients read on a real Envoy. */
+/** Texts of Envoy's own denials: the map from details, and the response of a real Envoy. */
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -41,7 +41,7 @@ t.test("details to reasons", async (t) => {
 		t.equal(denialOf(details), null, details);
 });
 
-t.test("what clients are told, by which details: the first that fits", async (t) => {
+t.test("the response text by details: the first match", async (t) => {
 	const begins = (text: string) => `response.code_details.startsWith('${text}')`;
 	const rule = (name: string) => begins(`rbac_access_denied_matched_policy[(${name}`);
 	const told = [
@@ -184,7 +184,7 @@ t.test("rate limits: of the Service, of each principal, of each tenant; before a
 	for (let index = 0; index < 20; index++) t.equal(await ask(alice, "free"), "200");
 });
 
-t.test("a denial by a policy that is called none is told as any other's", async (t) => {
+t.test("a denial by a policy named none is reported like any other", async (t) => {
 	const upstream = await startVariantServer("v1", (socket) =>
 		socket.write("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"),
 	);

@@ -96,7 +96,7 @@ t.test("client → Envoy → predictor: each end demands the other's id", async 
 	t.not(await attempt(envoy.port(), shown), "refused");
 });
 
-/** Or it is used once more after the certificate's end: 503. What the server does itself is test/tlsDoor.test.ts. */
+/** Or it is used once more after the certificate's end: 503. What the server does itself is test/trust/tls/connectionLimits.test.ts. */
 t.test("Envoy ends idle connections to servers that look at its certificate before they would", (t) => {
 	const idleOf = (identities: readonly string[] | null): unknown => {
 		const services = [service("mesh", [variant("v1", 80)], { identities, hosts: ["mesh.test"] })];

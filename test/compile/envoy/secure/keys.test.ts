@@ -1,4 +1,4 @@
-/** Keys that Envoy fetches: by TLS from the very host, and without them nobody is let in (CVE-2026-31837). */
+/** Keys that Envoy fetches: by TLS from the very host, and without them no one is allowed (CVE-2026-31837). */
 import { once } from "node:events";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { createServer } from "node:https";

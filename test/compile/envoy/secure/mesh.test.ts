@@ -83,15 +83,15 @@ for (const [name, manifestsOf] of Object.entries(MESHES)) {
 			/Shadow policies of the open Service s are not tried/,
 		);
 		const rateLimits = { service: { requests: 1, perMs: 1_000 }, principal: null, tenant: null };
-		t.match(warned(set(of({}), { rateLimits })), /Rate limits of s are not carried out/);
+		t.match(warned(set(of({}), { rateLimits })), /Rate limits of s do not apply here/);
 		const [edge] = set(of({})).gateways;
 		const proxied = { ...edge, spec: { ...edge?.spec, trustedProxies: ["spiffe://x.test/p"] } } as Gateway;
-		t.match(warned({ ...set(of({})), gateways: [proxied] }), /trustedProxies .* through Weir's own Envoys only/);
+		t.match(warned({ ...set(of({})), gateways: [proxied] }), /trustedProxies .* are trusted only by Weir's own Envoys/);
 		const tls = { from: "files", certificateFile: "c", privateKeyFile: "k", clientCaFile: "a", trustDomains: ["a"] };
 		const bounded = { ...edge, spec: { ...edge?.spec, tls } } as Gateway;
 		t.match(
 			warned({ ...set(of({})), gateways: [bounded] }),
-			/trustDomains \(of [a-z]+\) are held by Weir's own Envoys only/,
+			/trustDomains \(of [a-z]+\) are enforced only by Weir's own Envoys/,
 		);
 		const plain = warned(set(of({})));
 		t.notMatch(plain, /trustedProxies|trustDomains|Rate limits|name regions|Shadow|judge users/);

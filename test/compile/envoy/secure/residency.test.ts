@@ -1,4 +1,4 @@
-/** Regions: whatever the topology, no Envoy is ever told an endpoint outside the regions of the data. */
+/** Regions: in any topology no Envoy gets an endpoint outside the regions of the data. */
 import fc from "fast-check";
 import t from "tap";
 import { compile, NO_COLLECTORS } from "../../../../src/compile/compile.js";
@@ -85,7 +85,7 @@ const topology = fc
 		});
 	});
 
-/** Ports of the endpoints that may, and that must not, be told: by the words of the declaration. */
+/** Ports of allowed and forbidden endpoints, from the declaration. */
 function ports({ services, dataClasses }: ResourceSet): {
 	readonly inside: Set<number>;
 	readonly outside: Set<number>;

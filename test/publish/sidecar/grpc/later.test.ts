@@ -98,7 +98,7 @@ t.test("a deadline that passes meanwhile, and a peer that goes away meanwhile, g
 	t.same(counters.faults, []);
 });
 
-t.test("so many calls may wait and no more; who is refused is told so at once", async (t) => {
+t.test("a limited number of calls waits; a refused call fails at once", async (t) => {
 	const promised = new Promised();
 	const { socketPath, counters, server } = await startEcho(t, { methods: promised.methods });
 	const session = open(t, socketPath);

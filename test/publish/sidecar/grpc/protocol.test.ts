@@ -189,7 +189,7 @@ t.test("grpc-timeout", async (t) => {
 	t.equal(deadlineMs(["1m", "2m"], 0), null, "repeated");
 });
 
-t.test("percent-encoding keeps plain words", async (t) => {
+t.test("percent-encoding keeps plain text", async (t) => {
 	t.equal(percentEncode("plain words ~ !"), "plain words ~ !");
 	t.equal(percentEncode("%\u0000é"), "%25%00%C3%A9");
 });

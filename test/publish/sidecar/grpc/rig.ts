@@ -1,4 +1,4 @@
-/** An echo server on the sidecar's gRPC server, and a client that sends what it is told, right or wrong. */
+/** An echo server on the sidecar's gRPC server, and a client that sends given bytes, valid or not. */
 import { mkdtempSync, rmSync } from "node:fs";
 import { type ClientHttp2Session, connect, type IncomingHttpHeaders, type OutgoingHttpHeaders } from "node:http2";
 import { connect as connectSocket } from "node:net";

@@ -61,7 +61,7 @@ t.test("how a stream may end", async (t) => {
 	t.equal(counters.faults.length, 3);
 });
 
-t.test("a reset stream is told its end, and the connection goes on", async (t) => {
+t.test("a reset stream gets its end event, and the connection continues", async (t) => {
 	const { socketPath, streams, counters, server } = await startEcho(t);
 	const connection = await rawConnection(t, socketPath);
 	// CANCEL, INTERNAL_ERROR, NO_ERROR

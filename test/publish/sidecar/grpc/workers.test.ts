@@ -25,7 +25,7 @@ t.test("workers share a socket, talk with the primary, and are replaced when the
 		onEnd: (id) => ids.delete(id),
 		log: (line) => lines.push(line),
 		// Far above what a busy machine keeps the other one from its second.
-		silentMs: 8_000,
+		silentMs: 5_000,
 	});
 	t.teardown(async () => {
 		await workers.close(2_000);

@@ -73,7 +73,7 @@ function inverse(e: bigint, m: bigint): bigint {
 const COUNT = 32;
 const DIGEST_INFO = Buffer.from("3031300d060960864801650304020105000420", "hex");
 
-/** A modulus of many small primes: to whoever verifies it is one as any other, and a large one is made in no time. */
+/** A modulus of many small primes: verifiers see no difference, and a large one is fast to make. */
 function manyPrimes(bits: number, e: bigint): Signer {
 	const primes: bigint[] = [];
 	let n = 1n;

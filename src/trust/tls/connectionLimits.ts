@@ -23,15 +23,15 @@ export const CONNECTIONS_CHECK_MS = 1_000;
 /** Idle time before a connection with an expiring certificate is closed, so that it is not closed between two requests. */
 export const CONNECTION_QUIET_MS = 100;
 
-export interface DoorBounds {
+export interface ConnectionLimits {
 	/** Maximum of authenticated connections. Beyond it, the client with the most connections loses one. */
 	readonly connections: number;
 	/** Called for each connection that was closed for that reason. */
-	readonly onCrowded?: (crowd: Crowd) => void;
+	readonly onFull?: (client: LargestClient) => void;
 	/** Called for each failed handshake. Unauthenticated clients can cause any number of calls. Must not throw. */
 	readonly onHandshakeFault?: (fault: HandshakeFault) => void;
 	/** `certificate` (default): by a verified client certificate. `request`: also by a call of `prove`. */
-	readonly provedBy?: "certificate" | "request";
+	readonly authenticatedBy?: "certificate" | "request";
 	/** Closes a connection when its certificate ends, even during a request: for calls that never end. */
 	readonly cutAtEnd?: boolean;
 	/** Called once when a connection becomes old, so that the server can end it gracefully. Must not throw. */
@@ -48,14 +48,14 @@ export const certifiedId = (socket: TLSSocket): string | null =>
 	(socket.authorized && onlyWorkloadId(socket.getPeerX509Certificate()?.subjectAltName)) || null;
 
 /** The client with the most connections on a full server. */
-export interface Crowd {
+export interface LargestClient {
 	/** SPIFFE id of the certificate, or the id given to `prove`; null = only the address is known. */
 	readonly id: string | null;
 	readonly held: number;
 	readonly most: number;
 }
 
-export interface DoorConnections {
+export interface LimitedConnections {
 	/** Marks the peer as authenticated by something other than a certificate. */
 	prove(socket: Socket, id: string): void;
 	/** Milliseconds until the peer's certificate ends; 0 or less = it has ended. */
@@ -84,7 +84,7 @@ export function proofTimes(socket: TLSSocket, nowMs: number): ProofTimes {
  * Limits the connections of a server (tls, https, http2). Call it before the server listens. Do not set the server's
  * `maxConnections`: it also counts unauthenticated connections.
  */
-export function boundConnections(server: Server, bounds: DoorBounds): DoorConnections {
+export function limitConnections(server: Server, bounds: ConnectionLimits): LimitedConnections {
 	return new Connections(server, bounds);
 }
 
@@ -115,8 +115,8 @@ interface Peer {
 /** Idle connections close this long before their certificate ends: at one of the last two sweeps. */
 const ENDING_MS = 2 * CONNECTIONS_CHECK_MS;
 
-class Connections implements DoorConnections {
-	readonly #bounds: DoorBounds;
+class Connections implements LimitedConnections {
+	readonly #bounds: ConnectionLimits;
 	readonly #nowMs: () => number;
 	readonly #unauthenticated = new Map<string, Unauthenticated>();
 	/** By address, oldest first. */
@@ -127,7 +127,7 @@ class Connections implements DoorConnections {
 	readonly #byClient = new Map<string, Set<Peer>>();
 	readonly #seesRequests: boolean;
 
-	constructor(server: Server, bounds: DoorBounds) {
+	constructor(server: Server, bounds: ConnectionLimits) {
 		this.#bounds = bounds;
 		this.#nowMs = bounds.nowMs ?? Date.now;
 		// Before TLS and the listeners of the server itself.
@@ -206,7 +206,7 @@ class Connections implements DoorConnections {
 			onOldCalled: false,
 		};
 		this.#peers.set(socket, peer);
-		if (this.#bounds.provedBy === "request" && !socket.authorized) {
+		if (this.#bounds.authenticatedBy === "request" && !socket.authorized) {
 			pending.sinceMs = performance.now();
 			return;
 		}
@@ -251,7 +251,7 @@ class Connections implements DoorConnections {
 		const ended = idle[0] ?? (this.#byClient.get(newest.client)?.size === held ? newest : oldest);
 		this.#remove(ended);
 		this.#cut(ended);
-		this.#bounds.onCrowded?.({ id: ended.id, held, most: this.#bounds.connections });
+		this.#bounds.onFull?.({ id: ended.id, held, most: this.#bounds.connections });
 	}
 
 	#remove(peer: Peer): void {
@@ -331,20 +331,20 @@ export interface MutualTls {
  * @param port 0 = any
  * @param take the server's connection injector
  */
-export async function openHttp2Door(
+export async function listenHttp2(
 	{
 		host,
 		port,
 		tls,
 		...bounds
 	}: { host: string; port: number; tls: MutualTls } & Pick<
-		DoorBounds,
-		"connections" | "onCrowded" | "onHandshakeFault" | "onOld" | "onCut"
+		ConnectionLimits,
+		"connections" | "onFull" | "onHandshakeFault" | "onOld" | "onCut"
 	>,
 	take: (socket: TLSSocket) => void,
 ): Promise<{ readonly port: number; close(): void }> {
 	const server = createServer({ ...tls.options, ALPNProtocols: ["h2"] });
-	boundConnections(server, { ...bounds, cutAtEnd: true });
+	limitConnections(server, { ...bounds, cutAtEnd: true });
 	server.on("secureConnection", (socket) => {
 		// The gRPC server has its own error listeners.
 		socket.on("error", () => {});

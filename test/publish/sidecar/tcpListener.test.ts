@@ -85,7 +85,7 @@ t.test("no identity, no TCP, not even on the loopback", async (t) => {
 	await t.rejects(start(), /mutual TLS/);
 });
 
-t.test("an Envoy of the trust domain is answered; nobody else is", async (t) => {
+t.test("only an Envoy of the trust domain is answered", async (t) => {
 	const { ready, log } = await start("--identity", identity);
 	const port = Number(ready.port);
 	t.equal(await ask(port, clientTls(envoy, isSidecar)), "grpc 0");
@@ -155,7 +155,7 @@ t.test("silent connections do not keep an Envoy out", async (t) => {
 	t.equal(await ask(port, clientTls(envoy, isSidecar)), "grpc 0");
 });
 
-t.test("calls of a connection whose certificate has ended are nobody's, and it is closed", async (t) => {
+t.test("calls on a connection with an expired certificate are unauthenticated, and it is closed", async (t) => {
 	const brief = await startCa({ directory: join(directory, "brief"), trustDomain: TD, svidLifetimeMs: 4_000 });
 	t.teardown(() => brief.close());
 	const own = join(directory, "brief-sidecar.sock");

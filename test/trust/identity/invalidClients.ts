@@ -15,7 +15,7 @@ export interface Stranger {
 const HOUR_MS = 3_600_000;
 
 /** @param ca of the server. @param spiffeId that the server would accept */
-export async function strangers(ca: DevelopmentCa, spiffeId: string): Promise<readonly Stranger[]> {
+export async function invalidClients(ca: DevelopmentCa, spiffeId: string): Promise<readonly Stranger[]> {
 	const { trustDomain } = /^spiffe:\/\/(?<trustDomain>[^/]+)/.exec(spiffeId)?.groups ?? {};
 	const foreign = await createDevelopmentCa({
 		trustDomain: trustDomain ?? "",

@@ -2,7 +2,7 @@
  * Throttles reports of events that unauthenticated clients can cause at will: the first of a kind is reported at once, later
  * ones as a count per interval. close() reports the remaining counts.
  */
-export class Digest<Kind extends string> {
+export class ReportThrottle<Kind extends string> {
 	readonly #report: (kind: Kind, count: number) => void;
 	readonly #everyMs: number;
 	readonly #pending = new Map<Kind, { count: number; readonly timer: NodeJS.Timeout }>();

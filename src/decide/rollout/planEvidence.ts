@@ -1,6 +1,6 @@
 /**
- * What an experiment's evidence knows for plans: how the Service's people come, and the level and spread of one unit's
- * value in the baseline. Of the experiment itself while it runs, of earlier ones on the same Service before.
+ * Input for plans from an experiment's evidence: the Service's traffic, and mean and variance of a unit's value in the
+ * baseline. From the experiment itself while it runs, before that from earlier ones on the same Service.
  */
 
 import { type Experiment, type Metric, qualifiedName } from "../../declare/resources/resource.js";
@@ -18,11 +18,11 @@ import { count } from "./summary.js";
 
 export interface Baseline {
 	readonly mean: number;
-	/** Of one unit's value; null = not known. */
+	/** Variance of one unit's value; null = unknown. */
 	readonly variance: number | null;
-	/** How far the farthest unit's value lies from the mean; absent = not known. */
+	/** Distance of the farthest unit's value from the mean; absent = unknown. */
 	readonly farthest?: number;
-	/** Where it comes from, for a person. */
+	/** Its source, for display. */
 	readonly from: string;
 }
 
@@ -32,7 +32,7 @@ export interface Traffic {
 	readonly from: string;
 }
 
-export interface PlanFacts {
+export interface PlanEvidence {
 	/** By metric name. */
 	readonly baselines: Readonly<Record<string, Baseline>>;
 	readonly traffic: Traffic | null;
@@ -40,28 +40,28 @@ export interface PlanFacts {
 
 const DAY_MS = 86_400_000;
 
-/** Those of the first are believed first. */
-export function joined(facts: readonly PlanFacts[]): PlanFacts {
+/** Earlier entries take precedence. */
+export function mergePlanEvidence(sources: readonly PlanEvidence[]): PlanEvidence {
 	return {
-		baselines: Object.assign({}, ...[...facts].reverse().map(({ baselines }) => baselines)),
-		traffic: facts.find(({ traffic }) => traffic !== null)?.traffic ?? null,
+		baselines: Object.assign({}, ...[...sources].reverse().map(({ baselines }) => baselines)),
+		traffic: sources.find(({ traffic }) => traffic !== null)?.traffic ?? null,
 	};
 }
 
-/** What one experiment's evidence says. @param decisions all of them, oldest first */
-export function factsOf(
+/** Input for plans from one experiment. @param decisions all of them, oldest first */
+export function planEvidenceOf(
 	experiment: Experiment,
 	metrics: Readonly<Record<string, Metric>>,
 	evidence: Evidence,
 	decisions: readonly Decision[],
-): PlanFacts {
+): PlanEvidence {
 	const name = qualifiedName(experiment.metadata);
 	const own = evidence.arms.find(({ arm }) => arm === baselineOf(experiment));
 	const baselines = Object.entries(metrics).flatMap(([metricName, metric]): [string, Baseline][] => {
 		const seen = own?.metrics[metricName];
 		if (seen === undefined || seen.n < 2) return [];
 		const from = `Experiment ${name}, ${count(seen.n)} units`;
-		// The baseline against itself: with a covariate its variance is what is left after the adjustment.
+		// The baseline against itself: with a covariate this is the variance after adjustment.
 		const found = levelsOf({ metric }, seen, seen);
 		if (!("note" in found)) {
 			const { raw, variance } = found.baseline;
@@ -72,7 +72,7 @@ export function factsOf(
 	return { baselines: Object.fromEntries(baselines), traffic: trafficOf(experiment, evidence, decisions) };
 }
 
-/** From how far the heaviest unit moves a comparison of the baseline with itself. */
+/** Computed from the weight of the heaviest unit in a comparison of the baseline with itself. */
 function farthestOf(levels: { challenger: Level; baseline: Level }, seen: MetricEvidence): Pick<Baseline, "farthest"> {
 	const estimate = difference(levels.challenger, levels.baseline);
 	const pull = isNoEstimate(estimate) ? null : heaviestPull(estimate, seen, seen);
@@ -94,7 +94,7 @@ function trafficOf(experiment: Experiment, evidence: Evidence, decisions: readon
 			break;
 		}
 		const share = slot * (allocationPpm / PPM);
-		// A step down keeps the people that it has met; what is read of the time after it would not be new ones' pace.
+		// After a step down the units are not new, so their pace does not count.
 		if (share > (steps.at(-1)?.share ?? 0)) steps.push({ share, startDay: (atMs - startMs) / DAY_MS });
 	}
 	const days = (endMs - startMs) / DAY_MS;

@@ -6,19 +6,19 @@ import { type AddressInfo, connect, type Socket } from "node:net";
 import { setImmediate } from "node:timers/promises";
 import { connect as connectTls, createServer, type Server, type TLSSocket } from "node:tls";
 import t, { type Test } from "tap";
-import { REQUESTLESS_CONNECTION_MS } from "../src/limits/index.js";
-import { PROVED_EACH_TIME } from "../src/trust/tls/tls.js";
+import { REQUESTLESS_CONNECTION_MS } from "../../../src/limits/index.js";
 import {
-	boundConnections,
 	CONNECTION_QUIET_MS,
 	CONNECTIONS_CHECK_MS,
-	type Crowd,
-	type DoorBounds,
-	openHttp2Door,
+	type ConnectionLimits,
+	type LargestClient,
+	limitConnections,
+	listenHttp2,
 	UNAUTHENTICATED_CONNECTION_MS,
 	UNAUTHENTICATED_CONNECTIONS_MAX,
-} from "../src/trust/tls/tlsDoor.js";
-import { createDevelopmentCa, type IssuedCertificate } from "./trust/identity/developmentCa.js";
+} from "../../../src/trust/tls/connectionLimits.js";
+import { TLS_OPTIONS } from "../../../src/trust/tls/tls.js";
+import { createDevelopmentCa, type IssuedCertificate } from "../identity/developmentCa.js";
 
 t.setTimeout(60_000);
 
@@ -29,7 +29,7 @@ const shown = ({ certificate, privateKey }: IssuedCertificate) => ({
 	cert: certificate,
 	key: privateKey,
 	ca: ca.certificate,
-	...PROVED_EACH_TIME,
+	...TLS_OPTIONS,
 });
 const own = await issue("door");
 const OPTIONS = { ...shown(own), requestCert: true, rejectUnauthorized: true };
@@ -49,10 +49,10 @@ async function listening(t: Test, server: Server): Promise<number> {
 	return (server.address() as AddressInfo).port;
 }
 
-/** A door that says `hello` to whom it takes. */
-async function door(t: Test, bounds: DoorBounds, options: object = {}): Promise<number> {
+/** A server that sends `hello` on accepted connections. */
+async function door(t: Test, bounds: ConnectionLimits, options: object = {}): Promise<number> {
 	const server = createServer({ ...OPTIONS, ...options });
-	boundConnections(server, bounds);
+	limitConnections(server, bounds);
 	server.on("secureConnection", (socket) => {
 		socket.on("error", () => {});
 		if (!socket.destroyed) socket.write("hello");
@@ -70,7 +70,7 @@ function silent(t: Test, port: number, localAddress = "127.0.0.1"): Promise<Sock
 	});
 }
 
-/** What the door says first, or why nothing; the connection stays open until the test ends. */
+/** The server's first bytes, or the error; the connection stays open until the test ends. */
 function greeted(t: Test, port: number, options: object = peer): Promise<{ said: string; socket: TLSSocket }> {
 	return new Promise((resolve) => {
 		const socket = connectTls({ port, host: "127.0.0.1", checkServerIdentity: () => undefined, ...options });
@@ -81,7 +81,7 @@ function greeted(t: Test, port: number, options: object = peer): Promise<{ said:
 	});
 }
 
-t.test("silent connections shut nobody out, and are gone after seconds", async (t) => {
+t.test("silent connections do not block clients, and are closed after seconds", async (t) => {
 	const port = await door(t, { connections: 4 });
 	const kept = await greeted(t, port);
 	t.equal(kept.said, "hello");
@@ -129,17 +129,17 @@ t.test("peers that have proved themselves have a bound of their own", async (t) 
 	t.equal(said, "hello", "once one has left");
 });
 
-/** A door of HTTP, whose requests to `/wait` are under way until the test ends. */
-async function httpDoor(t: Test, connections: number, bounds: Partial<DoorBounds> = {}) {
-	const crowds: Crowd[] = [];
+/** An HTTP server whose requests to `/wait` are in progress until the test ends. */
+async function httpDoor(t: Test, connections: number, bounds: Partial<ConnectionLimits> = {}) {
+	const crowds: LargestClient[] = [];
 	const server = createHttps(OPTIONS, ({ url }, response) => {
 		if (url === "/wait") response.write("hello");
 		else response.end("hello");
 	});
 	server.keepAliveTimeout = 60_000;
-	boundConnections(server, {
+	limitConnections(server, {
 		connections,
-		onCrowded: (crowd) => void crowds.push(crowd),
+		onFull: (crowd) => void crowds.push(crowd),
 		...bounds,
 	});
 	const port = await listening(t, server);
@@ -161,7 +161,7 @@ async function httpDoor(t: Test, connections: number, bounds: Partial<DoorBounds
 	return { crowds, opened, gone, stays };
 }
 
-t.test("where a door is full, who holds the most makes room: first its oldest idle connection", async (t) => {
+t.test("on a full server the client with the most connections loses one: first its oldest idle one", async (t) => {
 	const { crowds, opened, gone, stays } = await httpDoor(t, 4);
 	const other = shown(await issue("other"));
 	const busy = await opened(peer, "/wait");
@@ -190,7 +190,7 @@ t.test("where a door is full, who holds the most makes room: first its oldest id
 	]);
 });
 
-t.test("whose protocol a door does not see is never idle, and makes room for others all the same", async (t) => {
+t.test("a connection of an unknown protocol is never idle, but can still be closed on a full server", async (t) => {
 	const port = await door(t, { connections: 2 });
 	const [first, second] = [await greeted(t, port), await greeted(t, port)];
 	const ended = once(first.socket.resume(), "close");
@@ -216,7 +216,7 @@ t.test("who has come to ask and asks nothing is sent away after a time", async (
 
 t.test("where a request is the proof, TLS alone is none", async (t) => {
 	const server = createHttps({ ...OPTIONS, rejectUnauthorized: false });
-	const connections = boundConnections(server, { connections: 4, provedBy: "request" });
+	const connections = limitConnections(server, { connections: 4, authenticatedBy: "request" });
 	server.on("request", (request, response) => {
 		if (request.url === "/prove") connections.prove(request.socket, "eve");
 		response.end("hello");
@@ -239,8 +239,8 @@ t.test("where a request is the proof, TLS alone is none", async (t) => {
 	t.same([proved.destroyed, known.destroyed], [false, false], "by request, and by certificate");
 });
 
-/** A door whose connections, clock and looks are the test's: what real ones do at chance moments. */
-function staged(t: Test, bounds: DoorBounds) {
+/** A server with the test's connections, clock and sweeps, for exact timing. */
+function staged(t: Test, bounds: ConnectionLimits) {
 	let nowMs = 0;
 	let look = (): void => {};
 	t.intercept(performance, "now", { value: () => nowMs });
@@ -251,7 +251,7 @@ function staged(t: Test, bounds: DoorBounds) {
 		},
 	});
 	const server = new EventEmitter();
-	boundConnections(server as Server, bounds);
+	limitConnections(server as Server, bounds);
 	const socket = (authorized: boolean) => {
 		const address = { remoteAddress: "127.0.0.1", remotePort: 1, localAddress: "127.0.0.1", localPort: 2 };
 		const made = Object.assign(new EventEmitter(), address, {
@@ -295,7 +295,7 @@ t.test("one that closes late takes nothing from the next with its address and po
 });
 
 t.test("where a request is the proof, its time begins with the end of the handshake", async (t) => {
-	const { opened, secured, at, lookAt } = staged(t, { connections: 4, provedBy: "request" });
+	const { opened, secured, at, lookAt } = staged(t, { connections: 4, authenticatedBy: "request" });
 	const raw = opened();
 	at(UNAUTHENTICATED_CONNECTION_MS - 1);
 	secured(false);
@@ -308,7 +308,7 @@ t.test("where a request is the proof, its time begins with the end of the handsh
 t.test("a connection is old before its certificate ends, and over when it has ended", async (t) => {
 	let nowMs = Date.now();
 	const server = createHttps(OPTIONS);
-	const connections = boundConnections(server, { connections: 4, nowMs: () => nowMs });
+	const connections = limitConnections(server, { connections: 4, nowMs: () => nowMs });
 	let last: Socket | undefined;
 	const seen = (socket: Socket) => [connections.leftMs(socket) > 0, connections.isOld(socket)];
 	server.on("request", ({ socket }, response) => {
@@ -346,11 +346,11 @@ t.test("a connection is old before its certificate ends, and over when it has en
 	t.same(await brief(17_000), [true, true], "the last quarter of a short life");
 });
 
-/** By a real Envoy it was 503 for whoever came next: it reuses a connection that it has kept for up to an hour. */
+/** With a real Envoy the next request got 503: it reuses connections for up to an hour. */
 t.test("an idle connection is ended before its certificate; one in use is not cut", async (t) => {
 	let nowMs = Date.now();
 	const server = createHttps(OPTIONS);
-	boundConnections(server, { connections: 4, nowMs: () => nowMs });
+	limitConnections(server, { connections: 4, nowMs: () => nowMs });
 	const waiting: ServerResponse[] = [];
 	server.on("request", ({ url }, response) => (url === "/slow" ? void waiting.push(response) : response.end()));
 	const port = await listening(t, server);
@@ -374,41 +374,38 @@ t.test("an idle connection is ended before its certificate; one in use is not cu
 	late.resume();
 });
 
-t.test(
-	"nor is one that is asked all the time, between two requests, though none is under way when a door looks",
-	async (t) => {
-		let nowMs = Date.now();
-		const server = createHttps(OPTIONS, (_request, response) => response.end("here"));
-		boundConnections(server, { connections: 4, nowMs: () => nowMs });
-		const port = await listening(t, server);
-		server.keepAliveTimeout = 3_600_000;
-		const socket = connectTls({ port, host: "127.0.0.1", checkServerIdentity: () => undefined, ...peer });
-		t.teardown(() => socket.destroy());
-		const closed = once(socket, "close");
-		const ask = async (): Promise<string> => {
-			socket.write("GET / HTTP/1.1\r\nhost: x.test\r\n\r\n");
-			const [answer] = await Promise.race([once(socket, "data"), closed.then(() => ["closed"])]);
-			return String(answer).slice(0, 15);
-		};
-		const answers = new Set([await ask()]);
-		nowMs += 3_600_000 - 1_000;
-		const from = performance.now();
-		// Idle nearly all of the time: each request is answered in a millisecond.
-		while (performance.now() - from < 3.5 * CONNECTIONS_CHECK_MS) {
-			await new Promise((resolve) => setTimeout(resolve, CONNECTION_QUIET_MS / 5));
-			answers.add(await ask());
-		}
-		t.same([...answers], ["HTTP/1.1 200 OK"]);
-		await closed;
-	},
-);
+t.test("nor is a busy one between two requests, even if none is in progress at a sweep", async (t) => {
+	let nowMs = Date.now();
+	const server = createHttps(OPTIONS, (_request, response) => response.end("here"));
+	limitConnections(server, { connections: 4, nowMs: () => nowMs });
+	const port = await listening(t, server);
+	server.keepAliveTimeout = 3_600_000;
+	const socket = connectTls({ port, host: "127.0.0.1", checkServerIdentity: () => undefined, ...peer });
+	t.teardown(() => socket.destroy());
+	const closed = once(socket, "close");
+	const ask = async (): Promise<string> => {
+		socket.write("GET / HTTP/1.1\r\nhost: x.test\r\n\r\n");
+		const [answer] = await Promise.race([once(socket, "data"), closed.then(() => ["closed"])]);
+		return String(answer).slice(0, 15);
+	};
+	const answers = new Set([await ask()]);
+	nowMs += 3_600_000 - 1_000;
+	const from = performance.now();
+	// Idle nearly all of the time: each request is answered in a millisecond.
+	while (performance.now() - from < 3.5 * CONNECTIONS_CHECK_MS) {
+		await new Promise((resolve) => setTimeout(resolve, CONNECTION_QUIET_MS / 5));
+		answers.add(await ask());
+	}
+	t.same([...answers], ["HTTP/1.1 200 OK"]);
+	await closed;
+});
 
 t.test(
 	"a request that came while the process stood still is answered, though its connection was to be ended",
 	async (t) => {
 		let nowMs = Date.now();
 		const server = createHttps(OPTIONS, (_request, response) => response.end("here"));
-		boundConnections(server, { connections: 4, nowMs: () => nowMs });
+		limitConnections(server, { connections: 4, nowMs: () => nowMs });
 		const port = await listening(t, server);
 		const socket = connectTls({ port, host: "127.0.0.1", checkServerIdentity: () => undefined, ...peer });
 		t.teardown(() => socket.destroy());
@@ -426,11 +423,11 @@ t.test(
 );
 
 t.test(
-	"a door for gRPC hands on proved peers of HTTP/2 alone, and cuts them when their certificate ends",
+	"a gRPC listener passes on only authenticated HTTP/2 peers, and closes them when their certificate ends",
 	async (t) => {
 		let taken = 0;
 		const at = { host: "127.0.0.1", port: 0, tls: { options: OPTIONS, follow: () => () => {} }, connections: 4 };
-		const { port, close } = await openHttp2Door(at, (socket) => {
+		const { port, close } = await listenHttp2(at, (socket) => {
 			taken++;
 			socket.write("hello");
 		});
@@ -447,7 +444,7 @@ t.test(
 		await once(short.socket.resume(), "close");
 		t.equal(long.socket.destroyed, false);
 		await t.rejects(
-			openHttp2Door({ ...at, port }, () => {}),
+			listenHttp2({ ...at, port }, () => {}),
 			{ code: "EADDRINUSE" },
 		);
 	},
