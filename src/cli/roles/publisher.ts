@@ -8,16 +8,16 @@ import type { Refusal } from "../../decide/rollout/refusal.js";
 import { qualifiedName, type ResourceSet } from "../../declare/resources/resource.js";
 import { trustDomainOf } from "../../declare/resources/spiffe.js";
 import { WeirError } from "../../error.js";
-import { HANDSHAKE_FAULTS_RECORDED_MS, KEYS_LOOK_MS, PUBLICATION_LAG_MS } from "../../limits/index.js";
+import { HANDSHAKE_FAULTS_RECORDED_MS, KEYS_REFRESH_MS, PUBLICATION_LAG_MS } from "../../limits/index.js";
 import { ingestClient } from "../../observe/events/client.js";
 import { type GatewayAlarm, PLAN_UNKEPT } from "../../operate/api/wire.js";
 import type { AuditedRefusal } from "../../operate/audit/refusal.js";
 import type { ProxyReport } from "../../operate/state/store/database.js";
 import type { XdsAddress, XdsSecurity } from "../../publish/xds/grpcListeners.js";
 import { XdsServer } from "../../publish/xds/server.js";
-import { Digest } from "../../trust/clients/digest.js";
+import { ReportThrottle } from "../../trust/clients/reportThrottle.js";
 import type { Identity } from "../../trust/identity/svid.js";
-import { HANDSHAKES_REFUSED, type HandshakeFault, toldFault } from "../../trust/tls/handshake.js";
+import { describeFault, HANDSHAKES_REFUSED, type HandshakeFault } from "../../trust/tls/handshake.js";
 import { GatewayPorts } from "../stack/gatewayPorts.js";
 import { installationId } from "../stack/installation.js";
 import { collectorsOf } from "../stack/places.js";
@@ -58,9 +58,9 @@ export class Publisher {
 	/** Fixed at start, because a changed listener drains its connections. */
 	readonly #fixed: Pick<CompileOptions, "collectors" | "sidecar" | "installation" | "connectionMs" | "trustDomain">;
 	readonly #alarms: readonly AlarmWatch[];
-	readonly #unwritten: Digest<string>;
-	readonly #refusedStreams: Digest<string>;
-	readonly #handshakes: Digest<HandshakeFault>;
+	readonly #unwritten: ReportThrottle<string>;
+	readonly #refusedStreams: ReportThrottle<string>;
+	readonly #handshakes: ReportThrottle<HandshakeFault>;
 	readonly #stopped = new AbortController();
 	/** One publication at a time, each with the newest state and keys. */
 	#publishing: Promise<void> = Promise.resolve();
@@ -104,13 +104,13 @@ export class Publisher {
 		};
 		this.#gatewayPorts = gatewayPortsFile === null ? null : new GatewayPorts(gatewayPortsFile);
 		this.#issuerKeys = new IssuerKeys({ log, meter, changed: () => this.#publishKeys() });
-		this.#unknownKeys = new UnknownKeysReader(ingestClient(at.ingestSocket, KEYS_LOOK_MS), (gateway) =>
+		this.#unknownKeys = new UnknownKeysReader(ingestClient(at.ingestSocket, KEYS_REFRESH_MS), (gateway) =>
 			this.#issuerKeys.unknownKey(gateway),
 		);
-		this.#unwritten = new Digest((line, times) => log.warn(line, { times }), HANDSHAKE_FAULTS_RECORDED_MS);
-		this.#refusedStreams = new Digest((refused) => this.#recordRefusedStream(refused), XDS_REFUSALS_AUDITED_MS);
-		this.#handshakes = new Digest(
-			(fault, times) => this.#recordHandshake(toldFault(fault, times)),
+		this.#unwritten = new ReportThrottle((line, times) => log.warn(line, { times }), HANDSHAKE_FAULTS_RECORDED_MS);
+		this.#refusedStreams = new ReportThrottle((refused) => this.#recordRefusedStream(refused), XDS_REFUSALS_AUDITED_MS);
+		this.#handshakes = new ReportThrottle(
+			(fault, times) => this.#recordHandshake(describeFault(fault, times)),
 			HANDSHAKE_FAULTS_RECORDED_MS,
 		);
 		const auditNack = (refused: Refusal): void => this.#recordNack(refused);
@@ -157,7 +157,7 @@ export class Publisher {
 		await this.#server.listen({ socketPath: at.adsSocket });
 		if (xdsListen !== null) this.tcp = await this.#server.listen(xdsListen);
 		this.#following = this.#follow();
-		this.#keysTimer = setInterval(() => this.#lookForKeys(), KEYS_LOOK_MS);
+		this.#keysTimer = setInterval(() => this.#lookForKeys(), KEYS_REFRESH_MS);
 	}
 
 	#createServer(secure: XdsSecurity | null): XdsServer {
