@@ -95,7 +95,7 @@ const WHY: Readonly<Record<string, string>> = {
 
 function whyWords({ policy, reason }: ShadowAnswer["changes"][number]): string {
 	if (policy !== null) return `by policy ${policy}`;
-	return reason === null ? "an earlier Weir recorded no reason" : (WHY[reason] ?? `as ${reason}`);
+	return reason === null ? "no reason is recorded" : (WHY[reason] ?? `as ${reason}`);
 }
 
 /** Services that the policies select by name and the caller may not read: their counts are not in the answer. */

@@ -10,7 +10,6 @@ import type { Webhook, WebhookAnswer } from "../../decide/rollout/ports.js";
 import { bareHost, isLoopbackHost } from "../../declare/resources/address.js";
 import { isThisMachine } from "../../declare/resources/checks/serverOwner.js";
 import { machineAddress, reachesLocalMachine } from "../../declare/resources/machineAddress.js";
-import { GATE_TIMEOUT_MS_MAX } from "../../limits/index.js";
 
 /** Bytes read of a gate's response: its status decides, the body is only quoted. */
 const GATE_ANSWER_BYTES_MAX = 4_096;
@@ -53,14 +52,12 @@ export const webhookBy =
 				resolve(answer);
 				sent.destroy();
 			};
-			// Earlier versions accepted longer timeouts, also longer than a timer allows.
-			const withinMs = Math.min(gate.timeoutMs, GATE_TIMEOUT_MS_MAX);
 			const unanswered = (cause: string): void =>
 				done({
-					...no(`it could not be asked, or gave no answer within ${withinMs} ms; control's log has the cause`),
+					...no(`it could not be asked, or gave no answer within ${gate.timeoutMs} ms; control's log has the cause`),
 					cause,
 				});
-			const timer = setTimeout(() => unanswered("silence"), withinMs);
+			const timer = setTimeout(() => unanswered("silence"), gate.timeoutMs);
 			sent.on("error", (error: NodeJS.ErrnoException) => {
 				if (error instanceof RefusedAddress) done(no(error.message));
 				else unanswered(error.code ?? "error");

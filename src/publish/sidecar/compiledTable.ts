@@ -282,7 +282,7 @@ const closedService = (version: string, { name, hosts, defaultVariant }: ClosedS
 
 type FindPlace = (unit: string) => Place | null;
 
-/** null for a unit outside the slot. Arms as in compiler/weights.ts: points that were taken over count for the winner. */
+/** null for a unit outside the slot. Arms as in compile/envoy/weights.ts: points that were taken over count for the winner. */
 function compileExperiment(
 	table: ExperimentTable,
 	rest: Place,

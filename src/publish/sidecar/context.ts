@@ -1,4 +1,4 @@
-/** Parses the route's context (compiler/calloutContext.ts), which both protocols transmit. */
+/** Parses the route's context (compile/envoy/calloutContext.ts), which both protocols transmit. */
 import { CONTEXT } from "../../compile/envoy/calloutContext.js";
 import type { NativeAssignment, Question } from "./question.js";
 

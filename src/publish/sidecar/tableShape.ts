@@ -1,6 +1,6 @@
 /**
  * Validates the parts of a table. Unknown fields are errors, because an ignored rule could allow a request. The checks are
- * typed by compiler/plan.ts: a field that is added only there does not compile.
+ * typed by compile/table/plan.ts: a field that is added only there does not compile.
  *
  * Services are compiled at their first request (compiledTable.ts), so every error must be found here. Checks must be cheap,
  * because they block the event loop.

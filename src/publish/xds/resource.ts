@@ -189,7 +189,7 @@ function hostOf({ hostIdentifier: { value: endpoint } }: LbEndpoint): string {
 	return `${address}:${portSpecifier.value}`;
 }
 
-/** Clusters are named SERVICE/VARIANT, where SERVICE may be NAMESPACE/NAME (compiler/plan.ts). */
+/** Clusters are named SERVICE/VARIANT, where SERVICE may be NAMESPACE/NAME (compile/table/plan.ts). */
 function serviceOf(cluster: string): string {
 	const slash = cluster.lastIndexOf("/");
 	return `Service ${slash === -1 ? cluster : cluster.slice(0, slash)}`;

@@ -8,7 +8,7 @@ const DECISION_CHAIN_MAX = 3;
 export interface Signer {
 	readonly spiffeId: string;
 	readonly publicKey: KeyObject;
-	/** The time in which certificates certificates of the chain are valid. */
+	/** The time in which all certificates of the chain are valid. */
 	readonly fromMs: number;
 	readonly untilMs: number;
 }

@@ -322,7 +322,7 @@ export class TokenVerifier {
 		}
 	}
 
-	/** The answer for a valid token, after the check that the caller isStillValid its key or certificate. */
+	/** The answer for a valid token, after the check that the caller holds its key or certificate. */
 	#bound(
 		held: CachedToken,
 		shown: ShownToken,

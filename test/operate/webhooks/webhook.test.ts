@@ -176,20 +176,6 @@ t.test("a name that leads to control's own machine is asked only where the gate 
 	}
 });
 
-t.test("a gate that was taken with more time than any may have now has the longest that one may have", async (t) => {
-	const { url } = await receiver(t, (_, response) => void setTimeout(() => response.writeHead(200).end(), 200));
-	const waits: unknown[] = [];
-	const { setTimeout: real } = globalThis;
-	t.intercept(globalThis, "setTimeout", {
-		value: (...given: Parameters<typeof real>) => {
-			waits.push(given[1]);
-			return real(...given);
-		},
-	});
-	t.same(await ask(url, 25 * 86_400_000), { ok: true });
-	t.equal(waits[0], 60_000);
-});
-
 t.test("credentials, other schemes and plain http beyond this machine are refused unsent", async (t) => {
 	const { url, calls } = await receiver(t, (_, response) => response.writeHead(200).end());
 	const secret = url.replace("http://", "http://user:pass@");

@@ -106,7 +106,7 @@ export interface ProbeReport {
 
 const REASONS: Readonly<Record<Guard, string>> = { gate: "not-canonical", rules: "forbidden" };
 
-/** The response of a Service whose configuration this Envoy refuses (compiler/closed.ts). */
+/** The response of a Service whose configuration this Envoy refuses (compile/table/closedServices.ts). */
 const CLOSED = "closed: configuration-refused\n";
 const CLOSED_REASON = "configuration-refused";
 

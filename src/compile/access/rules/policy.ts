@@ -1,6 +1,6 @@
 /**
  * Evaluates AccessPolicies as a pure function: deny by default, deny wins. The compiler makes the same rules native
- * (compiler/accessControl.ts); the parity suite compares both on a real Envoy.
+ * (compile/envoy/accessControl.ts); the parity suite compares both on a real Envoy.
  */
 
 import {

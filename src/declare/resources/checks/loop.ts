@@ -6,7 +6,7 @@ import { serverKey } from "./serverOwner.js";
 
 /**
  * Endpoints at a Gateway's own address and port. A DNS name, or a local address if the Gateway listens on all of them,
- * cannot be checked without I/O: Envoy refuses looped requests (compiler/loop.ts).
+ * cannot be checked without I/O: Envoy refuses looped requests (compile/envoy/loopDetection.ts).
  */
 export function loopProblems({ set, isStored, report }: Check): void {
 	const gateways = new Map(

@@ -11,7 +11,7 @@ export const ENVOY_REPORT_PATH = "/weir.v1.EnvoyKeeper/Tell";
 /** Times are milliseconds ago: two machines' clocks differ. */
 export interface EnvoyReport {
 	readonly node: string;
-	/** Envoy process, as in its node (compiler/envoyInstance.ts): several may share one node name and id. */
+	/** Envoy process, as in its node (compile/envoy/envoyInstance.ts): several may share one node name and id. */
 	readonly instance: string;
 	/** Entries that the Envoy dropped. */
 	readonly dropped: { readonly entries: number; readonly sinceAgoMs: number } | null;

@@ -1,5 +1,5 @@
 /**
- * Detects the bypass probe (probe/sendProbe.ts), which is refused every few seconds and would fill the decision log. A
+ * Detects the bypass probe (agent/sendProbe.ts), which is refused every few seconds and would fill the decision log. A
  * client could imitate it to test a stolen token, so the match is strict: the probe sends no token, and its headers are too
  * short for one.
  */

@@ -4,7 +4,7 @@
  * It names workloads by SPIFFE id and units by pseudonym. It never holds a header, a query, a payload, a token in compact
  * form (JWS, JWE), or a token's user. It holds the path, which may contain user ids: segments with an @ or such a token, and
  * parameters of segments, are masked (access/requests/shownPath.ts). Other ids in paths (numbers, names, opaque tokens)
- * cannot be detected and are kept as long as the log (limits.ts, DECISIONS_KEPT_MS).
+ * cannot be detected and are kept as long as the log (DECISIONS_KEPT_MS).
  */
 import { CUT, shownPath } from "../../../compile/access/requests/shownPath.js";
 import { TRACE_HEADER } from "../../../compile/envoy/headers.js";
@@ -33,7 +33,7 @@ export type DecisionKind = (typeof DECISION_KINDS)[number];
 export const GAP_REASONS = ["not-received", "not-stored"] as const;
 
 /**
- * All possible reasons of a record: of verdicts (native ones in compiler/denial.ts, the sidecar's in sidecar/question.ts),
+ * All possible reasons of a record: of verdicts (native ones in compile/envoy/denial.ts, the sidecar's in sidecar/question.ts),
  * of refused outcomes and streams, of peers without an identity, and of an assignment change.
  */
 export const DECISION_REASONS: readonly string[] = [

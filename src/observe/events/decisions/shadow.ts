@@ -32,7 +32,7 @@ export interface ShadowCount extends ShadowChange {
 	readonly count: number;
 }
 
-/** Prefixes of the two filters with rules (compiler/accessControl.ts). */
+/** Prefixes of the two filters with rules (compile/envoy/accessControl.ts). */
 const DENY = "weir_deny_";
 /** Allow prefixes, with the results that count if not all shadow policies are tried. */
 const ALLOWS = [

@@ -91,14 +91,14 @@ function denialByStatus({ status, routeName }: AccessLogEntry): Denial | null {
 		case 403:
 			return byEnvoy("forbidden");
 		case 503:
-			// The route of a closed Service has no name (compiler/closed.ts).
+			// The route of a closed Service has no name (compile/table/closedServices.ts).
 			return routeName === "" ? byEnvoy("configuration-refused") : UNANSWERED;
 		default:
 			return null;
 	}
 }
 
-/** Metadata prefixes of our filters (compiler/accessControl.ts, calloutProof.ts); weir.deny has none. */
+/** Metadata prefixes of our filters (compile/envoy/accessControl.ts, calloutProof.ts); weir.deny has none. */
 const PREFIXES = ["weir_gate_", "", "weir_allow_", "weir_proof_"];
 
 /** Name of the refusing rule; `none` = no rule of weir.allow matched. */
@@ -158,7 +158,7 @@ function notDenied({ codeDetails, sentOn, sidecar, routeName, flags }: AccessLog
 		return { kind: "allowed", reason: sidecar.reason ?? "allowed", policy: sidecar.policy, by: "sidecar" };
 	// The request may break off or violate the protocol after it was allowed.
 	if (codeDetails === "via_upstream" || sentOn || NO_UPSTREAM.has(codeDetails)) return verdict("allowed", "allowed");
-	// Weir's own answers: a closed Service (compiler/closed.ts, a route without a name), or a Variant unknown to the route.
+	// Weir's own answers: a closed Service (compile/table/closedServices.ts, a route without a name), or a Variant unknown to the route.
 	if (codeDetails === "direct_response")
 		return verdict("denied", routeName === "" ? "configuration-refused" : "unanswered");
 	const unjudged = UNJUDGED.get(codeDetails);

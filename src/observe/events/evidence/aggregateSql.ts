@@ -2,7 +2,7 @@
  * SQL that makes aggregates of events: a unit's values from its outcomes, moments of units' values, and the merge of
  * moments. SELECTs without parameters.
  *
- * An observation has up to four variables x0…x3, in the order of analysis/statistics/coMoments.ts: value; numerator,
+ * An observation has up to four variables x0…x3, in the order of infer/statistics/statistics/coMoments.ts: value; numerator,
  * denominator; value, value before; numerator, denominator, numerator before, denominator before.
  */
 import { RANGE_SLACK } from "../../../infer/statistics/statistics/extremes.js";
@@ -231,7 +231,7 @@ export const CAPITAL_COLUMNS: readonly string[] = [
 
 /**
  * Log-capital by the keys, of the given series, each with its range: n units, up0… and down0… as in
- * analysis/statistics/logCapital.ts, of x0 as a share of the range; `outside` counts values out of range, which are in
+ * infer/statistics/statistics/logCapital.ts, of x0 as a share of the range; `outside` counts values out of range, which are in
  * no sum.
  */
 export function capitalOfRows(

@@ -99,7 +99,7 @@ export interface StateDatabase {
 	readonly audit: Database<AuditRecord, number>;
 	readonly auditRefused: Database<AuditRecord, number>;
 	/** Rollback notifications that are not delivered yet. */
-	readonly outbox: Database<NotificationMessage & { readonly key: string }, OutboxKey>;
+	readonly outbox: Database<NotificationMessage, OutboxKey>;
 	/**
 	 * Runs `change` as one durable transaction; a throw inside it leaves nothing behind.
 	 * @throws WeirError `unavailable`: the disk does not take it

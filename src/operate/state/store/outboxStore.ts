@@ -26,7 +26,7 @@ export class OutboxStore {
 	): void {
 		for (const [index, { gate, question }] of messages.entries()) {
 			const key: OutboxKey = [experiment, sequence, revision * PLACES + index];
-			this.#database.outbox.putSync(key, { key: JSON.stringify(key), gate, question });
+			this.#database.outbox.putSync(key, { gate, question });
 		}
 		if (messages.length > 0) this.#prune();
 	}
@@ -38,8 +38,7 @@ export class OutboxStore {
 	/** null = it was delivered or dropped. */
 	message(key: string): NotificationMessage | null {
 		const parsed = keyIn(key);
-		const kept = parsed === null ? undefined : this.#database.outbox.get(parsed);
-		return kept === undefined ? null : { gate: kept.gate, question: kept.question };
+		return (parsed === null ? undefined : this.#database.outbox.get(parsed)) ?? null;
 	}
 
 	/** Does nothing for an unknown key. */
@@ -65,9 +64,8 @@ function keyIn(text: string): OutboxKey | null {
 	} catch {
 		return null;
 	}
-	// Some versions wrote four parts.
-	return Array.isArray(parsed) && parsed.length >= 3 ? (parsed as OutboxKey) : null;
+	return Array.isArray(parsed) && parsed.length === 3 ? (parsed as OutboxKey) : null;
 }
 
-/** The oldest revision first. Keys of earlier versions hold the gate's index alone, so they come before the rest. */
+/** The oldest revision first. */
 const byAge = ([, , one]: OutboxKey, [, , other]: OutboxKey): number => one - other;

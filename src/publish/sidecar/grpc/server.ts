@@ -80,7 +80,7 @@ export interface GrpcServerOptions {
 	readonly methods: Methods;
 	readonly health: Health;
 	readonly counters?: GrpcCounters | undefined;
-	/** Other limits than those of limits.ts, for tests. */
+	/** Other limits, for tests. */
 	readonly limits?: { readonly queueMs?: number; readonly pingMs?: number } | undefined;
 }
 
