@@ -178,19 +178,21 @@ t.test("docs/operations.md, another machine: the sidecar judges there, denials a
 	const workloads = Object.entries(ids).flatMap(([name, path]) => ["--workload", `${name}=${path}`]);
 	await part(t, ["ca", "--data", `${directory}/ca`, ...workloads]);
 	const printed = await printedCommands();
-	t.same([...printed.keys()], ["control", "sidecar", "envoy"]);
+	t.same([...printed.keys()], ["ingest", "control", "sidecar", "envoy"]);
 	/** Those of the page, where the addresses and sockets of this test stand. */
 	const run = (name: string, machine: string, ports: { readonly xds: number; readonly accessLog: number }) => {
 		const args = (printed.get(name) ?? []).map((word) =>
 			word
-				.replace("/run/spire/agent.sock", `${directory}/ca/run/identity/${name}.sock`)
+				.replace("/run/spire/agent.sock", `${directory}/ca/run/identity/${name === "ingest" ? "control" : name}.sock`)
 				.replace("10.0.0.1:18000", `127.0.0.1:${ports.xds}`)
 				.replace("10.0.0.1:18001", `127.0.0.1:${ports.accessLog}`),
 		);
 		return part(t, args, machine);
 	};
-	const control = await run("control", here, { xds: 0, accessLog: 0 });
-	const { xds, accessLogPort } = control.ready as { xds: { port: number }; accessLogPort: number };
+	const ingest = await run("ingest", here, { xds: 0, accessLog: 0 });
+	const { accessLogPort } = ingest.ready as { accessLogPort: number };
+	const control = await run("control", here, { xds: 0, accessLog: accessLogPort });
+	const { xds } = control.ready as { xds: { port: number } };
 	const api = `unix:${here}/.weir/run/api.sock`;
 	const file = await fileOf(
 		directory,

@@ -36,7 +36,7 @@ for (const [file, without] of [
 	["cli/commands/envoy.js", SCHEMAS],
 	["cli/commands/sidecar.js", [...SCHEMAS, ...TRACING, "@grpc/grpc-js"]],
 	["cli/roles/ingest.js", [...SCHEMAS, ...TRACING]],
-	["cli/roles/xds.js", SCHEMAS],
+	["cli/roles/publisher.js", SCHEMAS],
 	["cli/roles/rollout.js", SCHEMAS],
 ] as const) {
 	t.test(file, async (t) => {

@@ -1,4 +1,4 @@
-/** The ingest role: access log, outcomes and spans in; aggregates and the paths of recent requests out. */
+/** Ingest: access log, outcomes and spans in; aggregates and the paths of recent requests out. */
 import { createServer, type ServerResponse } from "node:http";
 import { join } from "node:path";
 import { parsePercentage } from "../../declare/resources/fields/units.js";

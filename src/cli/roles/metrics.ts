@@ -1,4 +1,4 @@
-/** Each role's metrics as JSON on its UNIX socket; the api role merges them into one Prometheus page. */
+/** Each process's metrics as JSON on its UNIX socket; control merges them into one Prometheus page. */
 import { createServer, get, type Server } from "node:http";
 import type { Meter, MetricsJson } from "../../observe/telemetry/meter.js";
 import { claimSocket, restrictSocket } from "../../trust/local/socket.js";
@@ -20,7 +20,7 @@ export async function serveMetrics(socketPath: string, meter: Pick<Meter, "json"
 	return server;
 }
 
-/** The role's metrics, or none while it is down: its absence shows as `up`, not as an error page. */
+/** A process's metrics, or none while it is down: `up` shows its absence, not an error page. */
 export const readMetrics = (socketPath: string, timeoutMs?: number): Promise<MetricsJson | null> =>
 	readJson<MetricsJson>(socketPath, METRICS_PATH, timeoutMs);
 
@@ -33,7 +33,7 @@ export interface GaugeJson {
 export const gaugesOf = (metrics: MetricsJson | null): readonly GaugeJson[] =>
 	(metrics?.metrics ?? []) as readonly GaugeJson[];
 
-/** What a role answers on its own socket; null while it is down. Never rejects. */
+/** What a process answers on its own socket; null while it is down. Never rejects. */
 export function readJson<T>(socketPath: string, path: string, timeout = TIMEOUT_MS): Promise<T | null> {
 	return new Promise((resolve) => {
 		const none = () => resolve(null);

@@ -80,7 +80,7 @@ export function staticBootstrap(resources: EnvoyResources, options: BootstrapOpt
 	};
 }
 
-/** @param ads UNIX socket of control's xds role, or its address on another machine */
+/** @param ads UNIX socket of control's xDS server, or its address on another machine */
 export function dynamicBootstrap(ads: string | RemoteDoor, options: BootstrapOptions): object {
 	return {
 		...common(options),

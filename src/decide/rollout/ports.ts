@@ -35,7 +35,7 @@ export interface State {
 	readonly closed?: readonly string[];
 }
 
-/** Desired state and status; implemented by the api role's transactional store. */
+/** Desired state and status; implemented by control's Store. */
 export interface StateStore {
 	/** Resolves when the revision is above `after`; null after `waitMs`. */
 	state(after: number, waitMs: number): Promise<State | null>;

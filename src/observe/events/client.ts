@@ -58,7 +58,7 @@ async function call(
 		if (signal.aborted) {
 			throw new WeirError("deadline-exceeded", `ingest did not answer within ${timeoutMs} ms`, "", { cause: thrown });
 		}
-		throw new WeirError("unavailable", `ingest does not answer on ${socketPath}`, "check that the ingest role runs", {
+		throw new WeirError("unavailable", `ingest does not answer on ${socketPath}`, "check that `weir ingest` runs", {
 			cause: thrown,
 		});
 	});

@@ -1,5 +1,5 @@
 /**
- * The ingest role: takes access logs and outcomes, answers aggregates. It owns the event store of its data directory; a
+ * Ingest: takes access logs and outcomes, answers aggregates. It owns the event store of its data directory; a
  * second process on the same directory is refused. Closing it flushes accepted data.
  */
 import type { PlanTable } from "../../compile/table/plan.js";

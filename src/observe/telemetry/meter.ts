@@ -1,6 +1,6 @@
 /**
  * Metrics in the Prometheus text format; the one owner of prom-client. A process has one meter; `mergeMetrics`
- * joins the meters of several role processes into one endpoint with one HELP and TYPE for each metric.
+ * joins the meters of several processes into one endpoint with one HELP and TYPE for each metric.
  * Names: `weir_` prefix, base units, `_total` on counters (prometheus.io/docs/practices/naming).
  */
 import { randomUUID } from "node:crypto";
@@ -24,7 +24,7 @@ export interface Meter {
 	json(): Promise<MetricsJson>;
 }
 
-/** Metrics that a role process sends to the process that serves /metrics: JSON. */
+/** Metrics that a process sends to the process that serves /metrics: JSON. */
 export interface MetricsJson {
 	/** Identifies the meter: roles in one process share it and each return it. */
 	readonly meter: string;

@@ -70,7 +70,7 @@ export async function exchange(call: Exchange): Promise<ExchangeAnswer> {
 			},
 		});
 		const timer = setTimeout(() => {
-			const message = `control's api role at ${where} gave no answer in time`;
+			const message = `control at ${where} gave no answer in time`;
 			sent.destroy(new WeirError("deadline-exceeded", message, call.lateHint));
 		}, call.timeoutMs);
 		const fail = (error: Error): void => {
@@ -111,7 +111,7 @@ function unanswered(
 ): WeirError {
 	const { code = "", reason = error.message } = error;
 	const isUntrusted = error instanceof UntrustedServer || UNTRUSTED.test(code);
-	const message = `control's api role at ${where} ${isUntrusted ? "is not believed" : "does not answer"}: ${reason}`;
+	const message = `control at ${where} ${isUntrusted ? "is not believed" : "does not answer"}: ${reason}`;
 	const running = "is weir control (or weir up) running?";
 	const identity = "say who you are with --identity SOCKET, or by WEIR_API_CERT and WEIR_API_KEY";
 	const hint = isUntrusted
@@ -164,5 +164,5 @@ function serverError(json: unknown, status: number): WeirError | null {
 			return new WeirError(error.code as ErrorCode, String(error.message), String(error.hint ?? ""));
 		}
 	}
-	return new WeirError("unavailable", `control's api role answered HTTP ${status}`);
+	return new WeirError("unavailable", `control answered HTTP ${status}`);
 }

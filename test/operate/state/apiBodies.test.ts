@@ -201,7 +201,7 @@ t.test(
 			["content-length: 100000", "x"],
 		] as const;
 		const asked = framings.flatMap(([framing, part]) => [
-			...["/healthz", "/readyz", "/v1/status", "/internal/state"].map((path) =>
+			...["/healthz", "/readyz", "/v1/status", "/internal/plans"].map((path) =>
 				ask(connectPlain(api.socket), path, framing, part),
 			),
 			ask(connect({ host: "127.0.0.1", port, ...shown }), "/healthz", framing, part),

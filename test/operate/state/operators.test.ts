@@ -286,7 +286,7 @@ t.test("the network has no internal API, no foreign pages, and a browser's certi
 				.on("error", reject)
 				.end();
 		});
-	t.equal(await get("/internal/state"), 404);
+	t.equal(await get("/internal/plans"), 404);
 	await owner.apply(file(binding("ada", "read", [operator("ada")], "[default]")), now);
 	t.equal(await get("/v1/status"), 200);
 	t.equal(await get("/v1/status", { origin: "https://evil.example" }), 403);

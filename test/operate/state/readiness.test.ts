@@ -38,10 +38,10 @@ t.test("failed writes to control's disk are a note", async (t) => {
 			"",
 		].join("\n"),
 	});
-	t.match(await readiness(sources(alarms.slice(2, 3))), { text: /^ready\nnote: what Envoys[^\n]*\n$/ });
+	t.match(await readiness(sources(alarms.slice(2, 3))), { text: /^ready\nnote: the plan in force[^\n]*\n$/ });
 });
 
-t.test("readiness does not wait for roles that hang", async (t) => {
+t.test("readiness does not wait for processes that hang", async (t) => {
 	const held = new Set<Socket>();
 	const hangs = createServer((socket) => void held.add(socket));
 	const path = join(await temporaryDirectory(t), "hangs.sock");
