@@ -1,5 +1,5 @@
 /**
- * What a process loads before it can answer: a package is 50 to 250 ms of each start, and `weir up` starts eight
+ * What a process loads before it can answer: a package is 50 to 250 ms of each start, and `weir up` starts five
  * processes. Loaded later (`await import`) it costs only who needs it.
  */
 import { readFile } from "node:fs/promises";
