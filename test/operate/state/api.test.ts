@@ -290,7 +290,7 @@ const BAD: readonly {
 		path: "/v1/experiments/boosted/destroy",
 		method: "POST",
 		status: 404,
-		match: /pause, resume/,
+		match: /\/pause, .*\/resume/,
 	},
 	{ what: "an unknown path", path: "/v1/nothing", status: 404, match: /nothing/ },
 	{ what: "an unknown kind", path: "/v1/resources/Pod/x", method: "DELETE", status: 404, match: /Gateway/ },
@@ -307,7 +307,7 @@ const BAD: readonly {
 		path: "/v1/resources?onlyAt=new",
 		method: "POST",
 		status: 400,
-		match: /onlyAt must be a whole number/,
+		match: /'onlyAt' is not valid.*whole number/,
 	},
 	{
 		what: "a revision for what is not applied",
