@@ -1,5 +1,6 @@
 /** The routes that apply, delete and roll back resources. */
 import { z } from "zod";
+import type { ShadowGap } from "../../compile/table/shadow.js";
 import { fields, oneOf, say, whole } from "../../declare/resources/fields/strict.js";
 import { isKind, KINDS } from "../../declare/resources/kinds.js";
 import { qualifiedText } from "../../declare/resources/resource.js";
@@ -11,12 +12,9 @@ import type { Operations, Pending } from "../operations/operations.js";
 import type { Target } from "../state/history/change.js";
 import { visibleShadowGaps } from "../state/shadowGaps.js";
 import type { ApplyResult, Store } from "../state/store/store.js";
-import { type Answer, auditedCall, type Call, isJson, ok, readJson, readText } from "./http.js";
+import { type Answer, API_BODY_BYTES_MAX, auditedCall, type Call, isJson, ok, readJson, readText } from "./http.js";
 import { boundedList, CHANGE_QUERY, checked, flagText, type Route, route, wholeText } from "./route.js";
 import { requestAnswer } from "./wire.js";
-
-/** Body of an operation on an Experiment, an approval or a rollback: names, and a reason of PERSON_TEXT_CHARS_MAX. */
-export const API_OPERATION_BODY_BYTES_MAX = 64 * 1024;
 
 const YAML_TYPES = ["application/yaml", "text/yaml"];
 /** Longest X-Weir-File-Name: PATH_MAX of Linux. */
@@ -82,13 +80,13 @@ export function declarationRoutes(api: DeclarationServices): readonly Route[] {
 			query: fields(CHANGE_QUERY),
 			rights: (call) => rights.demandSome(audited(call), "delete", "resources, unread"),
 			body: TARGETS,
+			bodyBytesMax: API_BODY_BYTES_MAX,
 			answer: (call, { dryRun }, { resources }) => remove(call, resources, dryRun),
 		}),
 		route("POST", "/v1/rollback", {
 			query: fields(CHANGE_QUERY),
 			rights: (call) => rights.demandSome(audited(call), "rollback", "unread"),
 			body: fields({ to: whole(0, Number.MAX_SAFE_INTEGER), namespace: z.string("write a name").nullish() }),
-			bodyBytesMax: API_OPERATION_BODY_BYTES_MAX,
 			answer: (call, { dryRun }, { to, namespace = null }) =>
 				withShadowGaps(api, call, operations.rollback(audited(call), to, namespace, dryRun), dryRun),
 		}),
@@ -103,10 +101,7 @@ function withShadowGaps(
 	dryRun: boolean,
 ): Answer {
 	if (dryRun || result.outcome !== "applied") return applied(result);
-	const { rights } = operations;
-	const gaps = visibleShadowGaps(store.current, rights.mayRead(call.caller), result.changes);
-	const { outcome: _, ...said } = result;
-	return ok({ ...said, ...(gaps.length === 0 ? {} : { shadowGaps: gaps }) });
+	return applied(result, visibleShadowGaps(store.current, operations.rights.mayRead(call.caller), result.changes));
 }
 
 /** One YAML file, or several as JSON, applied as one. */
@@ -137,11 +132,11 @@ export function pending({ outcome, request }: Pending): Answer {
 	return { status: 202, json: { outcome, request: requestAnswer(request) } };
 }
 
-function applied(result: ApplyResult | Pending): Answer {
+function applied(result: ApplyResult | Pending, shadowGaps: readonly ShadowGap[] = []): Answer {
 	if (result.outcome === "pending") return pending(result);
 	if (result.outcome === "applied") {
 		const { outcome: _, ...said } = result;
-		return ok(said);
+		return ok({ ...said, ...(shadowGaps.length === 0 ? {} : { shadowGaps }) });
 	}
 	const problems = result.problems.map(({ position, message, hint }) => ({
 		file: position?.file ?? null,

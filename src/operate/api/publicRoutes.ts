@@ -17,12 +17,7 @@ import type { PromotionGates } from "../operations/promotionGates.js";
 import { difference } from "../state/difference.js";
 import { ALL_NAMESPACES } from "../state/rights/permissions.js";
 import { visibleShadowGaps } from "../state/shadowGaps.js";
-import {
-	API_OPERATION_BODY_BYTES_MAX,
-	type DeclarationServices,
-	declarationRoutes,
-	pending,
-} from "./declarationRoutes.js";
+import { type DeclarationServices, declarationRoutes, pending } from "./declarationRoutes.js";
 import { type Answer, auditedCall, auditedPath, type Call, isGone, ok } from "./http.js";
 import { type ReadinessSources, readiness } from "./readiness.js";
 import { type Route, route, wholeText } from "./route.js";
@@ -112,13 +107,11 @@ export function publicRoutes(api: ApiServices): readonly Route[] {
 		route("POST", "/v1/approvals/:id/approve", {
 			rights: (call) => void approvals.demandAnother(audited(call), idOf(call)),
 			body: fields({}),
-			bodyBytesMax: API_OPERATION_BODY_BYTES_MAX,
 			answer: (call) => approve(api, call),
 		}),
 		route("POST", "/v1/approvals/:id/reject", {
 			rights: (call) => void approvals.demandEnding(audited(call), idOf(call)),
 			body: fields({ reason: PERSON_TEXT.default("") }),
-			bodyBytesMax: API_OPERATION_BODY_BYTES_MAX,
 			answer: (call, _, { reason }) => ok(requestAnswer(approvals.reject(audited(call), idOf(call), reason))),
 		}),
 		route("GET", "/v1/experiments/:name/decisions", {
@@ -139,7 +132,6 @@ export function publicRoutes(api: ApiServices): readonly Route[] {
 			route("POST", `/v1/experiments/:name/${verb}`, {
 				rights: (call) => operations.demandVerb(audited(call), experimentOf(call), verb),
 				body: verb === "promote" ? PROMOTE_BODY : PERSON_BODY,
-				bodyBytesMax: API_OPERATION_BODY_BYTES_MAX,
 				answer: async (call, _, body) => {
 					const name = experimentOf(call);
 					const as = audited(call);

@@ -5,6 +5,11 @@ import { WeirError } from "../../error.js";
 import { BY_HINT } from "../approvals/personRequest.js";
 import { type Answer, type Call, readJson } from "./http.js";
 
+/** Body of an operation on an Experiment, an approval or a rollback: names, and a reason of PERSON_TEXT_CHARS_MAX. */
+export const API_OPERATION_BODY_BYTES_MAX = 64 * 1024;
+/** Longest name of an unknown field that a message quotes. */
+const NAME_SHOWN_CHARS = 100;
+
 /** In the order in which they are used. */
 interface RouteParts<Query, Body> {
 	/** Absent: the path takes no query parameter. */
@@ -12,7 +17,7 @@ interface RouteParts<Query, Body> {
 	/** @throws WeirError if the caller may not do it, whatever the body says */
 	readonly rights?: (call: Call, query: Query) => void;
 	readonly body?: z.ZodType<Body>;
-	/** API_BODY_BYTES_MAX if absent. */
+	/** API_OPERATION_BODY_BYTES_MAX if absent. */
 	readonly bodyBytesMax?: number;
 	readonly answer: (call: Call, query: Query, body: Body) => Answer | Promise<Answer>;
 }
@@ -29,7 +34,7 @@ const NO_QUERY: z.ZodType = fields({});
 export function route<Query, Body>(
 	method: Route["method"],
 	url: string,
-	{ query, rights, body, bodyBytesMax, answer }: RouteParts<Query, Body>,
+	{ query, rights, body, bodyBytesMax = API_OPERATION_BODY_BYTES_MAX, answer }: RouteParts<Query, Body>,
 ): Route {
 	const run = async (call: Call): Promise<Answer> => {
 		const asked = checked(query ?? (NO_QUERY as z.ZodType<Query>), call.query, "query parameter");
@@ -45,7 +50,8 @@ export function checked<T>(schema: z.ZodType<T>, value: unknown, part: "query pa
 	const { data, error } = schema.safeParse(value);
 	const issue = error?.issues[0];
 	if (issue === undefined) return data as T;
-	const name = [...issue.path, ...(issue.code === "unrecognized_keys" ? issue.keys.slice(0, 1) : [])].join(".");
+	const [unknown = ""] = issue.code === "unrecognized_keys" ? issue.keys : [];
+	const name = [...issue.path, unknown.slice(0, NAME_SHOWN_CHARS)].filter((part) => part !== "").join(".");
 	if (issue.code === "unrecognized_keys") {
 		if (name === "by") throw new WeirError("invalid-argument", "'by' is not believed", BY_HINT);
 		const known = issue.message === "" ? `this path takes no ${part}` : `known: ${issue.message}`;
