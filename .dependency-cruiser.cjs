@@ -21,7 +21,8 @@ const ADAPTERS = [
 /** Each npm package has one owner: an upgrade or a swap touches one place. */
 const OWNERS = {
 	"yaml": ["declare/resources", "operate/state"],
-	"zod": ["declare/resources"],
+	"zod": ["declare/resources", "operate/api"],
+	"fastify": ["operate/api"],
 	"xxhash-wasm": ["compile/assignment"],
 	"@marcbachmann/cel-js": ["compile/access"],
 	"lmdb": ["operate/state"],

@@ -3,7 +3,7 @@
  * identity is configured. Paths that ingest or the publisher serves are mounted: they get the original request and its authenticated caller.
  */
 import { chmodSync, mkdirSync, rmSync } from "node:fs";
-import { createServer, type Server } from "node:http";
+import { createServer, type IncomingMessage, type Server } from "node:http";
 import type { Server as SecureServer } from "node:https";
 import type { AddressInfo } from "node:net";
 import { dirname } from "node:path";
@@ -22,8 +22,9 @@ import { Rights } from "../state/rights/rights.js";
 import type { Store } from "../state/store/store.js";
 import type { AlarmSources } from "./alarmSources.js";
 import type { Caller, ListenerTls, TcpListener } from "./caller.js";
-import { handler, type ListenerContext, withBounds } from "./handler.js";
+import { type ListenerContext, serveApi, withBounds } from "./handler.js";
 import { checkLoopback } from "./http.js";
+import { internalRoutes } from "./internalRoutes.js";
 import type { Mount } from "./mount.js";
 import { secureContext, secureServer } from "./tlsListener.js";
 
@@ -131,24 +132,14 @@ export async function startApi(options: ApiOptions): Promise<Api> {
 		groups: [],
 		how: "socket",
 	};
-	const local = withBounds(createServer(handler(context, async () => owner, true)), API_CONNECTIONS_MAX);
-	const secure = tcp === null ? null : secureServer(context, tcp);
-	const plain =
-		insecureLoopback === undefined
-			? null
-			: withBounds(
-					createServer(
-						handler(
-							context,
-							async (request) => {
-								checkLoopback(request);
-								return owner;
-							},
-							false,
-						),
-					),
-					API_CONNECTIONS_MAX,
-				);
+	const plainServer = () => withBounds(createServer(), API_CONNECTIONS_MAX);
+	const local = await serveApi(plainServer(), context, async () => owner, internalRoutes(store));
+	const secure = tcp === null ? null : await secureServer(context, tcp);
+	const onLoopback = async (request: IncomingMessage): Promise<Caller> => {
+		checkLoopback(request);
+		return owner;
+	};
+	const plain = insecureLoopback === undefined ? null : await serveApi(plainServer(), context, onLoopback);
 	const outer = secure ?? plain;
 	const outerAt = tcp ?? insecureLoopback;
 	try {

@@ -1,16 +1,17 @@
-/** Handles one request of any API listener: authenticates the caller, applies limits and routes it. */
+/** Serves the API on a listener: authenticates the caller of each request, applies limits and routes it. */
 import { randomUUID } from "node:crypto";
-import type { IncomingMessage, Server, ServerResponse } from "node:http";
+import { type IncomingMessage, maxHeaderSize, type Server, type ServerResponse } from "node:http";
 import type { Server as SecureServer } from "node:https";
+import { type FastifyError, type FastifyReply, type FastifyRequest, fastify } from "fastify";
 import { WeirError } from "../../error.js";
 import { type ClientLimiter, TooManyRequests } from "../../trust/clients/clientLimiter.js";
 import type { HandshakeFault } from "../../trust/tls/handshake.js";
 import { type AuditedCall, record } from "../audit/actRecord.js";
 import type { Caller } from "./caller.js";
-import { parseRequest, send, sendError } from "./http.js";
-import { answerInternal } from "./internalRoutes.js";
+import { type Call, send, sendError } from "./http.js";
 import { forward, isUnder, type Mount } from "./mount.js";
-import { type ApiServices, answerPublic } from "./publicRoutes.js";
+import { type ApiServices, publicRoutes } from "./publicRoutes.js";
+import type { Route } from "./route.js";
 
 /** How long a request may take to arrive: a full body at 1.1 Mbit/s. */
 export const API_REQUEST_MS_MAX = 30_000;
@@ -32,40 +33,96 @@ export interface ListenerContext {
 
 const STOPS = /^\/v1\/(experiments\/[^?]+\/(abort|pause)|rollback)(\?|$)/;
 
-/** @param internal whether `/internal` is served: only on the socket, which file permissions protect */
-export function handler(
+/**
+ * Answers the requests of a server, in this order: authentication, the client's limits, then a mounted path or a route,
+ * whose rights come before its body. Bodies are read by the routes alone.
+ * @param internal routes under /internal, without limits: only for the socket, which file permissions protect
+ */
+export async function serveApi<S extends Server | SecureServer>(
+	server: S,
 	context: ListenerContext,
 	identify: (request: IncomingMessage, id: string) => Promise<Caller>,
-	internal: boolean,
-) {
-	const { api, mounts, onError } = context;
-	const handle = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
-		const id = randomUUID();
-		response.setHeader("x-request-id", id);
-		const gone = new AbortController();
-		response.once("close", () => gone.abort());
-		try {
-			const caller = await identify(request, id);
-			const { method, url = "" } = request;
-			if (internal && isUnder(url, "/internal")) {
-				const call = parseRequest(request, { signal: gone.signal, id, caller });
-				return send(response, await answerInternal(api.store, call));
-			}
-			const limiter = method === "POST" && STOPS.test(url) ? context.stopLimiter : context.limiter;
-			await limiter.admit(caller.subject, response).catch((error) => {
-				if (error instanceof TooManyRequests) recordLimited(context, { caller, id, nowMs: api.now() }, error);
-				throw error;
-			});
-			const mounted = mounts.find(([prefix]) => isUnder(url, prefix));
-			if (mounted !== undefined)
-				return await forward(api.operations.rights, mounted, request, response, { caller, id, nowMs: api.now() });
-			send(response, await answerPublic(api, parseRequest(request, { signal: gone.signal, caller, id })));
-		} catch (error) {
-			if (!(error instanceof WeirError) || error.code === "internal") onError(error);
-			sendError(response, error);
-		}
+	internal: readonly Route[] = [],
+): Promise<S> {
+	const admit = async (request: FastifyRequest, reply: FastifyReply): Promise<void> => {
+		const { raw, id } = request;
+		reply.raw.setHeader("x-request-id", id);
+		request.caller = await identify(raw, id);
+		const { url = "" } = raw;
+		if (!url.startsWith("/")) throw new WeirError("invalid-argument", "the request target must be a path");
+		if (internal.length > 0 && isUnder(url, "/internal")) return;
+		const call = { caller: request.caller, id, nowMs: context.api.now() };
+		await limit(context, call, reply.raw);
+		const mounted = context.mounts.find(([prefix]) => isUnder(url, prefix));
+		if (mounted === undefined) return;
+		await forward(context.api.operations.rights, mounted, raw, reply.raw, call);
+		reply.hijack();
 	};
-	return (request: IncomingMessage, response: ServerResponse) => void handle(request, response);
+	const fail = (error: unknown, reply: FastifyReply): void => {
+		if (!(error instanceof WeirError) || error.code === "internal") context.onError(error);
+		reply.hijack();
+		sendError(reply.raw, error);
+	};
+	const routes = [...publicRoutes(context.api), ...internal];
+	const app = fastify({
+		serverFactory: (listener) => server.on("request", listener) as Server,
+		genReqId: () => randomUUID(),
+		exposeHeadRoutes: false,
+		routerOptions: { maxParamLength: maxHeaderSize },
+		// zod checks requests. Loading fastify's own compilers would take 30 ms of each start.
+		schemaController: { compilersFactory: { buildValidator: noCompiler, buildSerializer: noCompiler } },
+		// The path is not well percent-encoded.
+		frameworkErrors: (_, request, reply) =>
+			void admit(request, reply)
+				.then(() => (reply.sent ? undefined : fail(BAD_PATH, reply)))
+				.catch((error) => fail(error, reply)),
+	});
+	app.decorateRequest("caller");
+	app.addHook("onRequest", admit);
+	app.removeAllContentTypeParsers();
+	app.addContentTypeParser("*", (_request, _body, done) => done(null));
+	// fastify's own errors have a status: such as a Content-Type that cannot be parsed.
+	app.setErrorHandler<FastifyError>((error, _, reply) =>
+		fail(error.statusCode === undefined ? error : new WeirError("invalid-argument", error.message), reply),
+	);
+	app.setNotFoundHandler(({ raw }, reply) => {
+		const path = raw.url?.split("?", 1)[0] ?? "";
+		const noun = path.split("/")[2];
+		const near = routes.filter(({ url }) => url.split("/")[2] === noun).map(({ method, url }) => `${method} ${url}`);
+		fail(new WeirError("not-found", `no ${raw.method} ${path.slice(0, 200)} here`, near.join(", ")), reply);
+	});
+	for (const { method, url, run } of routes) {
+		const handler = async ({ raw, params, query, caller, id }: FastifyRequest, reply: FastifyReply) => {
+			const answer = await run({ request: raw, params: params as Call["params"], query, caller, id });
+			reply.hijack();
+			send(reply.raw, answer);
+		};
+		app.route({ method, url, handler });
+	}
+	await app.ready();
+	return server;
+}
+
+declare module "fastify" {
+	interface FastifyRequest {
+		caller: Caller;
+	}
+}
+
+const noCompiler = (): never => {
+	throw new WeirError("internal", "routes have no JSON schemas");
+};
+
+const BAD_PATH = new WeirError("invalid-argument", "the path is not well percent-encoded");
+
+/** @throws TooManyRequests, audited */
+async function limit(context: ListenerContext, call: AuditedCall, response: ServerResponse): Promise<void> {
+	const { method, url = "" } = response.req;
+	const limiter = method === "POST" && STOPS.test(url) ? context.stopLimiter : context.limiter;
+	await limiter.admit(call.caller.subject ?? "", response).catch((error) => {
+		if (error instanceof TooManyRequests) recordLimited(context, call, error);
+		throw error;
+	});
 }
 
 /** Audited once a minute for each client. */

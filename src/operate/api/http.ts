@@ -3,6 +3,7 @@
  * checked content type, JSON answers, and the mapping of errors to status codes.
  */
 import type { IncomingMessage, ServerResponse } from "node:http";
+import { shownPath } from "../../compile/access/requests/shownPath.js";
 import { isLoopbackHost } from "../../declare/resources/address.js";
 import { HTTP_STATUS, WeirError } from "../../error.js";
 import { TooManyRequests } from "../../trust/clients/clientLimiter.js";
@@ -13,14 +14,13 @@ import type { Caller } from "./caller.js";
 /** Body of API requests: a whole resource file (RESOURCE_FILE_BYTES_MAX). */
 export const API_BODY_BYTES_MAX = 4 * 1024 * 1024;
 
-/** One parsed request. Path segments are percent-decoded one by one, so `ns%2Fname` is one segment. */
+/** One request that a route answers. */
 export interface Call {
-	readonly method: string;
-	readonly path: readonly string[];
-	readonly query: URLSearchParams;
 	readonly request: IncomingMessage;
-	/** Aborts when the client goes away. */
-	readonly signal: AbortSignal;
+	/** Path parameters, percent-decoded one by one, so `ns%2Fname` is one. */
+	readonly params: Readonly<Record<string, string>>;
+	/** Not yet checked. */
+	readonly query: unknown;
 	/** Authenticated by the listener. */
 	readonly caller: Caller;
 	/** Also the response header x-request-id. */
@@ -34,23 +34,9 @@ export type Answer =
 
 export const ok = (json: unknown): Answer => ({ status: 200, json });
 
-/** @throws WeirError `invalid-argument` for a target that is not a path or has an invalid encoding. */
-export function parseRequest(request: IncomingMessage, known: Pick<Call, "signal" | "caller" | "id">): Call {
-	const target = request.url ?? "";
-	if (!target.startsWith("/")) throw new WeirError("invalid-argument", "the request target must be a path");
-	const cut = target.indexOf("?");
-	const path = cut < 0 ? target : target.slice(0, cut);
-	try {
-		return {
-			method: request.method ?? "",
-			path: path.slice(1).split("/").map(decodeURIComponent),
-			query: new URLSearchParams(cut < 0 ? "" : target.slice(cut + 1)),
-			request,
-			...known,
-		};
-	} catch (error) {
-		throw new WeirError("invalid-argument", "the path is not well percent-encoded", "", { cause: error });
-	}
+/** The path of a request as the audit has it. */
+export function auditedPath({ url = "" }: IncomingMessage): string {
+	return shownPath(url.split("?", 1)[0] ?? "").slice(0, 200);
 }
 
 /**
@@ -140,42 +126,13 @@ export async function readText(
 	}
 }
 
-/** A JSON object body. @throws WeirError `invalid-argument`, and as `readText` does. */
-export async function readObject(
-	call: Pick<Call, "request">,
-	bytesMax: number = API_BODY_BYTES_MAX,
-): Promise<Readonly<Record<string, unknown>>> {
+/** A JSON body. @throws WeirError `invalid-argument`, and as `readText` does. */
+export async function readJson(call: Pick<Call, "request">, bytesMax?: number): Promise<unknown> {
 	const text = await readText(call, ["application/json"], bytesMax);
-	let value: unknown;
 	try {
-		value = JSON.parse(text);
+		return JSON.parse(text);
 	} catch (error) {
 		throw new WeirError("invalid-argument", "the body is not JSON", "", { cause: error });
-	}
-	if (typeof value !== "object" || value === null || Array.isArray(value)) {
-		throw new WeirError("invalid-argument", "the body must be a JSON object");
-	}
-	return value as Record<string, unknown>;
-}
-
-/** A whole number from the query; `fallback` if absent. @throws WeirError `invalid-argument`. */
-export function wholeNumber(query: URLSearchParams, name: string, fallback: number, min: number, max: number): number {
-	const text = query.get(name);
-	if (text === null) return fallback;
-	const value = /^-?\d{1,15}$/.test(text) ? Number(text) : Number.NaN;
-	if (!(value >= min && value <= max)) {
-		throw new WeirError("invalid-argument", `${name} must be a whole number from ${min} to ${max}`);
-	}
-	return value;
-}
-
-/** @throws WeirError `invalid-argument` for an unknown query parameter. */
-export function onlyQuery(query: URLSearchParams, known: readonly string[]): void {
-	for (const name of query.keys()) {
-		if (!known.includes(name)) {
-			const hint = known.length === 0 ? "this path takes none" : `known: ${known.join(", ")}`;
-			throw new WeirError("invalid-argument", `unknown query parameter '${name}'`, hint);
-		}
 	}
 }
 
@@ -204,13 +161,6 @@ export function sendError(response: ServerResponse, thrown: unknown): void {
 	if (status === 429 || status === 503)
 		response.setHeader("retry-after", String(error instanceof TooManyRequests ? error.afterSeconds : 1));
 	send(response, { status, json: { error } });
-}
-
-/** @throws WeirError `invalid-argument` */
-export function flag(query: URLSearchParams, name: string): boolean {
-	const text = query.get(name) ?? "false";
-	if (text !== "true" && text !== "false") throw new WeirError("invalid-argument", `${name} must be true or false`);
-	return text === "true";
 }
 
 export function auditedCall({ caller, id }: Call, nowMs: number): AuditedCall {

@@ -1,12 +1,11 @@
 /** Paths that other roles serve behind the API's listeners. Rights and methods are checked here. */
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { shownPath } from "../../compile/access/requests/shownPath.js";
 import { WeirError } from "../../error.js";
 import type { AuditedCall } from "../audit/actRecord.js";
 import { ALL_NAMESPACES } from "../state/rights/permissions.js";
 import type { Rights } from "../state/rights/rights.js";
 import type { Caller } from "./caller.js";
-import { demandNoBody, MethodNotAllowed } from "./http.js";
+import { auditedPath, demandNoBody, MethodNotAllowed } from "./http.js";
 
 /** @param readable only with `needs: "namespaces"`: the readable namespaces; null = all, and data that belongs to none */
 export type Handle = (
@@ -43,7 +42,7 @@ export async function forward(
 ): Promise<void> {
 	const { handle, needs, methods, takesBody, recorded }: Exclude<Mount, Handle> =
 		typeof mount === "function" ? { handle: mount, needs: "read", methods: ["GET", "HEAD"] } : mount;
-	const objects = [shownPath((request.url ?? "").split("?", 1)[0] ?? "").slice(0, 200)];
+	const objects = [auditedPath(request)];
 	if (needs === "read") rights.demand(call, [{ verb: "read", namespace: ALL_NAMESPACES }], recorded ?? "read", objects);
 	if (needs === "namespaces") rights.demandSomeRead(call, objects);
 	if (recorded !== undefined && request.url !== prefix) {

@@ -2,7 +2,6 @@
 import { randomUUID } from "node:crypto";
 import type { IncomingMessage } from "node:http";
 import { createServer, type Server } from "node:https";
-import { shownPath } from "../../compile/access/requests/shownPath.js";
 import { WeirError } from "../../error.js";
 import { API_CONNECTIONS_MAX, HANDSHAKE_FAULTS_RECORDED_MS, REQUESTLESS_CONNECTION_MS } from "../../limits/index.js";
 import { ReportThrottle } from "../../trust/clients/reportThrottle.js";
@@ -11,11 +10,11 @@ import { describeFault, type HandshakeFault } from "../../trust/tls/handshake.js
 import { TLS_OPTIONS } from "../../trust/tls/tls.js";
 import { record } from "../audit/actRecord.js";
 import { type Caller, callerOf, type ListenerTls, type TcpListener } from "./caller.js";
-import { handler, type ListenerContext, withBounds } from "./handler.js";
-import { checkOrigin } from "./http.js";
+import { type ListenerContext, serveApi, withBounds } from "./handler.js";
+import { auditedPath, checkOrigin } from "./http.js";
 
 /** Creates the HTTPS server; it does not listen yet. */
-export function secureServer(context: ListenerContext, tcp: TcpListener): Server {
+export async function secureServer(context: ListenerContext, tcp: TcpListener): Promise<Server> {
 	const { tls, tokens } = tcp;
 	// With tokens a client certificate is requested but not required: callerOf checks its chain.
 	const made = createServer({
@@ -42,12 +41,11 @@ export function secureServer(context: ListenerContext, tcp: TcpListener): Server
 			}
 		},
 	});
-	const handle = handler(context, (request, id) => authenticate(context, tcp, connections, request, id), false);
 	made.on("request", (request, response) => {
 		if (connections.isOld(request.socket)) response.setHeader("connection", "close");
-		handle(request, response);
 	});
-	return withBounds(made, null);
+	const identify = (request: IncomingMessage, id: string) => authenticate(context, tcp, connections, request, id);
+	return serveApi(withBounds(made, null), context, identify);
 }
 
 export function secureContext(tls: ListenerTls) {
@@ -68,14 +66,8 @@ async function authenticate(
 		connections.prove(request.socket, caller.subject);
 		return caller;
 	} catch (thrown) {
-		const path = (request.url ?? "").split("?", 1)[0] ?? "";
-		recordUnauthenticated(
-			context,
-			id,
-			request.method ?? "",
-			shownPath(path).slice(0, 200),
-			WeirError.from(thrown).message,
-		);
+		const { message } = WeirError.from(thrown);
+		recordUnauthenticated(context, id, request.method ?? "", auditedPath(request), message);
 		throw thrown;
 	}
 }

@@ -8,7 +8,6 @@ import { commandOutcome } from "../../decide/rollout/person.js";
 import type { State } from "../../decide/rollout/ports.js";
 import { type Experiment, qualifiedName } from "../../declare/resources/resource.js";
 import { WeirError } from "../../error.js";
-import { PERSON_TEXT_CHARS_MAX } from "../../limits/index.js";
 
 export const PERSON_VERBS = ["pause", "resume", "promote", "abort"] as const;
 export type PersonVerb = (typeof PERSON_VERBS)[number];
@@ -28,39 +27,6 @@ export interface PersonRequest {
 	readonly shutOut?: boolean;
 	/** Approvers, if an ApprovalPolicy requires them. */
 	readonly approvedBy?: readonly string[];
-}
-
-export function isPersonVerb(text: string): text is PersonVerb {
-	return (PERSON_VERBS as readonly string[]).includes(text);
-}
-
-/** Reads the body of a verb. @throws WeirError `invalid-argument`, also for an unknown field. */
-export function parsePersonRequest(
-	verb: PersonVerb,
-	body: Readonly<Record<string, unknown>>,
-	by: string,
-	nowMs: number,
-): PersonRequest {
-	const known = verb === "promote" ? ["reason", "arm", "overrideGates", "shutOut"] : ["reason"];
-	for (const field of Object.keys(body)) {
-		if (field === "by") throw new WeirError("invalid-argument", "'by' is not believed", BY_HINT);
-		if (!known.includes(field)) {
-			throw new WeirError("invalid-argument", `unknown field '${field}'`, `${verb} takes ${known.join(", ")}`);
-		}
-	}
-	const arm = body.arm === undefined || body.arm === null ? null : personText("arm", body.arm);
-	const reason = body.reason === undefined ? "" : personText("reason", body.reason);
-	const { overrideGates = false, shutOut = false } = body;
-	if (typeof overrideGates !== "boolean")
-		throw new WeirError("invalid-argument", "overrideGates must be true or false");
-	if (overrideGates && reason === "") {
-		throw new WeirError("invalid-argument", "gates are overridden with a reason only", "say it with --reason");
-	}
-	if (typeof shutOut !== "boolean") throw new WeirError("invalid-argument", "shutOut must be true or false");
-	if (shutOut && reason === "") {
-		throw new WeirError("invalid-argument", "shutOut needs a reason", "add --reason");
-	}
-	return { verb, by, reason, arm, nowMs, ...(overrideGates ? { overrideGates } : {}), ...(shutOut ? { shutOut } : {}) };
 }
 
 /** The caller is the one that the listener has authenticated. */
@@ -91,16 +57,4 @@ export function personOutcome(
 	const notes =
 		unasked + (approved === "" ? "" : ` Approved by ${approved}.`) + (reason === "" ? "" : ` Said: ${reason}`);
 	return { ...outcome, reason: `${outcome.reason}${notes}` };
-}
-
-/** One line of text by a person. @throws WeirError `invalid-argument`. */
-export function personText(field: string, value: unknown): string {
-	// Control characters could forge lines of a log or a terminal.
-	if (typeof value !== "string" || value.length > PERSON_TEXT_CHARS_MAX || /\p{Cc}/u.test(value)) {
-		throw new WeirError(
-			"invalid-argument",
-			`${field} must be a text of one line, at most ${PERSON_TEXT_CHARS_MAX} characters`,
-		);
-	}
-	return value.trim();
 }

@@ -13,7 +13,7 @@ import { fileURLToPath } from "node:url";
 import t, { type Test } from "tap";
 import { ApiClient } from "../../../src/operate/api/apiClient.js";
 import { API_BODY_BYTES_MAX } from "../../../src/operate/api/http.js";
-import { API_OPERATION_BODY_BYTES_MAX } from "../../../src/operate/api/publicRoutes.js";
+import { API_OPERATION_BODY_BYTES_MAX } from "../../../src/operate/api/route.js";
 import { CLIENT_REQUESTS_AT_ONCE_MAX } from "../../../src/trust/clients/clientLimiter.js";
 import type { DevelopmentCa } from "../../trust/identity/developmentCa.js";
 import { ALL, file, METRIC, temporaryDirectory } from "./employment.js";

@@ -69,6 +69,6 @@ t.test("moves are newest first, without later decisions and decisions that moved
 			const response = await fetch(`${api.url}/v1/experiments/boosted/moves?before=then`);
 			if (!response.ok) throw new Error(await response.text());
 		})(),
-		/before must be a whole number/,
+		/'before' is not valid/,
 	);
 });

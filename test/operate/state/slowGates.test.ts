@@ -5,8 +5,7 @@ import { Readable } from "node:stream";
 import { connect as connectTls } from "node:tls";
 import t from "tap";
 import type { WebhookAnswer } from "../../../src/decide/rollout/ports.js";
-import { parseRequest } from "../../../src/operate/api/http.js";
-import { type ApiServices, answerPublic } from "../../../src/operate/api/publicRoutes.js";
+import { type ApiServices, publicRoutes } from "../../../src/operate/api/publicRoutes.js";
 import { Approvals } from "../../../src/operate/approvals/approvals.js";
 import { Operations } from "../../../src/operate/operations/operations.js";
 import { PromotionGates } from "../../../src/operate/operations/promotionGates.js";
@@ -128,12 +127,11 @@ t.test("of two simultaneous approvals, the last asks the gates", async (t) => {
 	// Both bodies end in one turn of the loop, so that what follows goes on step by step with the other's.
 	const approves = (name: string) => {
 		const body = Readable.from([Buffer.from("{}")]);
-		const url = `/v1/approvals/${id}/approve`;
+		const approve = publicRoutes(api).find(({ url }) => url === "/v1/approvals/:id/approve");
 		const headers = { "content-type": "application/json" };
-		const request = Object.assign(body, { method: "POST", url, headers, socket: {} }) as unknown as IncomingMessage;
+		const request = Object.assign(body, { method: "POST", headers, socket: {} }) as unknown as IncomingMessage;
 		const caller = { subject: operator(name), groups: [], how: "mtls" } as const;
-		const { signal } = new AbortController();
-		return answerPublic(api, parseRequest(request, { caller, id: name, signal }));
+		return approve?.run({ request, params: { id }, query: {}, caller, id: name });
 	};
 	const [carol, dora] = await Promise.allSettled([approves("carol"), approves("dora")]);
 	t.match(carol, { status: "fulfilled", value: { json: { state: "pending", approvals: [{}] } } });
