@@ -118,25 +118,9 @@ spec:
 		const { id } = await inArm("copy");
 		const { page, told } = await why(id, /weir-predictor/);
 		t.comment(page);
-		for (const words of [
-			new RegExp(`^request +${id}`, "m"),
-			/^asked +POST 127\.0\.0\.1(:\d+)?\/v2\/models\/employment\/infer$/m,
-			/^identity +none proved/m,
-			/^rule +Service employment, plan [0-9a-f]{16}$/m,
-			/^access +allowed: open; by envoy$/m,
-			/^unit +[0-9a-f]{32} \(pseudonym\), from header x-user-id$/m,
-			/^experiment +same-model: slot: the whole layer$/m,
-			/^bucket +point \d+ in copy's region \[500000, 1000000\), live up to 750000$/m,
-			/^allocation +50% of the slot is live$/m,
-			/^arm +arm copy → Variant v2$/m,
-			/^sent to +Variant v2$/m,
-			/^answer +200 \(via_upstream\) after [\d.]+ ms$/m,
-			/^decision +#1 \S+ start by .*\(allocation 50%\)$/m,
-			/^model +employment, version 1$/m,
-			/^trace [0-9a-f]{32} /m,
-		]) {
-			t.match(page, words);
-		}
+		t.match(page, /^bucket +point \d+ in copy's region \[500000, 1000000\), live up to 750000$/m);
+		t.match(page, /^decision +#1 \S+ start by .*\(allocation 50%\)$/m);
+		t.match(page, /^trace [0-9a-f]{32} /m);
 		t.notMatch(page + JSON.stringify(told), /person-|hidden/, "neither unit nor query");
 		t.notMatch(page, /^!/m);
 		t.match(told.decision, { experiment: "same-model", sequence: 1, allocationPpm: 500_000, isPlans: true });
