@@ -110,10 +110,10 @@ t.test("a policy that names the default Variant of now and not the arm's, or den
 	const two = experiment(["boosted", "third"]);
 	const losses = (policies: ReturnType<typeof accessPolicy>[], defaultVariant = "v1") =>
 		accessLosses({ resources: set(...policies), status: { services: { employment: { defaultVariant } } } }, two);
-	t.same(losses([all(["v1", "v3"])]), { boosted: LOSS });
+	t.match(losses([all(["v1", "v3"])]), { boosted: LOSS });
 	t.same(losses([all(["v1", "v2", "v3"])]), {});
 	t.same(losses([all(["v1", "v3"])], "v2"), {}, "they are denied today");
-	t.same(losses([all(["v1", "v3"])], "v9"), { boosted: LOSS }, "a default that is no longer declared");
+	t.match(losses([all(["v1", "v3"])], "v9"), { boosted: LOSS }, "a default that is no longer declared");
 	t.same(losses([accessPolicy("all", "allow", ["employment"], { principals: ["*"] })]), {}, "it names no Variant");
 	const deny = (mode: "enforce" | "shadow") => accessPolicy("no", "deny", ["employment"], { variants: ["v3"], mode });
 	t.match(losses([deny("enforce")]), { third: /AccessPolicy no denies v3 and not v1$/, boosted: undefined });
