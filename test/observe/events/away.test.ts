@@ -140,9 +140,13 @@ t.test("behind a real Envoy, on a protected Service and an open one", { timeout:
 	const ids = await Promise.all([...away, ...sendAll(2, "/")]);
 	await exposed(2);
 	await rig.post(ids.map((requestId) => ({ metric: "revenue", value: 1, requestId })));
-	await sleep(9_000);
 	for (const name of names) {
-		const { arms } = await evidenceOf(name);
+		let { arms } = await evidenceOf(name);
+		// Until its windows are over.
+		while (!arms.every(({ metrics }) => (metrics.accuracy?.co?.n ?? 0) >= 2)) {
+			await sleep(100);
+			({ arms } = await evidenceOf(name));
+		}
 		t.match(
 			arms.map(({ exposedUnits, metrics }) => [exposedUnits, metrics.errors, metrics.revenue, metrics.accuracy?.co]),
 			[1, 2].map(() => [2, { n: 1, mean: 0 }, { n: 1, mean: 1 }, { n: 2, means: [0, 1] }]),
