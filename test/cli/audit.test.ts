@@ -14,6 +14,7 @@ import { golden } from "../golden/golden.js";
 import { type Entry, METRICS, type Rig, startRig, tryingOut } from "../observe/events/rig.js";
 import { startBackend } from "./backend.js";
 import { askApi, fileOf, temporaryDirectory, weir, weirUp } from "./command.js";
+import { gatewayText, openService, policyText, serviceText } from "./documents.js";
 
 /** What a command prints, and on standard error. */
 async function output(run: () => Promise<void>): Promise<{ readonly stdout: string; readonly stderr: string }> {
@@ -206,32 +207,13 @@ t.test("weir up records allowed requests where it is told to", async (t) => {
 	t.match(text, traceId, "and it is the trace of Envoy's span");
 });
 
-const declaration = (port: number): string => `
-apiVersion: weir.dev/v1alpha1
-kind: Gateway
-metadata: {name: edge}
-spec: {address: 127.0.0.1, port: 0}
----
-apiVersion: weir.dev/v1alpha1
-kind: Service
-metadata: {name: model}
-spec:
-  hosts: [127.0.0.1]
-  access: open
-  defaultVariant: v1
-  variants:
-    - {name: v1, endpoints: [{address: 127.0.0.1, port: ${port}}]}
----
-apiVersion: weir.dev/v1alpha1
-kind: Service
-metadata: {name: guarded}
-spec: {hosts: [guarded.test], defaultVariant: v1, variants: [{name: v1, endpoints: [{address: 127.0.0.1, port: ${port}}]}]}
----
-apiVersion: weir.dev/v1alpha1
-kind: AccessPolicy
-metadata: {name: somebody}
-spec: {services: [guarded], principals: [anyone], methods: [DELETE]}
-`;
+const declaration = (port: number): string =>
+	[
+		gatewayText(),
+		openService("model", [port]),
+		serviceText("guarded", [port]),
+		policyText("somebody", "guarded", "principals: [anyone], methods: [DELETE]"),
+	].join("---\n");
 
 t.setTimeout(120_000);
 

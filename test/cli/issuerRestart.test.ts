@@ -13,6 +13,7 @@ import { createDevelopmentCa } from "../trust/identity/developmentCa.js";
 import { AUDIENCE, ISSUER, jwksBytes, keyPair, publicJwk, signed } from "../trust/tokens/issuer.js";
 import { startBackend } from "./backend.js";
 import { fileOf, temporaryDirectory, weir, weirUp } from "./command.js";
+import { gatewayText, policyText, serviceText } from "./documents.js";
 
 t.setTimeout(240_000);
 
@@ -40,32 +41,21 @@ t.test("a restart while the issuer is away", async (t) => {
 		issuer.closeAllConnections();
 		issuer.close();
 	});
-	const services = ["native", "asked"].map(
-		(name) => `apiVersion: weir.dev/v1alpha1
-kind: Service
-metadata: {name: ${name}}
-spec:
-  hosts: [${name}.test]
-  defaultVariant: v1
-  variants: [{name: v1, endpoints: [{address: 127.0.0.1, port: ${backend}}]}]
-  ${name === "asked" ? "callout: {access: sidecar, timeout: 2s}" : "timeout: 10s"}
----
-`,
-	);
+	const services = [
+		serviceText("native", [backend], "timeout: 10s"),
+		serviceText("asked", [backend], "callout: {access: sidecar, timeout: 2s}"),
+	];
 	const url = `https://localhost:${(issuer.address() as AddressInfo).port}/keys`;
 	const file = await fileOf(
 		directory,
 		"weir.yaml",
-		`${services.join("")}apiVersion: weir.dev/v1alpha1
-kind: Gateway
-metadata: {name: edge}
-spec: {port: 0, tokens: [{issuer: "${ISSUER}", audiences: ["${AUDIENCE}"], jwksUrl: "${url}", jwksCaFile: ${caFile}}]}
----
-apiVersion: weir.dev/v1alpha1
-kind: AccessPolicy
-metadata: {name: ann}
-spec: {action: allow, services: [native, asked], users: ["${ISSUER}#ann"]}
-`,
+		[
+			...services,
+			gatewayText(
+				`port: 0, tokens: [{issuer: "${ISSUER}", audiences: ["${AUDIENCE}"], jwksUrl: "${url}", jwksCaFile: ${caFile}}]`,
+			),
+			policyText("ann", "native, asked", `users: ["${ISSUER}#ann"]`),
+		].join("---\n"),
 	);
 	const data = `${directory}/data`;
 	const up = await weirUp(file, data);

@@ -12,6 +12,7 @@ import t from "tap";
 import { createDevelopmentCa } from "../trust/identity/developmentCa.js";
 import { startBackend } from "./backend.js";
 import { askApi, fileOf, temporaryDirectory, weir, weirUp } from "./command.js";
+import { policyText, serviceText } from "./documents.js";
 
 t.setTimeout(240_000);
 
@@ -58,22 +59,12 @@ t.test("a new key is accepted and a removed one refused, without a restart and w
 		issuer.close();
 	});
 	const farUrl = `https://localhost:${(issuer.address() as AddressInfo).port}/keys`;
-	const services = ["users", "open"].map(
-		(name) => `apiVersion: weir.dev/v1alpha1
-kind: Service
-metadata: {name: ${name}}
-spec:
-  hosts: [${name}.test]
-  ${name === "open" ? "access: open" : "timeout: 10s"}
-  defaultVariant: v1
-  variants: [{name: v1, endpoints: [{address: 127.0.0.1, port: ${port}}]}]
----
-`,
-	);
+	const services = [serviceText("users", [port], "timeout: 10s"), serviceText("open", [port], "access: open")];
 	const file = await fileOf(
 		directory,
 		"weir.yaml",
-		`${services.join("")}apiVersion: weir.dev/v1alpha1
+		`${services.join("---\n")}---
+apiVersion: weir.dev/v1alpha1
 kind: Gateway
 metadata: {name: edge}
 spec:
@@ -82,11 +73,7 @@ spec:
     - {issuer: "${ISSUER}", audiences: [shop], jwksFile: ${keyFile}}
     - {issuer: "${FAR}", audiences: [shop], jwksUrl: "${farUrl}", jwksCaFile: ${caFile}}
 ---
-apiVersion: weir.dev/v1alpha1
-kind: AccessPolicy
-metadata: {name: alice}
-spec: {action: allow, services: [users], users: ["${ISSUER}#alice", "${FAR}#alice"]}
-`,
+${policyText("alice", "users", `users: ["${ISSUER}#alice", "${FAR}#alice"]`)}`,
 	);
 	const explained = await weir(["explain", "-f", file]);
 	t.match(explained.stdout, /Gateway edge: keys of https:\/\/id\.test\n {2}control watches .* once/);

@@ -3,6 +3,7 @@ import { request } from "node:http";
 import t from "tap";
 import { startBackend } from "./backend.js";
 import { fileOf, temporaryDirectory, weir, weirUp } from "./command.js";
+import { gatewayText, serviceText } from "./documents.js";
 
 t.setTimeout(120_000);
 
@@ -25,16 +26,7 @@ t.test("probe, rollback, grants and delete move what a real Envoy lets through",
 	const file = await fileOf(
 		directory,
 		"weir.yaml",
-		`apiVersion: weir.dev/v1alpha1
-kind: Gateway
-metadata: {name: edge}
-spec: {port: 0}
----
-apiVersion: weir.dev/v1alpha1
-kind: Service
-metadata: {name: guarded}
-spec: {hosts: [guarded.test], defaultVariant: v1, variants: [{name: v1, endpoints: [{address: 127.0.0.1, port: ${port}}]}]}
-${policy("callers", "GET")}`,
+		`${[gatewayText(), serviceText("guarded", [port])].join("---\n")}${policy("callers", "GET")}`,
 	);
 	const up = await weirUp(file, `${directory}/data`);
 	t.teardown(() => up.stop());

@@ -13,7 +13,7 @@ import { startEnvoy } from "../envoy/harness.js";
 import { startVariants } from "../envoy/variantServer.js";
 import { freePort } from "../trust/identity/mesh.js";
 import { temporaryDirectory, weir } from "./command.js";
-import { protectedService } from "./protectedService.js";
+import { protectedService } from "./documents.js";
 import { roleContext } from "./roleContext.js";
 
 t.setTimeout(120_000);

@@ -14,6 +14,7 @@ import { grpcChannelCredentials } from "../../src/trust/identity/grpcTls.js";
 import { AdsClient } from "../publish/xds/adsClient.js";
 import { startBackend } from "./backend.js";
 import { askApi, fileOf, MAIN, temporaryDirectory, weir } from "./command.js";
+import { gatewayText, openService, policyText, serviceText } from "./documents.js";
 import { part } from "./part.js";
 
 t.setTimeout(240_000);
@@ -60,25 +61,7 @@ t.test("control and an Envoy that share nothing but an authority", async (t) => 
 	const file = await fileOf(
 		directory,
 		"weir.yaml",
-		`apiVersion: weir.dev/v1alpha1
-kind: Gateway
-metadata: {name: edge}
-spec: {port: 0}
----
-apiVersion: weir.dev/v1alpha1
-kind: Gateway
-metadata: {name: inner}
-spec: {port: 0}
----
-apiVersion: weir.dev/v1alpha1
-kind: Service
-metadata: {name: shop}
-spec:
-  hosts: [127.0.0.1]
-  access: open
-  defaultVariant: v1
-  variants: [{name: v1, endpoints: [{address: 127.0.0.1, port: ${port}}]}]
-`,
+		[gatewayText(), gatewayText("port: 0", "inner"), openService("shop", [port])].join("---\n"),
 	);
 	const applied = await weir(["apply", "-f", file, "--api", api]);
 	t.equal(applied.code, 0, applied.stderr);
@@ -197,24 +180,11 @@ t.test("docs/operations.md, another machine: the sidecar judges there, denials a
 	const file = await fileOf(
 		directory,
 		"weir.yaml",
-		`apiVersion: weir.dev/v1alpha1
-kind: Gateway
-metadata: {name: edge}
-spec: {port: 0}
----
-apiVersion: weir.dev/v1alpha1
-kind: Service
-metadata: {name: shop}
-spec:
-  hosts: [127.0.0.1]
-  defaultVariant: v1
-  variants: [{name: v1, endpoints: [{address: 127.0.0.1, port: ${backend}}]}]
----
-apiVersion: weir.dev/v1alpha1
-kind: AccessPolicy
-metadata: {name: readers}
-spec: {services: [shop], principals: [anyone], condition: 'request.path.startsWith("/open/")'}
-`,
+		[
+			gatewayText(),
+			serviceText("shop", [backend], "", "127.0.0.1"),
+			policyText("readers", "shop", `principals: [anyone], condition: 'request.path.startsWith("/open/")'`),
+		].join("---\n"),
 	);
 	const applied = await weir(["apply", "-f", file, "--api", api]);
 	t.equal(applied.code, 0, applied.stderr);

@@ -7,6 +7,7 @@ import type { ExperimentState } from "../../src/decide/rollout/experimentState.j
 import { elementsOf } from "../decide/report/wellFormed.js";
 import { startBackend } from "./backend.js";
 import { askApi, fileOf, temporaryDirectory, weir, weirUp } from "./command.js";
+import { experimentText, gatewayText, openService, outcomeMetric } from "./documents.js";
 
 const PEOPLE = 60;
 
@@ -19,47 +20,20 @@ t.test("report and plan of a running experiment", async (t) => {
 	const file = await fileOf(
 		directory,
 		"experiment.yaml",
-		`
-apiVersion: weir.dev/v1alpha1
-kind: Gateway
-metadata: {name: edge}
-spec: {address: 127.0.0.1, port: 0}
----
-apiVersion: weir.dev/v1alpha1
-kind: Service
-metadata: {name: shop}
-spec:
-  hosts: [127.0.0.1]
-  access: open
-  defaultVariant: v1
-  variants:
-    - {name: v1, endpoints: [{address: 127.0.0.1, port: ${port}}]}
-    - {name: v2, endpoints: [{address: 127.0.0.1, port: ${port}}]}
----
-apiVersion: weir.dev/v1alpha1
-kind: Metric
-metadata: {name: bought}
-spec: {type: rate, source: outcome, window: 6s}
----
-apiVersion: weir.dev/v1alpha1
-kind: Metric
-metadata: {name: errors}
-spec: {type: rate, source: errors, direction: down, window: 100ms}
----
-apiVersion: weir.dev/v1alpha1
-kind: Experiment
-metadata: {name: cheaper}
-spec:
-  service: shop
-  unit: {header: x-user-id}
-  layer: {name: models}
-  arms:
-    - {name: control, variant: v1, weight: 1, baseline: true}
-    - {name: cheap, variant: v2, weight: 1}
-  goal: {metric: bought, improveBy: {absolute: 1pp}}
+		[
+			gatewayText(),
+			openService("shop", [port, port]),
+			outcomeMetric("bought", "6s"),
+			outcomeMetric("errors", "100ms").replace("source: outcome", "source: errors, direction: down"),
+			experimentText(
+				"cheaper",
+				"shop",
+				"cheap",
+				`goal: {metric: bought, improveBy: {absolute: 1pp}}
   guardrails: [{metric: errors, margin: {absolute: 1pp}}]
-  rollout: {steps: [100%], every: 1h, minUnits: 1000}
-`,
+  rollout: {steps: [100%], every: 1h, minUnits: 1000}`,
+			),
+		].join("---\n"),
 	);
 	const up = await weirUp(file, `${directory}/data`);
 	t.teardown(async () => void (await up.stop()));
