@@ -12,26 +12,15 @@ import { setTimeout as pause } from "node:timers/promises";
 import t from "tap";
 import { EnvoyAgent } from "../../src/cli/stack/envoyAgent.js";
 import { startEnvoy } from "../../src/cli/stack/envoyProcess.js";
-import { compile } from "../../src/compile/compile.js";
 import { staticBootstrap } from "../../src/compile/envoy/bootstrap.js";
-import { EMPTY_STATUS } from "../../src/decide/rollout/status.js";
 import type { DecisionsAnswer } from "../../src/observe/events/decisions/decisionQuery.js";
 import { envoyBinary } from "../envoy/harness.js";
-import { accessPolicy, resourceSet, service, variant } from "../fixtures/resources.js";
-import { startLiveRig } from "../observe/events/rig.js";
+import { GUARDED, startLiveRig } from "../observe/events/rig.js";
 
 for (const version of ["1.40.0", "1.36.2"])
 	t.test(`Envoy ${version}`, { timeout: 120_000 }, async (t) => {
-		const { rig, plans, collectors } = await startLiveRig(t);
-		const plan = compile(
-			resourceSet({
-				services: [service("guarded", [variant("v1", 9)], { access: null })],
-				accessPolicies: [accessPolicy("ok", "allow", ["guarded"], { principals: ["anyone"], pathPrefixes: ["/ok"] })],
-			}),
-			EMPTY_STATUS,
-			{ collectors },
-		);
-		plans.set(plan.version, plan.table);
+		const { rig, planOf, collectors } = await startLiveRig(t);
+		const plan = planOf(GUARDED);
 		const directory = await mkdtemp(join(tmpdir(), "weir-drain-"));
 		t.teardown(() => rm(directory, { recursive: true, force: true }));
 		const adminSocket = join(directory, "admin.sock");

@@ -2,25 +2,14 @@
 import { Agent, request } from "node:http";
 import { setTimeout as pause } from "node:timers/promises";
 import t from "tap";
-import { compile } from "../../../src/compile/compile.js";
-import { EMPTY_STATUS } from "../../../src/decide/rollout/status.js";
 import type { DecisionsAnswer } from "../../../src/observe/events/decisions/decisionQuery.js";
 import { bootstrapOf, startEnvoy } from "../../envoy/harness.js";
-import { accessPolicy, resourceSet, service, variant } from "../../fixtures/resources.js";
-import { startLiveRig } from "./rig.js";
+import { GUARDED, startLiveRig } from "./rig.js";
 
 for (const version of ["1.40.0", "1.36.2"])
 	t.test(`Envoy ${version}`, { timeout: 60_000 }, async (t) => {
-		const { rig, plans, collectors } = await startLiveRig(t);
-		const plan = compile(
-			resourceSet({
-				services: [service("guarded", [variant("v1", 9)], { access: null })],
-				accessPolicies: [accessPolicy("ok", "allow", ["guarded"], { principals: ["anyone"], pathPrefixes: ["/ok"] })],
-			}),
-			EMPTY_STATUS,
-			{ collectors },
-		);
-		plans.set(plan.version, plan.table);
+		const { rig, planOf, collectors } = await startLiveRig(t);
+		const plan = planOf(GUARDED);
 		const envoy = await startEnvoy(t, bootstrapOf(plan, collectors), { version, concurrency: 2 });
 		const agent = new Agent({ keepAlive: true });
 		/** When each was refused, by its id. */
