@@ -1,6 +1,4 @@
-/** `weir audit requests` and `weir policy shadow`, over ingest's listener. */
-import { once } from "node:events";
-import { createServer, type IncomingMessage, request } from "node:http";
+import { createServer } from "node:http";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import t from "tap";
@@ -9,6 +7,7 @@ import { policyShadow } from "../../src/cli/commands/policyShadow.js";
 import { allowedShare } from "../../src/cli/roles/ingest.js";
 import type { Resource } from "../../src/declare/resources/resource.js";
 import { CALLER_HEADER, encodeCaller } from "../../src/observe/events/outcomes/sender.js";
+import { answerOf } from "../fixtures/answerOf.js";
 import { accessPolicy } from "../fixtures/resources.js";
 import { golden } from "../golden/golden.js";
 import { type Entry, METRICS, type Rig, startRig, tryingOut } from "../observe/events/rig.js";
@@ -186,10 +185,8 @@ t.test("weir up records allowed requests where it is told to", async (t) => {
 		if (records.length === 0) await pause(200);
 	}
 	t.match(records, [{ kind: "allowed", path: "/asked", status: 200 }]);
-	const refused = request(`${up.ready.gateway}/refused`, { headers: { host: "guarded.test" } }).end();
-	const [answer] = (await once(refused, "response")) as [IncomingMessage];
-	answer.resume();
-	t.equal(answer.statusCode, 403);
+	const { port: gateway } = new URL(up.ready.gateway);
+	t.match(await answerOf({ port: gateway, path: "/refused", headers: { host: "guarded.test" } }), { status: 403 });
 	const denied = async (query: string): Promise<readonly { readonly traceId: string | null }[]> =>
 		JSON.parse((await askApi(up.ready.api, `/v1/requests?kind=denied${query}`)).text).decisions;
 	let traceId: string | null = null;

@@ -2,9 +2,10 @@
  * An Envoy that `weir envoy` ends has written its access log before, and ingest knows: nothing is told as missing. Of one that
  * is killed it is.
  */
+
 import { once } from "node:events";
 import { mkdtemp, rm } from "node:fs/promises";
-import { Agent, get } from "node:http";
+import { Agent } from "node:http";
 import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -15,6 +16,7 @@ import { startEnvoy } from "../../src/cli/stack/envoyProcess.js";
 import { staticBootstrap } from "../../src/compile/envoy/bootstrap.js";
 import type { DecisionsAnswer } from "../../src/observe/events/decisions/decisionQuery.js";
 import { envoyBinary } from "../envoy/harness.js";
+import { answerOf } from "../fixtures/answerOf.js";
 import { GUARDED, startLiveRig } from "../observe/events/rig.js";
 
 for (const version of ["1.40.0", "1.36.2"])
@@ -41,12 +43,8 @@ for (const version of ["1.40.0", "1.36.2"])
 		};
 		const agent = new Agent({ keepAlive: true });
 		t.teardown(() => agent.destroy());
-		const deny = (port: number): Promise<string> =>
-			new Promise((resolve, reject) => {
-				get({ port, path: "/no", headers: { host: "guarded.test" }, agent }, (answer) => {
-					answer.resume().once("end", () => resolve(String(answer.headers["x-request-id"])));
-				}).once("error", reject);
-			});
+		const deny = async (port: number): Promise<string> =>
+			String((await answerOf({ port, path: "/no", headers: { host: "guarded.test" }, agent })).headers["x-request-id"]);
 		const asked = async () =>
 			((await rig.call("GET", "/v1/requests?limit=1000", "")).json as DecisionsAnswer).decisions;
 		/** Gaps of Envoys, all of which are recorded as ingest ends. */

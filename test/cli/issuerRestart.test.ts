@@ -2,13 +2,15 @@
  * xds and the sidecar start anew while an issuer is slow: who has a good token is served all the same. While it is down no token
  * holds, with an alarm. With a real Envoy.
  */
+
 import { execFileSync } from "node:child_process";
 import { once } from "node:events";
-import { type RequestListener, request } from "node:http";
+import type { RequestListener } from "node:http";
 import { createServer as createIssuer } from "node:https";
 import type { AddressInfo } from "node:net";
 import { setTimeout as pause } from "node:timers/promises";
 import t from "tap";
+import { answerOf } from "../fixtures/answerOf.js";
 import { createDevelopmentCa } from "../trust/identity/developmentCa.js";
 import { AUDIENCE, ISSUER, jwksBytes, keyPair, publicJwk, signed } from "../trust/tokens/issuer.js";
 import { startBackend } from "./backend.js";
@@ -70,14 +72,7 @@ t.test("a restart while the issuer is away", async (t) => {
 		// Of one user so many are verified in a second.
 		await pause(40);
 		const headers = { host: `${name}.test`, authorization: `Bearer ${await token()}` };
-		return new Promise((resolve, reject) => {
-			request({ host: gateway.hostname, port: gateway.port, headers, agent: false }, (response) => {
-				response.resume();
-				response.once("end", () => resolve(response.statusCode ?? 0));
-			})
-				.once("error", reject)
-				.end();
-		});
+		return (await answerOf({ port: gateway.port, headers })).status;
 	};
 	const until = async (name: string, status: number): Promise<void> => {
 		while ((await ask(name)) !== status) await pause(50);

@@ -2,13 +2,15 @@
  * Keys of token issuers, in a file and at an address, changed while Envoy serves: it verifies natively, and would by
  * itself read the file once, and never ask the address for an unknown key. Nothing fails meanwhile.
  */
+
 import { generateKeyPairSync, type KeyObject, sign } from "node:crypto";
 import { rename, writeFile } from "node:fs/promises";
-import { Agent, request } from "node:http";
+import { Agent } from "node:http";
 import { createServer as createIssuer } from "node:https";
 import type { AddressInfo } from "node:net";
 import { setTimeout as pause } from "node:timers/promises";
 import t from "tap";
+import { answerOf } from "../fixtures/answerOf.js";
 import { createDevelopmentCa } from "../trust/identity/developmentCa.js";
 import { startBackend } from "./backend.js";
 import { askApi, fileOf, temporaryDirectory, weir, weirUp } from "./command.js";
@@ -88,16 +90,10 @@ ${policyText("alice", "users", `users: ["${ISSUER}#alice", "${FAR}#alice"]`)}`,
 	const up = await weirUp(file, `${directory}/data`);
 	t.teardown(async () => void (await up.stop()));
 	const gateway = new URL(up.ready.gateway);
-	const ask = (host: string, key: Key | null, agent: Agent | false = false, iss?: string): Promise<string> =>
-		new Promise((resolve) => {
-			const headers = { host, ...(key === null ? {} : { authorization: `Bearer ${token(key, iss)}` }) };
-			request({ host: gateway.hostname, port: gateway.port, headers, agent }, (response) => {
-				response.resume();
-				response.once("end", () => resolve(String(response.statusCode)));
-			})
-				.once("error", (error) => resolve(String(error)))
-				.end();
-		});
+	const ask = (host: string, key: Key | null, agent: Agent | false = false, iss?: string): Promise<string> => {
+		const headers = { host, ...(key === null ? {} : { authorization: `Bearer ${token(key, iss)}` }) };
+		return answerOf({ port: gateway.port, headers, agent }).then(({ status }) => String(status), String);
+	};
 	const until = async (key: Key, status: string, iss?: string): Promise<void> => {
 		while ((await ask("users.test", key, false, iss)) !== status) await pause(250);
 	};

@@ -1,6 +1,7 @@
 /** The life of access rules on a whole stack with a real Envoy: probe, change, rollback, grant and its end, delete. */
-import { request } from "node:http";
+
 import t from "tap";
+import { answerOf } from "../fixtures/answerOf.js";
 import { startBackend } from "./backend.js";
 import { fileOf, temporaryDirectory, weir, weirUp } from "./command.js";
 import { gatewayText, serviceText } from "./documents.js";
@@ -30,17 +31,10 @@ t.test("probe, rollback, grants and delete move what a real Envoy lets through",
 	);
 	const up = await weirUp(file, `${directory}/data`);
 	t.teardown(() => up.stop());
-	const { hostname, port: gateway } = new URL(up.ready.gateway);
-	const status = (method: string): Promise<number> =>
-		new Promise((resolve, reject) => {
-			const headers = { host: "guarded.test", "content-length": 0 };
-			request({ host: hostname, port: gateway, method, path: "/", headers, agent: false }, (response) => {
-				response.resume();
-				response.once("end", () => resolve(response.statusCode ?? 0));
-			})
-				.once("error", reject)
-				.end();
-		});
+	const gateway = new URL(up.ready.gateway);
+	const headers = { host: "guarded.test", "content-length": 0 };
+	const status = async (method: string): Promise<number> =>
+		(await answerOf({ port: gateway.port, method, headers })).status;
 	/** Envoy takes a change some milliseconds after it was accepted. */
 	const becomes = async (method: string, wanted: number): Promise<number> => {
 		const until = Date.now() + 20_000;

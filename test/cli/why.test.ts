@@ -1,12 +1,14 @@
 /** `weir why` and `weir trace`: one request from identity to trace, on one stack with a predictor and a sidecar. */
+
 import { once } from "node:events";
 import { readFile } from "node:fs/promises";
-import { type IncomingMessage, request as plainRequest } from "node:http";
+import type { IncomingMessage } from "node:http";
 import { request } from "node:https";
 import { setTimeout as pause } from "node:timers/promises";
 import t from "tap";
 import type { Why } from "../../src/cli/commands/whyPage.js";
 import { mutualTls, spiffe } from "../compile/access/mutualTls.js";
+import { answerOf } from "../fixtures/answerOf.js";
 import { startPredictorCommand } from "./backend.js";
 import { askApi, fileOf, temporaryDirectory, weir, weirUp } from "./command.js";
 import { experimentText, gatewayText, openService, outcomeMetric, policyText, serviceText } from "./documents.js";
@@ -111,13 +113,10 @@ t.test("weir why tells one request from identity to trace", async (t) => {
 	});
 
 	await t.test("trace: the sidecar's span of a Service that it assigns", async (t) => {
-		const { hostname, port } = new URL(gateways.edge);
-		const sent = plainRequest({ hostname, port, headers: { host: "shop.test" }, agent: false }).end();
-		const [response] = (await once(sent, "response")) as [IncomingMessage];
-		response.resume();
-		const cookie = /weir_id=([^;]+)/.exec(String(response.headers["set-cookie"]))?.[1] ?? "";
+		const { headers } = await answerOf({ port: new URL(gateways.edge).port, headers: { host: "shop.test" } });
+		const cookie = /weir_id=([^;]+)/.exec(String(headers["set-cookie"]))?.[1] ?? "";
 		t.match(cookie, /^[\w-]{22}$/, "it was minted");
-		const text = await traceOf(String(response.headers["x-request-id"]), "weir-sidecar", "weir-envoy");
+		const text = await traceOf(String(headers["x-request-id"]), "weir-sidecar", "weir-envoy");
 		t.match(text, /weir-sidecar: weir\.decision/);
 		t.match(text, /arm=layout\/(control|new)/);
 		t.notMatch(text, cookie, "no unit in it");

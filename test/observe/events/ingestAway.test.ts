@@ -1,9 +1,11 @@
 /** What an Envoy writes while ingest is away is lost, and lies within the time that the decision log says is missing. */
-import { Agent, request } from "node:http";
+
+import { Agent } from "node:http";
 import { setTimeout as pause } from "node:timers/promises";
 import t from "tap";
 import type { DecisionsAnswer } from "../../../src/observe/events/decisions/decisionQuery.js";
 import { bootstrapOf, startEnvoy } from "../../envoy/harness.js";
+import { answerOf } from "../../fixtures/answerOf.js";
 import { GUARDED, startLiveRig } from "./rig.js";
 
 for (const version of ["1.40.0", "1.36.2"])
@@ -14,19 +16,10 @@ for (const version of ["1.40.0", "1.36.2"])
 		const agent = new Agent({ keepAlive: true });
 		/** When each was refused, by its id. */
 		const denied = new Map<string, number>();
-		const ask = (): Promise<void> =>
-			new Promise((resolve, reject) => {
-				const asked = request(
-					{ port: envoy.port(), path: "/no", headers: { host: "guarded.test" }, agent },
-					(answer) => {
-						answer.resume().on("end", () => {
-							denied.set(String(answer.headers["x-request-id"]), Date.now());
-							resolve();
-						});
-					},
-				);
-				asked.on("error", reject).end();
-			});
+		const ask = async (): Promise<void> => {
+			const { headers } = await answerOf({ port: envoy.port(), path: "/no", headers: { host: "guarded.test" }, agent });
+			denied.set(String(headers["x-request-id"]), Date.now());
+		};
 		const askFor = async (ms: number): Promise<void> => {
 			for (const until = Date.now() + ms; Date.now() < until; await pause(10)) await Promise.all([ask(), ask()]);
 		};

@@ -1,5 +1,6 @@
 /** A burst that meets a connection to ingest which is only being made: Envoy keeps its entries until it stands. */
-import { Agent, get } from "node:http";
+
+import { Agent } from "node:http";
 import { type AddressInfo, connect, createServer, type Socket } from "node:net";
 import { setTimeout as pause } from "node:timers/promises";
 import { TLSSocket } from "node:tls";
@@ -8,6 +9,7 @@ import { ACCESS_LOG_CLUSTER } from "../../../src/compile/envoy/listener.js";
 import { DROPPED_COUNTER } from "../../../src/observe/agent/accessLogLosses.js";
 import type { DecisionsAnswer } from "../../../src/observe/events/decisions/decisionQuery.js";
 import { bootstrapOf, startEnvoy } from "../../envoy/harness.js";
+import { answerOf } from "../../fixtures/answerOf.js";
 import { createDevelopmentCa } from "../../trust/identity/developmentCa.js";
 import { idOf, TRUST_DOMAIN } from "./ownIdentity.js";
 import { GUARDED, startLiveRig } from "./rig.js";
@@ -65,12 +67,7 @@ for (const version of ["1.40.0", "1.36.2"])
 		});
 		const agent = new Agent({ keepAlive: true, maxSockets: 16 });
 		t.teardown(() => agent.destroy());
-		const deny = (): Promise<void> =>
-			new Promise((resolve, reject) => {
-				get({ port: envoy.port(), path: "/no", headers: { host: "guarded.test" }, agent }, (answer) => {
-					answer.resume().once("end", () => resolve());
-				}).once("error", reject);
-			});
+		const deny = () => answerOf({ port: envoy.port(), path: "/no", headers: { host: "guarded.test" }, agent });
 		await deny();
 		// Envoy connects when it has something to write.
 		while (waiting.length === 0) await pause(20);
