@@ -1,19 +1,14 @@
 import { createServer } from "node:http";
 import { join } from "node:path";
-import { setTimeout as pause } from "node:timers/promises";
 import t from "tap";
 import { auditRequests } from "../../src/cli/commands/audit.js";
 import { policyShadow } from "../../src/cli/commands/policyShadow.js";
 import { allowedShare } from "../../src/cli/roles/ingest.js";
 import type { Resource } from "../../src/declare/resources/resource.js";
 import { CALLER_HEADER, encodeCaller } from "../../src/observe/events/outcomes/sender.js";
-import { answerOf } from "../fixtures/answerOf.js";
 import { accessPolicy } from "../fixtures/resources.js";
 import { golden } from "../golden/golden.js";
 import { type Entry, METRICS, type Rig, startRig, tryingOut } from "../observe/events/rig.js";
-import { startBackend } from "./backend.js";
-import { askApi, fileOf, temporaryDirectory, weir, weirUp } from "./command.js";
-import { gatewayText, openService, policyText, serviceText } from "./documents.js";
 
 /** What a command prints, and on standard error. */
 async function output(run: () => Promise<void>): Promise<{ readonly stdout: string; readonly stderr: string }> {
@@ -169,50 +164,6 @@ t.test("what was dropped for want of room is told beside what is left, once", as
 	t.equal((await output(() => auditRequests({ api, since: "1970-01-01T00:15:00.001Z" }))).stderr, "");
 	t.match((await output(() => policyShadow({ api }))).stderr, /^weir: 5 older counts were dropped/);
 });
-
-t.test("weir up records allowed requests where it is told to", async (t) => {
-	const directory = await temporaryDirectory(t);
-	const port = await startBackend(t, "v1");
-	const file = await fileOf(directory, "stack.yaml", declaration(port));
-	const up = await weirUp(file, join(directory, "data"), ["--decision-log", "all", "--trace-sampling", "100"]);
-	t.teardown(() => up.stop());
-	t.equal(await (await fetch(`${up.ready.gateway}/asked`)).text(), "v1");
-	// Envoy sends its access log after the answer, batch by batch.
-	const path = "/v1/requests?kind=allowed&service=model";
-	let records: readonly unknown[] = [];
-	while (records.length === 0) {
-		records = JSON.parse((await askApi(up.ready.api, path)).text).decisions;
-		if (records.length === 0) await pause(200);
-	}
-	t.match(records, [{ kind: "allowed", path: "/asked", status: 200 }]);
-	const { port: gateway } = new URL(up.ready.gateway);
-	t.match(await answerOf({ port: gateway, path: "/refused", headers: { host: "guarded.test" } }), { status: 403 });
-	const denied = async (query: string): Promise<readonly { readonly traceId: string | null }[]> =>
-		JSON.parse((await askApi(up.ready.api, `/v1/requests?kind=denied${query}`)).text).decisions;
-	let traceId: string | null = null;
-	while (traceId === null) {
-		traceId = (await denied(""))[0]?.traceId ?? null;
-		if (traceId === null) await pause(200);
-	}
-	t.match(traceId, /^[0-9a-f]{32}$/);
-	// Its span may come later than its record.
-	let text = "";
-	while (!text.includes("weir-envoy")) {
-		text = (await weir(["trace", traceId, "--api", up.ready.api])).stdout.toString();
-		if (!text.includes("weir-envoy")) await pause(200);
-	}
-	t.match(text, traceId, "and it is the trace of Envoy's span");
-});
-
-const declaration = (port: number): string =>
-	[
-		gatewayText(),
-		openService("model", [port]),
-		serviceText("guarded", [port]),
-		policyText("somebody", "guarded", "principals: [anyone], methods: [DELETE]"),
-	].join("---\n");
-
-t.setTimeout(120_000);
 
 t.test("the share of allowed requests that is recorded", (t) => {
 	t.same(["denied", "1%", "0.5%", "all"].map(allowedShare), [0, 10_000, 5_000, 1_000_000]);

@@ -1,13 +1,15 @@
-/** `weir report` and `weir plan` over the whole stack: from real requests through a real Envoy to a page and a plan. */
+/** `weir report`, `weir plan` and the decision log over the whole stack: from real requests through a real Envoy to a page and a plan. */
+
 import { readFile } from "node:fs/promises";
 import { setTimeout as pause } from "node:timers/promises";
 import t from "tap";
 import type { Report } from "../../src/decide/report/report.js";
 import type { ExperimentState } from "../../src/decide/rollout/experimentState.js";
 import { elementsOf } from "../decide/report/wellFormed.js";
+import { answerOf } from "../fixtures/answerOf.js";
 import { startBackend } from "./backend.js";
 import { askApi, fileOf, temporaryDirectory, weir, weirUp } from "./command.js";
-import { experimentText, gatewayText, openService, outcomeMetric } from "./documents.js";
+import { experimentText, gatewayText, openService, outcomeMetric, policyText, serviceText } from "./documents.js";
 
 const PEOPLE = 60;
 
@@ -23,6 +25,8 @@ t.test("report and plan of a running experiment", async (t) => {
 		[
 			gatewayText(),
 			openService("shop", [port, port]),
+			serviceText("guarded", [port]),
+			policyText("somebody", "guarded", "principals: [anyone], methods: [DELETE]"),
 			outcomeMetric("bought", "6s"),
 			outcomeMetric("errors", "100ms").replace("source: outcome", "source: errors, direction: down"),
 			experimentText(
@@ -35,7 +39,7 @@ t.test("report and plan of a running experiment", async (t) => {
 			),
 		].join("---\n"),
 	);
-	const up = await weirUp(file, `${directory}/data`);
+	const up = await weirUp(file, `${directory}/data`, ["--decision-log", "all", "--trace-sampling", "100"]);
 	t.teardown(async () => void (await up.stop()));
 	const { gateways } = JSON.parse(await readFile(`${directory}/data/addresses.json`, "utf8"));
 	const units = Array.from({ length: PEOPLE }, (_, index) => `person-${index}`);
@@ -123,4 +127,33 @@ t.test("report and plan of a running experiment", async (t) => {
 		t.equal(refused.code, 64);
 		t.match(refused.stderr, /dearer.*--experiment: cheaper/);
 	});
+
+	await t.test(
+		"--decision-log all: allowed requests have a record too, and a denied one names its trace",
+		async (t) => {
+			const { port } = new URL(gateways.edge);
+			t.match(await answerOf({ port, path: "/refused", headers: { host: "guarded.test" } }), { status: 403 });
+			interface Record {
+				readonly path: string;
+				readonly traceId: string | null;
+			}
+			// Envoy sends its access log after the answer, batch by batch.
+			const recorded = async (query: string): Promise<Record> => {
+				for (;;) {
+					const { text } = await askApi(up.ready.api, `/v1/requests?${query}`);
+					const [record]: readonly Record[] = JSON.parse(text).decisions;
+					if (record !== undefined) return record;
+					await pause(100);
+				}
+			};
+			t.match(await recorded("kind=allowed&service=shop"), { kind: "allowed", path: "/", status: 200 });
+			const { traceId } = await recorded("kind=denied");
+			t.match(traceId, /^[0-9a-f]{32}$/);
+			// Its span may come later than its record.
+			let text = "";
+			while (!text.includes("weir-envoy"))
+				text = (await weir(["trace", traceId ?? "", "--api", up.ready.api])).stdout.toString();
+			t.match(text, traceId ?? "none", "and it is the trace of Envoy's span");
+		},
+	);
 });
