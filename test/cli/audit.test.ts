@@ -1,8 +1,5 @@
-/** `weir audit requests` and `weir policy shadow`, over ingest's listener. */
-import { once } from "node:events";
-import { createServer, type IncomingMessage, request } from "node:http";
+import { createServer } from "node:http";
 import { join } from "node:path";
-import { setTimeout as pause } from "node:timers/promises";
 import t from "tap";
 import { auditRequests } from "../../src/cli/commands/audit.js";
 import { policyShadow } from "../../src/cli/commands/policyShadow.js";
@@ -10,9 +7,8 @@ import { allowedShare } from "../../src/cli/roles/ingest.js";
 import type { Resource } from "../../src/declare/resources/resource.js";
 import { CALLER_HEADER, encodeCaller } from "../../src/observe/events/outcomes/sender.js";
 import { accessPolicy } from "../fixtures/resources.js";
+import { golden } from "../golden/golden.js";
 import { type Entry, METRICS, type Rig, startRig, tryingOut } from "../observe/events/rig.js";
-import { startBackend } from "./backend.js";
-import { askApi, fileOf, temporaryDirectory, weir, weirUp } from "./command.js";
 
 /** What a command prints, and on standard error. */
 async function output(run: () => Promise<void>): Promise<{ readonly stdout: string; readonly stderr: string }> {
@@ -58,12 +54,6 @@ t.test("records and shadow counts as a person reads them", async (t) => {
 	]);
 	const all = await printed(() => auditRequests({ api }));
 	t.equal(all.trimEnd().split("\n").length, 3, "a line a record, whatever callers write");
-	t.match(all, /DENIED {2}forbidden {2}.* {2}200 \(gRPC: its grpc-status refuses\) {2}.*request grpc\n/);
-	t.match(all, / {2}403 {2}.*request r1\n/);
-	t.match(
-		all,
-		/DENIED {2}forbidden {2}policy no-admin {2}by envoy {2}shop {2}POST \/admin\\u000aFORGED {2}spiffe:\/\/a\.test\/web/,
-	);
 	const one = await printed(() => auditRequests({ api, reason: "no-policy-allows", json: true }));
 	t.match(JSON.parse(one), { requestId: "r2", reason: "no-policy-allows" });
 	t.equal((await printed(() => auditRequests({ api, limit: "1" }))).trimEnd().split("\n").length, 1);
@@ -76,16 +66,25 @@ t.test("records and shadow counts as a person reads them", async (t) => {
 	const sender = { [CALLER_HEADER]: encodeCaller("spiffe://a.test/web") };
 	const row = { metric: "accuracy", value: 1, unit: "u" };
 	await rig.post([row, row], sender);
-	t.match(
-		await printed(() => auditRequests({ api, kind: "outcome-refused", policy: "accuracy" })),
-		/OUTCOME-REFUSED {2}sender-not-granted {2}Metric accuracy {2}by ingest {2}spiffe:\/\/a\.test\/web {2}403 {2}2 rows\n/,
-	);
+	const refused = await printed(() => auditRequests({ api, kind: "outcome-refused", policy: "accuracy" }));
 	const stranger = { [CALLER_HEADER]: encodeCaller("spiffe://a.test/stranger") };
 	for (let times = 0; times < 4; times++) await rig.post([row, row], stranger);
 	await rig.restart();
 	const refusals = await printed(() => auditRequests({ api, kind: "outcome-refused", limit: "1" }));
-	t.match(refusals, /sender-not-granted {2}by ingest {2}spiffe:\/\/a\.test\/stranger {2}403 {2}3 times\n/);
+	t.match(refusals, /stranger {2}403 {2}3 times\n/);
+	await golden(t, "audit-requests", `${all}${refused}${refusals}${await gapOf(t)}`);
 });
+
+/** The line of a gap, with how long it lasted. */
+async function gapOf(t: { teardown(run: () => unknown): void }): Promise<string> {
+	const rig = await startRig();
+	t.teardown(() => rig.close());
+	const api = await apiOver(t, rig, []);
+	await rig.ingest.close();
+	rig.nowMs = 1_060_000;
+	await rig.reopen();
+	return printed(() => auditRequests({ api, kind: "records-missing" }));
+}
 
 /** Control's API as these commands see it: what is declared, and ingest's answers. @returns its address */
 async function apiOver(
@@ -124,24 +123,17 @@ t.test("changes by shadow policies: of the declared ones, and since a time", asy
 	const enforced = accessPolicy("enforced", "deny", ["shop"]);
 	const api = await apiOver(t, rig, [accessPolicy("try", "deny", ["shop"], { mode: "shadow" }), enforced]);
 	const asked = await printed(() => policyShadow({ api }));
-	t.match(
-		asked,
-		/WOULD DENY {3}1 × {2}shop {2}spiffe:\/\/a\.test\/web {2}POST \/v2\/models\/m\/infer {2}by policy try/,
-	);
-	t.match(asked, /no policy would allow/);
 	t.notMatch(asked, /gone|enforced|earlier/);
 	rig.nowMs += 60_000;
 	const since = new Date(rig.nowMs).toISOString();
-	t.match(await printed(() => policyShadow({ api, since })), /declared now have changed no verdict/);
+	const later = await printed(() => policyShadow({ api, since }));
 	await t.rejects(policyShadow({ api, since: "noon" }), { code: "invalid-argument" });
 	inForce = async () => null;
-	t.match(await printed(() => policyShadow({ api })), /no verdict so far under the rules in force/);
-	t.match(
-		await printed(() => policyShadow({ api, allRules: true })),
-		/by policy try {2}last .* {2}under earlier rules [0-9a-f]{16}\n/,
-	);
+	const now = await printed(() => policyShadow({ api }));
+	const all = await printed(() => policyShadow({ api, allRules: true }));
 	const none = await apiOver(t, rig, [enforced]);
-	t.match(await printed(() => policyShadow({ api: none })), /^no policy that is declared now is in shadow mode\n$/);
+	const nothing = await printed(() => policyShadow({ api: none }));
+	await golden(t, "policy-shadow", [asked, later, now, all, nothing].join("\n"));
 	const elsewhere = [enforced, enforced, accessPolicy("try", "deny", ["other"], { mode: "shadow" })];
 	const other = await apiOver(t, rig, elsewhere);
 	t.notMatch(await printed(() => policyShadow({ api: other })), /no policy would allow/, "of another Service");
@@ -172,85 +164,6 @@ t.test("what was dropped for want of room is told beside what is left, once", as
 	t.equal((await output(() => auditRequests({ api, since: "1970-01-01T00:15:00.001Z" }))).stderr, "");
 	t.match((await output(() => policyShadow({ api }))).stderr, /^weir: 5 older counts were dropped/);
 });
-
-t.test("a gap has a line of its own, with how long it lasted", async (t) => {
-	const rig = await startRig();
-	t.teardown(() => rig.close());
-	const api = await apiOver(t, rig, []);
-	await rig.ingest.close();
-	rig.nowMs = 1_060_000;
-	await rig.reopen();
-	t.match(await output(() => auditRequests({ api, kind: "records-missing" })), {
-		stdout:
-			/RECORDS-MISSING {2}not-received {2}by ingest {2}of what ended until 1970-01-01T00:17:41.000Z {2}unknown how many\n$/,
-		stderr: "",
-	});
-});
-
-t.test("weir up records allowed requests where it is told to", async (t) => {
-	const directory = await temporaryDirectory(t);
-	const port = await startBackend(t, "v1");
-	const file = await fileOf(directory, "stack.yaml", declaration(port));
-	const up = await weirUp(file, join(directory, "data"), ["--decision-log", "all", "--trace-sampling", "100"]);
-	t.teardown(() => up.stop());
-	t.equal(await (await fetch(`${up.ready.gateway}/asked`)).text(), "v1");
-	// Envoy sends its access log after the answer, batch by batch.
-	const path = "/v1/requests?kind=allowed&service=model";
-	let records: readonly unknown[] = [];
-	while (records.length === 0) {
-		records = JSON.parse((await askApi(up.ready.api, path)).text).decisions;
-		if (records.length === 0) await pause(200);
-	}
-	t.match(records, [{ kind: "allowed", path: "/asked", status: 200 }]);
-	const refused = request(`${up.ready.gateway}/refused`, { headers: { host: "guarded.test" } }).end();
-	const [answer] = (await once(refused, "response")) as [IncomingMessage];
-	answer.resume();
-	t.equal(answer.statusCode, 403);
-	const denied = async (query: string): Promise<readonly { readonly traceId: string | null }[]> =>
-		JSON.parse((await askApi(up.ready.api, `/v1/requests?kind=denied${query}`)).text).decisions;
-	let traceId: string | null = null;
-	while (traceId === null) {
-		traceId = (await denied(""))[0]?.traceId ?? null;
-		if (traceId === null) await pause(200);
-	}
-	t.match(traceId, /^[0-9a-f]{32}$/);
-	// Its span may come later than its record.
-	let text = "";
-	while (!text.includes("weir-envoy")) {
-		text = (await weir(["trace", traceId, "--api", up.ready.api])).stdout.toString();
-		if (!text.includes("weir-envoy")) await pause(200);
-	}
-	t.match(text, traceId, "and it is the trace of Envoy's span");
-});
-
-const declaration = (port: number): string => `
-apiVersion: weir.dev/v1alpha1
-kind: Gateway
-metadata: {name: edge}
-spec: {address: 127.0.0.1, port: 0}
----
-apiVersion: weir.dev/v1alpha1
-kind: Service
-metadata: {name: model}
-spec:
-  hosts: [127.0.0.1]
-  access: open
-  defaultVariant: v1
-  variants:
-    - {name: v1, endpoints: [{address: 127.0.0.1, port: ${port}}]}
----
-apiVersion: weir.dev/v1alpha1
-kind: Service
-metadata: {name: guarded}
-spec: {hosts: [guarded.test], defaultVariant: v1, variants: [{name: v1, endpoints: [{address: 127.0.0.1, port: ${port}}]}]}
----
-apiVersion: weir.dev/v1alpha1
-kind: AccessPolicy
-metadata: {name: somebody}
-spec: {services: [guarded], principals: [anyone], methods: [DELETE]}
-`;
-
-t.setTimeout(120_000);
 
 t.test("the share of allowed requests that is recorded", (t) => {
 	t.same(["denied", "1%", "0.5%", "all"].map(allowedShare), [0, 10_000, 5_000, 1_000_000]);

@@ -1,11 +1,12 @@
 /** Runs `weir` as a user would: the built command, real arguments, bytes in and bytes out. */
+
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import { request } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { type Answer, answerOf } from "../fixtures/answerOf.js";
 
 /** The bundle where the runner has seen that it is of these sources, as users run it; else what was compiled last. */
 export const MAIN = process.env.WEIR_MAIN ?? fileURLToPath(new URL("../../src/cli/main.js", import.meta.url));
@@ -52,31 +53,15 @@ export interface Ready {
 	readonly metrics: string;
 }
 
-export interface ApiAnswer {
-	readonly status: number;
-	readonly text: string;
-}
-
 /** A request of the API over its UNIX socket, as the local owner. @param api `unix:/path` */
 export function askApi(
 	api: string,
 	path: string,
 	more: { readonly headers?: Readonly<Record<string, string>>; readonly body?: string } = {},
-): Promise<ApiAnswer> {
-	return new Promise((resolve, reject) => {
-		const { headers = {}, body } = more;
-		const method = body === undefined ? "GET" : "POST";
-		request({ socketPath: api.slice("unix:".length), path, method, headers, agent: false }, (response) => {
-			let text = "";
-			response.setEncoding("utf8").on("data", (chunk: string) => {
-				text += chunk;
-			});
-			response.once("error", reject);
-			response.once("end", () => resolve({ status: response.statusCode ?? 0, text }));
-		})
-			.once("error", reject)
-			.end(body);
-	});
+): Promise<Answer> {
+	const { headers = {}, body } = more;
+	const method = body === undefined ? "GET" : "POST";
+	return answerOf({ socketPath: api.slice("unix:".length), path, method, headers }, body);
 }
 
 export interface RunningUp {

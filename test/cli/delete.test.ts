@@ -1,5 +1,6 @@
 /** `weir delete`: what is still named stays, no Service is closed by accident, all or nothing, by role, on the record. */
 import t from "tap";
+import { golden, transcript } from "../golden/golden.js";
 import { experiment, file } from "../operate/state/employment.js";
 import { metricText, policyText, RULES_GATEWAY, serviceText } from "../operate/state/guarded.js";
 import { mutualApi } from "../operate/state/mutualApi.js";
@@ -16,36 +17,21 @@ t.test("what another resource names is kept, with the place of who names it; tog
 	const { local } = await operatorCommand(t, made);
 	const { revision } = store.current;
 
-	const service = await local("delete", "service", "employment");
-	t.equal(service.code, 1);
-	t.match(service.stderr, /Service employment would be deleted, and Experiment boosted is running on it/);
-	t.match(
-		service.stderr,
-		/^stored AccessPolicy callers:\d+:\d+: AccessPolicy callers names Service employment; .*weir delete Service employment AccessPolicy callers$/m,
+	let text = await transcript(
+		local,
+		"delete service employment",
+		"delete Metric accuracy coverage",
+		"delete Metric accuracy",
+		"delete AccessPolicy callers",
 	);
-	const odd = await local("delete", "Metric", "accuracy", "coverage");
-	t.match(odd.stderr, /a name is missing; write KIND before each NAME: KIND NAME KIND NAME/);
-	const metric = await local("delete", "Metric", "accuracy");
-	t.match(metric, { code: 1, stderr: /Experiment boosted names Metric accuracy/ });
-	t.notMatch(metric.stderr, /unknown Metric/, "nobody is told to write another name");
-	const last = await local("delete", "AccessPolicy", "callers");
-	t.match(last, {
-		code: 1,
-		stderr:
-			/AccessPolicy callers is the last one about Service employment, which no one could call any more; apply the policy that takes its place first/,
-	});
-	t.notMatch(last.stderr, /access: open/, "and nobody is told to open it");
 	t.equal(store.current.revision, revision, "nothing of it happened");
 
 	await local("abort", "boosted");
-	t.match(await local("delete", "Metric", "accuracy"), { code: 1, stderr: /Experiment boosted names/ }, "an ended one");
-	const pairs = ["Experiment", "boosted", "Service", "employment", "AccessPolicy", "callers"];
-	t.match(await local("delete", ...pairs, "Metric", "none"), { code: 1, stderr: /no Metric 'none'/ }, "all or nothing");
-	t.equal(store.current.resources.services.length, 1);
-	t.match(await local("delete", ...pairs, "--dry-run"), { code: 0, out: /^deleted Service employment \(dry run\)$/m });
+	const pairs = "Experiment boosted Service employment AccessPolicy callers";
+	text += await transcript(local, "delete Metric accuracy", `delete ${pairs} Metric none`, `delete ${pairs} --dry-run`);
 	t.equal(store.current.resources.services.length, 1);
 	const before = store.current.revision;
-	t.match(await local("delete", ...pairs), { code: 0, out: /^deleted AccessPolicy callers$/m });
+	text += await transcript(local, `delete ${pairs}`);
 	t.equal(store.current.revision, before + 1, "one change");
 	t.match(store.audit.page(0, 1_000).records.at(-1), {
 		verb: "delete",
@@ -54,14 +40,8 @@ t.test("what another resource names is kept, with the place of who names it; tog
 	});
 	const ratio = metricText("accuracy").replace("accuracy", "revenue").replace("rate", "ratio, denominator: accuracy");
 	await owner.apply(file(ratio), { dryRun: false });
-	const named = await local("delete", "Metric", "accuracy");
-	t.match(named, {
-		code: 1,
-		stderr: /^stored Metric revenue:\d+:\d+: Metric revenue names Metric accuracy; delete or/m,
-	});
-	t.notMatch(named.stderr, /unknown Metric/);
-	t.match(await local("delete", "Metric", "revenue"), { code: 0 });
-	t.match(await local("delete", "Metric", "accuracy"), { code: 0 }, "nobody names it any more");
+	text += await transcript(local, "delete Metric accuracy", "delete Metric revenue", "delete Metric accuracy");
+	await golden(t, "delete", text);
 });
 
 t.test(

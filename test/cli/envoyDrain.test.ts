@@ -2,9 +2,10 @@
  * An Envoy that `weir envoy` ends has written its access log before, and ingest knows: nothing is told as missing. Of one that
  * is killed it is.
  */
+
 import { once } from "node:events";
 import { mkdtemp, rm } from "node:fs/promises";
-import { Agent, get } from "node:http";
+import { Agent } from "node:http";
 import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -12,26 +13,16 @@ import { setTimeout as pause } from "node:timers/promises";
 import t from "tap";
 import { EnvoyAgent } from "../../src/cli/stack/envoyAgent.js";
 import { startEnvoy } from "../../src/cli/stack/envoyProcess.js";
-import { compile } from "../../src/compile/compile.js";
 import { staticBootstrap } from "../../src/compile/envoy/bootstrap.js";
-import { EMPTY_STATUS } from "../../src/decide/rollout/status.js";
 import type { DecisionsAnswer } from "../../src/observe/events/decisions/decisionQuery.js";
 import { envoyBinary } from "../envoy/harness.js";
-import { accessPolicy, resourceSet, service, variant } from "../fixtures/resources.js";
-import { startLiveRig } from "../observe/events/rig.js";
+import { answerOf } from "../fixtures/answerOf.js";
+import { GUARDED, startLiveRig } from "../observe/events/rig.js";
 
 for (const version of ["1.40.0", "1.36.2"])
 	t.test(`Envoy ${version}`, { timeout: 120_000 }, async (t) => {
-		const { rig, plans, collectors } = await startLiveRig(t);
-		const plan = compile(
-			resourceSet({
-				services: [service("guarded", [variant("v1", 9)], { access: null })],
-				accessPolicies: [accessPolicy("ok", "allow", ["guarded"], { principals: ["anyone"], pathPrefixes: ["/ok"] })],
-			}),
-			EMPTY_STATUS,
-			{ collectors },
-		);
-		plans.set(plan.version, plan.table);
+		const { rig, planOf, collectors } = await startLiveRig(t);
+		const plan = planOf(GUARDED);
 		const directory = await mkdtemp(join(tmpdir(), "weir-drain-"));
 		t.teardown(() => rm(directory, { recursive: true, force: true }));
 		const adminSocket = join(directory, "admin.sock");
@@ -52,12 +43,8 @@ for (const version of ["1.40.0", "1.36.2"])
 		};
 		const agent = new Agent({ keepAlive: true });
 		t.teardown(() => agent.destroy());
-		const deny = (port: number): Promise<string> =>
-			new Promise((resolve, reject) => {
-				get({ port, path: "/no", headers: { host: "guarded.test" }, agent }, (answer) => {
-					answer.resume().once("end", () => resolve(String(answer.headers["x-request-id"])));
-				}).once("error", reject);
-			});
+		const deny = async (port: number): Promise<string> =>
+			String((await answerOf({ port, path: "/no", headers: { host: "guarded.test" }, agent })).headers["x-request-id"]);
 		const asked = async () =>
 			((await rig.call("GET", "/v1/requests?limit=1000", "")).json as DecisionsAnswer).decisions;
 		/** Gaps of Envoys, all of which are recorded as ingest ends. */

@@ -1,6 +1,7 @@
 /** `weir history` and `weir rollback`: the documents of an earlier revision as one ordinary change, by role and on the record. */
 import t from "tap";
 import { qualifiedName } from "../../src/declare/resources/resource.js";
+import { golden, transcript } from "../golden/golden.js";
 import { ALL, experiment, file } from "../operate/state/employment.js";
 import { metricText, policyText, RULES_GATEWAY, serviceText } from "../operate/state/guarded.js";
 import { type MutualApi, mutualApi } from "../operate/state/mutualApi.js";
@@ -31,16 +32,9 @@ t.test("what changed since a revision is as it was then: edited, created and del
 	await owner.delete("Metric", "old", now);
 	const last = store.current.revision;
 
-	const dry = await local("rollback", "--to", String(first), "--dry-run");
-	t.match(dry, { code: 0, out: /configured AccessPolicy callers \(dry run\)/ });
+	let back = await transcript(local, `rollback --to ${first} --dry-run`);
 	t.equal(store.current.revision, last);
-	const done = await local("rollback", "--to", String(first));
-	t.equal(done.code, 0);
-	t.same(done.out.trim().split("\n").sort(), [
-		"configured AccessPolicy callers",
-		"created Metric old",
-		"deleted AccessPolicy more",
-	]);
+	back += await transcript(local, `rollback --to ${first}`);
 	t.equal(store.current.revision, last + 1, "one change of the newest state");
 	t.same(policies(made), ["callers GET"]);
 	t.match(store.current.status.experiments.boosted, { phase: "Paused" }, "what was decided stays");
@@ -54,13 +48,10 @@ t.test("what changed since a revision is as it was then: edited, created and del
 
 	t.match(await local("rollback", "--to", String(last)), { code: 0 }, "a rollback can be rolled back");
 	t.same(policies(made), ["callers PUT", "more any"]);
-	t.match(await local("rollback", "--to", String(store.current.revision)), { code: 0, out: "nothing changes\n" });
-	t.match(await local("rollback", "--to", "999"), { code: 64, stderr: /revision 999 is not made yet/ });
-	t.match(await local("rollback", "--to", "x"), { code: 64, stderr: /x is no revision/ });
-	t.not((await local("rollback")).code, 0, "--to is required");
-	const lines = (await local("history")).out.trim().split("\n");
-	t.match(lines[0], new RegExp(`^\\s*${last + 2} .* by local:owner .*\\(rolled back to ${last}\\)$`));
-	t.equal(lines.length, 6, "pauses are no changes of the declaration");
+	const refused = ["rollback --to 999", "rollback --to x", "rollback"];
+	back += await transcript(local, `rollback --to ${store.current.revision}`, ...refused);
+	await golden(t, "rollback", back);
+	await golden(t, "history", await transcript(local, "history"));
 	t.match(JSON.parse((await local("history", "--json")).out).at(-1), { revision: first, rolledBackTo: null });
 });
 

@@ -2,24 +2,22 @@
  * `weir up` with a real Envoy, whose one sidecar hangs while access is taken away: control says that this does not hold yet, and when
  * the sidecar goes on, none of the requests that waited for it is answered by the older rules.
  */
+
 import { execFileSync } from "node:child_process";
-import { request } from "node:http";
 import { setTimeout as pause } from "node:timers/promises";
 import t from "tap";
+import { answerOf } from "../fixtures/answerOf.js";
 import { startBackend } from "./backend.js";
 import { askApi, fileOf, temporaryDirectory, weir, weirUp } from "./command.js";
+import { gatewayText, policyText, serviceText } from "./documents.js";
 
 t.setTimeout(180_000);
 
 const ASKING = 12;
 const PATIENCE_MS = 60_000;
 
-const policy = (methods: string): string => `---
-apiVersion: weir.dev/v1alpha1
-kind: AccessPolicy
-metadata: {name: callers}
-spec: {action: allow, services: [guarded], principals: [anyone], methods: [${methods}]}
-`;
+const policy = (methods: string): string =>
+	policyText("callers", "guarded", `principals: [anyone], methods: [${methods}]`);
 
 t.test("a sidecar that hung is told of, and answers by no older rules", async (t) => {
 	const port = await startBackend(t, "served");
@@ -27,34 +25,15 @@ t.test("a sidecar that hung is told of, and answers by no older rules", async (t
 	const file = await fileOf(
 		directory,
 		"weir.yaml",
-		`apiVersion: weir.dev/v1alpha1
-kind: Gateway
-metadata: {name: edge}
-spec: {port: 0}
----
-apiVersion: weir.dev/v1alpha1
-kind: Service
-metadata: {name: guarded}
-spec:
-  hosts: [guarded.test]
-  defaultVariant: v1
-  variants: [{name: v1, endpoints: [{address: 127.0.0.1, port: ${port}}]}]
-  callout: {access: sidecar, timeout: 10s}
-${policy("GET")}`,
+		[gatewayText(), serviceText("guarded", [port], "callout: {access: sidecar, timeout: 10s}"), policy("GET")].join(
+			"---\n",
+		),
 	);
 	const up = await weirUp(file, `${directory}/data`);
 	t.teardown(() => up.stop());
-	const { hostname, port: gateway } = new URL(up.ready.gateway);
-	const status = (): Promise<number> =>
-		new Promise((resolve, reject) => {
-			const headers = { host: "guarded.test" };
-			request({ host: hostname, port: gateway, path: "/", headers, agent: false }, (response) => {
-				response.resume();
-				response.once("end", () => resolve(response.statusCode ?? 0));
-			})
-				.once("error", reject)
-				.end();
-		});
+	const gateway = new URL(up.ready.gateway);
+	const status = async (): Promise<number> =>
+		(await answerOf({ port: gateway.port, headers: { host: "guarded.test" } })).status;
 	const until = async (what: string, holds: () => Promise<boolean>): Promise<void> => {
 		const endMs = performance.now() + PATIENCE_MS;
 		let held = await holds();

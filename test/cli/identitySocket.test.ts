@@ -7,7 +7,7 @@ import t from "tap";
 import { get, identityOf, mutualAgent } from "../trust/identity/mesh.js";
 import { startBackend } from "./backend.js";
 import { fileOf, MAIN, temporaryDirectory, weirUp } from "./command.js";
-import { MESH_GATEWAY, protectedService } from "./protectedService.js";
+import { MESH_GATEWAY, protectedService } from "./documents.js";
 
 t.setTimeout(120_000);
 

@@ -2,8 +2,8 @@
  * An Envoy refuses what one namespace declares: the rules of the others go on, through control's own roles and a real
  * Envoy. It was started with an older bootstrap, which takes shorter regular expressions than `weir validate` does.
  */
+
 import { symlinkSync } from "node:fs";
-import { request } from "node:http";
 import { join } from "node:path";
 import t, { type Test } from "tap";
 import { startControl } from "../../src/cli/roles/control.js";
@@ -13,6 +13,7 @@ import { ApiClient } from "../../src/operate/api/apiClient.js";
 import type { StatusAnswer } from "../../src/operate/api/wire.js";
 import { type RunningEnvoy, startEnvoy } from "../envoy/harness.js";
 import { startVariants } from "../envoy/variantServer.js";
+import { answerOf } from "../fixtures/answerOf.js";
 import { freePort } from "../trust/identity/mesh.js";
 import { temporaryDirectory } from "./command.js";
 import { roleContext } from "./roleContext.js";
@@ -113,21 +114,10 @@ async function scene(t: Test, more: readonly string[] = [], port = 0) {
 	};
 }
 
-const get = (envoy: RunningEnvoy, host: string, path: string): Promise<string> =>
-	new Promise((resolve, reject) => {
-		const headers = { host };
-		request({ host: "127.0.0.1", port: envoy.port("mesh/edge"), path, headers, agent: false }, (response) => {
-			let body = "";
-			response.setEncoding("utf8").on("data", (text: string) => {
-				body += text;
-			});
-			response.once("end", () =>
-				resolve(`${response.statusCode}${response.statusCode === 503 ? ` ${body.trim()}` : ""}`),
-			);
-		})
-			.once("error", reject)
-			.end();
-	});
+const get = async (envoy: RunningEnvoy, host: string, path: string): Promise<string> => {
+	const { status, text } = await answerOf({ port: envoy.port("mesh/edge"), path, headers: { host } });
+	return `${status}${status === 503 ? ` ${text.trim()}` : ""}`;
+};
 
 const CLOSED = "503 closed: configuration-refused";
 

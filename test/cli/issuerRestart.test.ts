@@ -2,17 +2,20 @@
  * xds and the sidecar start anew while an issuer is slow: who has a good token is served all the same. While it is down no token
  * holds, with an alarm. With a real Envoy.
  */
+
 import { execFileSync } from "node:child_process";
 import { once } from "node:events";
-import { type RequestListener, request } from "node:http";
+import type { RequestListener } from "node:http";
 import { createServer as createIssuer } from "node:https";
 import type { AddressInfo } from "node:net";
 import { setTimeout as pause } from "node:timers/promises";
 import t from "tap";
+import { answerOf } from "../fixtures/answerOf.js";
 import { createDevelopmentCa } from "../trust/identity/developmentCa.js";
 import { AUDIENCE, ISSUER, jwksBytes, keyPair, publicJwk, signed } from "../trust/tokens/issuer.js";
 import { startBackend } from "./backend.js";
 import { fileOf, temporaryDirectory, weir, weirUp } from "./command.js";
+import { gatewayText, policyText, serviceText } from "./documents.js";
 
 t.setTimeout(240_000);
 
@@ -40,32 +43,21 @@ t.test("a restart while the issuer is away", async (t) => {
 		issuer.closeAllConnections();
 		issuer.close();
 	});
-	const services = ["native", "asked"].map(
-		(name) => `apiVersion: weir.dev/v1alpha1
-kind: Service
-metadata: {name: ${name}}
-spec:
-  hosts: [${name}.test]
-  defaultVariant: v1
-  variants: [{name: v1, endpoints: [{address: 127.0.0.1, port: ${backend}}]}]
-  ${name === "asked" ? "callout: {access: sidecar, timeout: 2s}" : "timeout: 10s"}
----
-`,
-	);
+	const services = [
+		serviceText("native", [backend], "timeout: 10s"),
+		serviceText("asked", [backend], "callout: {access: sidecar, timeout: 2s}"),
+	];
 	const url = `https://localhost:${(issuer.address() as AddressInfo).port}/keys`;
 	const file = await fileOf(
 		directory,
 		"weir.yaml",
-		`${services.join("")}apiVersion: weir.dev/v1alpha1
-kind: Gateway
-metadata: {name: edge}
-spec: {port: 0, tokens: [{issuer: "${ISSUER}", audiences: ["${AUDIENCE}"], jwksUrl: "${url}", jwksCaFile: ${caFile}}]}
----
-apiVersion: weir.dev/v1alpha1
-kind: AccessPolicy
-metadata: {name: ann}
-spec: {action: allow, services: [native, asked], users: ["${ISSUER}#ann"]}
-`,
+		[
+			...services,
+			gatewayText(
+				`port: 0, tokens: [{issuer: "${ISSUER}", audiences: ["${AUDIENCE}"], jwksUrl: "${url}", jwksCaFile: ${caFile}}]`,
+			),
+			policyText("ann", "native, asked", `users: ["${ISSUER}#ann"]`),
+		].join("---\n"),
 	);
 	const data = `${directory}/data`;
 	const up = await weirUp(file, data);
@@ -80,14 +72,7 @@ spec: {action: allow, services: [native, asked], users: ["${ISSUER}#ann"]}
 		// Of one user so many are verified in a second.
 		await pause(40);
 		const headers = { host: `${name}.test`, authorization: `Bearer ${await token()}` };
-		return new Promise((resolve, reject) => {
-			request({ host: gateway.hostname, port: gateway.port, headers, agent: false }, (response) => {
-				response.resume();
-				response.once("end", () => resolve(response.statusCode ?? 0));
-			})
-				.once("error", reject)
-				.end();
-		});
+		return (await answerOf({ port: gateway.port, headers })).status;
 	};
 	const until = async (name: string, status: number): Promise<void> => {
 		while ((await ask(name)) !== status) await pause(50);

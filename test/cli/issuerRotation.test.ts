@@ -2,9 +2,10 @@
  * An issuer's address while a real Envoy verifies by what control fetched of it: its access log tells of unknown keys,
  * and what cannot be had for too long denies. A verifier as the sidecar has it judges the same tokens.
  */
+
 import { once } from "node:events";
 import { writeFile } from "node:fs/promises";
-import { type RequestListener, request } from "node:http";
+import type { RequestListener } from "node:http";
 import { createServer as createIssuer } from "node:https";
 import type { AddressInfo } from "node:net";
 import { setTimeout as pause } from "node:timers/promises";
@@ -20,6 +21,7 @@ import { XdsServer } from "../../src/publish/xds/server.js";
 import { TokenVerifier } from "../../src/trust/tokens/verifier.js";
 import { startEnvoy } from "../envoy/harness.js";
 import { startVariants } from "../envoy/variantServer.js";
+import { answerOf } from "../fixtures/answerOf.js";
 import { accessPolicy, gateway, resourceSet, service, variant } from "../fixtures/resources.js";
 import { startRig } from "../observe/events/rig.js";
 import { createDevelopmentCa } from "../trust/identity/developmentCa.js";
@@ -98,16 +100,10 @@ t.test("an issuer's address: rotation, removal, failure beyond the bound, recove
 	const envoy = await startEnvoy(t, (adminSocket) =>
 		dynamicBootstrap(socketPath, { collectors, nodeId: "envoy-1", adminSocket }),
 	);
-	const native = (token: string): Promise<number> =>
-		new Promise((resolve, reject) => {
-			const headers = { host: "users.test", authorization: `Bearer ${token}` };
-			request({ host: "127.0.0.1", port: envoy.port(), headers, agent: false }, (response) => {
-				response.resume();
-				response.once("end", () => resolve(response.statusCode ?? 0));
-			})
-				.once("error", reject)
-				.end();
-		});
+	const native = async (token: string): Promise<number> => {
+		const headers = { host: "users.test", authorization: `Bearer ${token}` };
+		return (await answerOf({ port: envoy.port(), headers })).status;
+	};
 	const said = async (token: string): Promise<number> => {
 		const verified = await sidecar.verify(asked(token));
 		return verified !== null && "token" in verified ? 200 : 401;

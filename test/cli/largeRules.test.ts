@@ -2,7 +2,8 @@
  * Rules of one large Service change again and again, and another one is asked meanwhile: on a real Envoy with the default time for an
  * answer, and a sidecar in a process of its own. Nobody waits for the rules of others, and the new ones are soon in force.
  */
-import { Agent, request } from "node:http";
+
+import { Agent } from "node:http";
 import { setTimeout as pause } from "node:timers/promises";
 import t from "tap";
 import { compile, NO_COLLECTORS } from "../../src/compile/compile.js";
@@ -10,6 +11,7 @@ import { EMPTY_STATUS } from "../../src/decide/rollout/status.js";
 import type { AccessPolicy } from "../../src/declare/resources/resource.js";
 import { bootstrapOf, startEnvoy } from "../envoy/harness.js";
 import { startVariants } from "../envoy/variantServer.js";
+import { answerOf } from "../fixtures/answerOf.js";
 import { accessPolicy, CALLOUT, gateway, resourceSet, service, variant } from "../fixtures/resources.js";
 import { startSidecarProcess } from "../publish/sidecar/sidecarProcess.js";
 
@@ -59,15 +61,10 @@ t.test("no request to another Service fails while one of 3,000 rules changes", a
 	const agent = new Agent({ keepAlive: true, maxSockets: 16 });
 	t.teardown(() => agent.destroy());
 	const status = (name: string, path: string): Promise<number | string> =>
-		new Promise((resolve) => {
-			const headers = { host: `${name}.test` };
-			request({ host: "127.0.0.1", port: envoy.port("edge"), path, headers, agent }, (response) => {
-				response.resume();
-				response.on("end", () => resolve(response.statusCode ?? 0));
-			})
-				.on("error", (error) => resolve(String(error)))
-				.end();
-		});
+		answerOf({ port: envoy.port("edge"), path, headers: { host: `${name}.test` }, agent }).then(
+			({ status }) => status,
+			String,
+		);
 	const comesTo = async (path: string, wanted: number): Promise<number> => {
 		const from = performance.now();
 		while ((await status("large", path)) !== wanted && performance.now() - from < IN_FORCE_MS) await pause(20);

@@ -11,7 +11,7 @@ import { gateway, resourceSet } from "../fixtures/resources.js";
 import { AdsClient } from "../publish/xds/adsClient.js";
 import { createDevelopmentCa } from "../trust/identity/developmentCa.js";
 import { fileOf, temporaryDirectory, weir } from "./command.js";
-import { MESH_GATEWAY } from "./protectedService.js";
+import { MESH_GATEWAY } from "./documents.js";
 import { roleContext } from "./roleContext.js";
 
 t.setTimeout(60_000);

@@ -1,15 +1,16 @@
 /** The commands as operators use them: their certificate in the environment, a second person, the audit log. */
-import { spawn } from "node:child_process";
 import { createHash, X509Certificate } from "node:crypto";
 import { EventEmitter, once } from "node:events";
 import { writeFile } from "node:fs/promises";
 import { calculateJwkThumbprint } from "jose";
 import t from "tap";
 import { operatorTokens } from "../../src/cli/roles/operatorTokens.js";
+import { golden, transcript } from "../golden/golden.js";
 import { ALL, METRIC } from "../operate/state/employment.js";
 import { mutualApi, newCa, operator, READS_NOTHING } from "../operate/state/mutualApi.js";
 import { keyPair, publicJwk, signed } from "../trust/tokens/issuer.js";
-import { fileOf, MAIN, type Result, temporaryDirectory } from "./command.js";
+import { fileOf, temporaryDirectory } from "./command.js";
+import { operatorCommand, run } from "./operatorCommand.js";
 
 const NO_LOG = { info: () => {}, warn: () => {} };
 const CLICKS = METRIC.replace("accuracy", "clicks");
@@ -29,107 +30,66 @@ metadata: {name: two}
 spec: {verbs: [apply, promote], namespaces: [default]}
 `;
 
-async function run(args: readonly string[], environment: NodeJS.ProcessEnv): Promise<Result> {
-	const child = spawn(process.execPath, [MAIN, ...args], {
-		stdio: ["ignore", "pipe", "pipe"],
-		env: { ...process.env, ...environment },
-	});
-	const stdout: Buffer[] = [];
-	let stderr = "";
-	child.stdout.on("data", (chunk: Buffer) => stdout.push(chunk));
-	child.stderr.setEncoding("utf8").on("data", (chunk: string) => {
-		stderr += chunk;
-	});
-	const [code] = (await once(child, "close")) as [number | null];
-	return { code, stdout: Buffer.concat(stdout), stderr };
-}
-
 t.setTimeout(120_000);
 
 t.test("apply, approve and audit by two operators with certificates, and by the owner's socket", async (t) => {
-	const { api, ca, owner, store } = await mutualApi(t);
+	const made = await mutualApi(t);
+	const { owner, store } = made;
 	await owner.apply([{ name: "all.yaml", text: [ALL, CLICKS, RULES].join("---\n") }], { dryRun: false });
 	const directory = await temporaryDirectory(t);
-	const as = async (name: string) => {
-		const own = await ca.issue({ spiffeId: operator(name) });
-		const environment = {
-			WEIR_API: api.url,
-			WEIR_API_SERVER: "spiffe://weir.test/weir/control",
-			WEIR_API_CA: await fileOf(directory, "ca.pem", ca.certificate),
-			WEIR_API_CERT: await fileOf(directory, `${name}.pem`, own.certificate),
-			WEIR_API_KEY: await fileOf(directory, `${name}.key`, own.privateKey),
-		};
-		return async (...args: readonly string[]) => {
-			const { code, stdout, stderr } = await run(args, environment);
-			return { code, out: stdout.toString(), stderr };
-		};
-	};
+	const { as, local } = await operatorCommand(t, made);
 	const [ada, bob, eve] = [await as("ada"), await as("bob"), await as("eve")];
 	const changed = await fileOf(directory, "clicks.yaml", CLICKS.replace("window: 1s", "window: 2s"));
-	t.match(await ada("apply", "-f", changed, "--dry-run"), { code: 0, out: "configured Metric clicks (dry run)\n" });
-	const asked = await ada("apply", "-f", changed);
-	t.match(asked, { code: 75, out: /waits for approval by 1 other: weir approve [0-9a-f]{16}/ });
-	const id = /weir approve ([0-9a-f]{16})/.exec(asked.out)?.[1] ?? "";
-	t.match(await ada("approve", id), { code: 1, stderr: /asked for it: another one must approve/ });
-	t.match(await eve("approve", id), { code: 1, stderr: /no request/ });
-	t.match(await eve("apply", "-f", changed), {
-		code: 1,
-		stderr: /no RoleBinding lets .*eve apply in any namespace/,
-	});
-	t.match(await bob("requests"), { out: new RegExp(`${id} {2}pending {3}asked by ${operator("ada")}`) });
-	t.match(await bob("requests", id), { out: /configured Metric clicks[\s\S]*clicks\.yaml[\s\S]*window: 2s/ });
+	const pendingId = (text: string): string => /weir approve ([0-9a-f]{16})/.exec(text)?.[1] ?? "";
+	const asked = await transcript(ada, `apply -f ${changed} --dry-run`, `apply -f ${changed}`);
+	await golden(t, "apply", asked + (await transcript(eve, `apply -f ${changed}`)));
+	const id = pendingId(asked);
+	let requests = await transcript(bob, "requests", `requests ${id}`);
+	t.match(requests, `asked by ${operator("ada")}`);
+	let approve = (await transcript(ada, `approve ${id}`)) + (await transcript(eve, `approve ${id}`));
 	const written = CLICKS.replace("window: 1s", "window: 3s").replace("kind:", "# \u202e2 :wodniw\rx\r\nkind:");
 	const turned = await fileOf(directory, "turned.yaml", written);
-	const lie = /weir approve ([0-9a-f]{16})/.exec((await ada("apply", "-f", turned)).out)?.[1] ?? "";
+	const lie = pendingId((await ada("apply", "-f", turned)).out);
 	const shown = await bob("requests", lie);
 	t.match(shown, { code: 0, out: /^# \\u202e2 :wodniw\\u000dx$/m }, "what would turn a line around is spelt out");
 	t.notMatch(shown.out, /[\p{Cf}\r]/u);
 	t.match(await bob("reject", lie), { code: 0 });
-	t.match(await bob("approve", id), { code: 0, out: `${id}: approved and done\n` });
-	const after = await bob("requests", id);
-	t.match(after, { out: /done .*; made revision \d+\n[\s\S]*it is over: see weir history/ });
+	approve += await transcript(bob, `approve ${id}`);
+	await golden(t, "approve", approve);
+	requests += await transcript(bob, `requests ${id}`);
 	t.equal(store.current.resources.metrics.find(({ metadata }) => metadata.name === "clicks")?.spec.windowMs, 2_000);
-	const promote = await ada("promote", "boosted", "--reason", "numbers are good");
-	const second = /weir approve ([0-9a-f]{16})/.exec(promote.out)?.[1] ?? "";
-	t.match(await bob("requests"), {
-		out: new RegExp(`${second} {2}pending [^]*for the reason: numbers are good$`, "m"),
-	});
-	t.match(await bob("reject", second, "--reason", "not today"), { code: 0 });
-	t.match(await ada("requests"), { out: /rejected by .*bob: not today/ });
+	const promote = await transcript(ada, "promote boosted --reason good-numbers");
+	await golden(t, "promote", promote);
+	requests += await transcript(bob, "requests", `reject ${pendingId(promote)} --reason not-today`);
+	requests += await transcript(ada, "requests");
+	await golden(t, "requests", requests);
 	t.match(await ada("pause", "boosted", "-n", "team"), { code: 1, stderr: /no Experiment 'team\/boosted'/ });
 	t.match(await ada("decisions", "boosted", "-n", "default"), { code: 0 });
 	t.match(await ada("pause", "boosted", "-n", "default"), { code: 0, out: /Paused at 2% by spiffe:/ });
 	t.match(await ada("audit", "operators"), { code: 1, stderr: /admin in all namespaces/ });
 
-	const local = { WEIR_API: `unix:${api.socket}` };
-	const log = await run(["audit", "operators"], local);
-	t.match(
-		log.stdout.toString(),
-		/done +spiffe:.*bob \(mtls\) +apply: configured Metric clicks: spec\.window +revision \d+ → \d+ +request [0-9a-f]{16} +asked by .*ada +approved by .*bob/,
-	);
-	t.match(log.stdout.toString(), /refused +spiffe:.*eve \(mtls\) +apply: files, unread +no RoleBinding/);
-	const verified = await run(["audit", "operators", "--verify"], local);
-	const heads = [...verified.stdout.toString().matchAll(/note its head: (\S+)/g)].map(([, head]) => head ?? "");
+	await golden(t, "audit-operators", await transcript(local, "audit operators"));
+	const verified = await local("audit", "operators", "--verify");
+	const heads = [...verified.out.matchAll(/note its head: (\S+)/g)].map(([, head]) => head ?? "");
 	t.match([verified.code, ...heads], [0, /^\d+:[0-9a-f]{64}$/, /^refused:\d+:[0-9a-f]{64}$/]);
-	await run(["resume", "boosted"], local);
-	t.match(await run(["audit", "operators", "--verify", "--noted", ...heads], local), { code: 0 });
-	t.match(await run(["audit", "operators", "--noted", ...heads], local), {
+	await local("resume", "boosted");
+	t.match(await local("audit", "operators", "--verify", "--noted", ...heads), { code: 0 });
+	t.match(await local("audit", "operators", "--noted", ...heads), {
 		code: 0,
-		stdout: /^operations: the chain holds/,
+		out: /^operations: the chain holds/,
 	});
 	for (const [at, chain] of ["operations", "refused"].entries()) {
 		const other = (heads[at] ?? "").replace(/(?<=\d):./, (start) => (start === ":0" ? ":1" : ":0"));
-		t.match(await run(["audit", "operators", "--verify", "--noted", other], local), {
+		t.match(await local("audit", "operators", "--verify", "--noted", other), {
 			code: 1,
-			stdout: new RegExp(`^${chain}: THE CHAIN DOES NOT HOLD: record \\d+ is not the one that was noted`, "m"),
+			out: new RegExp(`^${chain}: THE CHAIN DOES NOT HOLD: record \\d+ is not the one that was noted`, "m"),
 		});
 	}
-	t.match(await run(["audit", "operators", "--verify", "--noted", "refused:x"], local), { code: 64 });
+	t.match(await local("audit", "operators", "--verify", "--noted", "refused:x"), { code: 64 });
 	const gone = `1:${"0".repeat(64)}`;
-	t.match(await run(["audit", "operators", "--noted", gone], local), { code: 1 }, "it is checked, asked for by itself");
-	const json = await run(["audit", "operators", "--json"], local);
-	const lines = json.stdout
-		.toString()
+	t.match(await local("audit", "operators", "--noted", gone), { code: 1 }, "it is checked, asked for by itself");
+	const json = await local("audit", "operators", "--json");
+	const lines = json.out
 		.trim()
 		.split("\n")
 		.map((line) => JSON.parse(line));
@@ -144,18 +104,18 @@ t.test("apply, approve and audit by two operators with certificates, and by the 
 });
 
 t.test("of a noted head that is not kept nothing is proved, and it is said", async (t) => {
-	const { api, owner } = await mutualApi(t, { storeOptions: { auditRecords: 3 } });
-	const local = { WEIR_API: `unix:${api.socket}` };
+	const made = await mutualApi(t, { storeOptions: { auditRecords: 3 } });
+	const { owner } = made;
+	const { local } = await operatorCommand(t, made);
 	const applyOne = (n: number) =>
 		owner.apply([{ name: "m.yaml", text: CLICKS.replace("name: clicks", `name: clicks${n}`) }], { dryRun: false });
 	await applyOne(0);
-	const verify = (...more: string[]) => run(["audit", "operators", "--verify", ...more], local);
-	const head = /note its head: (\S+)/.exec((await verify()).stdout.toString())?.[1] ?? "";
+	const verify = (...more: string[]) => local("audit", "operators", "--verify", ...more);
+	const head = /note its head: (\S+)/.exec((await verify()).out)?.[1] ?? "";
 	for (let n = 1; n < 4; n++) await applyOne(n);
 	t.match(await verify("--noted", head), {
 		code: 1,
-		stdout:
-			/^operations: the chain holds.*\noperations: NOT PROVED: the noted record 1 is not kept, nothing is proved of it$/m,
+		out: /^operations: the chain holds.*\noperations: NOT PROVED: the noted record 1 is not kept, nothing is proved of it$/m,
 		stderr: /1 older records of the chain operations were dropped/,
 	});
 	t.match(await verify(), { code: 0 });
@@ -288,7 +248,7 @@ t.test("an act of more than fifty objects is told whole, in lines that say how m
 	await owner.apply([{ name: "all.yaml", text: many.join("---\n") }], { dryRun: false });
 	const log = await run(["audit", "operators", "--verify"], { WEIR_API: `unix:${api.socket}` });
 	t.equal(log.code, 0);
-	const lines = (await run(["audit", "operators"], { WEIR_API: `unix:${api.socket}` })).stdout.toString();
+	const lines = (await run(["audit", "operators"], { WEIR_API: `unix:${api.socket}` })).out;
 	t.match(lines, /created Metric metric-49 \(50 of 60\)/);
 	t.match(lines, /created Metric metric-59 \(10 of 60\)/);
 });

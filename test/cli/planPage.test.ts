@@ -5,6 +5,7 @@ import { planInputOf } from "../../src/decide/rollout/planInput.js";
 import type { Experiment, Metric } from "../../src/declare/resources/resource.js";
 import { planOf } from "../../src/infer/planning/plan.js";
 import { experiment, METRICS, metric, ROLLOUT } from "../decide/rollout/example.js";
+import { golden } from "../golden/golden.js";
 
 const ALL: Readonly<Record<string, Metric>> = {
 	...METRICS,
@@ -67,38 +68,20 @@ t.test("no metric, role, direction or size makes a word or number that means not
 		}
 });
 
-t.test("planned looks have a table of their own, and what to declare", async (t) => {
-	const inference = { design: "group-sequential", looks: 3, units: 6_000, spending: "obrien-fleming" } as const;
-	const own = experiment(["boosted"], { rollout: { ...ROLLOUT, inference } });
-	const page = pageOf(own, true, { accuracy: 0.04 });
-	for (const words of [
-		/^The goal is tested at 3 looks up to 6,000 matured people of all arms, alpha spent in the manner of O'Brien and Fleming; guardrails are watched at every moment$/m,
-		/^accuracy: 78% in the baseline \(a test\)$/m,
-		/^latency-p99: 1% of the baseline's requests are slower than its own \(by construction\)$/m,
-		/^accuracy +goal +>0.5pp better +4pp better +[\d,]+ +[\d,]+ +[\d.]+ +[\d,]+ +[\d.]+pp better$/m,
-		/^latency-p99 +guardrail +<100% longer +0.5% slow /m,
-		/^LOOK +PEOPLE \(ALL ARMS\) +DAY +Z +PROVED BY THEN +IF JUST AS ASKED$/m,
-		/^3 +6,000 +[\d.]+ +1\.[67]\d* +\d\d(\.\d)?% +5%$/m,
-		/^Z: .* Chances by the normal law\.$/m,
-		/^People of all arms: with a value of accuracy\. .* a look waits\.$/m,
-		/ write units: \d+, 1\.0\d\d times what a single look takes\./,
-	])
-		t.match(page, words);
-	t.notMatch(page, /Not known: what/);
-	const one = pageOf(
-		experiment(["boosted"], { rollout: { ...ROLLOUT, inference: { design: "fixed-horizon", units: 6_000 } } }),
-		false,
-		{ accuracy: 0.04 },
-	);
-	t.match(one, /^The goal is tested once, at 6,000 matured people of all arms/m);
-	t.match(one, /Chances by exact counts\.$/m);
-	t.match(one, /^1 +6,000 +- +1\.645 +\d\d(\.\d)?% +5%$/m);
-});
-
-t.test("a bandit's page says when its core alone counts; a page without a decision says what of", async (t) => {
+t.test("the page of each design: planned looks, a single one, a bandit, and one without a decision", async (t) => {
+	const looks = { design: "group-sequential", looks: 3, units: 6_000, spending: "obrien-fleming" } as const;
+	const single = { design: "fixed-horizon", units: 6_000 } as const;
 	const bandit = { algorithm: "thompson", floorPpm: 100_000, everyMs: 3_600_000 } as const;
-	const page = pageOf(experiment(["boosted"], { rollout: { ...ROLLOUT, bandit } }), true, { accuracy: 0.04 });
-	t.match(page, /^Bandit: shares may move from day [\d.]+ on\. From then on only 10% of each arm's people count/m);
-	const slow = pageOf(experiment(["boosted"]), true, { accuracy: 0.005 });
-	t.match(slow, /^Decision: not to be expected with a chance of 80%, because of accuracy\.$/m);
+	const declared = (rollout: object) => experiment(["boosted"], { rollout: { ...ROLLOUT, ...rollout } });
+	const [bandits, slow] = [
+		pageOf(declared({ bandit }), true, { accuracy: 0.04 }),
+		pageOf(declared({}), true, { accuracy: 0.005 }),
+	];
+	t.match(bandits, /^Bandit: .* only 10% of each arm's people/m);
+	t.match(slow, /^Decision: not to be expected .* because of accuracy\.$/m);
+	const pages = [
+		pageOf(declared({ inference: looks }), true, { accuracy: 0.04 }),
+		pageOf(declared({ inference: single }), false, { accuracy: 0.04 }),
+	];
+	await golden(t, "plan", pages.join("\n"));
 });

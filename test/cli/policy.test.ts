@@ -2,6 +2,7 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import t from "tap";
+import { golden, onFiles, transcript } from "../golden/golden.js";
 import { fileOf, MAIN, temporaryDirectory, weir } from "./command.js";
 
 t.setTimeout(120_000);
@@ -137,119 +138,63 @@ const TABLE = `tests:
     expect: {verdict: deny, reason: unknown-service}
 `;
 
-/** `weir policy test` of tables, all in one go. @returns said: of each table what is wrong with it, a line each; `t.yaml` is its name */
+/** `weir policy test` of all tables at once. @returns what it says of them, `N-t.yaml` being the name of table N */
 async function tested(directory: string, resources: string, tables: readonly string[]) {
 	const files = await Promise.all(tables.map((text, index) => fileOf(directory, `${index}-t.yaml`, text)));
 	const { code, stdout, stderr } = await weir([
 		...["policy", "test", "-f", resources, ...files.flatMap((file) => ["-t", file])],
 	]);
-	const lines = stderr.split("\n");
-	const said = files.map((file) =>
-		lines.flatMap((line) => (line.startsWith(`${file}:`) ? `${line.replace(file, "t.yaml")}\n` : [])).join(""),
-	);
-	return { code, stdout: stdout.toString(), said };
+	return { code, stdout: stdout.toString(), stderr: stderr.replaceAll(`${directory}/`, "") };
 }
 
 const tableOf = (request: string, expect = "deny"): string =>
 	`tests:\n  - name: a\n    request: ${request}\n    expect: ${expect}\n`;
 
-t.test("a table that holds, and one that does not", async (t) => {
+/** Tables with a fault each. */
+const FAULTY: readonly string[] = [
+	tableOf("{service: shop, metod: GET}"),
+	tableOf("{service: shop, principal: web}"),
+	tableOf("{service: shop}", "maybe"),
+	tableOf("{service: shop}", "{verdict: deny, reason: tired}"),
+	tableOf("{}"),
+	tableOf("{service: shop, path: v2, time: noon, method: get, token: [1]}"),
+	"tests: []\n",
+	"",
+	`${tableOf("{service: shop}")}    expect: allow\n`,
+	...["/v2//x", "/v2/%2E./admin?a=1", "/%70ublic/x", "/a/%7e", "/a\\\\b", "/a|b", "/a/.."].map((path) =>
+		tableOf(`{service: shop, path: "${path}"}`),
+	),
+	tableOf('{service: shop, time: "2026-02-30T12:00:00Z"}'),
+	...["service: shopp", "host: shopp.test", "host: shop", "service: shop.test"].map((place) => tableOf(`{${place}}`)),
+	...["gateway: egde", "region: ue", "variant: v11"].map((place) => tableOf(`{service: shop, ${place}}`)),
+	tableOf("{host: no.test, gateway: egde}", "{verdict: deny, reason: unknown-service}"),
+];
+
+t.test("a table that holds, and those that do not: with faults, or with other verdicts", async (t) => {
 	const directory = await temporaryDirectory(t);
 	const resources = await fileOf(directory, "resources.yaml", RESOURCES);
 	const table = await fileOf(directory, "table.yaml", TABLE);
-	const good = await weir(["policy", "test", "-f", resources, "-t", table]);
-	t.equal(good.stderr, "");
-	t.equal(good.stdout.toString(), "17 passed, 0 failed\n");
-	t.equal(good.code, 0);
 	const wrong = await fileOf(
 		directory,
 		"wrong.yaml",
 		TABLE.replace("expect: {verdict: allow, policy: web}", "expect: {verdict: deny, reason: forbidden}"),
 	);
-	t.match(await weir(["policy", "test", "-f", resources]), { code: 64, stderr: /no table of cases.*add -t FILE/s });
-	const bad = await weir(["policy", "test", "-f", resources, "-t", table, "-t", wrong]);
-	t.equal(bad.code, 1);
-	t.match(
-		bad.stdout.toString(),
-		/wrong\.yaml:2:5: FAIL web reads: expected deny \(forbidden\), is allow \(allowed by policy web\)\n33 passed, 1 failed/,
-	);
-});
-
-t.test("a table with faults fails as a whole, each with its place", async (t) => {
-	const directory = await temporaryDirectory(t);
-	const resources = await fileOf(directory, "resources.yaml", RESOURCES);
-	const cases: (readonly [string, RegExp])[] = [
-		[
-			"tests:\n  - name: a\n    request: {service: shop, metod: GET}\n    expect: allow\n",
-			/t\.yaml:3:30: unknown field tests\[0\]\.request\.metod; .*method/,
-		],
-		[
-			"tests:\n  - name: a\n    request: {service: shop, principal: web}\n    expect: allow\n",
-			/t\.yaml:3:41: tests\[0\]\.request\.principal does not begin with spiffe/,
-		],
-		[
-			"tests:\n  - name: a\n    request: {service: shop}\n    expect: maybe\n",
-			/t\.yaml:4:13: tests\[0\]\.expect is "maybe"; write allow, deny/,
-		],
-		[
-			"tests:\n  - name: a\n    request: {service: shop}\n    expect: {verdict: deny, reason: tired}\n",
-			/expect\.reason is "tired"; write open, allowed/,
-		],
-		[
-			"tests:\n  - name: a\n    request: {}\n    expect: allow\n",
-			/request is for no one Service; write either service: NAME or host/,
-		],
-		[
-			"tests:\n  - name: a\n    request: {service: shop, path: v2, time: noon, method: get, token: [1]}\n    expect: allow\n",
-			/token is a list of 1; write its claims[\s\S]*method is "get"[\s\S]*path is "v2"; write a path that begins[\s\S]*time is "noon"; write an RFC 3339/,
-		],
-		["tests: []\n", /tests is an empty list; write a list of 1 to 10000 cases/],
-		["", /t\.yaml:1:1: the file holds nothing; write tests: with a list/],
-		["tests:\n  - name: a\n    request: {service: shop}\n    expect: allow\n    expect: deny\n", /written twice/],
-	];
-	cases.push(
-		...["/v2//x", "/v2/%2E./admin?a=1", "/%70ublic/x", "/a/%7e", "/a\\\\b", "/a|b", "/a/.."].map(
-			(path) =>
-				[
-					tableOf(`{service: shop, path: "${path}"}`),
-					/t\.yaml:3:\d+: tests\[0\]\.request\.path is a path that Envoy changes before any rule reads it/,
-				] as const,
-		),
-		[
-			tableOf('{service: shop, time: "2026-02-30T12:00:00Z"}'),
-			/request\.time is "2026-02-30T12:00:00Z"; write an RFC 3339 time/,
-		],
-		[tableOf("{service: shopp}"), /t\.yaml:2:5: there is no service "shopp"; declared are shop, plain, free/],
-		[
-			tableOf("{host: shopp.test}"),
-			/t\.yaml:2:5: there is no host "shopp\.test"; declared are shop\.test, plain\.test, \*\.plain\.test, free\.test\n/,
-		],
-		[tableOf("{host: shop}"), /t\.yaml:2:5: there is no host "shop"; declared are/],
-		[tableOf("{service: shop.test}"), /t\.yaml:2:5: there is no service "shop\.test"; declared are shop, plain, free/],
-		[tableOf("{service: shop, gateway: egde}"), /t\.yaml:2:5: there is no gateway "egde"; declared are edge/],
-		[tableOf("{service: shop, region: ue}"), /t\.yaml:2:5: there is no region "ue"; declared are eu/],
-		[tableOf("{service: shop, variant: v11}"), /t\.yaml:2:5: there is no variant "v11"; declared are v1/],
-		[
-			tableOf("{host: no.test, gateway: egde}", "{verdict: deny, reason: unknown-service}"),
-			/there is no gateway "egde"/,
-		],
-	);
-	const { code, stdout, said } = await tested(
-		directory,
-		resources,
-		cases.map(([text]) => text),
-	);
-	t.same([code, stdout], [1, ""]);
-	for (const [index, [text, problem]] of cases.entries()) t.match(said[index], problem, text);
 	const timed = await fileOf(
 		directory,
 		"timed.yaml",
 		RESOURCES.replace("  groups: [staff]", "  groups: [staff]\n  validUntil: 2027-01-01T00:00:00Z"),
 	);
-	const table = await fileOf(directory, "table.yaml", TABLE);
-	const { stderr } = await weir(["policy", "test", "-f", timed, "-t", table]);
-	t.match(stderr, /the verdict of "staff" depends on the time; add time:/);
-	t.notMatch(stderr, /"web reads" depends/);
+	const text = await transcript(
+		onFiles,
+		`policy test -f ${resources} -t ${table}`,
+		`policy test -f ${resources}`,
+		`policy test -f ${resources} -t ${table} -t ${wrong}`,
+		`policy test -f ${timed} -t ${table}`,
+	);
+	const faults = await tested(directory, resources, FAULTY);
+	t.same([faults.code, faults.stdout], [1, ""]);
+	for (const [at] of FAULTY.entries()) t.match(faults.stderr, new RegExp(`^${at}-t\\.yaml:\\d+:\\d+: `, "m"));
+	await golden(t, "policy-test", text + faults.stderr);
 });
 
 t.test("a case at a host is judged by the Service that has it, not by one of that name", async (t) => {
@@ -280,85 +225,57 @@ t.test("a request that a trusted proxy brings", async (t) => {
 		table("principal: spiffe://a.test/proxy, gateway: behind", "{verdict: deny, reason: not-canonical}"),
 	]);
 	t.match(good, { code: 0, stdout: "2 passed, 0 failed\n" });
-	const bad: readonly (readonly [string, RegExp])[] = [
-		[
-			`${WEB}, via: spiffe://a.test/other`,
-			/^t\.yaml:2:5: no Gateway accepts this client; Gateway behind does not trust the proxy spiffe:\/\/a\.test\/other; Gateway edge does not trust/,
-		],
-		[
-			`${WEB}, gateway: edge, via: spiffe://a.test/proxy`,
-			/^t\.yaml:2:5: no Gateway accepts this client; Gateway edge does not trust the proxy spiffe:\/\/a\.test\/proxy\n$/,
-		],
-		["via: spiffe://a.test/proxy", /names a proxy and no client; add principal: to the request\n$/],
-		[`${WEB}, via: proxy`, /^t\.yaml:3:68: tests\[0\]\.request\.via does not begin with spiffe:\/\//],
-		[`${WEB}, proxy: spiffe://a.test/proxy`, /^t\.yaml:3:63: unknown field .*proxy; .*via/],
+	const bad = [
+		`${WEB}, via: spiffe://a.test/other`,
+		`${WEB}, gateway: edge, via: spiffe://a.test/proxy`,
+		"via: spiffe://a.test/proxy",
+		`${WEB}, via: proxy`,
+		`${WEB}, proxy: spiffe://a.test/proxy`,
 	];
-	const { code, stdout, said } = await tested(
-		directory,
-		resources,
-		bad.map(([request]) => table(request)),
-	);
-	t.same([code, stdout], [1, ""]);
-	for (const [index, [request, problem]] of bad.entries()) t.match(said[index], problem, request);
+	for (const request of bad)
+		t.match(await tested(directory, resources, [table(request)]), { code: 1, stdout: "", stderr: /^0-t\.yaml:[23]:/ });
 });
 
 const WEB_AT_EDGE = { principal: "spiffe://a.test/web", gateway: "edge", variant: "v1", atMs: 0 };
 
-t.test("diff names what is let in and kept out", async (t) => {
-	const directory = await temporaryDirectory(t);
-	const before = await fileOf(directory, "old.yaml", RESOURCES);
-	const after = await fileOf(
-		directory,
-		"new.yaml",
-		RESOURCES.replace("methods: [GET]", "methods: [GET, POST]").replace("[/admin]", "[/admin, /internal]"),
-	);
-	const same = await weir(["policy", "diff", before, before]);
-	t.equal(same.code, 0);
-	t.match(
-		same.stdout.toString(),
-		/^0 newly allowed, 0 newly denied of \d+ requests compared .*\nthese requests are examples, not a proof: the verdict on others may change too\n$/,
-	);
-	const log = await fileOf(
-		directory,
-		"log.ndjson",
-		[
-			{ method: "GET", path: "/internal/x" },
-			{ method: "GET", path: "/internal/(masked)" },
-			{ method: null, path: "/internal/x" },
-		]
-			.map((asked) => ({ kind: "allowed", service: "shop", ...asked, ...WEB_AT_EDGE }))
-			.map((record) => `${JSON.stringify(record)}\n`)
-			.join(""),
-	);
-	const { code, stdout } = await weir(["policy", "diff", before, after, "--log", log]);
-	const text = stdout.toString();
-	t.equal(code, 1);
-	t.match(text, /NEWLY ALLOWED {2}shop: deny \(no-policy-allows\) → allow \(allowed by policy web\)/);
-	t.match(
-		text,
-		/NEWLY DENIED {2}shop: allow \(allowed by policy (web|staff)\) → deny \(forbidden by policy no-admin\)/,
-	);
-	t.match(text, /logged requests left out: 1, their Service's rules read tokens/);
-	t.match(text, /logged requests left out: 1, their path is masked or cut in the log/);
-	t.match(text, /logged requests left out: 1, the log does not hold their method/);
-	const faulty = await fileOf(directory, "faulty.ndjson", `\n${JSON.stringify({ kind: "denied" })}\n\n17\n`);
-	const refused = await weir(["policy", "diff", before, after, "--log", faulty]);
-	t.match(refused, { code: 64, stderr: /faulty\.ndjson:4: not a JSON record/ });
-	const json = JSON.parse((await weir(["policy", "diff", before, after, "--json"])).stdout.toString());
-	t.ok(json.newlyAllowed > 0 && json.newlyDenied > 0);
-});
-
-t.test("diff reports that requests are examples, and which it skipped", async (t) => {
-	const directory = await temporaryDirectory(t);
-	const seniors =
-		'---\napiVersion: weir.dev/v1alpha1\nkind: AccessPolicy\nmetadata: {name: seniors}\nspec: {services: [shop], principals: [anyone], condition: "user.claims.level > 3"}\n';
-	const before = await fileOf(directory, "old.yaml", RESOURCES + seniors);
-	const after = await fileOf(directory, "new.yaml", RESOURCES);
-	const { code, stdout } = await weir(["policy", "diff", before, after]);
-	t.match(stdout.toString(), /^0 newly allowed, 0 newly denied of .*\nthese requests are examples, not a proof: /);
-	t.match(stdout.toString(), /^of conditions in CEL only the literal texts were tried: seniors$/m);
-	t.equal(code, 0);
-});
+t.test(
+	"diff names what is let in and kept out, which requests it skipped, and that requests are examples",
+	async (t) => {
+		const directory = await temporaryDirectory(t);
+		const before = await fileOf(directory, "old.yaml", RESOURCES);
+		const after = await fileOf(
+			directory,
+			"new.yaml",
+			RESOURCES.replace("methods: [GET]", "methods: [GET, POST]").replace("[/admin]", "[/admin, /internal]"),
+		);
+		const log = await fileOf(
+			directory,
+			"log.ndjson",
+			[
+				{ method: "GET", path: "/internal/x" },
+				{ method: "GET", path: "/internal/(masked)" },
+				{ method: null, path: "/internal/x" },
+			]
+				.map((asked) => ({ kind: "allowed", service: "shop", ...asked, ...WEB_AT_EDGE }))
+				.map((record) => `${JSON.stringify(record)}\n`)
+				.join(""),
+		);
+		const faulty = await fileOf(directory, "faulty.ndjson", `\n${JSON.stringify({ kind: "denied" })}\n\n17\n`);
+		const seniors =
+			'---\napiVersion: weir.dev/v1alpha1\nkind: AccessPolicy\nmetadata: {name: seniors}\nspec: {services: [shop], principals: [anyone], condition: "user.claims.level > 3"}\n';
+		const conditional = await fileOf(directory, "conditional.yaml", RESOURCES + seniors);
+		const text = await transcript(
+			onFiles,
+			`policy diff ${before} ${before}`,
+			`policy diff ${before} ${after} --log ${log}`,
+			`policy diff ${before} ${after} --log ${faulty}`,
+			`policy diff ${conditional} ${before}`,
+		);
+		await golden(t, "policy-diff", text);
+		const json = JSON.parse((await weir(["policy", "diff", before, after, "--json"])).stdout.toString());
+		t.ok(json.newlyAllowed > 0 && json.newlyDenied > 0);
+	},
+);
 
 t.test("who has read enough ends a command quietly, and not with success", async (t) => {
 	const child = spawn(process.execPath, [MAIN, "schema"], { stdio: ["ignore", "pipe", "pipe"] });

@@ -1,8 +1,10 @@
 /** The life of access rules on a whole stack with a real Envoy: probe, change, rollback, grant and its end, delete. */
-import { request } from "node:http";
+
 import t from "tap";
+import { answerOf } from "../fixtures/answerOf.js";
 import { startBackend } from "./backend.js";
 import { fileOf, temporaryDirectory, weir, weirUp } from "./command.js";
+import { gatewayText, serviceText } from "./documents.js";
 
 t.setTimeout(120_000);
 
@@ -25,30 +27,14 @@ t.test("probe, rollback, grants and delete move what a real Envoy lets through",
 	const file = await fileOf(
 		directory,
 		"weir.yaml",
-		`apiVersion: weir.dev/v1alpha1
-kind: Gateway
-metadata: {name: edge}
-spec: {port: 0}
----
-apiVersion: weir.dev/v1alpha1
-kind: Service
-metadata: {name: guarded}
-spec: {hosts: [guarded.test], defaultVariant: v1, variants: [{name: v1, endpoints: [{address: 127.0.0.1, port: ${port}}]}]}
-${policy("callers", "GET")}`,
+		`${[gatewayText(), serviceText("guarded", [port])].join("---\n")}${policy("callers", "GET")}`,
 	);
 	const up = await weirUp(file, `${directory}/data`);
 	t.teardown(() => up.stop());
-	const { hostname, port: gateway } = new URL(up.ready.gateway);
-	const status = (method: string): Promise<number> =>
-		new Promise((resolve, reject) => {
-			const headers = { host: "guarded.test", "content-length": 0 };
-			request({ host: hostname, port: gateway, method, path: "/", headers, agent: false }, (response) => {
-				response.resume();
-				response.once("end", () => resolve(response.statusCode ?? 0));
-			})
-				.once("error", reject)
-				.end();
-		});
+	const gateway = new URL(up.ready.gateway);
+	const headers = { host: "guarded.test", "content-length": 0 };
+	const status = async (method: string): Promise<number> =>
+		(await answerOf({ port: gateway.port, method, headers })).status;
 	/** Envoy takes a change some milliseconds after it was accepted. */
 	const becomes = async (method: string, wanted: number): Promise<number> => {
 		const until = Date.now() + 20_000;

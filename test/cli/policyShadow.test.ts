@@ -11,8 +11,7 @@ import { operatorCommand } from "./operatorCommand.js";
 
 t.setTimeout(120_000);
 
-const GAP =
-	"Service shop: Envoy cannot try no-v2 (it has a CEL condition); so of plain this is not reported either: requests that would be allowed; declare callout: {access: sidecar} on the Service, and all are tried";
+const GAP = /Service shop: Envoy cannot try no-v2 \(it has a CEL condition\); so of plain /;
 const shop = (more = ""): string => serviceText("shop", "default", more);
 const plain = policyText("plain", "shop", "default", "  mode: shadow\n");
 const conditional = (name: string, services: string, namespace = "default"): string =>
@@ -73,12 +72,13 @@ t.test("what Envoy cannot try, and what that hides, is named by shadow, apply an
 		local("apply", "-f", await fileOf(directory, "next.yaml", documents.join("---\n")));
 
 	t.match(await apply(RULES_GATEWAY, shop(), policyText("web", "shop"), plain), { code: 0, stderr: "" });
-	const harmless = "the shadow policies that are declared now have changed no verdict so far under the rules in force";
-	t.match(await local("policy", "shadow"), { code: 0, out: new RegExp(`^${harmless}`) });
+	const harmless = /^the shadow policies .* have changed no verdict so far/;
+	t.match(await local("policy", "shadow"), { code: 0, out: harmless });
 
-	t.match(await apply(conditional("no-v2", "shop")), { code: 0, stderr: `warning: ${GAP}\n` });
+	t.match(await apply(conditional("no-v2", "shop")), { code: 0, stderr: GAP });
 	const { out } = await local("policy", "shadow");
-	t.match(out, `NOT TRIED    ${GAP}\nwhat is tried of them has changed no verdict so far under the rules in force`);
+	t.match(out, GAP);
+	t.match(out, /^NOT TRIED .*\nwhat is tried of them has changed no verdict so far/);
 	t.notMatch(out, harmless);
 	t.match((await local("policy", "shadow", "--policy", "plain")).out, "NOT TRIED", "it hides what is asked for");
 	t.notMatch((await local("policy", "shadow", "--service", "other")).out, "NOT TRIED");
@@ -88,14 +88,14 @@ t.test("what Envoy cannot try, and what that hides, is named by shadow, apply an
 	});
 	const whole = [RULES_GATEWAY, shop(), policyText("web", "shop"), plain, conditional("no-v2", "shop")];
 	const file = await fileOf(directory, "whole.yaml", whole.join("---\n"));
-	t.match(await local("validate", "-f", file), { code: 0, out: "valid: 5 resources\n", stderr: `warning: ${GAP}\n` });
+	t.match(await local("validate", "-f", file), { code: 0, out: "valid: 5 resources\n", stderr: GAP });
 
 	t.match(await apply(policyText("other", "shop")), { code: 0, stderr: "" }, "a change that has nothing to do with it");
 	t.match(await apply(shop("  callout: {access: sidecar}\n")), { code: 0, stderr: "" });
-	t.match(await local("policy", "shadow"), { code: 0, out: new RegExp(`^${harmless}`) });
+	t.match(await local("policy", "shadow"), { code: 0, out: harmless });
 
 	const open = await apply(serviceText("free", "default", "  access: open\n"), conditional("later", "free"));
-	t.match(open.stderr, /Service free: Envoy cannot try later \(it has a CEL condition\); .* judges no open Service\n$/);
+	t.match(open.stderr, /Service free: Envoy cannot try later .* judges no open Service\n$/);
 });
 
 t.test("who may read the policy or its Service is told, by the names that they may see", async (t) => {
@@ -149,11 +149,11 @@ spec: {from: [{kind: AccessPolicy, namespace: security}], to: [{kind: Service, n
 	const [eve, ada] = [await as("eve"), await as("ada")];
 	t.match(await eve("policy", "shadow"), {
 		code: 0,
-		out: /^NOT TOLD {5}Service shop: .*\nwhat is told of them has changed no verdict so far that you may read under/,
+		out: /^NOT TOLD {5}Service shop: .*\nwhat is told of them has changed no verdict so far that you may read/,
 	});
 	t.match(JSON.parse((await eve("policy", "shadow", "--json")).out), { untold: ["shop"] });
 	t.match(await ada("policy", "shadow"), {
-		out: /^the shadow policies that are declared now have changed no verdict so far under/,
+		out: /^the shadow policies .* have changed no verdict so far/,
 	});
 
 	const file = await fileOf(directory, "shared.yaml", shared.join("---\n"));

@@ -1,6 +1,6 @@
 /** `weir probe` and its alarm, from a real Envoy by its agent and control; then a listener that asks for no verdict. */
+
 import { symlinkSync } from "node:fs";
-import { get } from "node:http";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import t from "tap";
@@ -11,9 +11,10 @@ import { dynamicBootstrap } from "../../src/compile/envoy/bootstrap.js";
 import { ApiClient } from "../../src/operate/api/apiClient.js";
 import { startEnvoy } from "../envoy/harness.js";
 import { startVariants } from "../envoy/variantServer.js";
+import { answerOf } from "../fixtures/answerOf.js";
 import { freePort } from "../trust/identity/mesh.js";
 import { temporaryDirectory, weir } from "./command.js";
-import { protectedService } from "./protectedService.js";
+import { protectedService } from "./documents.js";
 import { roleContext } from "./roleContext.js";
 
 t.setTimeout(120_000);
@@ -84,14 +85,8 @@ spec: {address: 127.0.0.1, port: ${port}}
 		notice: (line) => notices.push(line),
 	});
 	t.teardown(() => agent.close());
-	const statusOf = (of: number): Promise<number | undefined> =>
-		new Promise((resolve, reject) => {
-			const headers = { host: "shop.test" };
-			const call = get({ host: "127.0.0.1", port: of, headers, agent: false }, (answer) => {
-				answer.resume().on("end", () => resolve(answer.statusCode));
-			});
-			call.on("error", reject);
-		});
+	const statusOf = async (of: number): Promise<number> =>
+		(await answerOf({ port: of, headers: { host: "shop.test" } })).status;
 	while ((await probe()).code !== 0) await pause(100); // the first routes may be on their way
 	const passed = await probe();
 	t.same(passed, { code: 0, text: "denied      Envoy weir-gateway  Gateway edge  Service shop\n" });

@@ -4,28 +4,13 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import t from "tap";
 import { weir } from "./command.js";
+import { gatewayText, serviceText } from "./documents.js";
 
 const directory = mkdtempSync(join(tmpdir(), "weir-refusals-"));
 t.teardown(() => rmSync(directory, { recursive: true, force: true }));
 const at = (name: string): string => join(directory, name);
 const file = at("weir.yaml");
-writeFileSync(
-	file,
-	`apiVersion: weir.dev/v1alpha1
-kind: Gateway
-metadata: {name: edge}
-spec: {port: 0}
----
-apiVersion: weir.dev/v1alpha1
-kind: Service
-metadata: {name: shop}
-spec:
-  hosts: [shop.test]
-  access: open
-  defaultVariant: v1
-  variants: [{name: v1, endpoints: [{address: 127.0.0.1, port: 9}]}]
-`,
-);
+writeFileSync(file, [gatewayText(), serviceText("shop", [9], "access: open")].join("---\n"));
 
 t.test("a sidecar without a good table, or with a socket that others can open, ends", async (t) => {
 	const stdout = (await weir(["compile", "-f", file, "--format", "table"])).stdout.toString();

@@ -2,37 +2,26 @@
  * An Envoy of another machine: xDS and the access log by mTLS, under its own name and for its own Gateway. What comes
  * under another name, or for a Gateway that is not its own, is refused and counted.
  */
+
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdir, readFile } from "node:fs/promises";
-import { type RequestOptions, request } from "node:http";
 import { setTimeout as pause } from "node:timers/promises";
 import { connect as connectTls } from "node:tls";
 import t from "tap";
 import { ownIdentity } from "../../src/cli/stack/identity.js";
 import { grpcChannelCredentials } from "../../src/trust/identity/grpcTls.js";
+import { answerOf } from "../fixtures/answerOf.js";
 import { AdsClient } from "../publish/xds/adsClient.js";
 import { startBackend } from "./backend.js";
 import { askApi, fileOf, MAIN, temporaryDirectory, weir } from "./command.js";
+import { gatewayText, openService, policyText, serviceText } from "./documents.js";
 import { part } from "./part.js";
 
 t.setTimeout(240_000);
 
-/** What is answered, as `STATUS BODY`. */
-const answerOf = (options: RequestOptions): Promise<string> =>
-	new Promise((resolve, reject) => {
-		const call = request({ host: "127.0.0.1", agent: false, ...options }, (response) => {
-			let body = "";
-			response.setEncoding("utf8").on("data", (chunk: string) => {
-				body += chunk;
-			});
-			response.once("end", () => resolve(`${response.statusCode} ${body}`));
-		});
-		call.once("error", reject).end();
-	});
-
 const statusOf = async (port: number | undefined, path: string): Promise<number> =>
-	Number((await answerOf({ port, path })).slice(0, 3));
+	(await answerOf({ port, path })).status;
 
 t.test("control and an Envoy that share nothing but an authority", async (t) => {
 	const directory = await temporaryDirectory(t);
@@ -60,25 +49,7 @@ t.test("control and an Envoy that share nothing but an authority", async (t) => 
 	const file = await fileOf(
 		directory,
 		"weir.yaml",
-		`apiVersion: weir.dev/v1alpha1
-kind: Gateway
-metadata: {name: edge}
-spec: {port: 0}
----
-apiVersion: weir.dev/v1alpha1
-kind: Gateway
-metadata: {name: inner}
-spec: {port: 0}
----
-apiVersion: weir.dev/v1alpha1
-kind: Service
-metadata: {name: shop}
-spec:
-  hosts: [127.0.0.1]
-  access: open
-  defaultVariant: v1
-  variants: [{name: v1, endpoints: [{address: 127.0.0.1, port: ${port}}]}]
-`,
+		[gatewayText(), gatewayText("port: 0", "inner"), openService("shop", [port])].join("---\n"),
 	);
 	const applied = await weir(["apply", "-f", file, "--api", api]);
 	t.equal(applied.code, 0, applied.stderr);
@@ -197,24 +168,11 @@ t.test("docs/operations.md, another machine: the sidecar judges there, denials a
 	const file = await fileOf(
 		directory,
 		"weir.yaml",
-		`apiVersion: weir.dev/v1alpha1
-kind: Gateway
-metadata: {name: edge}
-spec: {port: 0}
----
-apiVersion: weir.dev/v1alpha1
-kind: Service
-metadata: {name: shop}
-spec:
-  hosts: [127.0.0.1]
-  defaultVariant: v1
-  variants: [{name: v1, endpoints: [{address: 127.0.0.1, port: ${backend}}]}]
----
-apiVersion: weir.dev/v1alpha1
-kind: AccessPolicy
-metadata: {name: readers}
-spec: {services: [shop], principals: [anyone], condition: 'request.path.startsWith("/open/")'}
-`,
+		[
+			gatewayText(),
+			serviceText("shop", [backend], "", "127.0.0.1"),
+			policyText("readers", "shop", `principals: [anyone], condition: 'request.path.startsWith("/open/")'`),
+		].join("---\n"),
 	);
 	const applied = await weir(["apply", "-f", file, "--api", api]);
 	t.equal(applied.code, 0, applied.stderr);
@@ -245,11 +203,11 @@ spec: {services: [shop], principals: [anyone], condition: 'request.path.startsWi
 	t.notMatch((await weir(["status", "--api", api])).stdout.toString(), /probe-failed/);
 	// The probe by hand, where no weir envoy is.
 	const probe = { port: ports.edge, method: "OPTIONS", path: "/.well-known/weir-probe" };
-	t.match(await answerOf(probe), /^403 .*forbidden/);
+	t.match(await answerOf(probe), { status: 403, text: /forbidden/ });
 	const overridden = { ...probe, headers: { "x-http-method-override": "OPTIONS" } };
-	t.match(await answerOf(overridden), /^403 .*not-canonical/);
+	t.match(await answerOf(overridden), { status: 403, text: /not-canonical/ });
 	const admin = `${there}/.weir/run/envoy.sock`;
-	t.match(await answerOf({ socketPath: admin, path: "/listeners" }), /^200 [^\n]*edge[^\n]*\n?$/);
+	t.match(await answerOf({ socketPath: admin, path: "/listeners" }), { status: 200, text: /^[^\n]*edge[^\n]*\n?$/ });
 	const dropped = { socketPath: admin, path: "/stats?filter=logs_dropped" };
-	t.match(await answerOf(dropped), /^200 .*logs_dropped: 0\n$/);
+	t.match(await answerOf(dropped), { status: 200, text: /logs_dropped: 0\n$/ });
 });

@@ -1,19 +1,16 @@
-/** One trace through client, Envoy, sidecar and upstream, with and without the client's own; and `weir trace` shows it. */
+/** One trace through client, Envoy, sidecar and upstream, with and without the client's own. */
 import { EventEmitter, once } from "node:events";
 import { mkdtemp, rm } from "node:fs/promises";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { setTimeout as pause } from "node:timers/promises";
 import t, { type Test } from "tap";
 import { otlpHttpHandler, startOtlpReceiver } from "../../src/observe/telemetry/otlpReceiver.js";
 import type { RecordedSpan } from "../../src/observe/telemetry/span.js";
 import { SpanStore } from "../../src/observe/telemetry/spanStore.js";
 import { startSidecarChild } from "../failure/sidecarChild.js";
 import { PROTOCOLS, type ServiceName, startStage } from "../failure/stage.js";
-import { startBackend } from "./backend.js";
-import { askApi, fileOf, temporaryDirectory, weir, weirUp } from "./command.js";
 
 class WatchedStore extends SpanStore {
 	readonly events = new EventEmitter();
@@ -117,65 +114,3 @@ for (const protocol of PROTOCOLS) {
 		});
 	});
 }
-
-t.test("weir up: weir trace shows the sidecar's span of a Service that it assigns", async (t) => {
-	t.setTimeout(90_000);
-	const port = await startBackend(t);
-	const directory = await temporaryDirectory(t);
-	const file = await fileOf(
-		directory,
-		"weir.yaml",
-		`
-apiVersion: weir.dev/v1alpha1
-kind: Gateway
-metadata: {name: edge}
-spec: {port: 0}
----
-apiVersion: weir.dev/v1alpha1
-kind: Service
-metadata: {name: shop}
-spec:
-  hosts: [127.0.0.1]
-  access: open
-  defaultVariant: v1
-  variants:
-    - {name: v1, endpoints: [{address: 127.0.0.1, port: ${port}}]}
-    - {name: v2, endpoints: [{address: 127.0.0.1, port: ${port}}]}
----
-apiVersion: weir.dev/v1alpha1
-kind: Experiment
-metadata: {name: layout}
-spec:
-  service: shop
-  unit: {cookie: {name: weir_id, maxAge: 1h}}
-  layer: {name: pages}
-  arms:
-    - {name: old, variant: v1, weight: 1, baseline: true}
-    - {name: new, variant: v2, weight: 1}
-  rollout: {steps: [100%]}
-`,
-	);
-	const up = await weirUp(file, `${directory}/data`, ["--trace-sampling", "100"]);
-	t.teardown(async () => void (await up.stop()));
-	const response = await fetch(up.ready.gateway);
-	t.equal(response.status, 200, await response.text());
-	const cookie = /weir_id=([^;]+)/.exec(response.headers.get("set-cookie") ?? "")?.[1] ?? "";
-	t.match(cookie, /^[\w-]{22}$/, "it was minted");
-	const id = response.headers.get("x-request-id") ?? "";
-	for (let tries = 0; ; tries++) {
-		const { code, stdout, stderr } = await weir(["trace", id, "--api", up.ready.api]);
-		const text = stdout.toString();
-		if (code === 0 && text.includes("weir-sidecar") && text.includes("weir-envoy")) {
-			t.match(text, /weir-sidecar: weir\.decision/);
-			t.match(text, /arm=layout\/(old|new)/);
-			t.notMatch(text, cookie, "no unit in it");
-			t.comment(text);
-			break;
-		}
-		if (tries > 60) throw new Error(`no whole trace of ${id}: ${text}${stderr}\n${up.log().slice(-2_000)}`);
-		await pause(100);
-	}
-	const { text: metrics } = await askApi(up.ready.api, "/metrics");
-	t.match(metrics, /weir_sidecar_answers_total\{[^}]*service="shop"[^}]*\} [1-9]/, "its series are on /metrics");
-	t.match(metrics, /role="sidecar"/);
-});

@@ -26,17 +26,16 @@ t.test("alarms are told to whoever may read the Gateway's namespace, and nobody 
 	const { as, local } = await operatorCommand(t, mutual);
 	const lines = async (run: (...words: string[]) => Promise<{ out: string }>): Promise<readonly string[]> =>
 		(await run("status")).out.split("\n").filter((line) => /^ALARM/.test(line));
-	const edge = "ALARM no-clients at Gateway edge: no client can connect there";
-	const inner =
-		"ALARM probe-failed at Gateway team/inner of Envoy a: a request that no policy allows was not denied, or no verdict or report came (weir probe): Services bypassed: 1";
+	const edge = /^ALARM no-clients at Gateway edge: /;
+	const inner = /^ALARM probe-failed at Gateway team\/inner of Envoy a: .*: Services bypassed: 1$/;
 	const [ann, tim, bob] = [await as("ann"), await as("tim"), await as("bob")];
-	t.same(await lines(ann), [edge]);
-	t.same(await lines(tim), [inner]);
-	for (const run of [bob, local]) {
-		const [unkept, ...others] = (await lines(run)).toReversed();
-		t.match(unkept, /^ALARM plan-unkept: /);
-		t.same(others.toReversed(), [edge, inner]);
-	}
+	const told = async (run: typeof local, ...wanted: readonly RegExp[]) => {
+		const found = await lines(run);
+		t.match([found.length, ...found], [wanted.length, ...wanted]);
+	};
+	await told(ann, edge);
+	await told(tim, inner);
+	for (const run of [bob, local]) await told(run, edge, inner, /^ALARM plan-unkept: /);
 	t.equal(records(), before, "no record");
 	alarms = [{ gateway: "", alarm: "identity-unrenewed", why: "control's own (ingest) has ended" }];
 	t.same(await lines(ann), [], "control's are for readers of all namespaces");

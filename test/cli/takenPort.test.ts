@@ -7,6 +7,7 @@ import { GatewayPorts, untilListening } from "../../src/cli/stack/gatewayPorts.j
 import { gateway } from "../fixtures/resources.js";
 import { startBackend } from "./backend.js";
 import { fileOf, temporaryDirectory, weirUp } from "./command.js";
+import { gatewayText, serviceText } from "./documents.js";
 
 t.setTimeout(120_000);
 
@@ -17,25 +18,11 @@ async function taken(t: Test): Promise<number> {
 	return (server.address() as AddressInfo).port;
 }
 
-const declared = (gateways: Readonly<Record<string, number>>, backend: number): string => {
-	const each = Object.entries(gateways).map(
-		([name, port]) => `apiVersion: weir.dev/v1alpha1
-kind: Gateway
-metadata: {name: ${name}}
-spec: {port: ${port}}
----
-`,
-	);
-	return `${each.join("")}apiVersion: weir.dev/v1alpha1
-kind: Service
-metadata: {name: own}
-spec:
-  hosts: [own.test]
-  access: open
-  defaultVariant: v1
-  variants: [{name: v1, endpoints: [{address: 127.0.0.1, port: ${backend}}]}]
-`;
-};
+const declared = (gateways: Readonly<Record<string, number>>, backend: number): string =>
+	[
+		...Object.entries(gateways).map(([name, port]) => gatewayText(`port: ${port}`, name)),
+		serviceText("own", [backend], "access: open"),
+	].join("---\n");
 
 t.test("a Gateway whose port is taken is told; another one serves", async (t) => {
 	const directory = await temporaryDirectory(t);

@@ -7,42 +7,21 @@ import { setTimeout as pause } from "node:timers/promises";
 import t from "tap";
 import { startBackend } from "./backend.js";
 import { askApi, fileOf, type RunningUp, temporaryDirectory, weir, weirUp } from "./command.js";
+import { experimentText, gatewayText, openService, outcomeMetric } from "./documents.js";
 
-const declaration = (v1: number, v2: number): string => `
-apiVersion: weir.dev/v1alpha1
-kind: Gateway
-metadata: {name: edge}
-spec: {address: 127.0.0.1, port: 0, exposeArm: true}
----
-apiVersion: weir.dev/v1alpha1
-kind: Service
-metadata: {name: model}
-spec:
-  hosts: [127.0.0.1]
-  access: open
-  defaultVariant: v1
-  variants:
-    - {name: v1, endpoints: [{address: 127.0.0.1, port: ${v1}}]}
-    - {name: v2, endpoints: [{address: 127.0.0.1, port: ${v2}}]}
----
-apiVersion: weir.dev/v1alpha1
-kind: Metric
-metadata: {name: quality}
-spec: {type: rate, source: outcome, window: 1s}
----
-apiVersion: weir.dev/v1alpha1
-kind: Experiment
-metadata: {name: trial}
-spec:
-  service: model
-  unit: {header: x-user-id}
-  layer: {name: models}
-  arms:
-    - {name: control, variant: v1, weight: 1, baseline: true}
-    - {name: challenger, variant: v2, weight: 1}
-  goal: {metric: quality, improveBy: {absolute: 1pp}}
-  rollout: {steps: [50%, 100%], every: 1h, minUnits: 1000}
-`;
+const declaration = (v1: number, v2: number): string =>
+	[
+		gatewayText("port: 0, exposeArm: true"),
+		openService("model", [v1, v2]),
+		outcomeMetric("quality", "1s"),
+		experimentText(
+			"trial",
+			"model",
+			"challenger",
+			`goal: {metric: quality, improveBy: {absolute: 1pp}}
+  rollout: {steps: [50%, 100%], every: 1h, minUnits: 1000}`,
+		),
+	].join("---\n");
 
 async function until<T>(
 	what: string,

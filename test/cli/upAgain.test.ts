@@ -1,25 +1,12 @@
 /** `weir up` on an existing state: it continues from it, and does not restore what other users removed since. */
 import t from "tap";
 import { fileOf, temporaryDirectory, weir, weirUp } from "./command.js";
+import { MESH_GATEWAY, policyText, serviceText } from "./documents.js";
 
-const declaration = (principals: string): string => `apiVersion: weir.dev/v1alpha1
-kind: Gateway
-metadata: {name: edge}
-spec: {address: 127.0.0.1, port: 0, tls: {identity: mesh}}
----
-apiVersion: weir.dev/v1alpha1
-kind: Service
-metadata: {name: demand}
-spec:
-  hosts: [demand.example]
-  defaultVariant: v1
-  variants: [{name: v1, endpoints: [{address: 127.0.0.1, port: 9}]}]
----
-apiVersion: weir.dev/v1alpha1
-kind: AccessPolicy
-metadata: {name: storefront}
-spec: {services: [demand], principals: ["${principals}"]}
-`;
+const declaration = (principals: string): string =>
+	[MESH_GATEWAY, serviceText("demand", [9]), policyText("storefront", "demand", `principals: ["${principals}"]`)].join(
+		"---\n",
+	);
 
 const NARROW = "spiffe://weir.local/storefront";
 const WIDE = "spiffe://weir.local/*";

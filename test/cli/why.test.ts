@@ -1,3 +1,5 @@
+/** `weir why` and `weir trace`: one request from identity to trace, on one stack with a predictor and a sidecar. */
+
 import { once } from "node:events";
 import { readFile } from "node:fs/promises";
 import type { IncomingMessage } from "node:http";
@@ -6,76 +8,38 @@ import { setTimeout as pause } from "node:timers/promises";
 import t from "tap";
 import type { Why } from "../../src/cli/commands/whyPage.js";
 import { mutualTls, spiffe } from "../compile/access/mutualTls.js";
+import { answerOf } from "../fixtures/answerOf.js";
 import { startPredictorCommand } from "./backend.js";
-import { fileOf, temporaryDirectory, weir, weirUp } from "./command.js";
+import { askApi, fileOf, temporaryDirectory, weir, weirUp } from "./command.js";
+import { experimentText, gatewayText, openService, outcomeMetric, policyText, serviceText } from "./documents.js";
 
 t.setTimeout(120_000);
 
 t.test("weir why tells one request from identity to trace", async (t) => {
 	const directory = await temporaryDirectory(t);
 	const tls = await mutualTls(t);
+	const { from: _, ...files } = tls.gateway;
 	const port = await startPredictorCommand(t, { WEIR_TRACES_SOCKET: `${directory}/data/run/trace-query.sock` });
 	const file = await fileOf(
 		directory,
 		"weir.yaml",
-		`
-apiVersion: weir.dev/v1alpha1
-kind: Gateway
-metadata: {name: edge}
-spec: {port: 0, exposeArm: true}
----
-apiVersion: weir.dev/v1alpha1
-kind: Gateway
-metadata: {name: secure}
-spec:
-  port: 0
-  tls:
-    certificateFile: ${tls.gateway.certificateFile}
-    privateKeyFile: ${tls.gateway.privateKeyFile}
-    clientCaFile: ${tls.gateway.clientCaFile}
----
-apiVersion: weir.dev/v1alpha1
-kind: Service
-metadata: {name: employment}
-spec:
-  hosts: [127.0.0.1]
-  access: open
-  defaultVariant: v1
-  variants:
-    - {name: v1, endpoints: [{address: 127.0.0.1, port: ${port}}]}
-    - {name: v2, endpoints: [{address: 127.0.0.1, port: ${port}}]}
----
-apiVersion: weir.dev/v1alpha1
-kind: Service
-metadata: {name: guarded}
-spec:
-  hosts: [localhost]
-  defaultVariant: v1
-  variants: [{name: v1, endpoints: [{address: 127.0.0.1, port: ${port}}]}]
----
-apiVersion: weir.dev/v1alpha1
-kind: AccessPolicy
-metadata: {name: batch-only}
-spec: {services: [guarded], action: allow, principals: ["spiffe://weir.test/batch"]}
----
-apiVersion: weir.dev/v1alpha1
-kind: Metric
-metadata: {name: quality}
-spec: {type: rate, source: outcome, window: 1s}
----
-apiVersion: weir.dev/v1alpha1
-kind: Experiment
-metadata: {name: same-model}
-spec:
-  service: employment
-  unit: {header: x-user-id}
-  layer: {name: models}
-  arms:
-    - {name: control, variant: v1, weight: 1, baseline: true}
-    - {name: copy, variant: v2, weight: 1}
-  goal: {metric: quality, improveBy: {absolute: 1pp}}
-  rollout: {steps: [50%, 100%], every: 1h, minUnits: 1000}
-`,
+		[
+			gatewayText("port: 0, exposeArm: true"),
+			gatewayText(`port: 0, tls: ${JSON.stringify(files)}`, "secure"),
+			openService("employment", [port, port]),
+			serviceText("guarded", [port], "", "localhost"),
+			serviceText("shop", [port, port], "access: open"),
+			policyText("batch-only", "guarded", `principals: ["spiffe://weir.test/batch"]`),
+			outcomeMetric("quality", "1s"),
+			experimentText(
+				"same-model",
+				"employment",
+				"copy",
+				`goal: {metric: quality, improveBy: {absolute: 1pp}}
+  rollout: {steps: [50%, 100%], every: 1h, minUnits: 1000}`,
+			),
+			experimentText("layout", "shop", "new", "rollout: {steps: [100%]}", "cookie: {name: weir_id, maxAge: 1h}"),
+		].join("---\n"),
 	);
 	let up = await weirUp(file, `${directory}/data`, ["--trace-sampling", "100"]);
 	t.teardown(async () => void (await up.stop()));
@@ -105,6 +69,16 @@ spec:
 			await pause(100);
 		}
 	};
+	/** The printed path of a request, once it has spans of all these parts. */
+	const traceOf = async (id: string, ...parts: readonly string[]): Promise<string> => {
+		for (let tries = 0; ; tries++) {
+			const { code, stdout, stderr } = await weir(["trace", id, "--api", up.ready.api]);
+			const text = stdout.toString();
+			if (code === 0 && parts.every((part) => text.includes(part))) return text;
+			if (tries > 60) throw new Error(`no whole trace of ${id}: ${text}${stderr}\n${up.log().slice(-2_000)}`);
+			await pause(100);
+		}
+	};
 	/** A person in that arm. */
 	const inArm = async (arm: string) => {
 		for (let index = 0; index < 100; index++) {
@@ -118,30 +92,37 @@ spec:
 		const { id } = await inArm("copy");
 		const { page, told } = await why(id, /weir-predictor/);
 		t.comment(page);
-		for (const words of [
-			new RegExp(`^request +${id}`, "m"),
-			/^asked +POST 127\.0\.0\.1(:\d+)?\/v2\/models\/employment\/infer$/m,
-			/^identity +none proved/m,
-			/^rule +Service employment, plan [0-9a-f]{16}$/m,
-			/^access +allowed: open; by envoy$/m,
-			/^unit +[0-9a-f]{32} \(pseudonym\), from header x-user-id$/m,
-			/^experiment +same-model: slot: the whole layer$/m,
-			/^bucket +point \d+ in copy's region \[500000, 1000000\), live up to 750000$/m,
-			/^allocation +50% of the slot is live$/m,
-			/^arm +arm copy → Variant v2$/m,
-			/^sent to +Variant v2$/m,
-			/^answer +200 \(via_upstream\) after [\d.]+ ms$/m,
-			/^decision +#1 \S+ start by .*\(allocation 50%\)$/m,
-			/^model +employment, version 1$/m,
-			/^trace [0-9a-f]{32} /m,
-		]) {
-			t.match(page, words);
-		}
+		t.match(page, /^bucket +point \d+ in copy's region \[500000, 1000000\), live up to 750000$/m);
+		t.match(page, /^decision +#1 \S+ start by .*\(allocation 50%\)$/m);
+		t.match(page, /^trace [0-9a-f]{32} /m);
 		t.notMatch(page + JSON.stringify(told), /person-|hidden/, "neither unit nor query");
 		t.notMatch(page, /^!/m);
 		t.match(told.decision, { experiment: "same-model", sequence: 1, allocationPpm: 500_000, isPlans: true });
 		t.match(told.models, [{ name: "employment", version: "1" }]);
 		t.ok(told.trace.length >= 2);
+	});
+
+	await t.test("trace: a client that sent none, by its request id, and a client's own, by its trace id", async (t) => {
+		const text = await traceOf((await inArm("copy")).id, "weir-predictor", "weir-envoy");
+		for (const word of ["same-model", "employment", "v2", "copy"]) t.match(text, word);
+		t.notMatch(text, "person-", "no raw unit id");
+		const traceId = "0af7651916cd43dd8448eb211c80319c";
+		await infer({ traceparent: `00-${traceId}-b7ad6b7169203331-01` });
+		t.match(await traceOf(traceId, "weir-predictor", "weir-envoy"), traceId);
+		t.match(await weir(["trace", "f".repeat(32), "--api", up.ready.api]), { code: 1, stderr: /no recent span/ });
+	});
+
+	await t.test("trace: the sidecar's span of a Service that it assigns", async (t) => {
+		const { headers } = await answerOf({ port: new URL(gateways.edge).port, headers: { host: "shop.test" } });
+		const cookie = /weir_id=([^;]+)/.exec(String(headers["set-cookie"]))?.[1] ?? "";
+		t.match(cookie, /^[\w-]{22}$/, "it was minted");
+		const text = await traceOf(String(headers["x-request-id"]), "weir-sidecar", "weir-envoy");
+		t.match(text, /weir-sidecar: weir\.decision/);
+		t.match(text, /arm=layout\/(control|new)/);
+		t.notMatch(text, cookie, "no unit in it");
+		const { text: metrics } = await askApi(up.ready.api, "/metrics");
+		t.match(metrics, /weir_sidecar_answers_total\{[^}]*service="shop"[^}]*\} [1-9]/, "its series are on /metrics");
+		t.match(metrics, /role="sidecar"/);
 	});
 
 	await t.test("a request of the rest, and one without a unit", async (t) => {

@@ -13,7 +13,7 @@ import { promisify } from "node:util";
 import t, { type Test } from "tap";
 import { startBackend } from "../cli/backend.js";
 import { weirUp } from "../cli/command.js";
-import { MESH_GATEWAY, protectedService } from "../cli/protectedService.js";
+import { MESH_GATEWAY, protectedService } from "../cli/documents.js";
 import { envoyBinary, startEnvoy } from "../envoy/harness.js";
 import {
 	client,

@@ -1,10 +1,12 @@
 /** What docs/operations.md says of a restart with a new bootstrap: behind a balancer, one Envoy after the other, no request fails. */
-import { Agent, request } from "node:http";
+
+import { Agent } from "node:http";
 import { connect } from "node:net";
 import { setTimeout as pause } from "node:timers/promises";
 import t from "tap";
 import { compile, NO_COLLECTORS } from "../../src/compile/compile.js";
 import { EMPTY_STATUS } from "../../src/decide/rollout/status.js";
+import { answerOf } from "../fixtures/answerOf.js";
 import { gateway, resourceSet, service, variant } from "../fixtures/resources.js";
 import { bootstrapOf, startEnvoy } from "./harness.js";
 import { startVariantServer } from "./variantServer.js";
@@ -26,14 +28,7 @@ t.test("drained by its admin, an Envoy ends without a failed request", async (t)
 	agent.createConnection = () => connect(port, "127.0.0.1");
 	t.teardown(() => agent.destroy());
 	const get = (): Promise<string> =>
-		new Promise((resolve) => {
-			request({ host: "127.0.0.1", headers: { host: "s.test" }, agent }, (response) => {
-				response.resume();
-				response.once("end", () => resolve(String(response.statusCode)));
-			})
-				.once("error", (error) => resolve(String(error)))
-				.end();
-		});
+		answerOf({ headers: { host: "s.test" }, agent }).then(({ status }) => String(status), String);
 	const seen = new Map<string, number>();
 	let running = true;
 	const load = Array.from({ length: 8 }, async () => {

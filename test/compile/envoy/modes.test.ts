@@ -93,31 +93,18 @@ t.test("explain: each Service says which of the three executions it gets, and wh
 	};
 	const auto = said();
 	for (const name of NATIVE) t.same(auto(`Service ${name}`), ["native", "no callout at all"], name);
-	t.same(auto("Service cookie"), [
-		"callout",
-		"full callout by ext_authz: it carries the arm alone; without an answer 503",
-	]);
-	t.same(auto("Service cookie-passes"), [
-		"callout",
-		"full callout by ext_authz: it carries the arm alone; without an answer Variant v1",
-	]);
-	t.same(auto("Service policies-cookie"), [
-		"callout",
-		"full callout by ext_authz: it carries the arm alone; without an answer 503",
-	]);
-	t.same(auto("Service judged-cookie"), [
-		"callout",
-		"full callout by ext_authz: it carries verdict and arm; without an answer 503",
-	]);
-	t.same(auto("Service judged-apart-header"), [
-		"callout",
-		"full callout by ext_authz: it carries verdict and arm; without an answer 503",
-	]);
-	t.same(auto("Service asks"), ["callout", "one callout by ext_authz: it carries the verdict; without an answer 503"]);
-	t.same(auto("Service asks-header"), [
-		"callout",
-		"native assignment, one callout that gets the arm by ext_authz: it carries the verdict; without an answer 503",
-	]);
+	for (const [name, asks, carries, otherwise] of [
+		["cookie", "full callout", "the arm alone", "503"],
+		["cookie-passes", "full callout", "the arm alone", "Variant v1"],
+		["policies-cookie", "full callout", "the arm alone", "503"],
+		["judged-cookie", "full callout", "verdict and arm", "503"],
+		["judged-apart-header", "full callout", "verdict and arm", "503"],
+		["asks", "one callout", "the verdict", "503"],
+		["asks-header", "native assignment, one callout that gets the arm", "the verdict", "503"],
+	] as const) {
+		const words = `${asks} by ext_authz: it carries ${carries}; without an answer ${otherwise}`;
+		t.same(auto(`Service ${name}`), ["callout", words]);
+	}
 	t.match(said({ protocol: "ext_proc" })("Service asks")[1], /^one callout by ext_proc: /);
 
 	const rules = "allowed by some; forbidden by no policy; else 403 no-policy-allows";

@@ -1,6 +1,11 @@
 /** Declarations that between them make every manifest and every field that the mesh compilers can emit. */
 import { generateKeyPairSync } from "node:crypto";
-import { ENVOY_GATEWAY_CLASS, ISTIO_GATEWAY_LABELS, type MeshOptions } from "../../../src/compile/mesh/mesh.js";
+import {
+	ENVOY_GATEWAY_CLASS,
+	ISTIO_GATEWAY_LABELS,
+	type MeshOptions,
+	type MeshOutput,
+} from "../../../src/compile/mesh/mesh.js";
 import type {
 	Gateway,
 	GatewayTls,
@@ -32,8 +37,8 @@ export const at = (name: string, ...addresses: readonly string[]): Variant => ({
 	endpoints: addresses.map((address) => ({ address, port: 8080, locality: null })),
 });
 
-const V1 = at("v1", "employment-v1.models.svc.cluster.local");
-const V2 = at("v2", "employment-v2.models.svc.cluster.local");
+export const V1 = at("v1", "employment-v1.models.svc.cluster.local");
+export const V2 = at("v2", "employment-v2.models.svc.cluster.local");
 
 export const ISSUER: TokenIssuer = tokenIssuer("https://issuer.example", ["weir"], "/etc/weir/jwks.json");
 
@@ -43,6 +48,17 @@ export const onPort = (
 	const made = gateway(spec);
 	return { ...made, spec: { ...made.spec, port: 8080 } };
 };
+
+/** One Service with one Experiment, behind one Gateway. */
+export const one = (fields: Parameters<typeof service>[2] = {}, parts: Partial<ResourceSet> = {}): ResourceSet =>
+	resourceSet({
+		gateways: [onPort()],
+		services: [service("employment", [V1, V2], { hosts: ["employment.example"], ...fields })],
+		experiments: [experiment("boosted", "employment", [1, 1])],
+		...parts,
+	});
+
+export const messages = ({ problems }: MeshOutput): string => problems.map(({ message }) => message).join("\n");
 
 /** A real one: Envoy takes no configuration whose key set has no key. */
 function publicKey(): object {

@@ -4,28 +4,15 @@ import { envoyGatewayManifests } from "../../../src/compile/mesh/envoyGateway.js
 import { gatewayDuration } from "../../../src/compile/mesh/gatewayDuration.js";
 import type { MeshOptions, MeshOutput } from "../../../src/compile/mesh/mesh.js";
 import type { ResourceSet } from "../../../src/declare/resources/resource.js";
-import { accessPolicy, CALLOUT, experiment, resourceSet, service } from "../../fixtures/resources.js";
-import { at, CASES, ISSUER, OPTIONS, onPort, PROTOCOLS } from "./cases.js";
+import { accessPolicy, CALLOUT, experiment, service } from "../../fixtures/resources.js";
+import { at, CASES, ISSUER, messages, OPTIONS, one, onPort, PROTOCOLS, V1, V2 } from "./cases.js";
 import { golden } from "./golden.js";
-
-const V1 = at("v1", "employment-v1.models.svc.cluster.local");
-const V2 = at("v2", "employment-v2.models.svc.cluster.local");
-
-const one = (fields: Parameters<typeof service>[2] = {}, parts: Partial<ResourceSet> = {}): ResourceSet =>
-	resourceSet({
-		gateways: [onPort()],
-		services: [service("employment", [V1, V2], { hosts: ["employment.example"], ...fields })],
-		experiments: [experiment("boosted", "employment", [1, 1])],
-		...parts,
-	});
 
 const build = (resources: ResourceSet, options: Partial<MeshOptions> = {}): MeshOutput =>
 	envoyGatewayManifests(resources, { ...OPTIONS, protocol: "ext_authz", ...options });
 
 const specsOf = (output: MeshOutput, kind: string): readonly unknown[] =>
 	output.manifests.filter((manifest) => manifest.kind === kind).map(({ spec }) => spec);
-
-const messages = ({ problems }: MeshOutput): string => problems.map(({ message }) => message).join("\n");
 
 for (const protocol of PROTOCOLS) {
 	t.test(`the whole of one Service, ${protocol}`, async (t) => {

@@ -1,5 +1,5 @@
 /** deploy/mesh: the examples are what the compilers make of the declaration beside them. */
-import { readFile, writeFile } from "node:fs/promises";
+import { readFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import t from "tap";
 import { parseAllDocuments, stringify } from "yaml";
@@ -7,6 +7,7 @@ import { envoyGatewayManifests } from "../../../src/compile/mesh/envoyGateway.js
 import { istioManifests } from "../../../src/compile/mesh/istio.js";
 import type { MeshOutput } from "../../../src/compile/mesh/mesh.js";
 import { loadResources } from "../../../src/declare/resources/parse.js";
+import { goldenFile } from "../../golden/golden.js";
 import { OPTIONS } from "./cases.js";
 
 /** Compiled to dist/test/compile/mesh. */
@@ -17,7 +18,7 @@ const commented = (text: string): string => text.replace(/^/gm, "# ").replace(/ 
 /** As a person reads it: warnings and fragments above, manifests below. */
 function page(mesh: string, { manifests, fragments, warnings }: MeshOutput): string {
 	const head = [
-		`Made of declaration.yaml for ${mesh} by test/compile/mesh/examples.test.ts (WEIR_UPDATE_GOLDEN=1).`,
+		`Made of declaration.yaml for ${mesh} by test/compile/mesh/examples.test.ts (WEIR_GOLDEN=write).`,
 		...warnings.map((warning) => `- ${warning}`),
 		...fragments.map(
 			({ into, value }) => `Merge by hand into ${into}:\n${stringify(value, { lineWidth: 0 }).trimEnd()}`,
@@ -37,8 +38,7 @@ for (const [mesh, manifestsOf] of [
 		const output = manifestsOf(resources, { ...OPTIONS, protocol: "ext_authz" });
 		t.same(output.problems, []);
 		const made = page(mesh, output);
-		if (process.env.WEIR_UPDATE_GOLDEN === "1") await writeFile(deploy(`${mesh}.yaml`), made);
-		const example = await readFile(deploy(`${mesh}.yaml`), "utf8");
+		const example = await goldenFile(deploy(`${mesh}.yaml`), made);
 		t.equal(example, made);
 		t.same(
 			parseAllDocuments(example).map((document) => document.toJS()),

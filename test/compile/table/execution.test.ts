@@ -41,88 +41,35 @@ const units: Readonly<Record<string, UnitSource | null>> = {
 /** What the sidecar carries: nothing, the verdict, the arm alone, or both. */
 type Carried = "nothing" | "verdict" | "arm" | "both";
 
-type Row = readonly [unit: string, open: Carried, policies: Carried, judging: Carried];
+/** By unit: what is carried for an open Service, one with policies, and one with policies on Variants. */
+type Rows = Readonly<Record<"none" | "header" | "claim" | "cookie", readonly [Carried, Carried, Carried]>>;
 
-const tables: readonly {
-	readonly mode: readonly Mode[];
-	readonly callout: Partial<Callout>;
-	readonly rows: readonly Row[];
-}[] = [
-	{
-		// What stays out of native is a problem of the Plan, not another execution.
-		mode: ["auto", "native"],
-		callout: { onFailure: "deny" },
-		rows: [
-			["none", "nothing", "nothing", "nothing"],
-			["header", "nothing", "nothing", "nothing"],
-			["claim", "nothing", "nothing", "nothing"],
-			["cookie", "arm", "arm", "both"],
-		],
-	},
-	{
-		mode: ["auto", "native"],
-		callout: { onFailure: "default-variant", onStale: "assign" },
-		rows: [
-			["none", "nothing", "nothing", "nothing"],
-			["header", "nothing", "nothing", "nothing"],
-			["claim", "nothing", "nothing", "nothing"],
-			["cookie", "arm", "arm", "both"],
-		],
-	},
-	{
-		mode: ["auto", "native"],
-		callout: { access: "sidecar" },
-		rows: [
-			["none", "nothing", "verdict", "verdict"],
-			["header", "nothing", "verdict", "verdict"],
-			["claim", "nothing", "verdict", "verdict"],
-			["cookie", "arm", "both", "both"],
-		],
-	},
-	{
-		mode: ["callout"],
-		callout: { onFailure: "deny", onStale: "assign" },
-		rows: [
-			["none", "nothing", "verdict", "verdict"],
-			["header", "arm", "both", "both"],
-			["claim", "arm", "both", "both"],
-			["cookie", "arm", "both", "both"],
-		],
-	},
-	{
-		// Requests may pass unanswered, so Envoy keeps the verdict wherever it can give it.
-		mode: ["callout"],
-		callout: { onFailure: "default-variant" },
-		rows: [
-			["none", "nothing", "nothing", "nothing"],
-			["header", "arm", "arm", "both"],
-			["claim", "arm", "arm", "both"],
-			["cookie", "arm", "arm", "both"],
-		],
-	},
-	{
-		mode: ["callout"],
-		callout: { access: "sidecar", onFailure: "default-variant", onStale: "assign" },
-		rows: [
-			["none", "nothing", "verdict", "verdict"],
-			["header", "arm", "both", "both"],
-			["claim", "arm", "both", "both"],
-			["cookie", "arm", "both", "both"],
-		],
-	},
+const NOTHING = ["nothing", "nothing", "nothing"] as const;
+const VERDICT = ["nothing", "verdict", "verdict"] as const;
+const ARM = ["arm", "arm", "both"] as const;
+const BOTH = ["arm", "both", "both"] as const;
+const BY_ENVOY: Rows = { none: NOTHING, header: NOTHING, claim: NOTHING, cookie: ARM };
+const BY_SIDECAR: Rows = { none: VERDICT, header: BOTH, claim: BOTH, cookie: BOTH };
+
+const tables: readonly (readonly [mode: readonly Mode[], callout: Partial<Callout>, rows: Rows])[] = [
+	// What stays out of native is a problem of the Plan, not another execution.
+	[["auto", "native"], { onFailure: "deny" }, BY_ENVOY],
+	[["auto", "native"], { onFailure: "default-variant", onStale: "assign" }, BY_ENVOY],
+	[["auto", "native"], { access: "sidecar" }, { none: VERDICT, header: VERDICT, claim: VERDICT, cookie: BOTH }],
+	[["callout"], { onFailure: "deny", onStale: "assign" }, BY_SIDECAR],
+	// Requests may pass unanswered, so Envoy keeps the verdict wherever it can give it.
+	[["callout"], { onFailure: "default-variant" }, { none: NOTHING, header: ARM, claim: ARM, cookie: ARM }],
+	[["callout"], { access: "sidecar", onFailure: "default-variant", onStale: "assign" }, BY_SIDECAR],
 ];
 
-for (const { mode, callout, rows } of tables) {
+for (const [mode, callout, rows] of tables) {
 	for (const one of mode) {
 		t.test(`mode ${one}, callout ${JSON.stringify(callout)}`, async (t) => {
-			for (const [unit, open, policies, judging] of rows) {
+			for (const [unit, carried] of Object.entries(rows)) {
 				const source = units[unit] ?? null;
 				const experiments = source === null ? [] : [experiment("e", "s", [1, 1], { unit: source })];
-				for (const [name, want] of [
-					["open", open],
-					["policies", policies],
-					["policies on Variants", judging],
-				] as const) {
+				for (const [at, name] of (["open", "policies", "policies on Variants"] as const).entries()) {
+					const want = carried[at];
 					const said = { ...CALLOUT, maxStalenessMs: 77_000, ...callout };
 					const execution = executionOf({ access: access[name], callout: said, experiments, mode: one, issuers: [] });
 					const verdict = want === "verdict" || want === "both";

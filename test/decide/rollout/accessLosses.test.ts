@@ -11,8 +11,7 @@ import { accessPolicy, resourceSet, service, variant } from "../../fixtures/reso
 import { evidence, experiment, input, LAST_STEP, ROLLOUT, status } from "./example.js";
 
 const GOOD = { control: { n: 6_000, accuracy: 0.78 }, boosted: { n: 6_000, accuracy: 0.83 } };
-const LOSS =
-	"a promotion of arm boosted would deny callers that use the default Variant today: AccessPolicy all-may-v1 allows v1 and not v2";
+const LOSS = "AccessPolicy all-may-v1 allows v1 and not v2";
 const ready = (change: Partial<DecisionInput> = {}) =>
 	input({ status: status(LAST_STEP), evidence: evidence(GOOD), ...change });
 const all = (variants: readonly string[], name = "all-may-v1") =>
@@ -29,8 +28,8 @@ t.test("Weir begins no promotion that would deny callers", (t) => {
 	const held = decide(made);
 	t.match(held, {
 		...{ action: "hold", rule: "access", waitsFor: "person", status: { phase: "Running", promotion: null } },
-		reason: `Holding at 100%: every claim of arm boosted is proved, but ${LOSS}; a person may promote it all the same (--shut-out --reason WHY).`,
-		summary: `boosted would be ready, but ${LOSS}; a person may promote it all the same.`,
+		reason: new RegExp(`^Holding at 100%: .*${LOSS}; .*--shut-out`),
+		summary: new RegExp(`^boosted would be ready, but ${LOSS}; `),
 	});
 	t.equal(decide(ready({ accessLosses: { other: LOSS } })).action, "promote", "another arm");
 	const decision = { experiment: "main", sequence: 1, atMs: 1, by: "weir", input: made, outcome: held };
@@ -111,10 +110,10 @@ t.test("a policy that names the default Variant of now and not the arm's, or den
 	const two = experiment(["boosted", "third"]);
 	const losses = (policies: ReturnType<typeof accessPolicy>[], defaultVariant = "v1") =>
 		accessLosses({ resources: set(...policies), status: { services: { employment: { defaultVariant } } } }, two);
-	t.same(losses([all(["v1", "v3"])]), { boosted: LOSS });
+	t.match(losses([all(["v1", "v3"])]), { boosted: LOSS });
 	t.same(losses([all(["v1", "v2", "v3"])]), {});
 	t.same(losses([all(["v1", "v3"])], "v2"), {}, "they are denied today");
-	t.same(losses([all(["v1", "v3"])], "v9"), { boosted: LOSS }, "a default that is no longer declared");
+	t.match(losses([all(["v1", "v3"])], "v9"), { boosted: LOSS }, "a default that is no longer declared");
 	t.same(losses([accessPolicy("all", "allow", ["employment"], { principals: ["*"] })]), {}, "it names no Variant");
 	const deny = (mode: "enforce" | "shadow") => accessPolicy("no", "deny", ["employment"], { variants: ["v3"], mode });
 	t.match(losses([deny("enforce")]), { third: /AccessPolicy no denies v3 and not v1$/, boosted: undefined });
@@ -148,10 +147,8 @@ t.test("while another Experiment of the Service is being promoted, no promotion 
 		action: "hold",
 		rule: "concurrent",
 		waitsFor: "promotion",
-		reason:
-			"Holding at 100%: every claim of arm boosted is proved, but Experiment other of the same Service is being promoted; it waits for the end of that.",
-		summary:
-			"boosted would be ready, but another Experiment of the Service (other) is being promoted; it waits for the end of that.",
+		reason: /^Holding at 100%: .* Experiment other of the same Service is being promoted/,
+		summary: /^boosted would be ready, .*\(other\) is being promoted/,
 	});
 	const short = experiment(["boosted"], { rollout: { ...ROLLOUT, maxDurationMs: 1_000 } });
 	t.match(decide({ ...made, experiment: short }), { action: "hold", rule: "concurrent" }, "the verdict is there");
@@ -167,7 +164,7 @@ t.test("while another Experiment of the Service is being promoted, no promotion 
 		{
 			code: "failed-precondition",
 			message: /^Experiment other of the same Service is being promoted/,
-			hint: "wait for its end; weir promote other ends a holdback, weir abort other takes its winner back",
+			hint: /weir promote other .*weir abort other /,
 		},
 	);
 	const decision = { experiment: "main", sequence: 1, atMs: 1, by: "weir", input: made, outcome: held };
@@ -180,10 +177,8 @@ t.test("Weir does not replace the winner of another Experiment: the two were not
 		action: "hold",
 		rule: "concurrent",
 		waitsFor: "person",
-		reason:
-			"Holding at 100%: every claim of arm boosted is proved against variant v1, but variant v3 is the Service's default by now, against which nothing is proved (a new Experiment would tell); a person may promote.",
-		summary:
-			"boosted is better than v1, but v3 is the version for everybody by now, and it is not proved to be better than that; a person may promote it all the same.",
+		reason: /proved against variant v1, but variant v3 is the Service's default by now/,
+		summary: /^boosted is better than v1, but v3 /,
 	});
 	t.equal(decide(ready({ replaces: "v2" })).action, "promote", "it is the winner's own Variant");
 	const late = experiment(["boosted"], { rollout: { ...ROLLOUT, maxDurationMs: 1_000 } });
@@ -210,7 +205,6 @@ t.test("Weir does not replace the winner of another Experiment: the two were not
 	const act = { experiment: experiment(), status: status(), by: "ada", nowMs: 7_000, replaces };
 	t.match(commandOutcome(act, { verb: "promote", arm: null }), {
 		action: "promote",
-		reason:
-			/, though nothing proves boosted better than variant v3, which is the Service's default by now; it takes over/,
+		reason: /though nothing proves boosted better than variant v3/,
 	});
 });

@@ -398,10 +398,8 @@ t.test("missing outcomes are not reported as missing people, and have no time es
 	);
 	t.match(decide(input({ ...none, ...ended })), {
 		...{ action: "roll-back", rule: "max-duration" },
-		reason:
-			/: no verdict after 11.7 min of at most 10 min; no outcome of accuracy came for arm control, of 2430 matured/,
-		summary:
-			/^no clear result after 11.7 min, because no outcome of accuracy came for arm control, of 2,430 people: v1 stays\.$/,
+		reason: /no verdict after 11.7 min .*no outcome of accuracy came for arm control, of 2430/,
+		summary: /no clear result after 11.7 min, .*control, of 2,430 people: v1 stays\.$/,
 	});
 	t.match(decide(input({ evidence: outcomesOf(3, 0) })), {
 		lacks: "any value of accuracy in arm boosted",
@@ -412,8 +410,7 @@ t.test("missing outcomes are not reported as missing people, and have no time es
 	t.match(decide(input(some)), {
 		...{ action: "hold", waitsFor: "units", lacks: "units with accuracy" },
 		reason: "Holding at 20%: 60 of 2430 matured units of arm control have a value of accuracy, 200 are needed.",
-		summary:
-			"Waiting at 20%: 60 of 2,430 people of arm control have a value of accuracy, 200 are needed to tell anything.",
+		summary: /^Waiting at 20%: 60 of 2,430 people of arm control .* 200 are needed/,
 		// 2,430 people came in 60 s, so 60 values.
 		expectedMs: 140_000,
 	});

@@ -178,9 +178,8 @@ t.test("missing measurements are not absence of harm: the counts are reported fo
 	const nobody = evidence({ control: { n: 0, exposed: 5_000 }, boosted: { n: 0, exposed: 5_000 } }, HEALTHY);
 	t.match(at(begun, { evidence: nobody, nowMs: 130_000 }), {
 		action: "hold",
-		reason:
-			/^Holdback by v2 for 30 s more: nothing could be judged yet \(latency-p99: no data in the baseline, .*accuracy: no data in the baseline\); variant v2/,
-		summary: /keep the old one for 30 s more: nothing could be judged yet\.$/,
+		reason: /for 30 s more: nothing could be judged yet \(latency-p99: no data in the baseline, .*accuracy/,
+		summary: /for 30 s more: nothing could be judged yet\.$/,
 	});
 	t.match(at(begun, { evidence: nobody, nowMs: 160_000 }), {
 		action: "complete",
@@ -195,15 +194,10 @@ t.test("missing measurements are not absence of harm: the counts are reported fo
 		})),
 	};
 	t.match(at(begun, { evidence: some, nowMs: 160_000 }), {
-		reason:
-			/no harm is proved among units first exposed in it \(error-rate 5000 against 300\); nothing could be judged of latency-p99, accuracy \(/,
-		summary:
-			/now: no harm has been found by error-rate among 5,000 people against 300; nothing could be judged of latency-p99, accuracy\.$/,
+		reason: /\(error-rate 5000 against 300\); nothing could be judged of latency-p99, accuracy \(/,
+		summary: /by error-rate among 5,000 people against 300; nothing could be judged of latency-p99, accuracy\.$/,
 	});
-	t.match(
-		at(begun, { nowMs: 160_000 }).reason,
-		/the holdback has ended; no harm is proved among units first exposed in it \(latency-p99 6000 against 6000, /,
-	);
+	t.match(at(begun, { nowMs: 160_000 }).reason, /holdback has ended; no harm .*\(latency-p99 6000 against 6000, /);
 	t.end();
 });
 
@@ -215,9 +209,8 @@ t.test("a harm that a person accepted is only reported; another one rolls back",
 		rule: "harm",
 		waitsFor: "holdback",
 		reason:
-			/more: accuracy of arm boosted is proved worse than no change: .*, as was known when it was promoted; no other harm is proved among .*\(latency-p99 6000 against 6000, error-rate/,
-		summary:
-			/: it is still worse by accuracy, as was known when it was promoted; no other harm has been found among 6,000 people against 6,000\.$/,
+			/accuracy of arm boosted is proved worse .* as was known .*; no other harm .*\(latency-p99 6000 against 6000,/,
+		summary: /worse by accuracy, as was known .*; no other harm .* 6,000 people against 6,000\.$/,
 	});
 	t.match(at(begun, { evidence: worse, nowMs: 160_000 }), {
 		action: "complete",
@@ -253,9 +246,9 @@ t.test("a harm that a person accepted is only reported; another one rolls back",
 	const without = { experiment: some, nowMs: 130_000 };
 	t.match(at({ ...begun, frozenHarms: gone }, without), {
 		reason:
-			/more: accuracy was proved worse before it was promoted, and is not in the holdback yet; error-rate, error-rate-of-all where country is DE was proved worse before it was promoted, and nothing is judged by it any more; no harm/,
+			/accuracy was proved worse before .*; error-rate, error-rate-of-all where country is DE .* nothing is judged by it any more; no harm/,
 		summary:
-			/: it was worse by accuracy before, which is not proved again yet; it was worse by error-rate, error-rate-of-all where country is DE before, which is not watched any more; no harm/,
+			/accuracy before, .* again yet; .* error-rate, error-rate-of-all where country is DE before, .* not watched/,
 	});
 	t.end();
 });
@@ -266,10 +259,8 @@ t.test("a holdback reports among how many people no harm was found", (t) => {
 	t.match(at(begun, { nowMs: 160_000 }).summary, whole);
 	const made = evidence(GOOD, HEALTHY);
 	const fewer = made.arms.map((arm) => ({ ...arm, metrics: { ...arm.metrics, "error-rate": rate(5_000, 0) } }));
-	t.match(
-		at(begun, { evidence: { ...made, arms: fewer }, nowMs: 160_000 }).summary,
-		/found \(latency-p99 among 6,000 people against 6,000, error-rate among 5,000 people against 5,000, accuracy among 6,000/,
-	);
+	const { summary } = at(begun, { evidence: { ...made, arms: fewer }, nowMs: 160_000 });
+	t.match(summary, /\(latency-p99 among 6,000 .*, error-rate among 5,000 people against 5,000, accuracy among 6,000/);
 	t.end();
 });
 
@@ -283,9 +274,8 @@ t.test("broken data and a broken sample ratio keep a holdback from ending, until
 		waitsFor: "data",
 		expectedMs: null,
 		reason:
-			/^Holdback by v2 for 30 s more: .*; the data are broken: 9000 access-log entries were dropped, more than 1% of 18000 units; it does not end until they are whole, unless a person promotes or aborts; variant v2/,
-		summary:
-			/keep the old one for 30 s more: .* 6,000 people against 6,000; but what is measured cannot be trusted: 9,000 records of requests were lost\. It does not end until that is mended, unless a person ends it\.$/,
+			/for 30 s more: .*the data are broken: 9000 access-log entries were dropped, more than 1% of 18000 units; it does/,
+		summary: /for 30 s more: .* cannot be trusted: 9,000 records of requests were lost\. It does not end/,
 	});
 	const skewed = evidence({ control: { n: 3_000 }, boosted: { n: 6_000 } }, HEALTHY);
 	const late = at(begun, { evidence: skewed, nowMs: 160_000 });
@@ -295,10 +285,8 @@ t.test("broken data and a broken sample ratio keep a holdback from ending, until
 		waitsFor: "data",
 		status: { phase: "Promoting", promotion: { takeoverPpm: 950_000 } },
 		defaultVariant: null,
-		reason:
-			/^Holdback by v2, whose time is over: no harm .*; the data are broken: sample ratio mismatch, p \S+e-\d+ over 9000 exposed units; it does not end/,
-		summary:
-			/a few people keep the old one, though its time is over: .*; but what is measured cannot be trusted: people are not split between the versions as they should be\. It does/,
+		reason: /whose time is over: .*: sample ratio mismatch, p \S+e-\d+ over 9000 exposed units; it does not end/,
+		summary: /though its time is over: .* cannot be trusted: people are not split/,
 	});
 	t.equal(at(late.status, { nowMs: 160_000 }).action, "complete", "whole again");
 	const person = { experiment: HELD, status: late.status, by: "ada", nowMs: 200_000 };
@@ -312,10 +300,8 @@ t.test("harm on broken data counts in a holdback too, with a warning", (t) => {
 	const skewed = evidence({ control: { n: 3_000 }, boosted: { n: 6_000, errors: 0.05 } }, HEALTHY);
 	const found = { evidence: skewed, nowMs: 130_000 };
 	const told = {
-		reason:
-			/error-rate of .*\)\. Harm counts though the data are broken: sample ratio mismatch, p \S+ over 9000 exposed units\.$/,
-		summary:
-			/^errors of .*, although what is measured cannot be trusted \(people are not split .* as they should be\)\.$/,
+		reason: /error-rate of .* though the data are broken: sample ratio mismatch, p \S+ over 9000 exposed units\.$/,
+		summary: /^errors of .*, although what is measured cannot be trusted \(people are not split/,
 	};
 	t.match(at(begun, found), { action: "roll-back", rule: "harm", ...told });
 	const freezing = { ...HELD, spec: { ...HELD.spec, rollout: { ...HELD.spec.rollout, onHarm: "freeze" as const } } };

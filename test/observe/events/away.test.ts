@@ -4,8 +4,6 @@
  */
 import t from "tap";
 import { compileAssignment } from "../../../src/compile/assignment/assign.js";
-import { compile } from "../../../src/compile/compile.js";
-import { EMPTY_STATUS } from "../../../src/decide/rollout/status.js";
 import { mutualTls, spiffe } from "../../compile/access/mutualTls.js";
 import { bootstrapOf, startEnvoy } from "../../envoy/harness.js";
 import { accessPolicy, experiment, gateway, PATIENT, resourceSet, service, variant } from "../../fixtures/resources.js";
@@ -77,10 +75,10 @@ t.test("behind a real Envoy, on a protected Service and an open one", { timeout:
 		if (url === "/slow") held.push(() => response.end());
 		else response.end();
 	});
-	const { rig, plans, collectors } = await startLiveRig(t);
+	const { rig, planOf, collectors } = await startLiveRig(t);
 	const names = ["guarded", "open"];
 	const callout = { ...PATIENT, access: "native" } as const;
-	const plan = compile(
+	const plan = planOf(
 		resourceSet({
 			gateways: [gateway({ tls: tls.gateway })],
 			services: names.map((name) =>
@@ -89,10 +87,7 @@ t.test("behind a real Envoy, on a protected Service and an open one", { timeout:
 			experiments: names.map((name) => experiment(`of-${name}`, name, [1, 1], { stepsPpm: [1_000_000] })),
 			accessPolicies: [accessPolicy("alice", "allow", ["guarded"], { principals: [spiffe("alice")] })],
 		}),
-		EMPTY_STATUS,
-		{ collectors },
 	);
-	plans.set(plan.version, plan.table);
 	const envoy = await startEnvoy(t, bootstrapOf(plan, collectors), {});
 	const session = await tls.http2(envoy.port(), "alice");
 	/** Two units of each arm of each Service. */
@@ -140,9 +135,13 @@ t.test("behind a real Envoy, on a protected Service and an open one", { timeout:
 	const ids = await Promise.all([...away, ...sendAll(2, "/")]);
 	await exposed(2);
 	await rig.post(ids.map((requestId) => ({ metric: "revenue", value: 1, requestId })));
-	await sleep(9_000);
 	for (const name of names) {
-		const { arms } = await evidenceOf(name);
+		let { arms } = await evidenceOf(name);
+		// Until its windows are over.
+		while (!arms.every(({ metrics }) => (metrics.accuracy?.co?.n ?? 0) >= 2)) {
+			await sleep(100);
+			({ arms } = await evidenceOf(name));
+		}
 		t.match(
 			arms.map(({ exposedUnits, metrics }) => [exposedUnits, metrics.errors, metrics.revenue, metrics.accuracy?.co]),
 			[1, 2].map(() => [2, { n: 1, mean: 0 }, { n: 1, mean: 1 }, { n: 2, means: [0, 1] }]),

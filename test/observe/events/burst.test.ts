@@ -3,11 +3,11 @@
 import { once } from "node:events";
 import { connect } from "node:http2";
 import { connect as connectSocket } from "node:net";
+import { setTimeout as pause } from "node:timers/promises";
 import t from "tap";
-import { compile } from "../../../src/compile/compile.js";
-import { EMPTY_STATUS } from "../../../src/decide/rollout/status.js";
 import { ACCESS_LOG_STREAMS_MAX } from "../../../src/limits/index.js";
 import { ACCESS_LOG_WINDOW_BYTES } from "../../../src/observe/events/accessLog/accessLog.js";
+import type { DecisionsAnswer } from "../../../src/observe/events/decisions/decisionQuery.js";
 import { spiffe } from "../../compile/access/mutualTls.js";
 import { bootstrapOf, startEnvoy } from "../../envoy/harness.js";
 import { accessPolicy, gateway, resourceSet, service, variant } from "../../fixtures/resources.js";
@@ -28,17 +28,14 @@ t.test("the access log's window is wide, by stream and by connection", async (t)
 
 for (const version of ["1.40.0", "1.36.2"])
 	t.test(`Envoy ${version}: of 13 MB of entries at once none is dropped`, { timeout: 60_000 }, async (t) => {
-		const { plans, collectors } = await startLiveRig(t);
-		const plan = compile(
+		const { rig, planOf, collectors } = await startLiveRig(t);
+		const plan = planOf(
 			resourceSet({
 				gateways: [gateway({})],
 				services: [service("guarded", [variant("v1")], { access: null })],
 				accessPolicies: [accessPolicy("alice", "allow", ["guarded"], { principals: [spiffe("alice")] })],
 			}),
-			EMPTY_STATUS,
-			{ collectors },
 		);
-		plans.set(plan.version, plan.table);
 		const envoy = await startEnvoy(t, bootstrapOf(plan, collectors), { version });
 		const session = connect(`http://127.0.0.1:${envoy.port()}`);
 		session.on("error", () => undefined);
@@ -51,7 +48,8 @@ for (const version of ["1.40.0", "1.36.2"])
 			});
 		// Until its stream to ingest is there, Envoy keeps next to nothing.
 		t.equal(await ask(1), 403);
-		await new Promise((resolve) => setTimeout(resolve, 1_000));
+		while (((await rig.call("GET", "/v1/requests", "")).json as DecisionsAnswer).decisions.length === 0)
+			await pause(20);
 		t.same(new Set(await Promise.all(Array.from({ length: 130 }, () => ask(50_000)))), new Set([403]));
 		t.equal(await envoy.stat("access_logs.grpc_access_log.logs_written"), 262);
 		t.equal(await envoy.stat("access_logs.grpc_access_log.logs_dropped"), 0);

@@ -4,8 +4,6 @@
  */
 import t from "tap";
 import { compileAssignment } from "../../../src/compile/assignment/assign.js";
-import { compile } from "../../../src/compile/compile.js";
-import { EMPTY_STATUS } from "../../../src/decide/rollout/status.js";
 import type { RequestAccount } from "../../../src/observe/events/accessLog/account.js";
 import { COUNTERS } from "../../../src/observe/events/meter.js";
 import { mutualTls, spiffe } from "../../compile/access/mutualTls.js";
@@ -31,9 +29,9 @@ for (const protocol of ["ext_authz", "ext_proc"] as const) {
 			),
 		);
 		for (const upstream of upstreams) t.teardown(() => upstream.close());
-		const { rig, plans, collectors } = await startLiveRig(t);
+		const { rig, planOf, collectors } = await startLiveRig(t);
 		const [names, layered] = [["allowed", "forbidden"], (name: string) => ({ layer: name, stepsPpm: [1_000_000] })];
-		const plan = compile(
+		const plan = planOf(
 			resourceSet({
 				gateways: [gateway({ tls: tls.gateway, exposeArm: false })],
 				services: names.map((name) =>
@@ -53,10 +51,8 @@ for (const protocol of ["ext_authz", "ext_proc"] as const) {
 				],
 				experiments: names.map((name) => experiment(`e-${name}`, name, [1, 1], layered(name))),
 			}),
-			EMPTY_STATUS,
-			{ collectors, protocol },
+			{ protocol },
 		);
-		plans.set(plan.version, plan.table);
 		const sidecar = await startSidecar(t, plan);
 		const envoy = await startEnvoy(t, bootstrapOf(plan, collectors, sidecar.socketPath));
 		const clients = new Map(

@@ -5,8 +5,6 @@ import { join } from "node:path";
 import t from "tap";
 import { GUARDS } from "../../../src/compile/access/bypass/probe.js";
 import { PROBE_PATH } from "../../../src/compile/access/requests/canonical.js";
-import { compile } from "../../../src/compile/compile.js";
-import { EMPTY_STATUS } from "../../../src/decide/rollout/status.js";
 import { sendProbe } from "../../../src/observe/agent/sendProbe.js";
 import type { DecisionsAnswer, ShownDecision } from "../../../src/observe/events/decisions/decisionQuery.js";
 import { bootstrapOf, startEnvoy } from "../../envoy/harness.js";
@@ -24,13 +22,13 @@ for (const version of ["1.40.0", "1.36.2"])
 		const port = await startUpstream(t, ({ url }, response) => {
 			if (url !== "/ok/hang") response.end("ok");
 		});
-		const { rig, plans, collectors } = await startLiveRig(t, { allowedDecisionsPpm: 1_000_000 });
+		const { rig, planOf, collectors } = await startLiveRig(t, { allowedDecisionsPpm: 1_000_000 });
 		const hung = createServer();
 		const sidecar = join(rig.directory, "hung.sock");
 		await new Promise<void>((resolve) => hung.listen(sidecar, resolve));
 		t.teardown(() => void hung.close());
 		const guarded = { access: null } as const;
-		const plan = compile(
+		const plan = planOf(
 			resourceSet({
 				services: [
 					service("free", [variant("v1", port)]),
@@ -47,10 +45,8 @@ for (const version of ["1.40.0", "1.36.2"])
 					}),
 				],
 			}),
-			EMPTY_STATUS,
-			{ collectors, closed: new Set(["shut"]) },
+			{ closed: new Set(["shut"]) },
 		);
-		plans.set(plan.version, plan.table);
 		const envoy = await startEnvoy(t, bootstrapOf(plan, collectors, sidecar), { version });
 		/** What came within the time; the client leaves then. */
 		const send = (text: string, waitMs = 400): Promise<string> =>

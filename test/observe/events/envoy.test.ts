@@ -1,8 +1,6 @@
 import { createServer, get, type IncomingHttpHeaders, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import t from "tap";
-import { compile } from "../../../src/compile/compile.js";
-import { EMPTY_STATUS } from "../../../src/decide/rollout/status.js";
 import type { Evidence } from "../../../src/infer/statistics/evidence.js";
 import { ACCESS_LOG_FLUSH_MS } from "../../../src/limits/index.js";
 import { bootstrapOf, startEnvoy } from "../../envoy/harness.js";
@@ -35,16 +33,14 @@ t.test("a real Envoy's start and end entries become exposures, errors, latency a
 		}
 	});
 	let ahead = 0;
-	const { rig, plans, collectors } = await startLiveRig(t, { clock: () => Date.now() + ahead });
-	const plan = compile(
+	const { rig, planOf, collectors } = await startLiveRig(t, { clock: () => Date.now() + ahead });
+	const plan = planOf(
 		resourceSet({
 			services: [service("shop", [variant("v1", portOf(v1)), variant("v2", portOf(v2))])],
 			experiments: [experiment("models", "shop", [1, 1])],
 		}),
-		EMPTY_STATUS,
-		{ collectors, allocationPpm: 800_000 },
+		{ allocationPpm: 800_000 },
 	);
-	plans.set(plan.version, plan.table);
 	const envoy = await startEnvoy(t, bootstrapOf(plan, collectors));
 	t.comment(`Envoy ${envoy.version}`);
 	const port = envoy.port();

@@ -8,9 +8,7 @@ import type { IncomingHttpHeaders } from "node:http";
 import { request } from "node:https";
 import { join } from "node:path";
 import t from "tap";
-import { compile } from "../../../src/compile/compile.js";
 import { claimHeader } from "../../../src/compile/envoy/headers.js";
-import { EMPTY_STATUS } from "../../../src/decide/rollout/status.js";
 import type { Evidence } from "../../../src/infer/statistics/evidence.js";
 import type { RequestAccount, WholeAccount } from "../../../src/observe/events/accessLog/account.js";
 import { COUNTERS } from "../../../src/observe/events/meter.js";
@@ -64,12 +62,12 @@ for (const [version, protocol] of [
 	t.test(`Envoy ${version}, ${protocol}`, { timeout: 60_000 }, async (t) => {
 		const tls = await mutualTls(t);
 		const [v1, v2] = [await startVariant(t), await startVariant(t)];
-		const { rig, plans, collectors } = await startLiveRig(t);
+		const { rig, planOf, collectors } = await startLiveRig(t);
 		const jwksFile = join(rig.directory, "jwks.json");
 		await writeFile(jwksFile, jwks);
 		const variants = [variant("v1", v1), variant("v2", v2)];
 		const names = ["cookies", "claims", "plain"];
-		const plan = compile(
+		const plan = planOf(
 			resourceSet({
 				gateways: [gateway({ tls: tls.gateway, tokens: [tokenIssuer(ISSUER, ["weir"], jwksFile)], exposeArm: true })],
 				// The sidecar lives in this process, which is busy with much else.
@@ -96,15 +94,13 @@ for (const [version, protocol] of [
 					}),
 				],
 			}),
-			EMPTY_STATUS,
-			{ collectors, protocol },
+			{ protocol },
 		);
 		t.same(
 			plan.table.services.map(({ callout }) => callout?.assignment ?? null),
 			[true, null, null],
 			"a minted cookie needs the sidecar, a claim does not",
 		);
-		plans.set(plan.version, plan.table);
 		const sidecar = await startSidecar(t, plan);
 		const envoy = await startEnvoy(t, bootstrapOf(plan, collectors, sidecar.socketPath), { version });
 		const [alice, stranger] = [

@@ -1,43 +1,25 @@
 /** What an Envoy writes while ingest is away is lost, and lies within the time that the decision log says is missing. */
-import { Agent, request } from "node:http";
+
+import { Agent } from "node:http";
 import { setTimeout as pause } from "node:timers/promises";
 import t from "tap";
-import { compile } from "../../../src/compile/compile.js";
-import { EMPTY_STATUS } from "../../../src/decide/rollout/status.js";
 import type { DecisionsAnswer } from "../../../src/observe/events/decisions/decisionQuery.js";
 import { bootstrapOf, startEnvoy } from "../../envoy/harness.js";
-import { accessPolicy, resourceSet, service, variant } from "../../fixtures/resources.js";
-import { startLiveRig } from "./rig.js";
+import { answerOf } from "../../fixtures/answerOf.js";
+import { GUARDED, startLiveRig } from "./rig.js";
 
 for (const version of ["1.40.0", "1.36.2"])
 	t.test(`Envoy ${version}`, { timeout: 60_000 }, async (t) => {
-		const { rig, plans, collectors } = await startLiveRig(t);
-		const plan = compile(
-			resourceSet({
-				services: [service("guarded", [variant("v1", 9)], { access: null })],
-				accessPolicies: [accessPolicy("ok", "allow", ["guarded"], { principals: ["anyone"], pathPrefixes: ["/ok"] })],
-			}),
-			EMPTY_STATUS,
-			{ collectors },
-		);
-		plans.set(plan.version, plan.table);
+		const { rig, planOf, collectors } = await startLiveRig(t);
+		const plan = planOf(GUARDED);
 		const envoy = await startEnvoy(t, bootstrapOf(plan, collectors), { version, concurrency: 2 });
 		const agent = new Agent({ keepAlive: true });
 		/** When each was refused, by its id. */
 		const denied = new Map<string, number>();
-		const ask = (): Promise<void> =>
-			new Promise((resolve, reject) => {
-				const asked = request(
-					{ port: envoy.port(), path: "/no", headers: { host: "guarded.test" }, agent },
-					(answer) => {
-						answer.resume().on("end", () => {
-							denied.set(String(answer.headers["x-request-id"]), Date.now());
-							resolve();
-						});
-					},
-				);
-				asked.on("error", reject).end();
-			});
+		const ask = async (): Promise<void> => {
+			const { headers } = await answerOf({ port: envoy.port(), path: "/no", headers: { host: "guarded.test" }, agent });
+			denied.set(String(headers["x-request-id"]), Date.now());
+		};
 		const askFor = async (ms: number): Promise<void> => {
 			for (const until = Date.now() + ms; Date.now() < until; await pause(10)) await Promise.all([ask(), ask()]);
 		};
@@ -46,8 +28,15 @@ for (const version of ["1.40.0", "1.36.2"])
 		await Promise.all([closing, askFor(1_500)]);
 		await Promise.all([rig.reopen(), askFor(3_000)]);
 		agent.destroy();
-		await pause(1_500);
-		const { decisions } = (await rig.call("GET", "/v1/requests?limit=1000", "")).json as DecisionsAnswer;
+		const asked = async () =>
+			((await rig.call("GET", "/v1/requests?limit=1000", "")).json as DecisionsAnswer).decisions;
+		/** Of both connections, which may be of two workers. */
+		const last = [...denied.keys()].slice(-10);
+		let decisions = await asked();
+		while (!last.every((id) => decisions.some(({ requestId }) => requestId === id))) {
+			await pause(50);
+			decisions = await asked();
+		}
 		const [gap, ...others] = decisions.filter(({ kind }) => kind === "records-missing");
 		t.match(gap, { reason: "not-received" });
 		t.same(others, []);

@@ -2,8 +2,6 @@
 import { type ClientRequest, request } from "node:http";
 import { setTimeout as pause } from "node:timers/promises";
 import t from "tap";
-import { compile } from "../../../src/compile/compile.js";
-import { EMPTY_STATUS } from "../../../src/decide/rollout/status.js";
 import type { WholeAccount } from "../../../src/observe/events/accessLog/account.js";
 import type { DecisionsAnswer } from "../../../src/observe/events/decisions/decisionQuery.js";
 import { bootstrapOf, startEnvoy } from "../../envoy/harness.js";
@@ -21,9 +19,9 @@ for (const [version, protocol] of [
 	t.test(`Envoy ${version}, ${protocol}`, { timeout: 90_000 }, async (t) => {
 		const port = await startUpstream(t, (_request, response) => response.end("ok"));
 		const variants = [variant("v1", port), variant("v2", port)];
-		const { rig, plans, collectors } = await startLiveRig(t, { allowedDecisionsPpm: 1_000_000 });
+		const { rig, planOf, collectors } = await startLiveRig(t, { allowedDecisionsPpm: 1_000_000 });
 		const guarded = { access: null, callout: PATIENT } as const;
-		const plan = compile(
+		const plan = planOf(
 			resourceSet({
 				services: ["purge", "shut", "cookies"].map((name) => service(name, variants, guarded)),
 				accessPolicies: [
@@ -36,11 +34,9 @@ for (const [version, protocol] of [
 					experiment("by-cookie", "cookies", [1, 1], { unit: { from: "cookie", cookie: "id", maxAgeMs: 60_000 } }),
 				],
 			}),
-			EMPTY_STATUS,
-			{ collectors, protocol, closed: new Set(["shut"]) },
+			{ protocol, closed: new Set(["shut"]) },
 		);
 		t.match(plan.table.services.find(({ name }) => name === "cookies")?.callout, { verdict: false, assignment: true });
-		plans.set(plan.version, plan.table);
 		const sidecar = await startSidecar(t, plan);
 		const envoy = await startEnvoy(t, bootstrapOf(plan, collectors, sidecar.socketPath), { version });
 		const ask = (host: string, method: string, path: string): Promise<string> =>

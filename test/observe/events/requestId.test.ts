@@ -2,8 +2,6 @@
 import { connect as connectHttp2 } from "node:http2";
 import { connect } from "node:net";
 import t from "tap";
-import { compile } from "../../../src/compile/compile.js";
-import { EMPTY_STATUS } from "../../../src/decide/rollout/status.js";
 import { decodeMessage } from "../../../src/observe/events/accessLog/accessLogEntry.js";
 import type { DecisionsAnswer, ShownDecision } from "../../../src/observe/events/decisions/decisionQuery.js";
 import { bootstrapOf, startEnvoy } from "../../envoy/harness.js";
@@ -51,8 +49,8 @@ const JWT = `eyJhbGciOiJFUzI1NiJ9.${"c3ViamVjdA".repeat(4)}.${"c2lnbmF0dXJl".rep
 for (const version of ["1.40.0", "1.38.3", "1.36.2"])
 	t.test(`Envoy ${version}: what it refuses before it made an id has none`, { timeout: 60_000 }, async (t) => {
 		const port = await startUpstream(t, (_, response) => void response.end("ok"));
-		const { rig, plans, collectors } = await startLiveRig(t, { allowedDecisionsPpm: 1_000_000 });
-		const plan = compile(
+		const { rig, planOf, collectors } = await startLiveRig(t, { allowedDecisionsPpm: 1_000_000 });
+		const plan = planOf(
 			resourceSet({
 				services: [
 					service("guarded", [variant("v1", port)], { access: null }),
@@ -62,10 +60,8 @@ for (const version of ["1.40.0", "1.38.3", "1.36.2"])
 					accessPolicy("ok", "allow", ["guarded", "shut"], { principals: ["anyone"], pathPrefixes: ["/ok"] }),
 				],
 			}),
-			EMPTY_STATUS,
-			{ collectors, closed: new Set(["shut"]) },
+			{ closed: new Set(["shut"]) },
 		);
-		plans.set(plan.version, plan.table);
 		const envoy = await startEnvoy(t, bootstrapOf(plan, collectors), { version });
 		const send = (id: string, line: string, ...headers: readonly string[]): Promise<string> =>
 			new Promise((resolve) => {

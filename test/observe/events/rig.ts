@@ -5,13 +5,17 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { BinaryWriter } from "@bufbuild/protobuf/wire";
 import { compileAssignment } from "../../../src/compile/assignment/assign.js";
+import { type CompileOptions, compile } from "../../../src/compile/compile.js";
 import type {
 	CalloutTable,
 	ExperimentTable,
+	Plan,
 	PlanTable,
 	PolicyTable,
 	ServiceTable,
 } from "../../../src/compile/table/plan.js";
+import { EMPTY_STATUS } from "../../../src/decide/rollout/status.js";
+import type { ResourceSet } from "../../../src/declare/resources/resource.js";
 import type { EvidenceMetric, EvidenceQuery } from "../../../src/infer/statistics/evidence.js";
 import { EXPOSURE_SETTLES_MS } from "../../../src/limits/index.js";
 import { encodeNamespaces, NAMESPACES_HEADER } from "../../../src/observe/events/decisions/readNamespaces.js";
@@ -19,6 +23,7 @@ import { type Ingest, type IngestOptions, startIngest } from "../../../src/obser
 import type { Labels, Meter } from "../../../src/observe/events/meter.js";
 import type { MetricDeclaration } from "../../../src/observe/events/outcomes/metricDeclaration.js";
 import { CALLER_HEADER, encodeCaller } from "../../../src/observe/events/outcomes/sender.js";
+import { accessPolicy, resourceSet, service, variant } from "../../fixtures/resources.js";
 import { AccessLogStream } from "./accessLogStream.js";
 
 export const EXPERIMENT: ExperimentTable = {
@@ -368,6 +373,12 @@ export function httpCall(
 }
 
 /** Behind a real Envoy: by the wall clock, as in production, with the plans that the test puts there. Closed with `t`. */
+/** A Service that lets anyone in under /ok, and denies all else. */
+export const GUARDED: ResourceSet = resourceSet({
+	services: [service("guarded", [variant("v1", 9)], { access: null })],
+	accessPolicies: [accessPolicy("ok", "allow", ["guarded"], { principals: ["anyone"], pathPrefixes: ["/ok"] })],
+});
+
 export async function startLiveRig(
 	t: { teardown(run: () => Promise<void>): unknown },
 	over: Partial<IngestOptions> = {},
@@ -380,8 +391,14 @@ export async function startLiveRig(
 		...over,
 	});
 	t.teardown(() => rig.close());
-	const { accessLogSocket } = rig;
-	return { rig, plans, collectors: { accessLogSocket, tracesSocket: null, traceSamplingPercent: 0 } };
+	const collectors = { accessLogSocket: rig.accessLogSocket, tracesSocket: null, traceSamplingPercent: 0 };
+	/** Compiles a plan, and ingest knows it. */
+	const planOf = (resources: ResourceSet, options: Partial<CompileOptions> = {}): Plan => {
+		const plan = compile(resources, EMPTY_STATUS, { collectors, ...options });
+		plans.set(plan.version, plan.table);
+		return plan;
+	};
+	return { rig, plans, collectors, planOf };
 }
 
 /** A running ingest with a clock that the test moves; `nowMs` starts at 1,000,000. */

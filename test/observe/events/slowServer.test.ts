@@ -1,19 +1,18 @@
 /** A burst that meets a connection to ingest which is only being made: Envoy keeps its entries until it stands. */
-import { Agent, get } from "node:http";
+
+import { Agent } from "node:http";
 import { type AddressInfo, connect, createServer, type Socket } from "node:net";
 import { setTimeout as pause } from "node:timers/promises";
 import { TLSSocket } from "node:tls";
 import t from "tap";
-import { compile } from "../../../src/compile/compile.js";
 import { ACCESS_LOG_CLUSTER } from "../../../src/compile/envoy/listener.js";
-import { EMPTY_STATUS } from "../../../src/decide/rollout/status.js";
 import { DROPPED_COUNTER } from "../../../src/observe/agent/accessLogLosses.js";
 import type { DecisionsAnswer } from "../../../src/observe/events/decisions/decisionQuery.js";
 import { bootstrapOf, startEnvoy } from "../../envoy/harness.js";
-import { accessPolicy, resourceSet, service, variant } from "../../fixtures/resources.js";
+import { answerOf } from "../../fixtures/answerOf.js";
 import { createDevelopmentCa } from "../../trust/identity/developmentCa.js";
 import { idOf, TRUST_DOMAIN } from "./ownIdentity.js";
-import { startLiveRig } from "./rig.js";
+import { GUARDED, startLiveRig } from "./rig.js";
 
 const REQUESTS = 400;
 
@@ -50,7 +49,7 @@ function overTls(bootstrap: object, port: number): object {
 
 for (const version of ["1.40.0", "1.36.2"])
 	t.test(`Envoy ${version}`, { timeout: 120_000 }, async (t) => {
-		const { rig, plans, collectors } = await startLiveRig(t);
+		const { rig, planOf, collectors } = await startLiveRig(t);
 		const ca = await createDevelopmentCa({ trustDomain: TRUST_DOMAIN, nowMs: Date.now(), lifetimeMs: 3_600_000 });
 		const { certificate: cert, privateKey: key } = await ca.issue({ spiffeId: idOf("control") });
 		const waiting: Socket[] = [];
@@ -61,27 +60,14 @@ for (const version of ["1.40.0", "1.36.2"])
 			door.close();
 		});
 		const { port } = door.address() as AddressInfo;
-		const plan = compile(
-			resourceSet({
-				services: [service("guarded", [variant("v1", 9)], { access: null })],
-				accessPolicies: [accessPolicy("ok", "allow", ["guarded"], { principals: ["anyone"], pathPrefixes: ["/ok"] })],
-			}),
-			EMPTY_STATUS,
-			{ collectors },
-		);
-		plans.set(plan.version, plan.table);
+		const plan = planOf(GUARDED);
 		const envoy = await startEnvoy(t, (admin) => overTls(bootstrapOf(plan, collectors)(admin), port), {
 			version,
 			concurrency: 1,
 		});
 		const agent = new Agent({ keepAlive: true, maxSockets: 16 });
 		t.teardown(() => agent.destroy());
-		const deny = (): Promise<void> =>
-			new Promise((resolve, reject) => {
-				get({ port: envoy.port(), path: "/no", headers: { host: "guarded.test" }, agent }, (answer) => {
-					answer.resume().once("end", () => resolve());
-				}).once("error", reject);
-			});
+		const deny = () => answerOf({ port: envoy.port(), path: "/no", headers: { host: "guarded.test" }, agent });
 		await deny();
 		// Envoy connects when it has something to write.
 		while (waiting.length === 0) await pause(20);

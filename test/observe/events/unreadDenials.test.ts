@@ -7,8 +7,6 @@ import { writeFile } from "node:fs/promises";
 import { type ClientHttp2Session, type ClientHttp2Stream, constants } from "node:http2";
 import { dirname, join } from "node:path";
 import t from "tap";
-import { compile } from "../../../src/compile/compile.js";
-import { EMPTY_STATUS } from "../../../src/decide/rollout/status.js";
 import type { DecisionsAnswer, ShownDecision } from "../../../src/observe/events/decisions/decisionQuery.js";
 import { startVerifyingSidecar } from "../../attack/sidecar.js";
 import { AUDIENCE, ISSUER, KEY_SET } from "../../attack/tokens.js";
@@ -79,7 +77,7 @@ for (const version of ["1.40.0", "1.36.2"])
 					response.statusCode = Number(/^\/own\/(\d+)/.exec(url ?? "")?.[1] ?? 200);
 					response.end("own");
 				});
-				const { rig, plans, collectors } = await startLiveRig(t);
+				const { rig, planOf, collectors } = await startLiveRig(t);
 				const guarded = {
 					access: null,
 					...(mode === "native" ? {} : { callout: { ...PATIENT, access: "sidecar" } as const }),
@@ -87,7 +85,7 @@ for (const version of ["1.40.0", "1.36.2"])
 				const variants = [variant("v1", port)];
 				const rateLimits = { service: { requests: 1, perMs: 3_600_000 }, principal: null, tenant: null };
 				const services = ["guarded", "empty", "limited", "shut"];
-				const plan = compile(
+				const plan = planOf(
 					resourceSet({
 						gateways: [gateway({ tls: tls.gateway, tokens: [tokenIssuer(ISSUER, [AUDIENCE], keys)] })],
 						services: [
@@ -104,10 +102,8 @@ for (const version of ["1.40.0", "1.36.2"])
 							accessPolicy("user", "allow", ["users"], { users: [`${ISSUER}#alice`] }),
 						],
 					}),
-					EMPTY_STATUS,
-					{ collectors, closed: new Set(["shut"]), ...(mode === "native" ? {} : { protocol: mode }) },
+					{ closed: new Set(["shut"]), ...(mode === "native" ? {} : { protocol: mode }) },
 				);
-				plans.set(plan.version, plan.table);
 				const sidecar = plan.asksSidecar ? await startVerifyingSidecar(t, plan) : null;
 				const envoy = await startEnvoy(t, bootstrapOf(plan, collectors, sidecar), { version });
 				const ask = async (who: string, host: string, path: string, headers: object, how: string): Promise<number> => {

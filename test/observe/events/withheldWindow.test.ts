@@ -5,8 +5,6 @@
  */
 import { once } from "node:events";
 import t, { type Test } from "tap";
-import { compile } from "../../../src/compile/compile.js";
-import { EMPTY_STATUS } from "../../../src/decide/rollout/status.js";
 import { mutualTls, spiffe } from "../../compile/access/mutualTls.js";
 import { bootstrapOf, startEnvoy } from "../../envoy/harness.js";
 import { accessPolicy, experiment, gateway, PATIENT, resourceSet, service, variant } from "../../fixtures/resources.js";
@@ -31,8 +29,8 @@ async function untaken(t: Test, version: string, protocol: "ext_authz" | "ext_pr
 	const upstream = await startUpstream(t, ({ url }, response) => {
 		if (url === "/answered") response.end("an answer");
 	});
-	const { rig, plans, collectors } = await startLiveRig(t);
-	const plan = compile(
+	const { rig, planOf, collectors } = await startLiveRig(t);
+	const plan = planOf(
 		resourceSet({
 			gateways: [gateway({ tls: tls.gateway })],
 			services: [
@@ -45,11 +43,9 @@ async function untaken(t: Test, version: string, protocol: "ext_authz" | "ext_pr
 			experiments: [experiment("e", "guarded", [1, 1], { stepsPpm: [1_000_000] })],
 			accessPolicies: [accessPolicy("alice", "allow", ["guarded"], { principals: [spiffe("alice")] })],
 		}),
-		EMPTY_STATUS,
-		{ collectors, mode: protocol === null ? "auto" : "callout", protocol: protocol ?? "ext_authz" },
+		{ mode: protocol === null ? "auto" : "callout", protocol: protocol ?? "ext_authz" },
 	);
 	t.equal(plan.table.services[0]?.callout?.assignment ?? false, protocol !== null);
-	plans.set(plan.version, plan.table);
 	const sidecar = protocol === null ? null : await startSidecar(t, plan);
 	const envoy = await startEnvoy(t, bootstrapOf(plan, collectors, sidecar?.socketPath), { version });
 	const open = async (caller: string) => {

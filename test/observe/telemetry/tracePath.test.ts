@@ -1,5 +1,6 @@
 import t from "tap";
 import { renderTrace } from "../../../src/observe/telemetry/tracePath.js";
+import { golden } from "../../golden/golden.js";
 import { recordedSpan } from "./otlpExport.js";
 
 const START = 1_700_000_000_000_000;
@@ -38,17 +39,7 @@ const predictor = recordedSpan({
 });
 
 t.test("the path is an indented timeline with the facts of each hop", async (t) => {
-	t.equal(
-		renderTrace([predictor, upstream, ingress]),
-		[
-			"trace 0af7651916cd43dd8448eb211c80319c  request r-1  2023-11-14T22:13:20.000Z  3 spans in 2 services  3.000 ms",
-			"    +0.000      3.000 ms  weir-envoy: ingress (server)  status=200  service=employment  experiment=exp  arm=exp/control  plan=0123456789abcdef",
-			"    +0.500      2.000 ms  └ weir-envoy: router egress (client)".replace("  └", "    └"),
-			"    +1.250      0.250 ms  └ weir-predictor: POST infer (server) ERROR".replace("  └", "      └") +
-				"  status=500  variant=v2  model=m  version=2",
-			"",
-		].join("\n"),
-	);
+	await golden(t, "trace", renderTrace([predictor, upstream, ingress]));
 });
 
 t.test("clocks that disagree do not put a child before its parent", async (t) => {

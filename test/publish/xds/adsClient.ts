@@ -1,4 +1,7 @@
 /** A grpc-js ADS client that keeps what it hears and answers only when it is told to. */
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { create, type JsonObject, type MessageInitShape } from "@bufbuild/protobuf";
 import { type Any, anyPack } from "@bufbuild/protobuf/wkt";
 import {
@@ -8,6 +11,7 @@ import {
 	makeClientConstructor,
 	type ServiceError,
 } from "@grpc/grpc-js";
+import type { Test } from "tap";
 import {
 	type DiscoveryRequest,
 	DiscoveryRequestSchema,
@@ -15,6 +19,7 @@ import {
 } from "../../../src/gen/envoy/service/discovery/v3/discovery_pb.js";
 import { ClosedServicesSchema } from "../../../src/gen/weir/sidecar/v1/table_pb.js";
 import { TYPE_URLS, type TypeName } from "../../../src/publish/xds/resource.js";
+import { XdsServer, type XdsServerOptions } from "../../../src/publish/xds/server.js";
 import { AggregatedDiscoveryServiceDefinition } from "../../../src/publish/xds/service.js";
 
 const Client = makeClientConstructor(AggregatedDiscoveryServiceDefinition, "AggregatedDiscoveryService");
@@ -100,4 +105,24 @@ export class AdsClient {
 		this.#call.cancel();
 		this.#client.close();
 	}
+}
+
+/** An ADS server on a socket of its own, and clients of it, until the test ends. */
+export async function startServer(t: Test, options: XdsServerOptions = {}) {
+	const directory = await mkdtemp(join(tmpdir(), "weir-xds-"));
+	const socketPath = join(directory, "ads.sock");
+	const server = new XdsServer(options);
+	await server.listen({ socketPath });
+	const clients: AdsClient[] = [];
+	t.teardown(async () => {
+		for (const client of clients) client.close();
+		await server.close();
+		await rm(directory, { recursive: true, force: true });
+	});
+	const connect = (): AdsClient => {
+		const client = new AdsClient(`unix:${socketPath}`);
+		clients.push(client);
+		return client;
+	};
+	return { server, connect, socketPath };
 }

@@ -1,7 +1,8 @@
 /** Load reports: of a real Envoy, and of clients that are not who they say they are. */
+
 import { once } from "node:events";
 import { mkdtemp, rm } from "node:fs/promises";
-import { request, type ServerResponse } from "node:http";
+import type { ServerResponse } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { create } from "@bufbuild/protobuf";
@@ -20,6 +21,7 @@ import { XdsServer } from "../../../src/publish/xds/server.js";
 import { grpcChannelCredentials, grpcPeerSpiffeId } from "../../../src/trust/identity/grpcTls.js";
 import { admitPeers, mutualTls } from "../../../src/trust/identity/nodeTls.js";
 import { startEnvoy } from "../../envoy/harness.js";
+import { answerOf } from "../../fixtures/answerOf.js";
 import { startUpstream } from "../../fixtures/upstream.js";
 import { seriesKey, TestMeter } from "../../observe/events/rig.js";
 import { createDevelopmentCa } from "../../trust/identity/developmentCa.js";
@@ -58,15 +60,8 @@ t.test("an Envoy reports what it served, what failed, and what is under way", as
 	const envoy = await startEnvoy(t, (adminSocket) =>
 		dynamicBootstrap(socketPath, { collectors: NO_COLLECTORS, nodeId: "envoy-1", adminSocket }),
 	);
-	const ask = (path: string): Promise<number> =>
-		new Promise((resolve, reject) => {
-			request({ host: "127.0.0.1", port: envoy.port("edge"), path, headers: { host: "a" } }, (response) => {
-				response.resume();
-				response.once("end", () => resolve(response.statusCode ?? 0));
-			})
-				.once("error", reject)
-				.end();
-		});
+	const ask = async (path: string): Promise<number> =>
+		(await answerOf({ port: envoy.port("edge"), path, headers: { host: "a" } })).status;
 	const until = async (seen: () => boolean): Promise<void> => {
 		while (!seen()) await new Promise<void>((resolve) => waiting.push(resolve));
 	};

@@ -1,39 +1,18 @@
 /** The ADS server over real gRPC, against a client that is told what to say. */
-import { mkdtemp, rm, stat, writeFile } from "node:fs/promises";
+import { stat, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { fromBinary } from "@bufbuild/protobuf";
-import t, { type Test } from "tap";
+import t from "tap";
 import { refusalsOf } from "../../../src/decide/rollout/refusal.js";
 import { RouteConfigurationSchema } from "../../../src/gen/envoy/config/route/v3/route_pb.js";
-import { XdsServer, type XdsServerOptions } from "../../../src/publish/xds/server.js";
-import { AdsClient } from "./adsClient.js";
+import { XdsServer } from "../../../src/publish/xds/server.js";
+import { startServer } from "./adsClient.js";
 import { published, type TinyService, tinyPlan } from "./tinyPlan.js";
 
 const A: TinyService = { host: "a", variants: { v1: 1001, v2: 1002 }, weights: { v1: 9, v2: 1 } };
 const CLUSTERS = ["a/v1", "a/v2"];
 const plan = (service: TinyService) => published(tinyPlan({ gatewayPort: 8080, services: { a: service } }));
 const weights = (v1: number, v2: number) => plan({ ...A, weights: { v1, v2 } });
-
-async function start(t: Test, options: XdsServerOptions = {}) {
-	const directory = await mkdtemp(join(tmpdir(), "weir-xds-"));
-	const socketPath = join(directory, "ads.sock");
-	const server = new XdsServer(options);
-	await server.listen({ socketPath });
-	const clients: AdsClient[] = [];
-	t.teardown(async () => {
-		for (const client of clients) client.close();
-		await server.close();
-		await rm(directory, { recursive: true, force: true });
-	});
-	const connect = (): AdsClient => {
-		const client = new AdsClient(`unix:${socketPath}`);
-		clients.push(client);
-		return client;
-	};
-	return { server, connect, socketPath };
-}
 
 /** Resolves when the condition holds; looked at whenever the server says that something changed. */
 function until(server: XdsServer, condition: () => boolean): Promise<void> {
@@ -55,7 +34,7 @@ const acknowledged = (server: XdsServer): Promise<number> =>
 	});
 
 t.test("nothing is sent before the first publication, then everything that was asked for", async (t) => {
-	const { server, connect } = await start(t);
+	const { server, connect } = await startServer(t);
 	const client = connect();
 	const known = until(server, () => server.proxies().length === 1);
 	client.ask("clusters", [], undefined, { node: "envoy-1" });
@@ -73,7 +52,7 @@ t.test("nothing is sent before the first publication, then everything that was a
 });
 
 t.test("a revision is acknowledged when every connected client has acknowledged all of it", async (t) => {
-	const { server, connect } = await start(t, { nowMs: () => 1234 });
+	const { server, connect } = await startServer(t, { nowMs: () => 1234 });
 	const heard: [number, number][] = [];
 	server.onAcknowledged((revision, atMs) => heard.push([revision, atMs]));
 	server.publish(weights(9, 1), 1);
@@ -104,7 +83,7 @@ t.test("a revision is acknowledged when every connected client has acknowledged 
 t.test(
 	"a client that goes away no longer holds an acknowledgement up; with none connected there is none",
 	async (t) => {
-		const { server, connect } = await start(t);
+		const { server, connect } = await startServer(t);
 		const heard: number[] = [];
 		server.onAcknowledged((revision) => heard.push(revision));
 		server.publish(weights(9, 1), 1);
@@ -132,7 +111,7 @@ t.test(
 t.test("a NACK shows the client's words and the declaration, is logged, and is not answered", async (t) => {
 	const lines: string[] = [];
 	let nowMs = 1_000;
-	const { server, connect } = await start(t, { log: (line) => lines.push(line), nowMs: () => nowMs });
+	const { server, connect } = await startServer(t, { log: (line) => lines.push(line), nowMs: () => nowMs });
 	server.publish(weights(9, 1), 1);
 	const client = connect();
 	const first = acknowledged(server);
@@ -170,7 +149,7 @@ t.test("a NACK shows the client's words and the declaration, is logged, and is n
 });
 
 t.test("where closing fails the client keeps its last good configuration", async (t) => {
-	const { server, connect } = await start(t);
+	const { server, connect } = await startServer(t);
 	const faults: string[] = [];
 	const closable = (form: string) => ({
 		closable: {
@@ -196,7 +175,7 @@ t.test("where closing fails the client keeps its last good configuration", async
 });
 
 t.test("an inconsistent plan is refused and what was published stays", async (t) => {
-	const { server, connect } = await start(t);
+	const { server, connect } = await startServer(t);
 	server.publish(weights(9, 1), 1);
 	t.throws(() => server.publish({ ...plan(A), envoy: { ...plan(A).envoy, clusters: [] } }, 2), {
 		code: "failed-precondition",
@@ -209,7 +188,7 @@ t.test("an inconsistent plan is refused and what was published stays", async (t)
 });
 
 t.test("S2: a stream without a node, or with two, is ended", async (t) => {
-	const { connect } = await start(t);
+	const { connect } = await startServer(t);
 	const anonymous = connect();
 	anonymous.ask("clusters", []);
 	t.match(await anonymous.ended, { code: 3, details: /node\.id/ });
@@ -220,7 +199,7 @@ t.test("S2: a stream without a node, or with two, is ended", async (t) => {
 });
 
 t.test("a client that does not read costs one response per type, and then gets the newest", async (t) => {
-	const { server, connect } = await start(t);
+	const { server, connect } = await startServer(t);
 	const client = connect();
 	server.publish(weights(9, 1), 1);
 	const first = acknowledged(server);
@@ -239,7 +218,7 @@ t.test("a client that does not read costs one response per type, and then gets t
 t.test(
 	"a dead process's socket is taken over, a living one's and a file are not, and TCP without an identity is refused",
 	async (t) => {
-		const { socketPath } = await start(t);
+		const { socketPath } = await startServer(t);
 		t.equal((await stat(socketPath)).mode & 0o777, 0o600);
 		await t.rejects(new XdsServer().listen({ socketPath }), { code: "already-exists" });
 		const dead = `${socketPath}.dead`;

@@ -1,7 +1,3 @@
-/** Tables for sidecars beside resources for Envoys: who must hold what, and that neither notices the other. */
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { fromBinary } from "@bufbuild/protobuf";
 import t, { type Test } from "tap";
 import { contentHash } from "../../../src/compile/assignment/hash.js";
@@ -10,10 +6,10 @@ import { unansweredTables } from "../../../src/decide/rollout/unansweredTables.j
 import { TableSchema } from "../../../src/gen/weir/sidecar/v1/table_pb.js";
 import { PUBLICATION_LAG_MS } from "../../../src/limits/index.js";
 import { TYPE_URLS } from "../../../src/publish/xds/resource.js";
-import { XdsServer, type XdsServerOptions } from "../../../src/publish/xds/server.js";
+import type { XdsServerOptions } from "../../../src/publish/xds/server.js";
 import { type Snapshot, SnapshotMaker } from "../../../src/publish/xds/snapshot.js";
 import { EXPERIMENT, SERVICE } from "../sidecar/sampleTable.js";
-import { AdsClient } from "./adsClient.js";
+import { startServer } from "./adsClient.js";
 import { A, Script } from "./script.js";
 import { published, tinyPlan } from "./tinyPlan.js";
 
@@ -120,21 +116,7 @@ t.test("a NACK is kept with its words and its declaration, and the same table is
 });
 
 async function start(t: Test, options: XdsServerOptions = {}) {
-	const directory = await mkdtemp(join(tmpdir(), "weir-xds-"));
-	const socketPath = join(directory, "ads.sock");
-	const server = new XdsServer(options);
-	await server.listen({ socketPath });
-	const clients: AdsClient[] = [];
-	t.teardown(async () => {
-		for (const client of clients) client.close();
-		await server.close();
-		await rm(directory, { recursive: true, force: true });
-	});
-	const connect = (): AdsClient => {
-		const client = new AdsClient(`unix:${socketPath}`);
-		clients.push(client);
-		return client;
-	};
+	const { server, connect } = await startServer(t, options);
 	const acknowledged: number[] = [];
 	server.onAcknowledged((revision) => acknowledged.push(revision));
 	/** Resolves when the condition holds; looked at now, and whenever the server says that something changed. */

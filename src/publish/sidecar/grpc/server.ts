@@ -80,8 +80,8 @@ export interface GrpcServerOptions {
 	readonly methods: Methods;
 	readonly health: Health;
 	readonly counters?: GrpcCounters | undefined;
-	/** Other limits, for tests. */
-	readonly limits?: { readonly queueMs?: number; readonly pingMs?: number } | undefined;
+	/** Other limits, and the clock of the queue, for tests. */
+	readonly limits?: { readonly queueMs?: number; readonly pingMs?: number; readonly nowMs?: () => number } | undefined;
 }
 
 export interface GrpcServer {
@@ -148,7 +148,7 @@ class Server implements GrpcServer {
 		this.address = listen;
 		this.#counters = counters ?? NO_COUNTERS;
 		this.#shared = {
-			turn: new Turn(limits?.queueMs ?? CALLOUT_QUEUE_MS_MAX, CALLOUT_GAP_MS),
+			turn: new Turn(limits?.queueMs ?? CALLOUT_QUEUE_MS_MAX, CALLOUT_GAP_MS, limits?.nowMs),
 			partial: new PartialBytes(),
 			counters: this.#counters,
 			open: 0,

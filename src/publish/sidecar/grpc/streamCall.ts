@@ -105,13 +105,12 @@ export class StreamCall extends Call implements Stoppable {
 	}
 
 	#reply(message: Buffer): void {
-		const nowMs = performance.now();
-		if (nowMs >= this.deadlineMs) {
+		if (performance.now() >= this.deadlineMs) {
 			this.finish(EXPIRED);
 			return;
 		}
 		// For every message, because the work of later ones counts too.
-		const late = this.shared.turn.late(nowMs);
+		const late = this.shared.turn.late();
 		if (late && !this.begun) {
 			this.shed();
 			return;

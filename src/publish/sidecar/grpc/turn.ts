@@ -11,6 +11,7 @@ import { performance } from "node:perf_hooks";
 export class Turn {
 	readonly #longestMs: number;
 	readonly #gapMs: number;
+	readonly #nowMs: () => number;
 	/** Time of the turn's last message; negative outside of a turn. */
 	#lastMs = -1;
 	#workedMs = 0;
@@ -20,13 +21,15 @@ export class Turn {
 	};
 
 	/** @param longestMs maximum work of one turn @param gapMs maximum that one gap between two messages counts */
-	constructor(longestMs: number, gapMs: number) {
+	constructor(longestMs: number, gapMs: number, nowMs: () => number = () => performance.now()) {
 		this.#longestMs = longestMs;
 		this.#gapMs = gapMs;
+		this.#nowMs = nowMs;
 	}
 
-	/** Call it once per message, before its work. @param nowMs performance.now() */
-	late(nowMs: number = performance.now()): boolean {
+	/** Call it once per message, before its work. */
+	late(): boolean {
+		const nowMs = this.#nowMs();
 		if (this.#lastMs < 0) {
 			// An immediate runs after the poll phase, which reads the sockets.
 			setImmediate(this.#over);

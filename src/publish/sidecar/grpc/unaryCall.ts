@@ -34,12 +34,11 @@ export class UnaryCall extends Call {
 			this.finish(message);
 			return;
 		}
-		const nowMs = performance.now();
-		if (nowMs >= this.deadlineMs) {
+		if (performance.now() >= this.deadlineMs) {
 			this.finish(EXPIRED);
 			return;
 		}
-		if (this.shared.turn.late(nowMs)) {
+		if (this.shared.turn.late()) {
 			this.shed();
 			return;
 		}
