@@ -231,12 +231,7 @@ function limitRule(
 		tenant !== null && execution.whyVerdict !== null
 			? "; NOT APPLIED to tenants: Envoy verifies no token here"
 			: shared;
-	// Declarations that were accepted before this was refused.
-	const one = (principal === null ? [] : open).map(
-		({ metadata }) =>
-			`; ALL CALLERS ARE ONE PRINCIPAL through Gateway ${qualifiedName(metadata)}: it demands no client certificates`,
-	);
-	const because = `each Gateway of each Envoy by itself, 429 beyond: ${limits.join(", ")}${held}${one.join("")}`;
+	const because = `each Gateway of each Envoy by itself, 429 beyond: ${limits.join(", ")}${held}`;
 	return [{ rule, execution: "native", because, facts, cost: null }];
 }
 

@@ -28,7 +28,7 @@ import { baselineQuantile } from "./evidence/baselineQuantile.js";
 import { gatherEvidence } from "./evidence/evidence.js";
 import { Looks } from "./evidence/looks.js";
 import { Intake } from "./intake.js";
-import { GAUGES, HISTOGRAMS, type Log, type Meter } from "./meter.js";
+import { HISTOGRAMS, type Log, type Meter } from "./meter.js";
 import { MetricCatalogue, type MetricDeclaration } from "./outcomes/metricDeclaration.js";
 import { Outcomes } from "./outcomes/outcomes.js";
 import { RefusedSenders } from "./outcomes/refusedSenders.js";
@@ -159,10 +159,6 @@ export async function startIngest(options: IngestOptions): Promise<Ingest> {
 			}
 			intake.offer({ entry, receivedMs, gateway });
 		},
-		heard(peer, receivedMs) {
-			if (peer?.kind === "spiffe")
-				meter.gauge(GAUGES.heard.name, GAUGES.heard.help, receivedMs / 1_000, { envoy: peer.id });
-		},
 		broken: () => intake.broken(),
 		impossible: (entry) => intake.impossible(entry),
 		refused: (fault, peer) => refusals.stream(fault, shownId(peer)),
@@ -171,7 +167,6 @@ export async function startIngest(options: IngestOptions): Promise<Ingest> {
 		undelivered: (entries, sinceMs, peer) => undelivered(entries, sinceMs, envoyOf(peer, null)),
 		handshakeFailed: (fault) => refusals.handshake("access-log", fault),
 	};
-	meter.gauge(GAUGES.started.name, GAUGES.started.help, clock() / 1_000);
 	const undelivered = (entries: number, sinceMs: number, envoy: GapOf = ANY_ENVOY): void => {
 		intake.undelivered(entries, sinceMs);
 		decisions.queue.gaps.notReceived(envoy, sinceMs, clock(), entries);

@@ -357,7 +357,7 @@ t.test("a holdback's claims have no look and no covariate of the time before it"
 	const begun = at(promoting(1, 500_000)).status;
 	const inference = { design: "fixed-horizon", units: 8_000 } as const;
 	const planned = { ...HELD, spec: { ...HELD.spec, rollout: { ...HELD.spec.rollout, inference } } };
-	const looks = [{ atMs: 90_000, units: 8_000, z: { boosted: 9 }, boundary: 1.6 }];
+	const looks = [{ atMs: 90_000, units: 8_000, z: { boosted: 9 }, boundary: 1.6, effects: {} }];
 	const goal = (change: Partial<ExperimentStatus>, given: Partial<DecisionInput>) =>
 		at(change, { experiment: planned, ...given }).findings.find(
 			({ role, arm }) => role === "goal" && arm === "boosted",

@@ -62,8 +62,6 @@ export interface EntrySink {
 	 * stream's Gateway, by qualified name; null = not named by its Envoy.
 	 */
 	offer(entry: AccessLogEntry, receivedMs: number, gateway: string | null): void;
-	/** An authorised stream sent a message. */
-	heard(peer: StreamPeer, receivedMs: number): void;
 	/** A message that could not be decoded. */
 	broken(): void;
 	/** An entry with numbers that no Envoy writes; its route may be any. */
@@ -246,7 +244,6 @@ function serverOf(
 					if (!judged) judge(message, receivedMs);
 					if (refused) return;
 					own.heard();
-					sink.heard(peer, receivedMs);
 					decodeMessage(message, (entry) => {
 						const fault = entryFault(entry, receivedMs);
 						if (fault === null) sink.offer(entry, receivedMs, own.gateway);

@@ -53,7 +53,7 @@ t.test("the pull is what taking the heaviest unit's value to the mean changes, i
 	}
 	const estimate = difference(levelOf(challenger), levelOf(baseline));
 	if (isNoEstimate(estimate)) throw new Error(estimate.reason);
-	t.equal(heaviestPull(estimate, challenger, momentsOf(b)), null, "evidence of an earlier Weir");
+	t.equal(heaviestPull(estimate, challenger, momentsOf(b)), null, "a plan without data");
 	t.ok(Number.isNaN(heaviestPull(estimate, { ...challenger, extremes: [NO_EXTREMES] }, baseline)));
 });
 
