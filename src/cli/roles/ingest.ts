@@ -28,7 +28,6 @@ export async function startIngestRole(context: RoleContext): Promise<RunningRole
 		accessLogSocket: at.accessLogSocket,
 		httpSocket: at.ingestSocket,
 		accessLogTcp: await accessLogDoor(context),
-		outcomesListen: null,
 		plans: (version) => state.plan(version),
 		newestPlan: () => state.newestPlan(),
 		metrics: () => state.metricNames(),

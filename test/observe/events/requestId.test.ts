@@ -4,7 +4,7 @@ import { connect } from "node:net";
 import t from "tap";
 import { compile } from "../../../src/compile/compile.js";
 import { EMPTY_STATUS } from "../../../src/decide/rollout/status.js";
-import { decodeMessage } from "../../../src/observe/events/accessLog/accessLogEntry.js";
+import { decodeMessage } from "../../../src/observe/events/accessLog/entryDecoder.js";
 import type { DecisionsAnswer, ShownDecision } from "../../../src/observe/events/decisions/decisionQuery.js";
 import { bootstrapOf, startEnvoy } from "../../envoy/harness.js";
 import { accessPolicy, resourceSet, service, variant } from "../../fixtures/resources.js";

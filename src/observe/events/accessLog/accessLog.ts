@@ -20,7 +20,8 @@ import { listenHttp2, type MutualTls } from "../../../trust/tls/connectionLimits
 import { boundStreams, onSession, rawStreamOf } from "../../../trust/tls/grpcStreams.js";
 import type { HandshakeFault } from "../../../trust/tls/handshake.js";
 import type { Log } from "../meter.js";
-import { type AccessLogEntry, decodeIdentifier, decodeMessage, type StreamIdentifier } from "./accessLogEntry.js";
+import type { AccessLogEntry } from "./accessLogEntry.js";
+import { decodeIdentifier, decodeMessage, type StreamIdentifier } from "./entryDecoder.js";
 import { type EntryFault, entryFault } from "./entryFault.js";
 import { EnvoyConnections } from "./envoyConnections.js";
 import { ENVOY_REPORT_PATH, readEnvoyReport } from "./envoyReport.js";
