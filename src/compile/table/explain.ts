@@ -215,8 +215,8 @@ function limitRule(
 	gateways: readonly Gateway[],
 ): readonly RuleExecution[] {
 	const { service: whole, principal, tenant } = service.spec.rateLimits;
-	const rate = (whose: string, limit: Rate | null): readonly string[] =>
-		limit === null ? [] : [`${whose} ${limit.requests} per ${protoDuration(limit.perMs)}`];
+	const rate = (counted: string, limit: Rate | null): readonly string[] =>
+		limit === null ? [] : [`${counted} ${limit.requests} per ${protoDuration(limit.perMs)}`];
 	const limits = [...rate("all together", whole), ...rate("each principal", principal), ...rate("each tenant", tenant)];
 	const rule = `Service ${table.name}: rate limits`;
 	const open = gateways.filter((gateway) => !demandsClientCertificates(gateway));
@@ -278,7 +278,7 @@ function experimentRule(
 function unjudgedClaims(issuers: readonly TokenIssuer[]): string {
 	const bound = [...new Set(issuers.flatMap(({ issuer, binding }) => (binding === "none" ? [] : [issuer])))];
 	const proofs =
-		bound.length === 0 ? "" : `, nor does one of ${bound.join(", ")}, whose proof of possession nobody looks at`;
+		bound.length === 0 ? "" : `, nor does one of ${bound.join(", ")}, whose proof of possession is not checked`;
 	return `; an invalid token gives no unit${proofs} (a claim costs some ${CLAIM_UNIT_US} µs of Envoy's CPU more than a header)`;
 }
 

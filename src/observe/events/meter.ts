@@ -60,7 +60,7 @@ export const COUNTERS = {
 	},
 	streams: {
 		name: "weir_ingest_refused_streams_total",
-		help: "Access-log streams that were refused, by reason. Anything above 0 is an alarm: somebody forges evidence.",
+		help: "Access-log streams that were refused, by reason. Anything above 0 is an alarm: a client may forge evidence.",
 	},
 	handshakes: HANDSHAKES_REFUSED,
 	senders: {

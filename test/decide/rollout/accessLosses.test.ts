@@ -183,7 +183,7 @@ t.test("Weir does not replace the winner of another Experiment: the two were not
 		reason:
 			"Holding at 100%: every claim of arm boosted is proved against variant v1, but variant v3 is the Service's default by now, against which nothing is proved (a new Experiment would tell); a person may promote.",
 		summary:
-			"boosted is better than v1, but v3 is the version for everybody by now, and it is not proved to be better than that; a person may promote it all the same.",
+			"boosted is better than v1, but all users get v3 by now, and it is not proved to be better than that; a person may promote it all the same.",
 	});
 	t.equal(decide(ready({ replaces: "v2" })).action, "promote", "it is the winner's own Variant");
 	const late = experiment(["boosted"], { rollout: { ...ROLLOUT, maxDurationMs: 1_000 } });
@@ -191,7 +191,7 @@ t.test("Weir does not replace the winner of another Experiment: the two were not
 	const over = status({ ...LAST_STEP, phase: "Paused", hold: "inconclusive" });
 	t.match(
 		decide(ready({ replaces, status: over })).summary,
-		/: its time ended, and its old version is not everybody's any more\.$/,
+		/: its time ended, and its old version is no longer the default\.$/,
 	);
 	t.match(decide(ready({ beingPromoted: "other", status: over })), {
 		reason: /a person may resume or abort, and promote when Experiment other has ended\.$/,

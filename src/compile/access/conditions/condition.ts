@@ -18,7 +18,7 @@ import {
 import type { AccessRequest } from "../verdict.js";
 import { asWritten, CONVERSIONS, OVERLOADS } from "./conditionConversions.js";
 import { conditionSteps } from "./conditionCost.js";
-import { isWithinLimits, NOBODY, RequestView, UserView, userOf } from "./conditionInput.js";
+import { isWithinLimits, NO_USER, RequestView, UserView, userOf } from "./conditionInput.js";
 import { decodedPath, pathFault, WALKS } from "./conditionPaths.js";
 
 export interface Condition {
@@ -251,7 +251,7 @@ function parse(text: string): Condition {
 		reads,
 		steps,
 		holds(input, service) {
-			const user = reads.user ? userOf(input.token) : NOBODY;
+			const user = reads.user ? userOf(input.token) : NO_USER;
 			if (user.tooLong || !isWithinLimits(input, service, reads.path)) return "error";
 			const { principal, method, variant, region, nowMs } = input;
 			const path = reads.path ? decodedPath(input.path) : "";

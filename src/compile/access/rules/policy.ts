@@ -34,7 +34,7 @@ export {
 
 const OPEN: Verdict = { allowed: true, reason: "open", policy: null };
 const AMBIGUOUS: Verdict = { allowed: false, reason: "not-canonical", policy: null };
-const NOBODY: Verdict = { allowed: false, reason: "no-policy-allows", policy: null };
+const NOT_ALLOWED: Verdict = { allowed: false, reason: "no-policy-allows", policy: null };
 
 /** Returns the verdict on one request. Equal verdicts of one table are the same object. */
 export type Judge = (request: AccessRequest) => Verdict;
@@ -68,7 +68,7 @@ function compileRules(policies: readonly PolicyTable[], service: string): Judge 
 	const grants = new RuleIndex(rules.filter(({ deny }) => !deny));
 	return (request) => {
 		if (ambiguityMatters && isAmbiguous(request.path)) return AMBIGUOUS;
-		return (denials.first(request) ?? grants.first(request))?.verdict ?? NOBODY;
+		return (denials.first(request) ?? grants.first(request))?.verdict ?? NOT_ALLOWED;
 	};
 }
 

@@ -79,8 +79,8 @@ function serviceProblems(check: Check): void {
 				seen.add(host);
 				continue;
 			}
-			const whose = owner === service ? "listed twice" : `taken by ${resourceTitle(owner)}`;
-			report(service, ["spec", "hosts", index], `host ${host} is ${whose}`, "give each host to one Service, once");
+			const taken = owner === service ? "listed twice" : `taken by ${resourceTitle(owner)}`;
+			report(service, ["spec", "hosts", index], `host ${host} is ${taken}`, "give each host to one Service, once");
 		}
 	}
 }

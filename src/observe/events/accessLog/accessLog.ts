@@ -229,10 +229,9 @@ function serverOf(
 				sink.impossible(entry);
 				if (reported) return;
 				reported = true;
-				const whose = { envoy: peer?.kind === "spiffe" ? peer.id : "", gateway: own.gateway ?? "" };
-				log.error("an Envoy's access-log entries have impossible numbers: such are left out", {
+				log.error("an Envoy's access-log entries have impossible numbers and are left out", {
 					number: fault,
-					...whose,
+					...{ envoy: peer?.kind === "spiffe" ? peer.id : "", gateway: own.gateway ?? "" },
 				});
 			};
 			// Refused whatever its identifier claims.

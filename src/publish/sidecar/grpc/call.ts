@@ -4,7 +4,6 @@
  */
 import type { ServerHttp2Stream } from "node:http2";
 import { performance } from "node:perf_hooks";
-import type { PartialBytes } from "./framing.js";
 import type { GrpcCounters } from "./ports.js";
 import { endWithoutMessage, sendTrailers, stopPeer } from "./response.js";
 import { GRPC, type GrpcCode, GrpcFailure, type Reply } from "./service.js";
@@ -16,7 +15,6 @@ export const CALLOUT_TOKENS_WAITING_MAX = 1_024;
 /** State that all calls of one server share. */
 export interface Shared {
 	readonly turn: Turn;
-	readonly partial: PartialBytes;
 	readonly counters: GrpcCounters;
 	/** Open calls. */
 	open: number;

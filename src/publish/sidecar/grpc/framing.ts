@@ -5,9 +5,6 @@
 import { GRPC_CALLOUT_MESSAGE_BYTES_MAX } from "../../../limits/index.js";
 import { GRPC, GrpcFailure } from "./service.js";
 
-/** Incomplete gRPC messages of all calls together: 64 of the largest. */
-const CALLOUT_PARTIAL_BYTES_MAX = 64 * GRPC_CALLOUT_MESSAGE_BYTES_MAX;
-
 const PREFIX = 5;
 const EMPTY: Buffer = Buffer.alloc(0);
 const EMPTY_FRAME: Buffer = Buffer.alloc(PREFIX);
@@ -30,28 +27,21 @@ export function wholeMessage(chunk: Buffer): Buffer | null {
 	return chunk.readUInt32BE(1) === length ? chunk.subarray(PREFIX) : null;
 }
 
-/** Total bytes of unfinished messages of all readers of a server. */
-export class PartialBytes {
-	held = 0;
-}
-
 /**
  * Splits the input of one call into messages. The rest of an unfinished message is copied into one growing buffer, so a peer
  * that sends single bytes costs no more memory than its bytes.
  */
 export class MessageReader {
-	readonly #partial: PartialBytes;
 	/** grpc-encoding of the call: decides how a compressed message is refused. */
 	readonly #encoding: string | undefined;
 	/** Unread bytes, in the last chunk or the own buffer. */
 	#bytes: Buffer = EMPTY;
 	#from = 0;
 	#to = 0;
-	/** Whether #bytes is the own buffer, counted in #partial. */
+	/** Whether #bytes is the own buffer. */
 	#own = false;
 
-	constructor(partial: PartialBytes, encoding: string | undefined) {
-		this.#partial = partial;
+	constructor(encoding: string | undefined) {
 		this.#encoding = encoding;
 	}
 
@@ -72,7 +62,6 @@ export class MessageReader {
 			this.release();
 			this.#bytes = larger;
 			this.#own = true;
-			this.#partial.held += larger.length;
 			this.#from = 0;
 			this.#to = unread;
 		}
@@ -82,8 +71,8 @@ export class MessageReader {
 
 	/**
 	 * The next whole message, null if more bytes are needed, or the failure of the call: RESOURCE_EXHAUSTED for a message
-	 * whose length is too large (before it is read) or if all calls together hold too much; UNIMPLEMENTED or INTERNAL
-	 * for a compressed one (grpc/grpc doc/compression.md). The message is valid until the next `add`.
+	 * whose length is too large (before it is read); UNIMPLEMENTED or INTERNAL for a compressed one
+	 * (grpc/grpc doc/compression.md). The message is valid until the next `add`.
 	 */
 	next(): Buffer | null | GrpcFailure {
 		const unread = this.#to - this.#from;
@@ -98,12 +87,7 @@ export class MessageReader {
 				`message of ${length} bytes, at most ${GRPC_CALLOUT_MESSAGE_BYTES_MAX}`,
 			);
 		}
-		if (unread - PREFIX < length) {
-			if (this.#partial.held > CALLOUT_PARTIAL_BYTES_MAX) {
-				return new GrpcFailure(GRPC.RESOURCE_EXHAUSTED, "too many unfinished messages");
-			}
-			return null;
-		}
+		if (unread - PREFIX < length) return null;
 		const begin = this.#from + PREFIX;
 		this.#from = begin + length;
 		return this.#bytes.subarray(begin, this.#from);
@@ -116,10 +100,7 @@ export class MessageReader {
 
 	/** Frees the buffer. Call it when the call has ended. */
 	release(): void {
-		if (this.#own) {
-			this.#partial.held -= this.#bytes.length;
-			this.#own = false;
-		}
+		this.#own = false;
 		this.#bytes = EMPTY;
 		this.#from = 0;
 		this.#to = 0;

@@ -22,7 +22,6 @@ import { claimSocket, restrictSocket } from "../../../trust/local/socket.js";
 import { limitConnections } from "../../../trust/tls/connectionLimits.js";
 import type { Shared } from "./call.js";
 import { deadlineMs } from "./deadline.js";
-import { PartialBytes } from "./framing.js";
 import { HEALTH_CHECK, type Health } from "./health.js";
 import { type GrpcCounters, NO_COUNTERS } from "./ports.js";
 import { endWithoutMessage, refuseHttp } from "./response.js";
@@ -149,7 +148,6 @@ class Server implements GrpcServer {
 		this.#counters = counters ?? NO_COUNTERS;
 		this.#shared = {
 			turn: new Turn(limits?.queueMs ?? CALLOUT_QUEUE_MS_MAX, CALLOUT_GAP_MS),
-			partial: new PartialBytes(),
 			counters: this.#counters,
 			open: 0,
 			waiting: 0,

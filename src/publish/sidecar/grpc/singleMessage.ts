@@ -1,5 +1,5 @@
 /** Reads the request of a unary method: one message in any number of chunks, until END_STREAM. */
-import { MessageReader, type PartialBytes, wholeMessage } from "./framing.js";
+import { MessageReader, wholeMessage } from "./framing.js";
 import { GRPC, GrpcFailure } from "./service.js";
 
 /** doc/statuscodes.md: "Request cardinality violation". */
@@ -8,14 +8,12 @@ const SEVERAL = new GrpcFailure(GRPC.UNIMPLEMENTED, "the call has more than one 
 const TRUNCATED = new GrpcFailure(GRPC.INTERNAL, "the message is cut off");
 
 export class SingleMessage {
-	readonly #partial: PartialBytes;
 	readonly #encoding: string | undefined;
 	#message: Buffer | null = null;
 	/** Only if the message came in several chunks. */
 	#reader: MessageReader | null = null;
 
-	constructor(partial: PartialBytes, encoding: string | undefined) {
-		this.#partial = partial;
+	constructor(encoding: string | undefined) {
 		this.#encoding = encoding;
 	}
 
@@ -25,7 +23,7 @@ export class SingleMessage {
 			this.#message = wholeMessage(chunk);
 			if (this.#message !== null) return null;
 		}
-		this.#reader ??= new MessageReader(this.#partial, this.#encoding);
+		this.#reader ??= new MessageReader(this.#encoding);
 		this.#reader.add(chunk);
 		for (;;) {
 			const next = this.#reader.next();

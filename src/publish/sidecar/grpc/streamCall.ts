@@ -35,7 +35,7 @@ export class StreamCall extends Call implements Stoppable {
 		private readonly deadlineMs: number,
 	) {
 		super(stream, path, shared);
-		this.#reader = new MessageReader(shared.partial, encodingOf(metadata));
+		this.#reader = new MessageReader(encodingOf(metadata));
 	}
 
 	override start(): void {

@@ -20,7 +20,7 @@ export class UnaryCall extends Call {
 		private readonly deadlineMs: number,
 	) {
 		super(stream, path, shared);
-		this.#request = new SingleMessage(shared.partial, encodingOf(metadata));
+		this.#request = new SingleMessage(encodingOf(metadata));
 	}
 
 	protected override data(chunk: Buffer): void {
