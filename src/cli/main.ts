@@ -62,7 +62,7 @@ const allowLocalGates = () =>
 const envoyGateways = () =>
 	new Option(
 		"--envoy-gateways <id=names>",
-		"an Envoy's Gateways on the TCP doors, SPIFFE-ID=NAME,NAME or SPIFFE-ID=*; one that is not named has none; repeatable",
+		"an Envoy's Gateways on the TCP listeners, SPIFFE-ID=NAME,NAME or SPIFFE-ID=*; one that is not named has none; repeatable",
 	)
 		.argParser(collect)
 		.default([]);
@@ -253,7 +253,7 @@ program
 	.addOption(
 		new Option(
 			"--clients <id>",
-			"SPIFFE id of an Envoy that may ask, or ID/* for all below; repeatable; nobody else may",
+			"SPIFFE id of an Envoy that may ask, or ID/* for all below; repeatable; no other client may",
 		)
 			.argParser(collect)
 			.default([]),

@@ -51,17 +51,17 @@ export async function validResources(names: readonly string[]): Promise<Resource
 }
 
 /**
- * For commands that only show the effect of files. Also accepts resources that a state may hold but an apply would refuse,
- * such as a policy whose grant is gone. Prints each as a warning.
+ * For commands that only show the effect of files. Also accepts stored resources that an apply would refuse, such as a
+ * policy whose grant is gone. Prints each as a warning.
  */
 export async function heldResources(names: readonly string[]): Promise<ResourceSet> {
 	const files = await readResourceFiles(names);
 	const { loadHeldResources } = await import("../declare/resources/parse.js");
-	const { resources, problems, lapses } = loadHeldResources(files);
+	const { resources, problems } = loadHeldResources(files);
 	refuse(problems);
 	const { withdrawn } = await import("../declare/resources/checks/revokedReferences.js");
-	const lost = withdrawn(resources).map(({ resource, words }) => `${resourceTitle(resource)}: ${words}`);
-	for (const words of [...lost, ...lapses.map(formatProblem)]) process.stderr.write(`warning: ${oneLine(words)}\n`);
+	for (const { resource, words } of withdrawn(resources))
+		process.stderr.write(`warning: ${resourceTitle(resource)}: ${oneLine(words)}\n`);
 	return resources;
 }
 

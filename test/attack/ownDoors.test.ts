@@ -89,7 +89,6 @@ t.test("a client behind Envoy cannot act as Envoy", async (t) => {
 			undelivered: () => undefined,
 			impossible: () => {},
 			refused: (fault) => refused.push(fault),
-			heard: () => {},
 			handshakeFailed: (fault) => refused.push(fault),
 		},
 		Date.now,

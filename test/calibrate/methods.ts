@@ -1,11 +1,7 @@
 /** The methods under calibration, each by the product's own functions: does it exclude the line from above, from below? */
+
 import { difference, liftContrast } from "../../src/infer/statistics/estimators/contrast.js";
-import {
-	cupedLevel,
-	cupedRatioLevel,
-	meanAdjustment,
-	ratioAdjustment,
-} from "../../src/infer/statistics/estimators/cuped.js";
+import { cupedLevel, cupedRatioLevel } from "../../src/infer/statistics/estimators/cuped.js";
 import { denominatorProblem } from "../../src/infer/statistics/estimators/denominators.js";
 import {
 	type Estimate,
@@ -19,7 +15,6 @@ import {
 	meanVectorOf,
 	meanVectorOfMoments,
 } from "../../src/infer/statistics/estimators/meanVector.js";
-import { asympBounds } from "../../src/infer/statistics/sequential/asympEstimate.js";
 import { averagedTest } from "../../src/infer/statistics/sequential/averagedTest.js";
 import type { Contrast, Sample, Side } from "../../src/infer/statistics/sequential/bernoulliArms.js";
 import {
@@ -30,6 +25,7 @@ import {
 } from "../../src/infer/statistics/sequential/bernoulliMixture.js";
 import { differenceLine, logBettingEvidence } from "../../src/infer/statistics/sequential/betting.js";
 import { tailsProblem } from "../../src/infer/statistics/sequential/tails.js";
+import { asympBounds, meanAdjustment, ratioAdjustment } from "../infer/statistics/formulas.js";
 import type { ArmSample } from "./sample.js";
 import { ALPHA, type Scenario } from "./scenarios.js";
 

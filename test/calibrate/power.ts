@@ -6,8 +6,9 @@
 import { normalIsf } from "../../src/infer/statistics/distributions/normal.js";
 import { isNoEstimate } from "../../src/infer/statistics/estimators/estimate.js";
 import { groupBoundaries } from "../../src/infer/statistics/groupSequential/boundaries.js";
-import { ASYMPCS_MIN_UNITS, contrastInterval } from "../../src/infer/statistics/sequential/asympCs.js";
+import { ASYMPCS_MIN_UNITS } from "../../src/infer/statistics/sequential/asympCs.js";
 import { logEvidence, PRIOR_RATE } from "../../src/infer/statistics/sequential/bernoulliMixture.js";
+import { contrastInterval } from "../infer/statistics/formulas.js";
 import { looksOf } from "./experiment.js";
 import { drawOf } from "./outcomes.js";
 import { uniforms } from "./random.js";

@@ -1,8 +1,10 @@
 /** What an arm has shown so far: running moments of one or two values per unit, as the store would aggregate them. */
+
 import type { MetricEvidence } from "../../src/infer/statistics/evidence.js";
-import { addRow, type CoMoments, noCoMoments } from "../../src/infer/statistics/statistics/coMoments.js";
+import { type CoMoments, noCoMoments } from "../../src/infer/statistics/statistics/coMoments.js";
 import { BETS, BETS_NAME, type LogCapital } from "../../src/infer/statistics/statistics/logCapital.js";
 import type { Moments } from "../../src/infer/statistics/statistics/moments.js";
+import { addRow } from "../infer/statistics/formulas.js";
 
 export class ArmSample {
 	n = 0;

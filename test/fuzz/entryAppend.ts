@@ -1,6 +1,7 @@
 /** From decoded access-log entries into appenders of the store's own tables, in memory and never committed. */
 import { type DuckDBAppender, DuckDBInstance } from "@duckdb/node-api";
-import { type AccessLogEntry, decodeMessage } from "../../src/observe/events/accessLog/accessLogEntry.js";
+import type { AccessLogEntry } from "../../src/observe/events/accessLog/accessLogEntry.js";
+import { decodeMessage } from "../../src/observe/events/accessLog/entryDecoder.js";
 import { entryFault } from "../../src/observe/events/accessLog/entryFault.js";
 import { readEntry } from "../../src/observe/events/accessLog/entryReader.js";
 import { PlanReader } from "../../src/observe/events/accessLog/planReader.js";

@@ -4,7 +4,7 @@ import { denialOf } from "../../src/compile/envoy/denial.js";
 import { WeirError } from "../../src/error.js";
 import { StreamAccessLogsMessageSchema } from "../../src/gen/envoy/service/accesslog/v3/als_pb.js";
 import { AGENT_REPORT_AGE_MAX_MS } from "../../src/limits/index.js";
-import { decodeEntry, decodeIdentifier, decodeMessage } from "../../src/observe/events/accessLog/accessLogEntry.js";
+import { decodeEntry, decodeIdentifier, decodeMessage } from "../../src/observe/events/accessLog/entryDecoder.js";
 import { readEnvoyReport } from "../../src/observe/events/accessLog/envoyReport.js";
 import { bodyMode, readRows } from "../../src/observe/events/outcomes/outcomeBody.js";
 import { poisoned, RECEIVED_SECONDS } from "../observe/events/poison.js";

@@ -60,7 +60,7 @@ async function token(input: Buffer): Promise<void> {
 		url: "https://guarded.test/v2",
 		certificateThumbprint: null,
 		payer: "fuzz",
-		stranger: () => false,
+		neverAllowed: () => false,
 	});
 	if (answer === null || "refused" in answer) return;
 	const shown = /[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+/.exec(authorization.join(","))?.[0] ?? "";

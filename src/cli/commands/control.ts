@@ -95,7 +95,11 @@ async function run(
 	more: (own: Pick<RoleContext, "identity" | "log">) => Promise<Partial<RoleContext>>,
 ): Promise<void> {
 	if (options.identity === undefined && tcp.some((listener) => listener !== undefined))
-		throw new WeirError("invalid-argument", "a TCP door needs an identity: it is mTLS only", "add --identity SOCKET");
+		throw new WeirError(
+			"invalid-argument",
+			"a TCP listener needs an identity: it is mTLS only",
+			"add --identity SOCKET",
+		);
 	const at = places(options.data, options.run);
 	const log = createLog({ role });
 	const identity = options.identity === undefined ? null : await identityOf(options.identity, log);

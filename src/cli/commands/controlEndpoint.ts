@@ -1,5 +1,5 @@
 /** Control on another machine, for `weir envoy` and `weir sidecar`: mTLS, with one required SPIFFE id. */
-import type { RemoteDoor } from "../../compile/envoy/bootstrap.js";
+import type { RemoteListener } from "../../compile/envoy/bootstrap.js";
 import { WeirError } from "../../error.js";
 import { hostAndPort } from "./control.js";
 
@@ -13,7 +13,7 @@ export interface ControlEndpointArguments {
 }
 
 /** @param address ADDRESS:PORT of control. @throws WeirError `invalid-argument` if an identity is missing */
-export function controlEndpoint(address: string, { controlId, identity }: ControlEndpointArguments): RemoteDoor {
+export function controlEndpoint(address: string, { controlId, identity }: ControlEndpointArguments): RemoteListener {
 	if (identity === undefined || controlId === undefined)
 		throw new WeirError(
 			"invalid-argument",

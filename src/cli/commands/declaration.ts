@@ -14,7 +14,7 @@ import { printProblems, readResourceFiles } from "../resourceFiles.js";
 
 /**
  * Exit 0 valid, 1 invalid; all problems at once, and what no control would have room for. Warned of: keys that no token would
- * be verified by, shadow policies that nobody would try, and promotions that would wait.
+ * be verified by, shadow policies that would not be tried, and promotions that would wait.
  */
 export async function validate({ file }: { readonly file: readonly string[] }): Promise<void> {
 	const files = await readResourceFiles(file);

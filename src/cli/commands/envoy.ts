@@ -3,7 +3,7 @@ import { randomUUID } from "node:crypto";
 import { connect } from "node:net";
 import { resolve } from "node:path";
 import { connect as connectTls } from "node:tls";
-import { dynamicBootstrap, type RemoteDoor } from "../../compile/envoy/bootstrap.js";
+import { dynamicBootstrap, type RemoteListener } from "../../compile/envoy/bootstrap.js";
 import { WeirError } from "../../error.js";
 import { type AccessLogWatch, watchAccessLog } from "../../observe/agent/accessLogLosses.js";
 import { envoyAdmin } from "../../observe/agent/envoyAdmin.js";
@@ -119,7 +119,7 @@ async function probing(
 /** Connects to the access-log listener: the local socket, or another machine with the Envoy's identity. */
 async function accessLogAgent(
 	which: { readonly node: string; readonly instance: string },
-	listener: RemoteDoor | null,
+	listener: RemoteListener | null,
 	at: Places,
 	own: Promise<Identity> | null,
 ): Promise<EnvoyAgent> {
@@ -144,7 +144,7 @@ async function accessLogAgent(
 }
 
 /** With a remote control, the local socket has no listener, and the access log would be lost without notice. */
-function accessLogOf(options: EnvoyArguments): RemoteDoor | null {
+function accessLogOf(options: EnvoyArguments): RemoteListener | null {
 	const { control, accessLog } = options;
 	if (accessLog === undefined && control !== undefined)
 		throw new WeirError(

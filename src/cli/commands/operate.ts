@@ -127,9 +127,9 @@ function printTogether({ experiments }: StatusAnswer): void {
 	if (running.length < 2) return;
 	const proved = provedTogether(running);
 	const share = percent(FLEET_FALSE_SHARE * PPM);
-	const whose = proved.length === 0 ? "no goal is proved" : `the goals of ${proved.join(", ")} are proved`;
+	const result = proved.length === 0 ? "no goal is proved" : `the goals of ${proved.join(", ")} are proved`;
 	print(
-		`Of ${running.length} running experiments looked at together, ${whose} (of such proofs at most ${share} are wrong).`,
+		`Of ${running.length} running experiments looked at together, ${result} (of such proofs at most ${share} are wrong).`,
 	);
 }
 

@@ -1,4 +1,4 @@
-/** The flags of `weir plan` that stand for what nobody has measured yet. */
+/** The flags of `weir plan` for values that are not measured yet. */
 
 import type { Baseline, PlanEvidence } from "../../decide/rollout/planEvidence.js";
 import type { Assumptions } from "../../decide/rollout/planInput.js";

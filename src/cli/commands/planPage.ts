@@ -145,7 +145,7 @@ function looks({ name, looks: planned }: ClaimPlan): string[] {
 	return [
 		...table(LOOK_COLUMNS, rows, 1),
 		`Z: in standard errors, how far above what is asked ${name} must lie at this look. Chances by ${LAWS[planned.by]}.`,
-		`People of all arms: with a value of ${name}. Of an arm that is closed, and without a value, nobody counts, and a look waits.`,
+		`People of all arms: with a value of ${name}. Those of a closed arm, and those without a value, do not count, and a look waits.`,
 	];
 }
 

@@ -74,11 +74,11 @@ export async function policyShadow(options: PolicyShadowArguments): Promise<void
 	}
 	if (answer.changes.length === 0) {
 		const of = [...(gaps.length === 0 ? [] : ["tried"]), ...(untold.length === 0 ? [] : ["told"])].join(" and ");
-		const whose = of === "" ? "the shadow policies that are declared now have" : `what is ${of} of them has`;
+		const subject = of === "" ? "the shadow policies that are declared now have" : `what is ${of} of them has`;
 		print(
 			asked.length === 0
 				? `no policy ${policy === undefined || tried.length === 0 ? "that is declared now" : policy} is in shadow mode${ofAll(partial)}`
-				: `${whose} changed no verdict so far${ofAll(partial)}${allRules ? "" : " under the rules in force (earlier ones: --all-rules)"}`,
+				: `${subject} changed no verdict so far${ofAll(partial)}${allRules ? "" : " under the rules in force (earlier ones: --all-rules)"}`,
 		);
 	}
 	if (answer.cut) print("and more kinds of requests: ask for one --service or --policy");

@@ -21,7 +21,7 @@ import type { ProbeDesk } from "./probeDesk.js";
 import type { Publisher } from "./publisher.js";
 import type { RoleContext } from "./role.js";
 
-/** Who asks for a promotion is not told what kept a gate's answer away. */
+/** The reason of a gate's missing answer is logged, and not shown to the caller. */
 const logged =
 	(webhook: Webhook, log: Log): Webhook =>
 	async (gate, question) => {
@@ -59,7 +59,7 @@ export function startPublicApi(context: RoleContext, store: Store, publisher: Pu
 		onFull: () =>
 			meter.count(
 				"weir_api_connections_crowded_out_total",
-				"Connections of the API's TCP door that were ended to make room, of whoever held the most.",
+				"Connections of the API's TCP listener that were closed because it was full, of the client with the most.",
 			),
 		onLimited: (exceeded) =>
 			meter.count("weir_api_requests_limited_total", "Requests of the API that were answered with 429.", { exceeded }),
@@ -96,33 +96,30 @@ async function answerMetrics({ at, meter, log }: RoleContext, store: Store, resp
 	}
 }
 
-/** The decision log, of whose Services one may read; and one request by its id, whosever it was. */
+/** The decision log of the Services that the caller may read; and one request by its id. */
 export const decisionLogMounts = (ingest: Handle): Readonly<Record<string, Mount>> => ({
 	"/v1/requests": { handle: ingest, needs: "namespaces", methods: ["GET"] },
 	"/v1/requests/": { handle: ingest, needs: "read", methods: ["GET"] },
 });
 
-/**
- * Control's TCP doors as far as this process knows them: the API's own, and those of other roles that were named to it
- * with a port. A door on all addresses is one on each that this machine has now.
- */
+/** Control's TCP listeners. One on all addresses is one on each address that this machine has now. */
 export function controlListeners(
 	{ apiListener, xdsListen, accessLogListen }: Pick<RoleContext, "apiListener" | "xdsListen" | "accessLogListen">,
 	apiUrl: string,
 ): readonly ControlListener[] {
 	const apiPort = Number(URL.canParse(apiUrl) ? new URL(apiUrl).port : 0);
-	const doors = [
-		{ what: "control's API", door: apiListener ? { host: apiListener.address, port: apiPort } : null },
-		{ what: "control's xDS", door: xdsListen },
-		{ what: "control's access log", door: accessLogListen },
+	const listeners = [
+		{ what: "control's API", at: apiListener ? { host: apiListener.address, port: apiPort } : null },
+		{ what: "control's xDS", at: xdsListen },
+		{ what: "control's access log", at: accessLogListen },
 	];
-	return doors.flatMap(({ what, door }): readonly ControlListener[] => {
-		if (door === null || door.port === 0) return [];
-		const everywhere = door.host === "0.0.0.0" || door.host === "::";
+	return listeners.flatMap(({ what, at }): readonly ControlListener[] => {
+		if (at === null || at.port === 0) return [];
+		const everywhere = at.host === "0.0.0.0" || at.host === "::";
 		const addresses = everywhere ? Object.values(networkInterfaces()).flatMap((one) => one ?? []) : [];
-		return [door.host, ...addresses.map(({ address }) => address)].map((address) => ({
+		return [at.host, ...addresses.map(({ address }) => address)].map((address) => ({
 			address,
-			port: door.port,
+			port: at.port,
 			what,
 		}));
 	});

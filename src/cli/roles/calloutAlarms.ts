@@ -1,4 +1,4 @@
-/** What `weir status` is told of requests that the sidecar fails: by ingest's gauges, of this machine's Envoys and of others'. */
+/** Alarms of requests that the sidecar fails, by ingest's gauges, for `weir status`. */
 
 import { CALLOUT_FAULTS, type CalloutFault } from "../../observe/events/decisions/calloutFault.js";
 import { GAUGES } from "../../observe/events/meter.js";
@@ -11,11 +11,11 @@ const CALLOUT_FAULT_ALARM_MS = 60_000;
 
 const ALARMS: Readonly<Record<CalloutFault, string>> = { unanswered: UNANSWERED, "no-issuer-keys": NO_SIDECAR_KEYS };
 
-/** Those that stand now, by ingest's metrics; null = it does not answer, and so nobody knows. */
+/** The current ones, by ingest's metrics; null = unknown, it does not answer. */
 export function calloutAlarms(metrics: MetricsJson | null, nowMs: number): readonly GatewayAlarm[] {
 	const last = gaugesOf(metrics).find(({ name }) => name === GAUGES.calloutFault.name)?.values ?? [];
-	return last.flatMap(({ value, labels: { gateway = "", fault: told } }): readonly GatewayAlarm[] => {
-		const fault = CALLOUT_FAULTS.find((one) => one === told);
+	return last.flatMap(({ value, labels: { gateway = "", fault: reported } }): readonly GatewayAlarm[] => {
+		const fault = CALLOUT_FAULTS.find((one) => one === reported);
 		const atMs = value * 1_000;
 		if (fault === undefined || nowMs - atMs > CALLOUT_FAULT_ALARM_MS) return [];
 		return [{ gateway, alarm: ALARMS[fault], why: `the last at ${new Date(atMs).toISOString()}` }];

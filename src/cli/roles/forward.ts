@@ -67,7 +67,7 @@ export function forwardTo(socketPath: string, role: string): Handle {
 		answer.once("close", () => onward.destroy());
 		if (!hasBody) onward.end();
 		else {
-			// Before there is a part of it: the owner may refuse whoever sends it, and need not wait.
+			// Before the body comes: the owner may refuse the sender at once.
 			onward.flushHeaders();
 			call.pipe(onward);
 		}

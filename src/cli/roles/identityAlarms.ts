@@ -1,11 +1,11 @@
-/** Parts of Weir on control's machine whose SVID is not renewed, by the gauges of their own (renewal.ts), as `weir status` is told of it. */
+/** Processes on control's machine whose SVID is not renewed, by their own gauges (renewal.ts), for `weir status`. */
 
 import type { MetricsJson } from "../../observe/telemetry/meter.js";
 import { type GatewayAlarm, IDENTITY_UNRENEWED } from "../../operate/api/wire.js";
 import { IDENTITY_GAUGES } from "../stack/renewal.js";
 import { gaugesOf } from "./metrics.js";
 
-/** @param metrics of the parts, several of one process too; null = one does not answer, and so nobody knows */
+/** @param metrics of each process, perhaps several of one; null = unknown, it does not answer */
 export function unrenewedIdentities(
 	metrics: readonly (MetricsJson | null)[],
 	nowMs: number = Date.now(),
@@ -25,8 +25,8 @@ export function unrenewedIdentities(
 }
 
 function wordsOf(role: string, leftSeconds: number, nowMs: number): string {
-	const whose = role === "sidecar" ? "the sidecar's" : `control's own (${role})`;
+	const holder = role === "sidecar" ? "the sidecar's" : `control's own (${role})`;
 	// Certificates end at whole seconds; what was left is from a moment ago.
 	const end = new Date(Math.round(nowMs / 1_000 + leftSeconds) * 1_000).toISOString();
-	return leftSeconds > 0 ? `${whose} works until ${end}` : `${whose} has ended at ${end}`;
+	return leftSeconds > 0 ? `${holder} works until ${end}` : `${holder} has ended at ${end}`;
 }

@@ -27,8 +27,7 @@ export async function startIngestRole(context: RoleContext): Promise<RunningRole
 		dataDirectory: join(at.dataDirectory, "events"),
 		accessLogSocket: at.accessLogSocket,
 		httpSocket: at.ingestSocket,
-		accessLogTcp: await accessLogDoor(context),
-		outcomesListen: null,
+		accessLogTcp: await accessLogListener(context),
 		plans: (version) => state.plan(version),
 		newestPlan: () => state.newestPlan(),
 		metrics: () => state.metricNames(),
@@ -59,8 +58,8 @@ export async function startIngestRole(context: RoleContext): Promise<RunningRole
 	};
 }
 
-/** For Envoys of other machines: mTLS, each for its own Gateways. Loaded only where there is such a door. */
-async function accessLogDoor({
+/** For Envoys of other machines: mTLS, each for its own Gateways. Loaded only if it is used. */
+async function accessLogListener({
 	identity,
 	accessLogListen: listen,
 	envoyGateways,

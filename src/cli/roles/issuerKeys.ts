@@ -1,7 +1,7 @@
 /**
  * Keys of token issuers for publication: Envoy would read a file once, and ask an address without end for a set that it
  * then keeps for ever. Control looks for them as the sidecar does, with the same pauses and bounds, and publishes what
- * it found; where there was never anything good, or nothing newer for too long, nobody is trusted.
+ * it found; without a valid set, or without a newer one for too long, no token is trusted.
  */
 import { EMPTY_KEY_SET, keySetName } from "../../compile/envoy/keySet.js";
 import { type KeySource, qualifiedName, type ResourceSet } from "../../declare/resources/resource.js";
@@ -30,7 +30,7 @@ const KEYS_STARTUP_WAIT_MS = 3_000;
 export interface IssuerKeysOptions {
 	readonly log: Pick<Log, "warn" | "info">;
 	readonly meter: Pick<Meter, "gauge">;
-	/** Told when other keys than before were had. */
+	/** Called when the keys have changed. */
 	readonly changed?: () => void;
 	/** For ages, which no change of the wall clock may hide. */
 	readonly monotonicMs?: () => number;
@@ -40,7 +40,7 @@ export interface IssuerKeysOptions {
 	readonly waitMs?: number;
 }
 
-/** What a source said last, as it is published and told. */
+/** The last answer of a source, as it is published and reported. */
 interface Read {
 	readonly text: string;
 	readonly fault: string | null;
@@ -62,7 +62,7 @@ function publishable(bytes: Uint8Array): Read | null {
 
 const usualTimes = ({ from }: KeySource): KeysOptions["times"] => (from === "file" ? KEYS_FILE_MS : KEYS_URL_MS);
 
-/** Who is without keys, as others look for their own. */
+/** Names control, because sidecars fetch their own keys. */
 const noKeyAtXds = (issuer: string): string =>
 	`control has no key of ${issuer} for Envoy to verify tokens by (the sidecar fetches its own)`;
 const ENVOY_VERIFIES_NONE = "Envoy verifies no token of that issuer";
@@ -70,7 +70,7 @@ const ENVOY_VERIFIES_NONE = "Envoy verifies no token of that issuer";
 export class IssuerKeys {
 	/** By name of the set. */
 	readonly #sources = new Map<string, Source>();
-	/** Whose sets the Gateways name. */
+	/** The issuers that Gateways name. */
 	#issuers: readonly { readonly gateway: string; readonly issuer: string; readonly name: string }[] = [];
 	/** Names of the sets from addresses, by Gateway. */
 	#addresses: ReadonlyMap<string, readonly string[]> = new Map();
@@ -78,8 +78,8 @@ export class IssuerKeys {
 	constructor(private readonly options: IssuerKeysOptions) {}
 
 	/**
-	 * Looks at whatever is due. A file is waited for, an address at its first look alone, and neither for long: what it
-	 * says later is told by `changed`.
+	 * Fetches what is due. Waits a limited time for a file, and for a URL at its first fetch; `changed` reports a later
+	 * answer.
 	 * @returns texts by name of the set (keySetName), one for each source that the Gateways name. Never rejects.
 	 */
 	async read({ gateways }: ResourceSet): Promise<Readonly<Record<string, string>>> {
@@ -104,20 +104,20 @@ export class IssuerKeys {
 		const texts = [...named.keys()].map((name) => [name, this.#text(name)] as const);
 		this.options.meter.gauge(
 			"weir_xds_issuer_keys_unusable",
-			"Key sets of token issuers that cannot be had or are no sets, whose last good ones serve for a bounded time, and such as hold no usable key, by which no token holds.",
+			"Issuer key sets that could not be fetched or parsed, so that the last good set is in use for a limited time, or that hold no usable key.",
 			[...this.#sources.values()].filter(({ fault }) => fault !== null).length,
 		);
 		this.options.meter.gauge(
 			"weir_xds_issuer_keys_left_out",
-			"Keys in the sets of token issuers that no token is verified by, as not all who verify could use them.",
+			"Keys of token issuers that are not used, because Envoy or the sidecar cannot verify with them.",
 			[...this.#sources.values()].reduce((sum, { life }) => sum + (life.held?.leftOut.length ?? 0), 0),
 		);
 		return Object.fromEntries(texts);
 	}
 
 	/**
-	 * Of issuers of which there is nothing, and that are being asked.
-	 * @returns when they have answered, or not soon; null = there are none. Never rejects
+	 * Waits for issuers without any key set that are being asked.
+	 * @returns resolves when they have answered, or after a limit; null = none. Never rejects
 	 */
 	awaited(): Promise<unknown> | null {
 		const looks = [...this.#sources.values()].flatMap(({ life }) =>
@@ -126,7 +126,7 @@ export class IssuerKeys {
 		return looks.length === 0 ? null : within(KEYS_STARTUP_WAIT_MS, Promise.all(looks));
 	}
 
-	/** What is amiss with the keys of issuers now, for `weir status`; nothing of the keys is in it. */
+	/** Current faults of issuers' keys, for `weir status`; without the keys. */
 	troubles(): readonly GatewayAlarm[] {
 		return this.#issuers.flatMap(({ gateway, issuer, name }): readonly GatewayAlarm[] => {
 			const source = this.#sources.get(name);

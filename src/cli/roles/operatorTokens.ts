@@ -26,7 +26,7 @@ const LIFETIME_MAX_MS = 24 * 60 * 60 * 1_000;
 const DOOR = "api";
 
 /**
- * The TCP door's port `tokens`. A token that is bound to a certificate (RFC 8705) is taken with that very certificate only;
+ * The port `tokens` of the API's TCP listener. A token that is bound to a certificate (RFC 8705) is taken with that very certificate only;
  * one that is bound to nothing is a bearer's; one that is bound in another way is refused.
  */
 export function operatorTokens(
@@ -65,14 +65,14 @@ export function operatorTokens(
 			url: "",
 			certificateThumbprint: thumbprint(request),
 			payer: payer(request),
-			stranger: () => false,
+			neverAllowed: () => false,
 		});
 		if (answer === null) return { refused: "the Authorization header holds no token" };
 		if ("refused" in answer) return { refused: `the token does not hold (${answer.refused})` };
 		if (!isForAccess(authorization)) return { refused: "its typ says that the token is none for access" };
 		const { subject, groups } = answer.token;
 		// `#` parts issuer and subject: an issuer with one could pose as another.
-		if (subject === null || issuer.includes("#")) return { refused: "the token names nobody" };
+		if (subject === null || issuer.includes("#")) return { refused: "the token names no one" };
 		return { subject: `${issuer}#${subject}`, groups };
 	};
 }
@@ -85,7 +85,7 @@ function isForAccess(authorization: string): boolean {
 	return typeof typ === "string" && /^(?:application\/)?(?:at\+)?jwt$/i.test(typ);
 }
 
-/** Possession is proved by the handshake, whoever signed the certificate. */
+/** The handshake proves possession, whatever CA signed the certificate. */
 function thumbprint(request: IncomingMessage): string | null {
 	const { raw } = (request.socket as TLSSocket).getPeerCertificate() as { readonly raw?: Buffer };
 	return raw === undefined ? null : createHash("sha256").update(raw).digest("base64url");

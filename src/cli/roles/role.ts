@@ -1,4 +1,4 @@
-/** What control and ingest are started with, and what they return. */
+/** The options of control and ingest, and what they return. */
 
 import type { Log } from "../../observe/telemetry/log.js";
 import type { Meter } from "../../observe/telemetry/meter.js";
@@ -11,7 +11,7 @@ export interface RoleContext {
 	readonly log: Log;
 	readonly meter: Meter;
 	readonly traceSamplingPercent: number;
-	/** Who this process is; null = nobody, so that it has no door but UNIX sockets. */
+	/** SVID of this process; null = none, so it listens on UNIX sockets only. */
 	readonly identity: Identity | null;
 	/** The API over TCP; null = on its UNIX socket only. */
 	readonly apiListener?: TcpListener | null;
@@ -23,7 +23,7 @@ export interface RoleContext {
 	readonly xdsListen: { readonly host: string; readonly port: number } | null;
 	/** Envoy's access log over TCP, likewise. */
 	readonly accessLogListen: { readonly host: string; readonly port: number } | null;
-	/** Gateways of an Envoy by its SPIFFE id, on TCP doors: gatewaysOfEnvoy. */
+	/** Gateways of an Envoy by its SPIFFE id, on TCP listeners: gatewaysOfEnvoy. */
 	readonly envoyGateways: ReadonlyMap<string, readonly string[]>;
 	/** What of allowed requests ingest records: `denied` (none), a percentage, `all`; by default none. */
 	readonly decisionLog?: string;
@@ -38,7 +38,7 @@ export function gatewaysOfEnvoy(listed: RoleContext["envoyGateways"], id: string
 }
 
 export interface RunningRole {
-	/** What the supervisor is told. */
+	/** The report to the supervisor. */
 	readonly ready: unknown;
 	/** The API's listener uses another certificate for new connections. */
 	renewApi?(tls: TcpListener["tls"]): void;

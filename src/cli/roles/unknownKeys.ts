@@ -1,6 +1,6 @@
 /**
  * Tokens that named a key that Envoy does not have, as ingest has read of them in access logs: what makes control ask the
- * issuers before their keys are due. While ingest is away nobody asks sooner.
+ * issuers before their keys are due. While ingest is away, no issuer is asked sooner.
  */
 import type { IngestClient } from "../../observe/events/client.js";
 

@@ -1,4 +1,4 @@
-/** What the disk of control does not take, as `weir status` is told of it. */
+/** Failed writes to control's disk, for `weir status`. */
 
 import { GAUGES } from "../../observe/events/meter.js";
 import type { MetricsJson } from "../../observe/telemetry/meter.js";
@@ -15,7 +15,7 @@ export function unwrittenState(database: Pick<StateDatabase, "unwritten">): read
 	return why === null ? [] : [{ gateway: "", alarm: STATE_UNWRITTEN, why }];
 }
 
-/** By ingest's metrics; null = it does not answer, and so nobody knows. */
+/** By ingest's metrics; null = unknown, it does not answer. */
 export function unwrittenEvents(metrics: MetricsJson | null, nowMs: number = Date.now()): readonly GatewayAlarm[] {
 	const failing = gaugesOf(metrics)
 		.filter(({ name }) => name === GAUGES.commitFailed.name)

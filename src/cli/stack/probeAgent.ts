@@ -1,7 +1,7 @@
 /** Probes this machine's Envoy for as long as it runs, whenever control says that a round is due. */
 import { setTimeout as pause } from "node:timers/promises";
 import type { ProbeReport } from "../../compile/access/bypass/probe.js";
-import type { RemoteDoor } from "../../compile/envoy/bootstrap.js";
+import type { RemoteListener } from "../../compile/envoy/bootstrap.js";
 import { hostPort } from "../../declare/resources/address.js";
 import { WeirError } from "../../error.js";
 import { envoyAdmin } from "../../observe/agent/envoyAdmin.js";
@@ -20,7 +20,7 @@ export interface ProbeAgentOptions {
 	readonly node: string;
 	readonly adminSocket: string;
 	/** Control's xDS: its UNIX socket, or a TCP address. */
-	readonly control: string | RemoteDoor;
+	readonly control: string | RemoteListener;
 	/** Of the Envoy; null = only on the UNIX socket, and Gateways of the mesh are not probed. */
 	readonly identity: Identity | null;
 	readonly notice: (line: string) => void;
@@ -65,7 +65,7 @@ export function startProbeAgent({ node, adminSocket, control, identity, notice }
 	};
 }
 
-function credentialsFor({ spiffeId }: RemoteDoor, identity: Identity | null) {
+function credentialsFor({ spiffeId }: RemoteListener, identity: Identity | null) {
 	if (identity === null) throw new WeirError("invalid-argument", "control on another machine is mTLS only");
 	return grpcChannelCredentials(identity, (id) => id === spiffeId);
 }

@@ -52,11 +52,11 @@ export interface BootstrapOptions {
 	/** UNIX socket of the SPIFFE agent (`weir ca` or SPIRE) that serves this Envoy's SVID by SDS. */
 	readonly identitySocket?: string | null;
 	/** Addresses of control on other machines, instead of the collectors' UNIX sockets. */
-	readonly remote?: { readonly accessLog?: RemoteDoor; readonly traces?: RemoteDoor };
+	readonly remote?: { readonly accessLog?: RemoteListener; readonly traces?: RemoteListener };
 }
 
-/** Address of control on another machine: mTLS with our SVID, and the peer must have exactly this SPIFFE id. */
-export interface RemoteDoor {
+/** A listener of control on another machine: mTLS with our SVID, and the peer must have exactly this SPIFFE id. */
+export interface RemoteListener {
 	readonly address: string;
 	readonly port: number;
 	readonly spiffeId: string;
@@ -81,7 +81,7 @@ export function staticBootstrap(resources: EnvoyResources, options: BootstrapOpt
 }
 
 /** @param ads UNIX socket of control's xDS server, or its address on another machine */
-export function dynamicBootstrap(ads: string | RemoteDoor, options: BootstrapOptions): object {
+export function dynamicBootstrap(ads: string | RemoteListener, options: BootstrapOptions): object {
 	return {
 		...common(options),
 		cluster_manager: {
@@ -101,7 +101,7 @@ export function dynamicBootstrap(ads: string | RemoteDoor, options: BootstrapOpt
 			cds_config: { ads: {}, resource_api_version: "V3" },
 			lds_config: { ads: {}, resource_api_version: "V3" },
 		},
-		static_resources: { clusters: [doorCluster(ADS_CLUSTER, ads), ...ownClusters(options)] },
+		static_resources: { clusters: [controlCluster(ADS_CLUSTER, ads), ...ownClusters(options)] },
 	};
 }
 
@@ -173,11 +173,11 @@ function ownClusters(options: BootstrapOptions): readonly object[] {
 			? []
 			: [
 					{
-						...doorCluster(ACCESS_LOG_CLUSTER, accessLog, remote.accessLog === undefined ? undefined : LOG_WAITS),
+						...controlCluster(ACCESS_LOG_CLUSTER, accessLog, remote.accessLog === undefined ? undefined : LOG_WAITS),
 						per_connection_buffer_limit_bytes: ACCESS_LOG_UNSENT_BYTES,
 					},
 				]),
-		...(traces === null ? [] : [doorCluster(TRACES_CLUSTER, traces)]),
+		...(traces === null ? [] : [controlCluster(TRACES_CLUSTER, traces)]),
 	];
 }
 
@@ -187,9 +187,9 @@ const bounded = (calls: number): object => ({
 });
 
 /** gRPC to a Weir process: by UNIX socket on this machine, else by mTLS, never in plain text. */
-function doorCluster(name: string, door: string | RemoteDoor, waits?: Waits): object {
-	if (typeof door === "string") return socketCluster(name, door);
-	const { address, port, spiffeId } = door;
+function controlCluster(name: string, listener: string | RemoteListener, waits?: Waits): object {
+	if (typeof listener === "string") return socketCluster(name, listener);
+	const { address, port, spiffeId } = listener;
 	return {
 		...grpcCluster(name, { socket_address: { address, port_value: port } }, waits),
 		type: "STRICT_DNS",

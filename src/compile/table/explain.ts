@@ -215,8 +215,8 @@ function limitRule(
 	gateways: readonly Gateway[],
 ): readonly RuleExecution[] {
 	const { service: whole, principal, tenant } = service.spec.rateLimits;
-	const rate = (whose: string, limit: Rate | null): readonly string[] =>
-		limit === null ? [] : [`${whose} ${limit.requests} per ${protoDuration(limit.perMs)}`];
+	const rate = (counted: string, limit: Rate | null): readonly string[] =>
+		limit === null ? [] : [`${counted} ${limit.requests} per ${protoDuration(limit.perMs)}`];
 	const limits = [...rate("all together", whole), ...rate("each principal", principal), ...rate("each tenant", tenant)];
 	const rule = `Service ${table.name}: rate limits`;
 	const open = gateways.filter((gateway) => !demandsClientCertificates(gateway));
@@ -231,12 +231,7 @@ function limitRule(
 		tenant !== null && execution.whyVerdict !== null
 			? "; NOT APPLIED to tenants: Envoy verifies no token here"
 			: shared;
-	// Declarations that were accepted before this was refused.
-	const one = (principal === null ? [] : open).map(
-		({ metadata }) =>
-			`; ALL CALLERS ARE ONE PRINCIPAL through Gateway ${qualifiedName(metadata)}: it demands no client certificates`,
-	);
-	const because = `each Gateway of each Envoy by itself, 429 beyond: ${limits.join(", ")}${held}${one.join("")}`;
+	const because = `each Gateway of each Envoy by itself, 429 beyond: ${limits.join(", ")}${held}`;
 	return [{ rule, execution: "native", because, facts, cost: null }];
 }
 
@@ -283,7 +278,7 @@ function experimentRule(
 function unjudgedClaims(issuers: readonly TokenIssuer[]): string {
 	const bound = [...new Set(issuers.flatMap(({ issuer, binding }) => (binding === "none" ? [] : [issuer])))];
 	const proofs =
-		bound.length === 0 ? "" : `, nor does one of ${bound.join(", ")}, whose proof of possession nobody looks at`;
+		bound.length === 0 ? "" : `, nor does one of ${bound.join(", ")}, whose proof of possession is not checked`;
 	return `; an invalid token gives no unit${proofs} (a claim costs some ${CLAIM_UNIT_US} µs of Envoy's CPU more than a header)`;
 }
 

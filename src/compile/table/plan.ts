@@ -159,7 +159,7 @@ export interface ExperimentTable {
 	readonly arms: readonly ArmTable[];
 	/** Whether exposures count under this plan (not while promoting). */
 	readonly exposing: boolean;
-	/** Request headers with the segments of a unit; absent = none, as in older plans. */
+	/** Request headers with the segments of a unit; absent = none. */
 	readonly segments?: readonly Segment[];
 	/**
 	 * With a bandit: the first `ppm` of each region are always live. alone: shares have moved, so only units there count as

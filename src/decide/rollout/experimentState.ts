@@ -50,7 +50,7 @@ export async function experimentState(
 	const live = service === undefined ? {} : { defaultVariant: liveDefault(service, state.status) };
 	const besides = { ...otherPromotions(state, experiment, status), ...live, ...closed };
 	const known = { experiment, metrics, status, noEvidence: "", ...besides };
-	if (source === null) return { ...known, atMs: nowMs(), evidence: null, noEvidence: "nobody keeps evidence here" };
+	if (source === null) return { ...known, atMs: nowMs(), evidence: null, noEvidence: "no evidence is kept here" };
 	const ask = async (others: readonly string[]): Promise<Evidence> =>
 		localEvidence(await source.evidence(evidenceQuery(state.resources, experiment, status, nowMs(), others)), metrics);
 	try {

@@ -55,9 +55,9 @@ export function decideHoldback(input: DecisionInput, analysis: Analysis, fromMs:
 
 function harmed(input: DecisionInput, analysis: Analysis, harms: readonly Finding[], fromMs: number): Outcome {
 	const { experiment, status, nowMs } = input;
-	const whose = `among units first exposed in its ${duration(nowMs - fromMs)}, `;
+	const among = `among units first exposed in its ${duration(nowMs - fromMs)}, `;
 	const doubted = dataWarning(input, analysis);
-	const reason = `${whose}${harms.map(harmSentence).join("; ")}.${doubted.reason}`;
+	const reason = `${among}${harms.map(harmSentence).join("; ")}.${doubted.reason}`;
 	const summary = (then: string): string =>
 		plain(
 			harms.map((finding) => worse(finding, input)),

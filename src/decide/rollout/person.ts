@@ -101,7 +101,7 @@ function promote(input: PersonInput, command: Extract<PersonCommand, { verb: "pr
 	if (other !== undefined)
 		throw new WeirError(
 			"failed-precondition",
-			`Experiment ${other} of the same Service is being promoted, and which winner would be the default Variant in the end nobody has decided`,
+			`Experiment ${other} of the same Service is being promoted, and it is undecided which winner would be the default Variant`,
 			`wait for its end; weir promote ${other} ends a holdback, weir abort ${other} takes its winner back`,
 		);
 	const open = openChallengers({ experiment, status });
@@ -155,12 +155,7 @@ function endHoldback({ experiment, status, by, nowMs }: PersonInput, named: stri
 	if (named !== null && named !== arm)
 		throw new WeirError("failed-precondition", `the holdback is arm ${arm}'s, ${named} cannot end it`);
 	const after = completedStatus(experiment, status, nowMs);
-	return outcome(
-		"complete",
-		`Holdback ended by ${by}; variant ${variant} is the version for everybody.`,
-		after,
-		variant,
-	);
+	return outcome("complete", `Holdback ended by ${by}; all users get variant ${variant}.`, after, variant);
 }
 
 function abort({ experiment, status, by }: PersonInput): Outcome {

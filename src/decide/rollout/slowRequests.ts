@@ -27,8 +27,8 @@ export function slowComparison({ slow, role }: QuantileClaim): string {
 }
 
 /** `on average 0.56% of a person's requests took longer than 40 ms (20 ms + 100%), 1% of the old version's longer than 20 ms` */
-export function slowRequests({ slow, role, challenger, baseline }: Finding, whose: string): string {
+export function slowRequests({ slow, role, challenger, baseline }: Finding, owner: string): string {
 	if (slow === undefined) return "";
 	const own = `${ofRequests(share(challenger.mean))} took longer than ${slowLimit(slow, role)}`;
-	return `${own}, ${share(baseline.mean)} of ${whose} longer than ${ms(slow.baselineMs)}`;
+	return `${own}, ${share(baseline.mean)} of ${owner} longer than ${ms(slow.baselineMs)}`;
 }

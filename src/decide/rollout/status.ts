@@ -91,8 +91,8 @@ export interface ArmShares {
 	readonly movedAtMs: number;
 }
 
-/** The effect of one arm. Without units and boundary, those of the look apply. */
-export type LookEffect = Pick<FindingLook, "improvement" | "lower"> & Partial<Pick<FindingLook, "units" | "boundary">>;
+/** The effect of one arm. */
+export type LookEffect = Pick<FindingLook, "improvement" | "lower" | "units" | "boundary">;
 
 /** One planned look. Never changed later. */
 export interface PlannedLook {
@@ -103,8 +103,8 @@ export interface PlannedLook {
 	readonly z: Readonly<Record<string, number | null>>;
 	/** Of the arm with the least information: the goal is proved if z reaches it. */
 	readonly boundary: number;
-	/** By arm, see FindingLook. Absent in old records. */
-	readonly effects?: Readonly<Record<string, LookEffect>>;
+	/** By arm, see FindingLook; arms whose goal is no Metric are absent. */
+	readonly effects: Readonly<Record<string, LookEffect>>;
 }
 
 export interface ExperimentStatus {

@@ -139,14 +139,14 @@ export function decideTakeover(input: DecisionInput, analysis: Analysis): Outcom
 		);
 	if (holdback === null) return completion(input, analysis, `${why} at ${at}`);
 	const share = percent(PPM - most);
-	const fewer = most === declared ? "" : ` (${percent(PPM - declared)} are declared, but nobody is taken back)`;
+	const fewer = most === declared ? "" : ` (${percent(PPM - declared)} are declared, but no user is taken back)`;
 	// null if the winner is the default already.
 	const replaced = uncompared(experiment, promotion.arm, input.replaces);
 	return say(
 		"advance-takeover",
 		{
 			reason: `Takeover by ${promotion.variant} from ${at} to all but ${share} of the baseline's units${fewer}, which stay for ${duration(holdback.forMs)}; it is the Service's default now: ${why}. Only units first exposed from here on are judged.`,
-			summary: `${promotion.variant} is the new version for everybody but ${share} of the people who had the old one to compare with: they keep it for ${duration(holdback.forMs)}, so that a late effect is seen in the people who come from now on.`,
+			summary: `All users get ${promotion.variant} now, except ${share} of the people who had the old version: they keep it for ${duration(holdback.forMs)}, so that a late effect is seen in the people who come from now on.`,
 		},
 		{
 			status: {
@@ -183,7 +183,7 @@ export function completion(input: DecisionInput, analysis: Analysis, why: string
 		["complete", "takeover"],
 		{
 			reason: `Variant ${variant} is the Service's default now: ${why}.`,
-			summary: `${variant} is the version for everybody now${plain === "" ? "" : `: ${plain}`}.`,
+			summary: `all users get ${variant} now${plain === "" ? "" : `: ${plain}`}.`,
 		},
 		{ status: completedStatus(experiment, status, nowMs), defaultVariant: variant },
 	);

@@ -86,21 +86,11 @@ export function loadResources(files: readonly ResourceFile[], readings = new Fil
 	return { ...parsed, problems: limited(inOrder(problems, files)) };
 }
 
-export interface HeldResources extends ParsedResources {
-	/** What would be refused of a new declaration, and stands where a state holds it; without what withdrawn() tells. */
-	readonly lapses: readonly Problem[];
-}
-
-/** Parses stored files: a grant that was revoked, or a rule that was added, since then causes no problem. */
-export function loadHeldResources(files: readonly ResourceFile[]): HeldResources {
+/** Parses stored files: what another namespace revoked since then causes no problem. */
+export function loadHeldResources(files: readonly ResourceFile[]): ParsedResources {
 	const parsed = parseResources(files);
-	const { resources, positions } = parsed;
-	const always = () => true;
-	const declared = [...parsed.problems, ...checkResources(resources, positions, () => false, null, always)];
-	// A valid declaration may also be stored.
-	const problems = declared.length === 0 ? [] : [...parsed.problems, ...checkResources(resources, positions, always)];
-	const reported = (all: readonly Problem[]) => limited(inOrder(all, files));
-	return { ...parsed, problems: reported(problems), lapses: problems.length === 0 ? reported(declared) : [] };
+	const problems = [...parsed.problems, ...checkResources(parsed.resources, parsed.positions, () => true)];
+	return { ...parsed, problems: limited(inOrder(problems, files)) };
 }
 
 /**

@@ -30,13 +30,6 @@ function standardError({ varianceT, varianceC, shareT, shareC }: FixedHorizonDes
 	return Math.sqrt(((varianceT / shareT + varianceC / shareC) * total) / units);
 }
 
-/** Power at N units in both arms together for a true distance from the line: the inverse of fixedUnits(). */
-export function fixedPower(design: FixedHorizonDesign, distance: number, units: number): number {
-	const z = normalIsf(design.alpha / design.sides) * (design.errorRatio ?? 1);
-	const shift = distance / standardError(design, units);
-	return normalCdf(shift - z) + (design.sides === 2 ? normalCdf(-shift - z) : 0);
-}
-
 /**
  * Units in both arms together, not rounded, that detect the distance with probability `power`; Infinity for a distance that
  * the test cannot detect (0, or negative if one-sided).
@@ -44,11 +37,6 @@ export function fixedPower(design: FixedHorizonDesign, distance: number, units: 
 export function fixedUnits(design: FixedHorizonDesign, distance: number, power: number): number {
 	if (distance === 0 || (design.sides === 1 && distance < 0)) return Number.POSITIVE_INFINITY;
 	return (standardError(design, 1) * (shiftFor(design, power) / distance)) ** 2;
-}
-
-/** The distance that N units detect with probability `power`: the inverse of fixedUnits(), as in published tables. */
-export function fixedDetectable(design: FixedHorizonDesign, units: number, power: number): number {
-	return standardError(design, units) * shiftFor(design, power);
 }
 
 /** Standard errors between the truth and the line at which the power is reached. */
@@ -61,13 +49,4 @@ function shiftFor({ alpha, sides, errorRatio = 1 }: FixedHorizonDesign, power: n
 	// The other tail adds power, so less shift is needed; at usual powers the difference is below a double's precision.
 	const powerAt = (shift: number): number => normalCdf(shift - z) + normalCdf(-shift - z) - power;
 	return powerAt(oneSided) <= 0 ? oneSided : rootOf(powerAt, 0, oneSided, 1e-13);
-}
-
-/**
- * The same with the t distribution's wider line, total over equal arms: Guenther's correction + z²/2 (Guenther 1981,
- * The American Statistician 35). Within one unit of the exact noncentral t from about 10 units an arm.
- * Plans have thousands of units and use the normal distribution: this measures its error.
- */
-export function fixedUnitsByT(design: FixedHorizonDesign, distance: number, power: number): number {
-	return fixedUnits(design, distance, power) + normalIsf(design.alpha / design.sides) ** 2 / 2;
 }

@@ -8,8 +8,8 @@
  *   event, and within 0.6 points from 20 on (test/infer/planning/onePower.test.ts).
  */
 
-import { lnGamma } from "../statistics/distributions/gamma.js";
 import { JSTAT_NONCENTRALITY_MAX, JSTAT_SIZE_MAX, jstatNoncentralTCdf } from "../statistics/distributions/jstat.js";
+import { lnGamma } from "../statistics/distributions/lnGamma.js";
 import { normalSf } from "../statistics/distributions/normal.js";
 import { tIsf } from "../statistics/distributions/studentT.js";
 import { scoreStatistic } from "../statistics/fixed/proportions.js";

@@ -18,7 +18,7 @@ export interface MetricEvidence extends Moments {
 	 * With a covariate: value, value before; ratio with one: numerator, denominator, numerator before, denominator before.
 	 */
 	readonly co?: CoMoments;
-	/** For each of these variables, or only for the value. Absent in old evidence. */
+	/** For each of these variables, or only for the value. Absent = unknown, as in a plan without data. */
 	readonly extremes?: readonly Extremes[];
 	/**
 	 * For the values as shares of the metric's range, if it has one; for whole arms only. If it has fewer units than the moments,

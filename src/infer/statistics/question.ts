@@ -59,7 +59,7 @@ export interface Unmeasured {
  * denominators (estimators/denominators.ts). AsympCS on rare events is unsafe (a true difference at a margin
  * of 0.2 pp was passed in 82 % of runs), so failures never go there, whatever the declared type.
  *
- * Betting needs sums that only evidence of whole arms has (and old evidence lacks). The choice depends on whether the sums
+ * Betting needs sums that only evidence of whole arms has. The choice depends on whether the sums
  * exist, never on their values.
  */
 export function methodOf(

@@ -1,7 +1,6 @@
 /** Shared code of ingest's HTTP servers: JSON answers and the mapping from errors to statuses. */
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { type ErrorCode, HTTP_STATUS, WeirError } from "../../error.js";
-import { TooManyRequests } from "../../trust/clients/clientLimiter.js";
 import { BodyTooLarge, sendResponse } from "../../trust/clients/unreadBody.js";
 
 /** An error with an HTTP status that no Weir error code maps to. */
@@ -30,8 +29,7 @@ export function answerError(response: ServerResponse, thrown: unknown): WeirErro
 	const error = WeirError.from(thrown);
 	const status = statusOf(error);
 	if (!response.headersSent) {
-		if (status === 503 || status === 429)
-			response.setHeader("retry-after", String(error instanceof TooManyRequests ? error.afterSeconds : 1));
+		if (status === 503) response.setHeader("retry-after", "1");
 	}
 	// An unexpected error may quote any data, so its message goes to the log only.
 	const body =
@@ -42,7 +40,6 @@ export function answerError(response: ServerResponse, thrown: unknown): WeirErro
 
 function statusOf(error: WeirError): number {
 	if (error instanceof HttpProblem) return error.status;
-	if (error instanceof TooManyRequests) return 429;
 	if (error instanceof BodyTooLarge) return 413;
 	// A row count above its limit.
 	if (error.code === "resource-exhausted") return 413;

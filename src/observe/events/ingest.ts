@@ -28,12 +28,11 @@ import { baselineQuantile } from "./evidence/baselineQuantile.js";
 import { gatherEvidence } from "./evidence/evidence.js";
 import { Looks } from "./evidence/looks.js";
 import { Intake } from "./intake.js";
-import { GAUGES, HISTOGRAMS, type Log, type Meter } from "./meter.js";
+import { HISTOGRAMS, type Log, type Meter } from "./meter.js";
 import { MetricCatalogue, type MetricDeclaration } from "./outcomes/metricDeclaration.js";
 import { Outcomes } from "./outcomes/outcomes.js";
-import { RefusedSenders } from "./outcomes/refusedSenders.js";
 import { Refusals } from "./refusals.js";
-import { type IngestServices, type OutcomesTcp, serveOutcomesTcp, serveSocket } from "./server.js";
+import { type IngestServices, serveSocket } from "./server.js";
 import { gaugeStore, prune, pruneDecisions } from "./store/retention.js";
 import { type EventStore, openEventStore } from "./store/store.js";
 
@@ -49,8 +48,6 @@ export interface IngestOptions {
 	readonly httpSocket: string;
 	/** Also takes the access log over mTLS; null = UNIX socket only. */
 	readonly accessLogTcp?: AccessLogTcp | null;
-	/** Also takes outcomes over mTLS; null = UNIX socket only. */
-	readonly outcomesListen: OutcomesTcp | null;
 	/** Share of allowed requests in the decision log, in parts per million (default 0). Denied requests are always logged. */
 	readonly allowedDecisionsPpm?: number;
 	/** Tables by plan version; null = unknown. */
@@ -68,14 +65,12 @@ export interface IngestOptions {
 	/** Most records kept in the decision log; by default DECISIONS_ROWS_MAX. */
 	readonly decisionRowsMax?: number;
 	readonly meter: Meter;
-	/** Body of GET /metrics-json; null = no such path. */
-	readonly metricsJson: (() => Promise<unknown>) | null;
+	/** Body of GET /metrics-json. */
+	readonly metricsJson: () => Promise<unknown>;
 	readonly log: Log;
 }
 
 export interface Ingest {
-	/** Port of outcomesListen; null without it. */
-	readonly outcomesPort: number | null;
 	/** Port of accessLogTcp; null without it. */
 	readonly accessLogPort: number | null;
 	/** For tests and single-process use; other processes use client.ts. */
@@ -105,20 +100,15 @@ export async function startIngest(options: IngestOptions): Promise<Ingest> {
 	const recent = new RecentRequests();
 	const unknownKeys = new UnknownKeys();
 	const catalogue = new MetricCatalogue(options.metrics);
-	const refusedSenders = new RefusedSenders({
-		record: (one) => decisions.queue.refused(one),
-		clock,
-		meter,
-	});
+	const refusals = new Refusals((record) => decisions.queue.refused(record), clock, meter);
 	const outcomes = new Outcomes({
 		store,
 		catalogue,
 		clock,
 		meter,
 		log,
-		refused: (refusal) => refusedSenders.add(refusal),
+		refused: (refusal) => refusals.outcomes(refusal),
 	});
-	const refusals = new Refusals((record) => decisions.queue.refused(record), clock, meter);
 	const looks = new Looks();
 	const evidence = evidenceSource(store, intake, looks, clock, meter, log);
 	const account = async (requestId: string): Promise<RequestAccount | null> => {
@@ -148,7 +138,6 @@ export async function startIngest(options: IngestOptions): Promise<Ingest> {
 		decisions: askDecisions,
 		unknownKeys: () => unknownKeys.counts(),
 		metricsJson: options.metricsJson,
-		handshakeFailed: (fault) => refusals.handshake("outcomes", fault),
 		log,
 	};
 	const sink: EntrySink = {
@@ -159,24 +148,19 @@ export async function startIngest(options: IngestOptions): Promise<Ingest> {
 			}
 			intake.offer({ entry, receivedMs, gateway });
 		},
-		heard(peer, receivedMs) {
-			if (peer?.kind === "spiffe")
-				meter.gauge(GAUGES.heard.name, GAUGES.heard.help, receivedMs / 1_000, { envoy: peer.id });
-		},
 		broken: () => intake.broken(),
 		impossible: (entry) => intake.impossible(entry),
 		refused: (fault, peer) => refusals.stream(fault, shownId(peer)),
 		opened: (peer, gateway, receivedMs) => decisions.queue.gaps.heard(envoyOf(peer, gateway), receivedMs),
 		broke: (fromMs, peer, gateway) => decisions.queue.gaps.broke(envoyOf(peer, gateway), fromMs, clock()),
 		undelivered: (entries, sinceMs, peer) => undelivered(entries, sinceMs, envoyOf(peer, null)),
-		handshakeFailed: (fault) => refusals.handshake("access-log", fault),
+		handshakeFailed: (fault) => refusals.handshake(fault),
 	};
-	meter.gauge(GAUGES.started.name, GAUGES.started.help, clock() / 1_000);
 	const undelivered = (entries: number, sinceMs: number, envoy: GapOf = ANY_ENVOY): void => {
 		intake.undelivered(entries, sinceMs);
 		decisions.queue.gaps.notReceived(envoy, sinceMs, clock(), entries);
 	};
-	const others: { close(): Promise<void> }[] = [];
+	let http: { close(): Promise<void> } | null = null;
 	const maintain = async (): Promise<void> => {
 		await intake.flush();
 		const nowMs = clock();
@@ -197,11 +181,10 @@ export async function startIngest(options: IngestOptions): Promise<Ingest> {
 		await Promise.all(logs.map((server) => server.close()));
 		// All at once: an exposure must not settle while entries that may precede it are no longer received.
 		const lost = (thrown: unknown): void => log.error("the last entries were lost", { error: String(thrown) });
-		await Promise.all([intake.close().catch(lost), ...others.map((server) => server.close())]);
+		await Promise.all([intake.close().catch(lost), http?.close()]);
 		await maintaining;
 		unmaintained.close();
 		await outcomes.close();
-		refusedSenders.close();
 		refusals.close();
 		await decisions.queue
 			.close()
@@ -210,18 +193,15 @@ export async function startIngest(options: IngestOptions): Promise<Ingest> {
 	};
 	try {
 		logs.push(await serveAccessLog(options.accessLogSocket, sink, clock, log));
-		others.push(await serveSocket(options.httpSocket, services));
+		http = await serveSocket(options.httpSocket, services);
 		const tcp = options.accessLogTcp ?? null;
 		const accessLog = tcp === null ? null : await serveAccessLogTcp(tcp, sink, clock, log);
 		if (accessLog !== null) logs.push(accessLog);
-		const remote = options.outcomesListen === null ? null : await serveOutcomesTcp(options.outcomesListen, services);
-		if (remote !== null) others.push(remote);
 		decisions.queue.listening();
 		timer = setInterval(() => {
 			maintaining = maintaining.then(maintain).catch((thrown: unknown) => unmaintained.add(String(thrown)));
 		}, EVENTS_MAINTENANCE_MS);
 		return {
-			outcomesPort: remote?.port ?? null,
 			accessLogPort: accessLog?.port ?? null,
 			evidence,
 			undelivered,

@@ -60,7 +60,7 @@ export const COUNTERS = {
 	},
 	streams: {
 		name: "weir_ingest_refused_streams_total",
-		help: "Access-log streams that were refused, by reason. Anything above 0 is an alarm: somebody forges evidence.",
+		help: "Access-log streams that were refused, by reason. Anything above 0 is an alarm: a client may forge evidence.",
 	},
 	handshakes: HANDSHAKES_REFUSED,
 	senders: {
@@ -75,11 +75,6 @@ export const COUNTERS = {
 } as const;
 
 export const GAUGES = {
-	started: { name: "weir_ingest_started_seconds", help: "When this ingest began to listen, in epoch seconds." },
-	heard: {
-		name: "weir_ingest_access_log_heard_seconds",
-		help: "When an Envoy of another machine was last heard of, in epoch seconds, by its SPIFFE id. Nothing after requests: its denials are lost.",
-	},
 	calloutFault: {
 		name: "weir_ingest_callout_fault_seconds",
 		help: "When such a request was last refused (weir_ingest_callout_faults_total), in epoch seconds, by Gateway and fault.",

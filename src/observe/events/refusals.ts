@@ -1,16 +1,28 @@
-/** Counts refused access-log streams and failed TLS handshakes, and records them once a minute by reason and caller. */
-
+/**
+ * Counts refused access-log streams, failed TLS handshakes and unauthorised outcome requests, and records them once a
+ * minute by reason and caller: a client may cause any number of them.
+ */
 import { HANDSHAKE_FAULTS_RECORDED_MS } from "../../limits/index.js";
 import { ReportThrottle } from "../../trust/clients/reportThrottle.js";
 import type { HandshakeFault } from "../../trust/tls/handshake.js";
 import type { StreamFault } from "./accessLog/streamIdentity.js";
-import { type DecisionRecord, NOTHING_ELSE } from "./decisions/decisionRecord.js";
+import { type DecisionRecord, NOTHING_ELSE, shownPrincipal } from "./decisions/decisionRecord.js";
 import { COUNTERS, type Meter } from "./meter.js";
+import type { Sender } from "./outcomes/sender.js";
 
-type Kind = "stream-refused" | "outcome-refused";
+export interface RefusedOutcomes {
+	readonly sender: Sender;
+	readonly reason: "no-identity" | "sender-not-granted";
+	/** Number of rows; null = the body was not read. */
+	readonly rows: number | null;
+	/** The first declared Metric among them that the sender may not post; null = none, or the body was not read. */
+	readonly metric: string | null;
+}
+
+type Refused = Pick<DecisionRecord, "kind" | "reason" | "principal" | "policy" | "status">;
 
 export class Refusals {
-	/** By kind, reason and SPIFFE id, as JSON. */
+	/** By the fields of the record, as JSON. */
 	readonly #throttle: ReportThrottle<string>;
 
 	/** @param record takes a record for the decision log; must not throw. @param everyMs between two records of one caller */
@@ -21,20 +33,29 @@ export class Refusals {
 		everyMs = HANDSHAKE_FAULTS_RECORDED_MS,
 	) {
 		this.#throttle = new ReportThrottle((key, count) => {
-			const [kind, reason, principal] = JSON.parse(key) as [Kind, string, string | null];
-			record({ ...NOTHING_ELSE, kind, atMs: clock(), principal, verdict: "deny", reason, count });
+			const refused = JSON.parse(key) as Refused;
+			record({ ...NOTHING_ELSE, ...refused, atMs: clock(), verdict: "deny", count });
 		}, everyMs);
 	}
 
 	/** @param principal in printable form; null = the caller proved none */
 	stream(reason: StreamFault, principal: string | null): void {
 		this.meter.count(COUNTERS.streams.name, COUNTERS.streams.help, { reason });
-		this.#add("stream-refused", reason, principal);
+		this.#add({ kind: "stream-refused", reason, principal, policy: null, status: null });
 	}
 
-	handshake(door: "access-log" | "outcomes", reason: HandshakeFault): void {
-		this.meter.count(COUNTERS.handshakes.name, COUNTERS.handshakes.help, { door, reason });
-		this.#add(door === "outcomes" ? "outcome-refused" : "stream-refused", reason, null);
+	handshake(reason: HandshakeFault): void {
+		this.meter.count(COUNTERS.handshakes.name, COUNTERS.handshakes.help, { door: "access-log", reason });
+		this.#add({ kind: "stream-refused", reason, principal: null, policy: null, status: null });
+	}
+
+	outcomes({ sender, reason, rows, metric }: RefusedOutcomes): void {
+		const { senders } = COUNTERS;
+		this.meter.count(senders.name, senders.help, { reason }, Math.max(1, rows ?? 0));
+		const principal = sender.kind === "spiffe" ? shownPrincipal(sender.id) : null;
+		// Without a Metric the rows were not read, so requests are counted.
+		const count = metric === null ? 1 : (rows ?? 1);
+		this.#add({ kind: "outcome-refused", reason, principal, policy: metric, status: 403 }, count);
 	}
 
 	/** Writes the pending records. */
@@ -42,7 +63,7 @@ export class Refusals {
 		this.#throttle.close();
 	}
 
-	#add(kind: Kind, reason: string, principal: string | null): void {
-		this.#throttle.add(JSON.stringify([kind, reason, principal]));
+	#add(refused: Refused, count = 1): void {
+		this.#throttle.add(JSON.stringify(refused), count);
 	}
 }

@@ -1,24 +1,13 @@
 /**
- * Ingest's HTTP servers. On the UNIX socket, for Weir's own processes: outcomes, aggregate queries, the decision log,
- * metrics and health. Over TCP with mTLS, if configured: outcomes and health only.
+ * Ingest's HTTP server on its UNIX socket, for Weir's own processes: outcomes (also those that the API forwards), aggregate
+ * queries, the decision log, metrics and health.
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
-import { createServer as createTlsServer } from "node:https";
-import type { AddressInfo } from "node:net";
-import type { TlsOptions, Server as TlsServer } from "node:tls";
 import type { EvidenceSource } from "../../decide/rollout/ports.js";
 import { WeirError } from "../../error.js";
-import {
-	API_CONNECTIONS_MAX,
-	NAMESPACES_HEADER_BYTES_MAX,
-	REQUEST_ID_CHARS_MAX,
-	REQUESTLESS_CONNECTION_MS,
-} from "../../limits/index.js";
-import { ClientLimiter, type ClientLimits } from "../../trust/clients/clientLimiter.js";
+import { NAMESPACES_HEADER_BYTES_MAX, REQUEST_ID_CHARS_MAX } from "../../limits/index.js";
 import { readBody } from "../../trust/clients/unreadBody.js";
 import { claimSocket, restrictSocket } from "../../trust/local/socket.js";
-import { limitConnections } from "../../trust/tls/connectionLimits.js";
-import type { HandshakeFault } from "../../trust/tls/handshake.js";
 import type { RequestAccount } from "./accessLog/account.js";
 import { EVIDENCE_PATHS } from "./client.js";
 import { type ReadNamespaces, readNamespacesOf } from "./decisions/readNamespaces.js";
@@ -27,7 +16,7 @@ import { QueryQueue } from "./evidence/queryQueue.js";
 import { answerError, answerJson, HttpProblem } from "./http.js";
 import type { Log } from "./meter.js";
 import type { Outcomes } from "./outcomes/outcomes.js";
-import { type Sender, senderOfId, senderOnSocket } from "./outcomes/sender.js";
+import { senderOnSocket } from "./outcomes/sender.js";
 
 /** How long a stopping ingest waits for requests in progress: less than CLOSE_MS. */
 export const EVENTS_DRAIN_MS = 1_000;
@@ -44,10 +33,8 @@ export interface IngestServices {
 	readonly decisions: (query: URLSearchParams, namespaces: ReadNamespaces) => Promise<unknown>;
 	/** Tokens with unknown keys, by Gateway. */
 	readonly unknownKeys: () => Readonly<Record<string, number>>;
-	/** The process's metrics as JSON (telemetry's format); null = not collected. */
-	readonly metricsJson: (() => Promise<unknown>) | null;
-	/** Called for each failed TLS handshake on the TCP server. */
-	readonly handshakeFailed: (fault: HandshakeFault) => void;
+	/** The process's metrics as JSON (telemetry's format). */
+	readonly metricsJson: () => Promise<unknown>;
 	readonly log: Log;
 }
 
@@ -57,8 +44,6 @@ interface Route {
 }
 
 export interface Listening {
-	/** 0 on a UNIX socket. */
-	readonly port: number;
 	/** Stops accepting connections; resolves when running requests are answered or timed out. */
 	close(): Promise<void>;
 }
@@ -69,82 +54,15 @@ const HEADERS_BYTES_MAX = 16 * 1024 + NAMESPACES_HEADER_BYTES_MAX;
 /** Listens on the socket path (0600). Throws `already-exists` if another process listens there. */
 export async function serveSocket(path: string, services: IngestServices): Promise<Listening> {
 	await claimSocket(path);
-	const routes = { ...publicRoutes(services, senderOnSocket), ...ownRoutes(services) };
 	const server = createServer({ maxHeaderSize: HEADERS_BYTES_MAX });
-	const listening = await listen(server, routes, services.log, (ready) => server.listen(path, ready));
+	const listening = await listen(server, routesOf(services), services.log, path);
 	await restrictSocket(path);
 	return listening;
 }
 
-/** Listener for senders on other machines or of other users. */
-export interface OutcomesTcp {
-	readonly address: string;
-	/** 0 = any. */
-	readonly port: number;
-	/** Must require and verify client certificates. */
-	readonly tls: TlsOptions;
-	/** SPIFFE id of the sender's verified certificate; null = it proves none, or the peer is a proxy for other senders. */
-	readonly peer: (request: IncomingMessage) => string | null;
-	/** Called with the new server, to renew its certificates; the returned function is called on close. */
-	readonly follow?: (server: TlsServer) => () => void;
-	/** Limits per sender; Weir's defaults if absent. */
-	readonly clientLimits?: Partial<ClientLimits>;
-}
-
-/** @throws WeirError `invalid-argument` if the listener would accept clients without a certificate */
-export async function serveOutcomesTcp(listener: OutcomesTcp, services: IngestServices): Promise<Listening> {
-	const { address, port, tls, peer, follow, clientLimits } = listener;
-	if (tls.requestCert !== true || tls.rejectUnauthorized === false) {
-		throw new WeirError("invalid-argument", "outcomes are taken over mTLS only", "demand client certificates");
-	}
-	const server = createTlsServer({ ...tls });
-	const connections = limitConnections(server, {
-		connections: API_CONNECTIONS_MAX,
-		unaskedMs: REQUESTLESS_CONNECTION_MS,
-		onHandshakeFault: services.handshakeFailed,
-	});
-	// A connection can outlive its certificate; then its sender has no identity.
-	const limiter = new ClientLimiter(clientLimits);
-	const routes = publicRoutes(services, async (request, response) => {
-		const id = connections.leftMs(request.socket) > 0 ? peer(request) : null;
-		if (id !== null) await limiter.admit(id, response);
-		return senderOfId(id);
-	});
-	server.prependListener("request", ({ socket }: IncomingMessage, response: ServerResponse) => {
-		if (connections.isOld(socket)) response.setHeader("connection", "close");
-	});
-	const stop = follow?.(server) ?? ((): void => undefined);
-	const listening = await listen(server, routes, services.log, (ready) => server.listen(port, address, ready));
-	return {
-		port: listening.port,
-		close: async () => {
-			stop();
-			await listening.close();
-		},
-	};
-}
-
 type Routes = Readonly<Record<string, Route>>;
 
-function publicRoutes(
-	{ outcomes }: IngestServices,
-	senderOf: (request: IncomingMessage, response: ServerResponse) => Sender | Promise<Sender>,
-): Routes {
-	return {
-		"/v1/outcomes": {
-			method: "POST",
-			async answer(request, response) {
-				const { status, body, replayed } = await outcomes.post(request, await senderOf(request, response));
-				// See IETF draft-ietf-httpapi-idempotency-key.
-				if (replayed) response.setHeader("idempotency-replayed", "true");
-				answerJson(response, status, body);
-			},
-		},
-		"/healthz": { method: "GET", answer: async (_, response) => answerJson(response, 200, '{"status":"ok"}') },
-	};
-}
-
-function ownRoutes({ evidence, account, decisions, unknownKeys, metricsJson }: IngestServices): Routes {
+function routesOf({ outcomes, evidence, account, decisions, unknownKeys, metricsJson }: IngestServices): Routes {
 	const queue = new QueryQueue();
 	const query = <Query>(
 		queryClass: "loop" | "users",
@@ -164,6 +82,16 @@ function ownRoutes({ evidence, account, decisions, unknownKeys, metricsJson }: I
 		answer: (request, response) => decisionLog.run("users", response, () => answer(request, response)),
 	});
 	return {
+		"/v1/outcomes": {
+			method: "POST",
+			async answer(request, response) {
+				const { status, body, replayed } = await outcomes.post(request, senderOnSocket(request));
+				// See IETF draft-ietf-httpapi-idempotency-key.
+				if (replayed) response.setHeader("idempotency-replayed", "true");
+				answerJson(response, status, body);
+			},
+		},
+		"/healthz": { method: "GET", answer: async (_, response) => answerJson(response, 200, '{"status":"ok"}') },
 		[EVIDENCE_PATHS.loop]: query("loop", parseEvidenceQuery, (parsed) => evidence.evidence(parsed)),
 		[EVIDENCE_PATHS.readers]: query("users", parseEvidenceQuery, (parsed) => evidence.evidence(parsed)),
 		"/v1/requests": question(async (request, response) => {
@@ -181,15 +109,10 @@ function ownRoutes({ evidence, account, decisions, unknownKeys, metricsJson }: I
 			method: "GET",
 			answer: async (_, response) => answerJson(response, 200, JSON.stringify(unknownKeys())),
 		},
-		...(metricsJson === null
-			? {}
-			: {
-					"/metrics-json": {
-						method: "GET",
-						answer: async (_: IncomingMessage, response: ServerResponse) =>
-							answerJson(response, 200, JSON.stringify(await metricsJson())),
-					} satisfies Route,
-				}),
+		"/metrics-json": {
+			method: "GET",
+			answer: async (_, response) => answerJson(response, 200, JSON.stringify(await metricsJson())),
+		},
 	};
 }
 
@@ -221,12 +144,7 @@ function parseQueryJson(bytes: Buffer): unknown {
 	}
 }
 
-async function listen(
-	server: Server,
-	routes: Routes,
-	log: Log,
-	start: (ready: () => void) => void,
-): Promise<Listening> {
+async function listen(server: Server, routes: Routes, log: Log, path: string): Promise<Listening> {
 	const underWay = new Set<ServerResponse>();
 	server.on("request", (request: IncomingMessage, response: ServerResponse) => {
 		underWay.add(response.once("close", () => underWay.delete(response)));
@@ -236,11 +154,9 @@ async function listen(
 		server.once("error", (error) =>
 			reject(new WeirError("unavailable", `cannot listen: ${error.message}`, "", { cause: error })),
 		);
-		start(resolve);
+		server.listen(path, resolve);
 	});
-	const address = server.address() as AddressInfo | string | null;
 	return {
-		port: typeof address === "object" && address !== null ? address.port : 0,
 		close: () =>
 			new Promise((resolve) => {
 				const timer = setTimeout(() => server.closeAllConnections(), EVENTS_DRAIN_MS);

@@ -70,9 +70,9 @@ function decide(knowledge: Knowledge, question: Question, verify: VerifyToken): 
 	let refused: Verdict | null = null;
 	if (ours && early === null && judge?.readsUsers === true) {
 		const authorization = question.headerValues("authorization");
-		const stranger = (): boolean => !judge.couldAllow(principal);
+		const neverAllowed = (): boolean => !judge.couldAllow(principal);
 		const said =
-			authorization.length === 0 ? null : verify(new TokenAsked(question, authorization, forwarded, stranger));
+			authorization.length === 0 ? null : verify(new TokenAsked(question, authorization, forwarded, neverAllowed));
 		if (said instanceof Promise) return judge.judgesUsers ? said : whileDryRunWaits(said);
 		token = said;
 		if (token !== null && "refused" in token) {

@@ -11,7 +11,7 @@ export class TokenAsked implements TokenQuestion {
 		question: Question,
 		readonly authorization: readonly string[],
 		forwarded: Forwarded | null,
-		readonly stranger: () => boolean,
+		readonly neverAllowed: () => boolean,
 	) {
 		this.#question = question;
 		this.#forwarded = forwarded;

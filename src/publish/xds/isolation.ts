@@ -83,11 +83,6 @@ export class Isolation {
 		return this.#settled && this.#trial.length === 0 ? all : all.filter(({ form }) => form !== "");
 	}
 
-	/** Services that the client may answer 503 for, those of a trial too. */
-	get mayBeClosed(): Services {
-		return [...this.#closed.keys(), ...this.#closedBefore.keys()];
-	}
-
 	get memory(): Memory {
 		return { accepted: this.#accepted, closed: [...this.#closed.values()] };
 	}

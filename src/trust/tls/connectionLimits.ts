@@ -36,8 +36,6 @@ export interface ConnectionLimits {
 	readonly cutAtEnd?: boolean;
 	/** Called once when a connection becomes old, so that the server can end it gracefully. Must not throw. */
 	readonly onOld?: (socket: TLSSocket) => void;
-	/** Called before an authenticated connection is closed. Must not throw. */
-	readonly onCut?: (socket: TLSSocket) => void;
 	/** How long an HTTP/1 connection may stay without a first request; default unlimited, because Envoy preconnects. */
 	readonly unaskedMs?: number;
 	readonly nowMs?: () => number;
@@ -250,7 +248,7 @@ class Connections implements LimitedConnections {
 		const [oldest = newest] = largest[0] ?? [];
 		const ended = idle[0] ?? (this.#byClient.get(newest.client)?.size === held ? newest : oldest);
 		this.#remove(ended);
-		this.#cut(ended);
+		ended.socket.destroy();
 		this.#bounds.onFull?.({ id: ended.id, held, most: this.#bounds.connections });
 	}
 
@@ -297,17 +295,12 @@ class Connections implements LimitedConnections {
 			const quiet = peer.quietSinceMs < now - CONNECTION_QUIET_MS;
 			const ending = quiet && leftMs <= ENDING_MS && this.isOld(peer.socket);
 			const idle = peer.inProgress === 0 && (unused || ending);
-			if (idle || (this.#bounds.cutAtEnd === true && leftMs <= 0)) this.#cut(peer);
+			if (idle || (this.#bounds.cutAtEnd === true && leftMs <= 0)) peer.socket.destroy();
 			else if (!peer.onOldCalled && this.isOld(peer.socket)) {
 				peer.onOldCalled = true;
 				this.#bounds.onOld?.(peer.socket);
 			}
 		}
-	}
-
-	#cut({ socket }: Peer): void {
-		this.#bounds.onCut?.(socket);
-		socket.destroy();
 	}
 }
 
@@ -339,7 +332,7 @@ export async function listenHttp2(
 		...bounds
 	}: { host: string; port: number; tls: MutualTls } & Pick<
 		ConnectionLimits,
-		"connections" | "onFull" | "onHandshakeFault" | "onOld" | "onCut"
+		"connections" | "onFull" | "onHandshakeFault" | "onOld"
 	>,
 	take: (socket: TLSSocket) => void,
 ): Promise<{ readonly port: number; close(): void }> {

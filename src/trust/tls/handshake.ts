@@ -11,7 +11,7 @@ export type HandshakeFault = (typeof HANDSHAKE_FAULTS)[number];
 /** The counter of all servers except the predictor, which has its own. Labels: `door`, `reason` (a HandshakeFault). */
 export const HANDSHAKES_REFUSED = {
 	name: "weir_handshakes_refused_total",
-	help: "TLS handshakes that failed, by door (access-log, xds, api, outcomes, sidecar) and reason. Connections that were only cut are not counted. Load reports come by the door of xds.",
+	help: "TLS handshakes that failed, by door (access-log, xds, api, sidecar) and reason. Connections that were only cut are not counted. Load reports come by the door of xds.",
 } as const;
 
 /** Classifies a `tlsClientError`. null = the connection was only closed (a health check, a port scan, a client that gave up). */

@@ -192,7 +192,7 @@ export class TokenVerifier {
 		const saved = kept(question);
 		const matching = judged as readonly Issuer[];
 		// An unauthenticated client must not use up the rate of key fetches.
-		const mayLook = matching.every(({ keys }) => knownKeys(keys, read).length > 0) || !saved.stranger();
+		const mayLook = matching.every(({ keys }) => knownKeys(keys, read).length > 0) || !saved.neverAllowed();
 		const key = `${hash} ${this.#declared} ${question.gateway ?? ""} ${mayLook}`;
 		const running = this.#verifying.get(key);
 		const verified = running ?? this.#verified(shown.token, hash, read, matching, { ...saved, mayLook });

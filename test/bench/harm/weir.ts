@@ -13,8 +13,9 @@ import type {
 	SegmentEvidence,
 } from "../../../src/infer/statistics/evidence.js";
 import { CENTRE, gridQuantiles } from "../../../src/infer/statistics/quantileGrid.js";
-import { addValue, type Moments, NO_MOMENTS } from "../../../src/infer/statistics/statistics/moments.js";
+import { type Moments, NO_MOMENTS } from "../../../src/infer/statistics/statistics/moments.js";
 import { experiment, metric, ROLLOUT } from "../../decide/rollout/example.js";
+import { addValue } from "../../infer/statistics/formulas.js";
 import { MARGINS } from "./peers.js";
 import {
 	type Fault,

@@ -3,8 +3,10 @@
  * not by the variant that they meet. Latency, errors and accuracy move with the time of day in all variants alike, as
  * they do in real services. One seed is one world; every rule sees the same people as long as it serves them alike.
  */
-import { addValue, type Moments, NO_MOMENTS } from "../../../src/infer/statistics/statistics/moments.js";
+
+import { type Moments, NO_MOMENTS } from "../../../src/infer/statistics/statistics/moments.js";
 import { normal, uniforms } from "../../calibrate/random.js";
+import { addValue } from "../../infer/statistics/formulas.js";
 
 export const PEOPLE_PER_MINUTE = 500;
 export const MINUTES = 300;

@@ -23,7 +23,6 @@ const ingest = await startIngest({
 	dataDirectory,
 	accessLogSocket,
 	httpSocket: join(dataDirectory, "http.sock"),
-	outcomesListen: null,
 	plans: async (version) => (version === plan.version ? plan.table : null),
 	newestPlan: async () => plan.table,
 	metrics: async () => [],
@@ -37,7 +36,7 @@ const ingest = await startIngest({
 		gauge: (...args) => meter.gauge(...args),
 		observe: (...args) => meter.observe(...args),
 	},
-	metricsJson: null,
+	metricsJson: async () => [],
 	log: { info: () => {}, warn, error: warn },
 });
 await startOtlpReceiver({ address: `unix:${tracesSocket}`, store: new SpanStore(), meter });

@@ -233,9 +233,6 @@ t.test("every rule says how it is executed, and open Services are marked", async
 						tenant: { requests: 2, perMs: 1_000 },
 					},
 				}),
-				service("stored", variants, {
-					rateLimits: { service: null, principal: { requests: 5, perMs: 60_000 }, tenant: null },
-				}),
 			],
 			experiments: [experiment("e", "a", [1, 1], { slotPpm: [0, 250_000] })],
 			accessPolicies: [accessPolicy("p", "allow", ["b"], { principals: ["spiffe://x/y"] })],
@@ -258,10 +255,6 @@ t.test("every rule says how it is executed, and open Services are marked", async
 		"each Gateway of each Envoy by itself, 429 beyond: all together 5 per 1.5s, each tenant 2 per 1s; requests without exactly one tenant share one bucket",
 	);
 	t.equal(because("Service a: rate limits"), "");
-	t.equal(
-		because("Service stored: rate limits"),
-		"each Gateway of each Envoy by itself, 429 beyond: each principal 5 per 60s; ALL CALLERS ARE ONE PRINCIPAL through Gateway edge: it demands no client certificates",
-	);
 	t.match(because("Experiment e: one valid header x-user-id in layer slot 0%–25%"), /arm1 → v1 10%, arm2 → v2 10%/);
 });
 

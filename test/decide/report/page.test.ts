@@ -138,7 +138,7 @@ t.test("what is absent is said in words", (t) => {
 	const fresh = page(FRESH);
 	for (const words of [
 		/Nothing has been decided yet/,
-		/Nobody has been counted yet/,
+		/No unit has been counted yet/,
 		/There is no evidence to judge/,
 		/one look at most/,
 	])
@@ -169,7 +169,7 @@ t.test("the plain answer comes first and says what follows", (t) => {
 	const { spec } = input.experiment;
 	const rollout = { ...spec.rollout, holdback: { sharePpm: 50_000, forMs: 1_000 } };
 	const heldBack = { ...input, experiment: { ...input.experiment, spec: { ...spec, rollout } } };
-	t.match(reportOf(heldBack).answer, { sentence: /^v2 is the version for everybody now/, because: /v2 takes over/ });
+	t.match(reportOf(heldBack).answer, { sentence: /^all users get v2 now/, because: /v2 takes over/ });
 	const text = page(reportInput(HARMFUL));
 	t.ok(text.indexOf("errors are 4.8 points worse") < text.indexOf("<nav"));
 	t.end();

@@ -420,7 +420,7 @@ t.test(
 			"those of the experiment before the takeover",
 		);
 		const page = reportPage(before);
-		t.match(page, /The winner began to take over at 2026-03-03 08:00:00 UTC. Who came later does not count/);
+		t.match(page, /The winner began to take over at 2026-03-03 08:00:00 UTC. Units that came later do not count/);
 		t.match(page, /left out: a takeover began before it closed/);
 		t.end();
 	},

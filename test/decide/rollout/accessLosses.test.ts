@@ -186,7 +186,7 @@ t.test("Weir does not replace the winner of another Experiment: the two were not
 	const over = status({ ...LAST_STEP, phase: "Paused", hold: "inconclusive" });
 	t.match(
 		decide(ready({ replaces, status: over })).summary,
-		/: its time ended, and its old version is not everybody's any more\.$/,
+		/: its time ended, and its old version is no longer the default\.$/,
 	);
 	t.match(decide(ready({ beingPromoted: "other", status: over })), {
 		reason: /a person may resume or abort, and promote when Experiment other has ended\.$/,

@@ -42,7 +42,7 @@ t.test("its last step switches the default and holds the share back, none of ano
 	t.match(begun, {
 		action: "advance-takeover",
 		reason: /from 50% to all but 5% of the baseline's units, which stay for 60 s; it is the Service's default now/,
-		summary: /v2 is the new version for everybody but 5% of the people who had the old one/,
+		summary: /All users get v2 now, except 5% of the people who had the old version/,
 		status: { phase: "Promoting", closedArms: ["other"], promotion: { takeoverPpm: 950_000, heldBackFromMs: 100_000 } },
 		defaultVariant: "v2",
 	});
@@ -67,8 +67,8 @@ t.test(
 		t.match(kept, {
 			action: "advance-takeover",
 			reason:
-				/from 90% to all but 10% of the baseline's units \(50% are declared, but nobody is taken back\), which stay for 60 s/,
-			summary: /everybody but 10% of the people/,
+				/from 90% to all but 10% of the baseline's units \(50% are declared, but no user is taken back\), which stay for 60 s/,
+			summary: /except 10% of the people/,
 			status: {
 				promotion: { takeoverPpm: 900_000, heldBackFromMs: 100_000 },
 				takeover: { heldBack: { sharePpm: 100_000 } },
@@ -184,7 +184,7 @@ t.test("missing measurements are not absence of harm: the counts are reported fo
 	t.match(at(begun, { evidence: nobody, nowMs: 160_000 }), {
 		action: "complete",
 		reason: /the holdback has ended; nothing could be judged \(/,
-		summary: "v2 is the version for everybody now: nothing could be judged.",
+		summary: "all users get v2 now: nothing could be judged.",
 	});
 	const some = {
 		...nobody,
@@ -215,7 +215,7 @@ t.test("a harm that a person accepted is only reported; another one rolls back",
 	t.match(at(begun, { evidence: worse, nowMs: 160_000 }), {
 		action: "complete",
 		reason: /the holdback has ended; accuracy of arm boosted is proved worse .* as was known/,
-		summary: /everybody now: it is still worse by accuracy, as was known/,
+		summary: /all users get v2 now: it is still worse by accuracy, as was known/,
 	});
 	t.match(at(begun, { nowMs: 160_000 }).summary, /it was worse by accuracy before, which is not proved again; no harm/);
 	const another = evidence({ ...GOOD, boosted: { n: 6_000, accuracy: 0.3, errors: 0.05 } }, HEALTHY);
@@ -325,7 +325,7 @@ t.test("where harm freezes, a holdback that found it ends by a person: abort, or
 	const ended = commandOutcome(person, { verb: "promote", arm: null });
 	t.match(ended, {
 		action: "complete",
-		reason: "Holdback ended by ada; variant v2 is the version for everybody.",
+		reason: "Holdback ended by ada; all users get variant v2.",
 		status: { phase: "Promoted", allocationPpm: 0, promotion: { arm: "boosted", takeoverPpm: 1_000_000 } },
 		defaultVariant: "v2",
 	});
@@ -343,7 +343,7 @@ t.test("a holdback's claims have no look and no covariate of the time before it"
 	const begun = at(promoting(1, 500_000)).status;
 	const inference = { design: "fixed-horizon", units: 8_000 } as const;
 	const planned = { ...HELD, spec: { ...HELD.spec, rollout: { ...HELD.spec.rollout, inference } } };
-	const looks = [{ atMs: 90_000, units: 8_000, z: { boosted: 9 }, boundary: 1.6 }];
+	const looks = [{ atMs: 90_000, units: 8_000, z: { boosted: 9 }, boundary: 1.6, effects: {} }];
 	const goal = (change: Partial<ExperimentStatus>, given: Partial<DecisionInput>) =>
 		at(change, { experiment: planned, ...given }).findings.find(
 			({ role, arm }) => role === "goal" && arm === "boosted",

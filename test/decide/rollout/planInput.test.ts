@@ -111,7 +111,7 @@ t.test("the experiment's own evidence: levels of the baseline, and the Service's
 	t.equal(facts.baselines.accuracy?.mean, own?.mean);
 	const spread = (own?.m2 ?? 0) / ((own?.n ?? 2) - 1);
 	t.ok(Math.abs((facts.baselines.accuracy?.variance ?? 0) - spread) < 1e-12);
-	t.equal(facts.baselines.accuracy?.farthest, undefined, "an earlier Weir kept no extremes");
+	t.equal(facts.baselines.accuracy?.farthest, undefined, "without extremes it is unknown");
 	const reaching = (evidence as Evidence).arms.map((arm) => {
 		const { accuracy } = arm.metrics;
 		if (accuracy === undefined) return arm;

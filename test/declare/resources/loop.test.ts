@@ -1,8 +1,5 @@
 /** A Gateway of the same declaration is no endpoint. */
 import t from "tap";
-import { checkResources } from "../../../src/declare/resources/checks/check.js";
-import { Positions } from "../../../src/declare/resources/position.js";
-import { gateway, resourceSet, service, variant } from "../../fixtures/resources.js";
 import { checkRows, type Row } from "./faultTable.js";
 
 const two = (gateway: string, endpoint: string): string => `apiVersion: weir.dev/v1alpha1
@@ -39,12 +36,3 @@ const rows: readonly Row[] = [
 ];
 
 checkRows(t, rows);
-
-t.test("one that was accepted before there was this rule stops no other change", async (t) => {
-	const set = resourceSet({ gateways: [gateway({ port: 8080 })], services: [service("x", [variant("v1", 8080)])] });
-	t.equal(checkResources(set).length, 1);
-	t.same(
-		checkResources(set, new Positions(), () => true),
-		[],
-	);
-});

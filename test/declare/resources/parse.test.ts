@@ -261,10 +261,12 @@ t.test("namespaces are apart: names, layers and default salts", async (t) => {
 	t.match(load(other).problems.map(formatProblem), [/unknown Service "employment"; there are no Services$/]);
 });
 
-t.test("a single file may have an old salt: only control can check it", async (t) => {
+t.test("a salt that begins with another namespace is refused", async (t) => {
 	const [unit, salted] = ["  unit: {header: x-user-id}", "  unit: {header: x-user-id}\n  salt: pricing/2026"];
 	t.ok(GOOD.includes(unit));
-	t.same(load(GOOD.replace(unit, salted)).problems.map(formatProblem), []);
+	t.match(load(GOOD.replace(unit, salted)).problems.map(formatProblem), [
+		/salt "pricing\/2026" is not of namespace default/,
+	]);
 });
 
 t.test("a guarded Service with a client CA is accepted", async (t) => {

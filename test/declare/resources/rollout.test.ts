@@ -1,9 +1,5 @@
 /** What a rollout asks for and cannot have. */
 import t from "tap";
-import { checkResources } from "../../../src/declare/resources/checks/check.js";
-import { loadResources } from "../../../src/declare/resources/parse.js";
-import type { Named } from "../../../src/declare/resources/position.js";
-import type { ResourceSet } from "../../../src/declare/resources/resource.js";
 import { GOOD, spoil } from "./declaration.js";
 import { checkRows } from "./faultTable.js";
 
@@ -83,26 +79,3 @@ checkRows(t, [
 		],
 	],
 ]);
-
-t.test("a short holdback that was accepted by an earlier Weir stands; a longer window makes it refused", async (t) => {
-	const { resources, positions } = loadResources([{ name: "w.yaml", text: rollout("holdback: {share: 5%, for: 1m}") }]);
-	const found = (isStored: (one: Named) => boolean, before: ResourceSet | null = null) =>
-		checkResources(resources, positions, isStored, before).length;
-	t.equal(
-		found(() => false),
-		1,
-	);
-	t.equal(
-		found(() => true),
-		0,
-	);
-	const edited = ({ metadata }: Named) => metadata.name !== "latency-p99";
-	t.equal(found(edited, resources), 0, "nothing closes later");
-	t.equal(
-		found(({ kind }) => kind !== "Service", resources),
-		0,
-		"nor by another edit of its Service",
-	);
-	const shorter = resources.metrics.map((one) => ({ ...one, spec: { ...one.spec, windowMs: 1_000 } }));
-	t.equal(found(edited, { ...resources, metrics: shorter }), 1);
-});

@@ -2,7 +2,7 @@
 
 import t from "tap";
 import { RULE_VALUES_MAX } from "../../../src/declare/resources/checks/rules.js";
-import { loadHeldResources, loadResources } from "../../../src/declare/resources/parse.js";
+import { loadResources } from "../../../src/declare/resources/parse.js";
 import { LISTED_VALUES_MAX, RULE_STEPS_MAX } from "../../../src/limits/index.js";
 import { file } from "../../operate/state/employment.js";
 import { mutualApi } from "../../operate/state/mutualApi.js";
@@ -221,12 +221,4 @@ t.test("a denial is urgent, and may be more", async (t) => {
 	t.match(await apply(policy("more", callers(1))), { outcome: "refused" });
 	t.match(await apply(policy("deny", `action: deny\n  ${callers(1)}`)), { outcome: "applied" });
 	t.match(await apply(policy("deny", `action: deny\n  ${callers(RULE_VALUES_MAX + 1)}`)), { outcome: "refused" });
-});
-
-t.test("so it is in files that a state may hold: what may be declared anew may be held", (t) => {
-	const urgent = policy("deny", `action: deny\n  ${callers(RULE_VALUES_MAX + 1)}`);
-	const text = [gateway(), service(), urgent].join("---\n");
-	const { problems, lapses } = loadHeldResources([{ name: "w.yaml", text }]);
-	t.same([problems, lapses], [[], []]);
-	t.end();
 });

@@ -1,11 +1,12 @@
 /** The chance that one look proves the goal, against sums over all pairs of counts and against statsmodels. */
+
 import { readFileSync } from "node:fs";
 import t from "tap";
-import { fixedPower } from "../../../src/infer/planning/fixedHorizon.js";
 import { onePower } from "../../../src/infer/planning/onePower.js";
 import { distanceOf, fixedDesign, type PlanMetric } from "../../../src/infer/planning/planMetric.js";
 import { normalIsf } from "../../../src/infer/statistics/distributions/normal.js";
 import { statistic } from "../../../src/infer/statistics/plannedLook.js";
+import { fixedPower } from "../statistics/formulas.js";
 import { absolute, claim, relative } from "./examples.js";
 
 interface Golden {

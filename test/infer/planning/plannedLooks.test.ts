@@ -1,14 +1,12 @@
 /** Plans of goals with planned looks, against published tables, another quadrature, and simulated looks of our own rules. */
+
 import { readFileSync } from "node:fs";
 import t from "tap";
 import { driftForPower, looksPlan, meanUnits, provedBy } from "../../../src/infer/planning/plannedLooks.js";
 import { normalIsf } from "../../../src/infer/statistics/distributions/normal.js";
 import { isNoEstimate } from "../../../src/infer/statistics/estimators/estimate.js";
-import {
-	classicalBoundaries,
-	crossingProbabilities,
-	groupBoundaries,
-} from "../../../src/infer/statistics/groupSequential/boundaries.js";
+import { crossingProbabilities, groupBoundaries } from "../../../src/infer/statistics/groupSequential/boundaries.js";
+import { classicalBoundaries } from "../statistics/formulas.js";
 import { ACCURACY, STARS, WAIT } from "./examples.js";
 
 interface Characteristics {

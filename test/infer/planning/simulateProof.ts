@@ -1,11 +1,13 @@
 /** Experiments run until they prove their claim, to see when they do: units in both arms together, rising. */
+
 import type { SequentialClaim } from "../../../src/infer/planning/sequential.js";
 import { CENTRE, gridQuantiles, quantileInside } from "../../../src/infer/statistics/quantileGrid.js";
-import { ASYMPCS_MIN_UNITS, contrastInterval } from "../../../src/infer/statistics/sequential/asympCs.js";
+import { ASYMPCS_MIN_UNITS } from "../../../src/infer/statistics/sequential/asympCs.js";
 import { logMean } from "../../../src/infer/statistics/sequential/averagedTest.js";
 import { logEvidence, PRIOR_RARE, PRIOR_RATE } from "../../../src/infer/statistics/sequential/bernoulliMixture.js";
 import { differenceLine, logBettingEvidence, ratioLine } from "../../../src/infer/statistics/sequential/betting.js";
 import { BETS, BETS_NAME } from "../../../src/infer/statistics/statistics/logCapital.js";
+import { contrastInterval } from "../statistics/formulas.js";
 import { random } from "../statistics/random.js";
 
 /** Units between looks, as a share of those already there. */

@@ -1,4 +1,5 @@
 /** Which method answers for which metric, and that each says what its own room says. */
+
 import t from "tap";
 import type { Effect, Metric } from "../../../src/declare/resources/resource.js";
 import { compare } from "../../../src/infer/statistics/comparison.js";
@@ -8,9 +9,10 @@ import { isMeasured, methodOf, type Question } from "../../../src/infer/statisti
 import { ASYMPCS_MIN_UNITS } from "../../../src/infer/statistics/sequential/asympCs.js";
 import { differenceBounds } from "../../../src/infer/statistics/sequential/bernoulliBounds.js";
 import { PRIOR_RATE } from "../../../src/infer/statistics/sequential/bernoulliMixture.js";
-import { coMomentsOf, momentsAt } from "../../../src/infer/statistics/statistics/coMoments.js";
+import { momentsAt } from "../../../src/infer/statistics/statistics/coMoments.js";
 import { logCapitalOf } from "../../../src/infer/statistics/statistics/logCapital.js";
 import { metric, rate } from "../../decide/rollout/example.js";
+import { coMomentsOf } from "./formulas.js";
 import { random } from "./random.js";
 
 const ABSOLUTE: Effect = { kind: "absolute", value: 0.1 };

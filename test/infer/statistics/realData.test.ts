@@ -4,12 +4,13 @@
  * the test says how and by how much. Then the same aggregates go through analyse(): the interval that holds at all
  * looks contains the one for a single look, and the verdict is the right one or "open".
  */
+
 import { readFileSync } from "node:fs";
 import t from "tap";
 import type { Metric } from "../../../src/declare/resources/resource.js";
 import { analyse } from "../../../src/infer/statistics/analyse.js";
 import { difference } from "../../../src/infer/statistics/estimators/contrast.js";
-import { cupedLevel, meanAdjustment } from "../../../src/infer/statistics/estimators/cuped.js";
+import { cupedLevel } from "../../../src/infer/statistics/estimators/cuped.js";
 import {
 	type Estimate,
 	isNoEstimate,
@@ -25,6 +26,7 @@ import { type EventCount, proportionsTest } from "../../../src/infer/statistics/
 import { tTest } from "../../../src/infer/statistics/fixed/tTest.js";
 import { evidence, experiment, metric, ROLLOUT, rate } from "../../decide/rollout/example.js";
 import { logPropensityEvidence, type PropensityBatch } from "./bandit/propensityBetting.js";
+import { meanAdjustment } from "./formulas.js";
 
 interface Welch {
 	readonly statistic: number;

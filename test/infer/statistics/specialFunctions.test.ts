@@ -1,8 +1,7 @@
 import { readFileSync } from "node:fs";
 import t from "tap";
-import { lnBeta, lnGamma } from "../../../src/infer/statistics/distributions/gamma.js";
 import { negativeLambertW } from "../../../src/infer/statistics/distributions/lambertW.js";
-import { lnMultivariateBeta } from "../../../src/infer/statistics/distributions/lnGamma.js";
+import { lnBeta, lnGamma, lnMultivariateBeta } from "../../../src/infer/statistics/distributions/lnGamma.js";
 import { logSumExp } from "../../../src/infer/statistics/distributions/logSumExp.js";
 import {
 	type ArmShares,

@@ -1,6 +1,6 @@
 /** Outcomes of some units, the statements over them, and what plain arithmetic makes of them. */
 
-import { coMomentsOf, packedIndex } from "../../../src/infer/statistics/statistics/coMoments.js";
+import { packedIndex } from "../../../src/infer/statistics/statistics/coMoments.js";
 import { logCapitalOf } from "../../../src/infer/statistics/statistics/logCapital.js";
 import {
 	capitalOfRows,
@@ -12,6 +12,7 @@ import {
 	VARIABLES_MAX,
 	type Wanted,
 } from "../../../src/observe/events/evidence/aggregateSql.js";
+import { coMomentsOf } from "../../infer/statistics/formulas.js";
 
 const DAY_MS = 86_400_000;
 const WINDOW_MS = 3_600_000;

@@ -44,7 +44,7 @@ t.test("the client answers what the owner answers", async (t) => {
 		code: "invalid-argument",
 		message: /range/,
 	});
-	await t.rejects(client.evidence({ ...asked, more: 1 } as never), { code: "invalid-argument", hint: /exactly/ });
+	await t.rejects(client.evidence({ ...asked, more: 1 } as never), { code: "invalid-argument", message: /more/ });
 	await t.rejects(client.baselineQuantile({ ...quantile, quantile: 1 }), { code: "invalid-argument" });
 });
 

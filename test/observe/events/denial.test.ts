@@ -1,10 +1,8 @@
 /** The response of an overloaded Envoy is no verdict, whatever its client does then. */
 import t from "tap";
-import {
-	type AccessLogEntry,
-	decodeMessage,
-	OVERLOAD_FLAG,
-} from "../../../src/observe/events/accessLog/accessLogEntry.js";
+import type { AccessLogEntry } from "../../../src/observe/events/accessLog/accessLogEntry.js";
+import { decodeMessage } from "../../../src/observe/events/accessLog/entryDecoder.js";
+import { OVERLOAD_FLAG } from "../../../src/observe/events/accessLog/responseFlags.js";
 import { decisionIn } from "../../../src/observe/events/decisions/decisionRecord.js";
 import { denialOf } from "../../../src/observe/events/decisions/verdict.js";
 import { encode } from "./rig.js";

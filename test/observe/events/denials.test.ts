@@ -2,7 +2,7 @@
 import t from "tap";
 import { compileAssignment } from "../../../src/compile/assignment/assign.js";
 import type { AccessTable } from "../../../src/compile/table/plan.js";
-import { decodeMessage } from "../../../src/observe/events/accessLog/accessLogEntry.js";
+import { decodeMessage } from "../../../src/observe/events/accessLog/entryDecoder.js";
 import { readEntry } from "../../../src/observe/events/accessLog/entryReader.js";
 import { PlanReader } from "../../../src/observe/events/accessLog/planReader.js";
 import { type Entry, EXPERIMENT, encode, planWith, unitsOf } from "./rig.js";

@@ -2,6 +2,7 @@
  * A store driven through a random history, and a plain model of what its evidence must then be: the model keeps every
  * unit and outcome and computes all from the beginning, the store only ever takes in what is new.
  */
+
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -11,7 +12,7 @@ import type {
 	EvidenceQuery,
 	MetricEvidence,
 } from "../../../src/infer/statistics/evidence.js";
-import { type CoMoments, coMomentsOf, momentsAt } from "../../../src/infer/statistics/statistics/coMoments.js";
+import { type CoMoments, momentsAt } from "../../../src/infer/statistics/statistics/coMoments.js";
 import { type LogCapital, logCapitalOf } from "../../../src/infer/statistics/statistics/logCapital.js";
 import { SEGMENT_VALUES_MAX } from "../../../src/limits/index.js";
 import { gatherEvidence } from "../../../src/observe/events/evidence/evidence.js";
@@ -19,6 +20,7 @@ import { Looks } from "../../../src/observe/events/evidence/looks.js";
 import { RequestCommit } from "../../../src/observe/events/store/requestCommit.js";
 import type { Exposure } from "../../../src/observe/events/store/requestRow.js";
 import { type EventStore, openEventStore } from "../../../src/observe/events/store/store.js";
+import { coMomentsOf } from "../../infer/statistics/formulas.js";
 
 const DAY_MS = 86_400_000;
 const ARMS = ["boosted", "control"] as const;

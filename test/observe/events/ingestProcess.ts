@@ -12,13 +12,12 @@ const ingest = await startIngest({
 	dataDirectory: join(directory, "data"),
 	accessLogSocket: join(directory, "als.sock"),
 	httpSocket: join(directory, "http.sock"),
-	outcomesListen: null,
 	plans: async (version) => PLANS[version] ?? null,
 	newestPlan: async () => null,
 	metrics: async () => METRICS,
 	clock: Date.now,
 	meter: { count: quiet, gauge: quiet, observe: quiet },
-	metricsJson: null,
+	metricsJson: async () => [],
 	log: { info: quiet, warn: quiet, error: (message, fields) => console.error(message, fields) },
 });
 process.once("SIGTERM", () => {

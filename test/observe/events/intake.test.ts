@@ -2,7 +2,7 @@ import { mkdtempSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import t from "tap";
-import { decodeMessage } from "../../../src/observe/events/accessLog/accessLogEntry.js";
+import { decodeMessage } from "../../../src/observe/events/accessLog/entryDecoder.js";
 import { PlanReader } from "../../../src/observe/events/accessLog/planReader.js";
 import {
 	ACCESS_LOG_COMMIT_MS,

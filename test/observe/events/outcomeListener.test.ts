@@ -3,7 +3,6 @@
 import { once } from "node:events";
 import { connect, type Socket } from "node:net";
 import t from "tap";
-import { REFUSED_NAMES_MAX } from "../../../src/observe/events/boundedNames.js";
 import type { DecisionsAnswer } from "../../../src/observe/events/decisions/decisionQuery.js";
 import { OUTCOMES_ROWS_MAX } from "../../../src/observe/events/outcomes/outcomeBody.js";
 import { CALLER_HEADER, encodeCaller } from "../../../src/observe/events/outcomes/sender.js";
@@ -76,16 +75,6 @@ t.test("a row that its sender may not post is refused for that, whatever else is
 	] as const;
 	for (const [row, code] of own)
 		t.match(await rig.post([row], as(TRAINER)), { status: 422, json: { refused: [{ code }] } }, code);
-});
-
-t.test("a sender may use any number of other senders' Metrics: a few are logged separately", async (t) => {
-	const others = Array.from({ length: 2 * REFUSED_NAMES_MAX }, (_, at) => ({ ...METRICS[0], name: `m${at}` }));
-	const rig = await startRig({ metrics: async () => [...GRANTED, ...(others as typeof METRICS)] });
-	t.teardown(() => rig.close());
-	for (const { name } of others) t.equal((await rig.post({ ...ROW, metric: name }, as(TRAINER))).status, 403);
-	t.equal((await told(rig)).length, REFUSED_NAMES_MAX + 1);
-	await rig.restart();
-	t.equal((await told(rig)).length, REFUSED_NAMES_MAX + 2);
 });
 
 t.test("a sender that was just declared is accepted", async (t) => {

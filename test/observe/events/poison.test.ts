@@ -1,6 +1,7 @@
 /** One entry of one Envoy that the store cannot hold: it is skipped and reported, and all other evidence continues. */
 import t from "tap";
-import { type AccessLogEntry, decodeMessage } from "../../../src/observe/events/accessLog/accessLogEntry.js";
+import type { AccessLogEntry } from "../../../src/observe/events/accessLog/accessLogEntry.js";
+import { decodeMessage } from "../../../src/observe/events/accessLog/entryDecoder.js";
 import { entryFault } from "../../../src/observe/events/accessLog/entryFault.js";
 import type { DecisionsAnswer } from "../../../src/observe/events/decisions/decisionQuery.js";
 import { COUNTERS } from "../../../src/observe/events/meter.js";

@@ -1,5 +1,6 @@
 import t from "tap";
-import { type AccessLogEntry, decodeMessage } from "../../../src/observe/events/accessLog/accessLogEntry.js";
+import type { AccessLogEntry } from "../../../src/observe/events/accessLog/accessLogEntry.js";
+import { decodeMessage } from "../../../src/observe/events/accessLog/entryDecoder.js";
 import { RecentRequests } from "../../../src/observe/events/accessLog/recentRequests.js";
 import { type Entry, encode } from "./rig.js";
 

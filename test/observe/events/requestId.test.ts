@@ -2,7 +2,7 @@
 import { connect as connectHttp2 } from "node:http2";
 import { connect } from "node:net";
 import t from "tap";
-import { decodeMessage } from "../../../src/observe/events/accessLog/accessLogEntry.js";
+import { decodeMessage } from "../../../src/observe/events/accessLog/entryDecoder.js";
 import type { DecisionsAnswer, ShownDecision } from "../../../src/observe/events/decisions/decisionQuery.js";
 import { bootstrapOf, startEnvoy } from "../../envoy/harness.js";
 import { accessPolicy, resourceSet, service, variant } from "../../fixtures/resources.js";

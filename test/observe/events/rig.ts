@@ -415,7 +415,6 @@ export async function startRig(over: Partial<IngestOptions> = {}): Promise<Rig> 
 		dataDirectory: join(directory, "data"),
 		accessLogSocket: join(directory, "als.sock"),
 		httpSocket: join(directory, "http.sock"),
-		outcomesListen: null,
 		plans: async (version) => PLANS[version] ?? null,
 		newestPlan: async () => null,
 		metrics: async () => METRICS,
@@ -423,7 +422,7 @@ export async function startRig(over: Partial<IngestOptions> = {}): Promise<Rig> 
 		// At once, whatever times a test gives its requests.
 		exposureSettlesMs: Number.NEGATIVE_INFINITY,
 		meter,
-		metricsJson: null,
+		metricsJson: async () => [],
 		log: { info: line("info"), warn: line("warn"), error: line("error") },
 		...over,
 	};

@@ -1,15 +1,8 @@
-/** Outcomes move traffic: who may post which metric, and that what others post moves nothing. */
-import { once } from "node:events";
-import type { IncomingMessage } from "node:http";
-import { request } from "node:https";
 import { connect } from "node:net";
 import t from "tap";
 import type { DecisionsAnswer, ShownDecision } from "../../../src/observe/events/decisions/decisionQuery.js";
 import { CALLER_HEADER, encodeCaller } from "../../../src/observe/events/outcomes/sender.js";
-import { httpPeerSpiffeId, serverTls } from "../../../src/trust/identity/nodeTls.js";
-import { createDevelopmentCa, type IssuedCertificate } from "../../trust/identity/developmentCa.js";
-import { byItsSession } from "../../trust/identity/resumption.js";
-import { idOf, ownIdentity, TRUST_DOMAIN } from "./ownIdentity.js";
+import { idOf } from "./ownIdentity.js";
 import { armOf, METRICS, metric, query, type Rig, seriesKey, startRig, unitsOf } from "./rig.js";
 
 const TRAINER = idOf("trainer");
@@ -116,95 +109,4 @@ t.test("forged outcomes move no statistics, whatever key they come with", async 
 	const arm = arms.find(({ arm }) => arm === armOf(unit));
 	t.match(arm?.metrics, { accuracy: { n: 1 } });
 	t.same(JSON.stringify(arm?.metrics.accuracy).match(/"(sum|mean)":1\b/)?.length, 2, "the trainer's value alone");
-});
-
-t.test("over TCP: mTLS or nothing", async (t) => {
-	const ca = await createDevelopmentCa({ trustDomain: TRUST_DOMAIN, nowMs: Date.now(), lifetimeMs: 3_600_000 });
-	const own = await ownIdentity(ca, "control");
-	const tls = serverTls(own);
-	const rig = await startRig({
-		metrics: async () => GRANTED,
-		outcomesListen: { address: "127.0.0.1", port: 0, tls, peer: (request) => httpPeerSpiffeId(request, own) },
-	});
-	t.teardown(() => rig.close());
-	const post = async (own: IssuedCertificate | null, path = "/v1/outcomes", headers = {}): Promise<number> => {
-		const sent = request({
-			host: "127.0.0.1",
-			port: rig.ingest.outcomesPort ?? 0,
-			path,
-			method: "POST",
-			agent: false,
-			headers: { "content-type": "application/json", ...headers },
-			ca: ca.certificate,
-			checkServerIdentity: () => undefined,
-			...(own === null ? {} : { cert: own.certificate, key: own.privateKey }),
-		});
-		sent.end(JSON.stringify(ROW));
-		const [response] = await once(sent, "response");
-		response.resume();
-		return response.statusCode;
-	};
-	const trainer = await ca.issue({ spiffeId: TRAINER });
-	t.equal(await post(trainer), 200);
-	const shown = { ca: ca.certificate, cert: trainer.certificate, key: trainer.privateKey };
-	const { first, second } = await byItsSession(rig.ingest.outcomesPort ?? 0, shown);
-	t.not(first.said, "");
-	t.match(second, { reused: false, said: "" }, "a session is no certificate");
-	t.equal(await post(trainer, "/evidence"), 404, "outcomes only");
-	t.equal(await post(trainer, "/v1/requests"), 404);
-	for (const name of ["x-request-id", "x-forwarded-proto"])
-		t.equal(await post(trainer, "/v1/outcomes", { [name]: "1" }), 403, `passed on by a listener: ${name}`);
-	const mallory = await ca.issue({ spiffeId: idOf("mallory") });
-	t.equal(await post(mallory), 403);
-	for (const word of [TRAINER, encodeCaller(TRAINER), "local:root", encodeCaller("local:root")])
-		t.equal(await post(mallory, "/v1/outcomes", { [CALLER_HEADER]: word }), 403, "a header is nobody's word here");
-	await t.rejects(post(null), "no certificate");
-	const other = await createDevelopmentCa({ trustDomain: TRUST_DOMAIN, nowMs: Date.now(), lifetimeMs: 3_600_000 });
-	await t.rejects(post(await other.issue({ spiffeId: TRAINER })), "another CA's");
-	const { decisions } = (await rig.call("GET", "/v1/requests?kind=outcome-refused", "")).json as DecisionsAnswer;
-	for (const reason of ["no-certificate", "untrusted-certificate"]) {
-		const labels = { door: "outcomes", reason };
-		t.ok((rig.meter.counts.get(seriesKey("weir_handshakes_refused_total", labels)) ?? 0) > 0, reason);
-		t.match(
-			decisions.filter((one) => one.reason === reason),
-			[{ verdict: "deny", principal: null, count: 1 }],
-			reason,
-		);
-	}
-	await t.rejects(
-		startRig({
-			outcomesListen: {
-				address: "127.0.0.1",
-				port: 0,
-				tls: { ...tls, requestCert: false },
-				peer: (request) => httpPeerSpiffeId(request, own),
-			},
-		}),
-		{ code: "invalid-argument" },
-	);
-});
-
-t.test("over TCP a sender beyond its rate gets 429, and another one is heard", async (t) => {
-	const ca = await createDevelopmentCa({ trustDomain: TRUST_DOMAIN, nowMs: Date.now(), lifetimeMs: 3_600_000 });
-	const own = await ownIdentity(ca, "control");
-	const peer = (one: IncomingMessage) => httpPeerSpiffeId(one, own);
-	const limited = { peer, tls: serverTls(own), clientLimits: { requests: 2, windowSeconds: 60 } };
-	const rig = await startRig({
-		metrics: async () => GRANTED,
-		outcomesListen: { address: "127.0.0.1", port: 0, ...limited },
-	});
-	t.teardown(() => rig.close());
-	const post = async ({ certificate: cert, privateKey: key }: IssuedCertificate): Promise<IncomingMessage> => {
-		const at = { host: "127.0.0.1", port: rig.ingest.outcomesPort ?? 0, path: "/v1/outcomes", method: "POST" };
-		const tls = { ca: ca.certificate, checkServerIdentity: () => undefined, cert, key };
-		const sent = request({ ...at, ...tls, agent: false, headers: { "content-type": "application/json" } });
-		sent.end(JSON.stringify(ROW));
-		const [response] = (await once(sent, "response")) as [IncomingMessage];
-		return response.resume();
-	};
-	const [trainer, mallory] = await Promise.all([TRAINER, idOf("mallory")].map((id) => ca.issue({ spiffeId: id })));
-	if (trainer === undefined || mallory === undefined) throw new Error("no certificate");
-	for (let count = 0; count < 2; count++) t.equal((await post(trainer)).statusCode, 200);
-	t.match(await post(trainer), { statusCode: 429, headers: { "retry-after": /^[1-6]?[0-9]$/ } });
-	t.equal((await post(mallory)).statusCode, 403);
 });

@@ -60,7 +60,7 @@ t.test("a store of a newer Weir, of another key, or that is no store is refused"
 	await t.rejects(openEventStore(none), { code: "failed-precondition", message: /cannot be opened/ });
 });
 
-t.test("its files are its user's alone, also those of an earlier Weir and those that come later", async (t) => {
+t.test("its files are its user's alone, also ones made readable and ones that come later", async (t) => {
 	const directory = fresh();
 	const former = process.umask(0o022);
 	t.teardown(() => void process.umask(former));

@@ -189,7 +189,7 @@ t.test("the port gets unknown callers: those that no allow policy matches, for a
 	const one = new Scene();
 	const strange = (service: string, principal: string | null) => {
 		one.ask(service, { ...bearer, principal });
-		return one.asked.at(-1)?.stranger();
+		return one.asked.at(-1)?.neverAllowed();
 	};
 	t.equal(strange("users", null), false, "a policy about users alone is about callers of any workload");
 	t.equal(strange("apps-users", "spiffe://weir.test/apps/a"), false);
@@ -205,9 +205,9 @@ t.test("the port gets unknown callers: those that no allow policy matches, for a
 			headers: { ...bearer.headers, "x-weir-forwarded-cert": `URI=${told}` },
 		});
 	behind("spiffe://weir.test/apps/a");
-	t.equal(one.asked.at(-1)?.stranger(), false, "of the client that its proxy names");
+	t.equal(one.asked.at(-1)?.neverAllowed(), false, "of the client that its proxy names");
 	behind(WEB);
-	t.equal(one.asked.at(-1)?.stranger(), true);
+	t.equal(one.asked.at(-1)?.neverAllowed(), true);
 });
 
 t.test("the input of the port", async (t) => {

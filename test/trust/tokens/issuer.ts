@@ -68,7 +68,7 @@ export function asked(token: string | null, fields: Partial<TokenQuestion> = {})
 		url: "https://mesh.test/v2",
 		certificateThumbprint: null,
 		payer: "spiffe://weir.test/web",
-		stranger: () => false,
+		neverAllowed: () => false,
 		...fields,
 	};
 }

@@ -115,7 +115,7 @@ t.test(
 		const one = new Scene([k1]);
 		t.equal(await one.said(byFirst), "ok ann");
 		one.monotonicMs = 30_001;
-		const asStranger = { stranger: () => true };
+		const asStranger = { neverAllowed: () => true };
 		for (const kid of ["k2", "k3", "k4"])
 			t.match(await one.said(await signed(CLAIMS, second, { kid }), asStranger), /^invalid/);
 		t.equal(one.loads, 1);
@@ -238,7 +238,7 @@ t.test("a refusal without issuer keys is distinguishable, for an alarm", async (
 	for (const none of [fail, () => jwksBytes([]), () => jwksBytes([{ kty: "oct", k: "AAAA", kid: "k1" }])]) {
 		const one = new Scene(none);
 		t.ok(await keyless(one, byFirst));
-		t.notOk(await keyless(one, byFirst, { stranger: () => true }), "whom rules refuse has lost nothing");
+		t.notOk(await keyless(one, byFirst, { neverAllowed: () => true }), "whom rules refuse has lost nothing");
 		one.keys = () => jwksBytes([k1]);
 		one.monotonicMs = 30_001;
 		t.equal(await one.said(byFirst), "ok ann");

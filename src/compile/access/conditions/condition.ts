@@ -18,7 +18,7 @@ import {
 import type { AccessRequest } from "../verdict.js";
 import { asWritten, CONVERSIONS, OVERLOADS } from "./conditionConversions.js";
 import { conditionSteps } from "./conditionCost.js";
-import { isWithinLimits, NOBODY, RequestView, UserView, userOf } from "./conditionInput.js";
+import { isWithinLimits, NO_USER, RequestView, UserView, userOf } from "./conditionInput.js";
 import { decodedPath, pathFault, WALKS } from "./conditionPaths.js";
 
 export interface Condition {
@@ -26,8 +26,6 @@ export interface Condition {
 	holds(input: AccessRequest, service: string): boolean | "error";
 	/** What asking it costs at the most; see CONDITION_STEPS_MAX. */
 	readonly steps: number;
-	/** A likely mistake: refused in a declaration, reported for a stored condition. */
-	readonly slip: ConditionFault | null;
 	/** What it reads, so that the verdict waits for it. */
 	readonly reads: {
 		readonly path: boolean;
@@ -39,24 +37,16 @@ export interface Condition {
 	};
 }
 
-/**
- * Why a text is no valid condition, as the end of a sentence, and its character offset. instead: what to write for a
- * condition that could cost too much, or compares the path with an impossible text. An earlier Weir may have accepted
- * it, so it compiles but its result is always an error. null = valid.
- */
+/** Why a text is no valid condition, as the end of a sentence, and its character offset. */
 export interface ConditionFault {
-	readonly instead: string | null;
 	readonly what: string;
 	readonly offset: number;
-	/** What to write where it is none, if that is known. */
-	readonly hint?: string;
+	/** What to write instead; null = unknown. */
+	readonly hint: string | null;
 }
 
 export class ConditionError extends Error {
-	constructor(
-		readonly fault: ConditionFault,
-		readonly reads: Condition["reads"] | null = null,
-	) {
+	constructor(readonly fault: ConditionFault) {
 		super(fault.what);
 		this.name = "ConditionError";
 	}
@@ -145,8 +135,8 @@ interface Reading {
 }
 
 function read(node: ASTNode, reading: Reading, walking: boolean): void {
-	const refuse = (what: string, hint?: string): never => {
-		throw new ConditionError({ what, offset: node.start, instead: null, ...(hint === undefined ? {} : { hint }) });
+	const refuse = (what: string, hint: string | null = null): never => {
+		throw new ConditionError({ what, offset: node.start, hint });
 	};
 	switch (node.op) {
 		case "value":
@@ -178,7 +168,7 @@ function read(node: ASTNode, reading: Reading, walking: boolean): void {
 			if (!Object.hasOwn(METHODS, name)) refuse(`calls ${name}(), which is not offered`);
 			if (args.length !== METHODS[name]) {
 				const zoned = name.startsWith("get") && args.length === 1;
-				refuse(`calls ${name}() with ${args.length} arguments`, zoned ? SCHEDULE_HINT : undefined);
+				refuse(`calls ${name}() with ${args.length} arguments`, zoned ? SCHEDULE_HINT : null);
 			}
 			const walks = WALKS.has(name);
 			if (walks && walking) refuse(`walks a list within a list (${name}())`);
@@ -219,7 +209,7 @@ function convertStrictly(node: ASTNode): void {
 /** @throws ConditionError */
 function parse(text: string): Condition {
 	if (text.length > CONDITION_CHARS_MAX) {
-		throw new ConditionError({ what: `is longer than ${CONDITION_CHARS_MAX} characters`, offset: 0, instead: null });
+		throw new ConditionError({ what: `is longer than ${CONDITION_CHARS_MAX} characters`, offset: 0, hint: null });
 	}
 	let run: ReturnType<typeof environment.parse>;
 	try {
@@ -228,18 +218,18 @@ function parse(text: string): Condition {
 		throw new ConditionError({
 			what: `is no CEL expression: ${messageOf(error)}`,
 			offset: placeOf(error),
-			instead: null,
+			hint: null,
 		});
 	}
 	const reads: Reading = { path: false, variant: false, user: false, issuer: false, region: false };
 	read(run.ast, reads, false);
-	const steps = conditionSteps(run.ast, text.length, (what, instead, { start }) => {
-		throw new ConditionError({ what, offset: start, instead }, reads);
+	const steps = conditionSteps(run.ast, text.length, (what, hint, { start }) => {
+		throw new ConditionError({ what, offset: start, hint });
 	});
 	if (steps > CONDITION_STEPS_MAX) {
 		const what = `could take ${steps} steps for one request, more than ${CONDITION_STEPS_MAX}`;
-		const instead = "compare less within a walk, or write pathPrefixes, pathTemplates, groups or claims";
-		throw new ConditionError({ what, offset: 0, instead }, reads);
+		const hint = "compare less within a walk, or write pathPrefixes, pathTemplates, groups or claims";
+		throw new ConditionError({ what, offset: 0, hint });
 	}
 	convertStrictly(run.ast);
 	const checked = run.check();
@@ -248,21 +238,20 @@ function parse(text: string): Condition {
 		throw new ConditionError({
 			what: `is no valid CEL expression: ${messageOf(error)}`,
 			offset: placeOf(error),
-			instead: null,
+			hint: null,
 		});
 	}
 	if (checked.type !== "bool") {
 		const what = `is of type ${checked.type}, not bool`;
-		throw new ConditionError({ what, offset: 0, instead: null, ...(checked.type === "dyn" ? { hint: DYN_HINT } : {}) });
+		throw new ConditionError({ what, offset: 0, hint: checked.type === "dyn" ? DYN_HINT : null });
 	}
-	const slip = pathFault(run.ast);
-	if (slip?.never) throw new ConditionError(slip, reads);
+	const fault = pathFault(run.ast);
+	if (fault !== null) throw new ConditionError(fault);
 	return {
 		reads,
 		steps,
-		slip,
 		holds(input, service) {
-			const user = reads.user ? userOf(input.token) : NOBODY;
+			const user = reads.user ? userOf(input.token) : NO_USER;
 			if (user.tooLong || !isWithinLimits(input, service, reads.path)) return "error";
 			const { principal, method, variant, region, nowMs } = input;
 			const path = reads.path ? decodedPath(input.path) : "";
@@ -297,12 +286,9 @@ function parse(text: string): Condition {
 const PARSED_MAX = RESOURCES_MAX;
 const parsed = new Map<string, Condition>();
 
-/**
- * The compiled condition. One with a ConditionFault.instead always fails: its policy allows no one and denies all.
- * @throws ConditionError for an invalid condition
- */
+/** @throws ConditionError for an invalid condition */
 export function compileCondition(text: string): Condition {
-	const condition = parsed.get(text) ?? parsedOrUntold(text);
+	const condition = parsed.get(text) ?? parse(text);
 	parsed.delete(text);
 	parsed.set(text, condition);
 	for (const oldest of parsed.keys()) {
@@ -312,19 +298,10 @@ export function compileCondition(text: string): Condition {
 	return condition;
 }
 
-function parsedOrUntold(text: string): Condition {
-	try {
-		return parse(text);
-	} catch (error) {
-		if (!(error instanceof ConditionError) || error.reads === null) throw error;
-		return { reads: error.reads, steps: 0, slip: null, holds: () => "error" };
-	}
-}
-
 /** The error of a condition; null = valid. */
 export function conditionFault(text: string): ConditionFault | null {
 	try {
-		if (compileCondition(text).steps === 0) parse(text);
+		compileCondition(text);
 		return null;
 	} catch (error) {
 		if (error instanceof ConditionError) return error.fault;

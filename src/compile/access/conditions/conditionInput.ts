@@ -81,11 +81,11 @@ function characters(value: unknown, levels = CONDITION_CLAIMS_DEPTH_MAX): number
 	return sum;
 }
 
-export const NOBODY = new UserView(null);
+export const NO_USER = new UserView(null);
 const users = new WeakMap<VerifiedToken, UserView>();
 
 export function userOf(token: VerifiedToken | null): UserView {
-	if (token === null) return NOBODY;
+	if (token === null) return NO_USER;
 	let user = users.get(token);
 	if (user === undefined) {
 		user = new UserView(token);

@@ -1,13 +1,11 @@
 /** Texts that a condition compares with the path, which is percent-decoded and without its query. */
 import type { ASTNode } from "@marcbachmann/cel-js";
 
-/** A text that request.path can never equal; part of a ConditionFault. */
+/** A text that request.path can hardly equal, as a ConditionFault. */
 interface PathFault {
 	readonly what: string;
-	readonly instead: string;
+	readonly hint: string;
 	readonly offset: number;
-	/** No path that is served holds it, though one that is spelt so did before paths were decoded. */
-	readonly never: boolean;
 }
 
 const METHODS = new Set(["startsWith", "endsWith", "contains"]);
@@ -80,26 +78,26 @@ function isPath({ op, args }: ASTNode): boolean {
 
 const ESCAPE = /%[0-9A-Fa-f]{2}/;
 /** Escapes whose paths are refused as not-canonical, or that would decode to the start of a query. */
-const UNTOLD_ESCAPE = /%(?:[01]|2[Ff]|25[0-9A-Fa-f]{2}|3[BbFf]|5[Cc]|7[Ff])/;
+const REFUSED_ESCAPE = /%(?:[01]|2[Ff]|25[0-9A-Fa-f]{2}|3[BbFf]|5[Cc]|7[Ff])/;
 const VARIABLE = /(?:^|\/)\{[A-Za-z][A-Za-z0-9_]*\}(?:\/|$)/;
 
 /** Forms of a path that are valid elsewhere: as sent, in a URL, in pathTemplates. */
 function slipOf(text: string): (Omit<PathFault, "what" | "offset"> & { readonly why: string }) | null {
 	if (ESCAPE.test(text)) {
-		const decoded = UNTOLD_ESCAPE.test(text) ? null : decodedText(text);
-		const instead = decoded === null ? "compare with what is before the escape" : `write ${JSON.stringify(decoded)}`;
-		return { why: "sees it percent-decoded", instead, never: true };
+		const decoded = REFUSED_ESCAPE.test(text) ? null : decodedText(text);
+		const hint = decoded === null ? "compare with what is before the escape" : `write ${JSON.stringify(decoded)}`;
+		return { why: "sees it percent-decoded", hint };
 	}
 	const [path = "", query] = text.split("?", 2);
 	if (query !== undefined) {
 		const why = "sees it without its query: a ? there is a path's own, sent as %3F";
-		const instead =
+		const hint =
 			path === "" ? "leave that out" : `write ${JSON.stringify(path)}, with startsWith() where a path's own is meant`;
-		return { why, instead, never: false };
+		return { why, hint };
 	}
 	if (!VARIABLE.test(text)) return null;
-	const instead = "write pathTemplates, or startsWith() with what is before it";
-	return { why: "{name} stands for itself there", instead, never: false };
+	const hint = "write pathTemplates, or startsWith() with what is before it";
+	return { why: "{name} stands for itself there", hint };
 }
 
 /** All conditions of one request read the same path: it is decoded once. */

@@ -22,10 +22,10 @@ export function tooManyListed(policies: readonly PolicyTable[]): string | null {
 	return byAllows ?? beyond(2 * LISTED_VALUES_MAX, all, "policies");
 }
 
-const beyond = (most: number, count: number, whose: string): string | null =>
+const beyond = (most: number, count: number, what: string): string | null =>
 	count <= most
 		? null
-		: `the Service's ${whose} name ${count} groups, tenants, purposes and values of claims, and Envoy, which compares each with each item of a token's list, is given ${most} at most`;
+		: `the Service's ${what} name ${count} groups, tenants, purposes and values of claims, and Envoy, which compares each with each item of a token's list, is given ${most} at most`;
 
 function listedIn({ more }: PolicyTable): number {
 	if (more === null) return 0;

@@ -28,7 +28,7 @@ export interface TokenQuestion {
 	/** Who pays for signatures that do not hold: the principal, else the source address. */
 	readonly payer: string;
 	/** Whether the rules refuse the caller with any token, so that no issuer need be asked for a key that is not known. */
-	readonly stranger: () => boolean;
+	readonly neverAllowed: () => boolean;
 }
 
 /** A copy of the fields that are needed after the call, when the question is no longer valid. */
@@ -40,7 +40,7 @@ export const kept = ({
 	url,
 	certificateThumbprint,
 	payer,
-	stranger,
+	neverAllowed,
 }: TokenQuestion): TokenQuestion => ({
 	gateway,
 	authorization: [...authorization],
@@ -49,7 +49,7 @@ export const kept = ({
 	url,
 	certificateThumbprint,
 	payer,
-	stranger,
+	neverAllowed,
 });
 
 /**

@@ -48,7 +48,7 @@ function noGoal({ experiment }: Report): Markup | null {
 function banditNote({ experiment, status }: Report): Markup | null {
 	const { bandit } = experiment.spec.rollout;
 	if (bandit === null || status.shares === undefined) return null;
-	return html`<p class="note">Shares have followed outcomes since ${utc(status.shares.firstMovedAtMs)}. Whoever came later counts only on the first ${percent(bandit.floorPpm)} of each arm’s live points,
+	return html`<p class="note">Shares have followed outcomes since ${utc(status.shares.firstMovedAtMs)}. Units that came later count only on the first ${percent(bandit.floorPpm)} of each arm’s live points,
 which are live whatever the outcomes say: there the design is fixed, and what is said here holds. On the others nothing is tested: an arm that grew at a better hour, or that got people who
 had been here before, looks better for that alone.</p>`;
 }
@@ -60,7 +60,7 @@ function takeoverNote({ status }: Report): Markup | null {
 		return html`<p class="note">Since ${utc(heldBack.fromMs)} ${percent(heldBack.sharePpm)} of the old version’s people are held back. All numbers here are of people who came first since then,
 and the winner alone is judged: before that the versions had people in another ratio, and both times together would compare one season with another.</p>`;
 	if (status.takeover === undefined) return null;
-	return html`<p class="note">The winner began to take over at ${utc(status.takeover.fromMs)}. Who came later does not count, nor does anybody whose time to be measured was not over then.</p>`;
+	return html`<p class="note">The winner began to take over at ${utc(status.takeover.fromMs)}. Units that came later do not count, nor do those whose time to be measured was not over then.</p>`;
 }
 
 const CHIP = {

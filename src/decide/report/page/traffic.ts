@@ -35,7 +35,7 @@ ${allocationPictures(allocation, decisions, atMs)}</figure>`,
 export function exposureSection({ evidence, experiment, sampleRatio }: Report): Markup {
 	const heading = "People and sample ratio";
 	if (evidence === null || sampleRatio === null)
-		return section("exposure", heading, html`<p class="wide">Nobody has been counted yet.</p>`);
+		return section("exposure", heading, html`<p class="wide">No unit has been counted yet.</p>`);
 	const { test, classic, alpha, arms, history, restarted } = sampleRatio;
 	const columns = [
 		{ head: "Arm", className: "name" },

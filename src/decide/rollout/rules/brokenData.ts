@@ -156,13 +156,13 @@ export function shapes({ experiment, metrics: declaredMetrics, evidence }: Decis
 			if (units > 0 && (livePoints[arm] ?? 0) === 0)
 				found.push({
 					reason: `${units} units were exposed in arm ${arm} under plan ${planVersion}, which has no live point`,
-					summary: `${count(units)} people were in ${arm} where nobody can be`,
+					summary: `${count(units)} people were in ${arm} where no one can be`,
 				});
 	const exposed = evidence.arms.reduce((sum, arm) => sum + arm.exposedUnits, 0);
 	if (exposed > 0 && exposures.length === 0)
 		found.push({
 			reason: `${exposed} units are exposed, and under no plan: their ratio cannot be judged`,
-			summary: "nobody knows by which shares people were divided",
+			summary: "the shares by which people were divided are unknown",
 		});
 	return found;
 }

@@ -29,7 +29,7 @@ export const paused: RuleFunction = (input, analysis) => {
 		["hold", rule],
 		{
 			reason: `Paused at ${at} by ${by}; harm is still watched, a person may ${may}.`,
-			summary: `Waiting for a person at ${at}: ${isSurpassed ? "its time ended, and its old version is not everybody's any more" : plain}.`,
+			summary: `Waiting for a person at ${at}: ${isSurpassed ? "its time ended, and its old version is no longer the default" : plain}.`,
 		},
 		{ waitsFor: "person" },
 	);

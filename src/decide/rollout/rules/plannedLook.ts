@@ -30,7 +30,7 @@ export function looksByArm({ looks = [] }: ExperimentStatus): Record<string, Fin
 	for (const [index, look] of looks.entries())
 		for (const [arm, z] of Object.entries(look.z)) {
 			if (isProvedBy(found[arm] ?? null)) continue;
-			const { improvement = null, lower = null } = look.effects?.[arm] ?? {};
+			const { improvement = null, lower = null } = look.effects[arm] ?? {};
 			found[arm] = { number: index + 1, z, ...lineOfLook(look, arm), improvement, lower };
 		}
 	return found;
@@ -38,7 +38,7 @@ export function looksByArm({ looks = [] }: ExperimentStatus): Record<string, Fin
 
 /** Units and boundary of an arm at the look. */
 export function lineOfLook(look: PlannedLook, arm: string): Pick<FindingLook, "units" | "boundary"> {
-	const { units = look.units, boundary = look.boundary } = look.effects?.[arm] ?? {};
+	const { units = look.units, boundary = look.boundary } = look.effects[arm] ?? {};
 	return { units, boundary };
 }
 
@@ -104,7 +104,7 @@ export const plannedLook: RuleFunction = (input, analysis) => {
 	const lines = Object.entries(look.z).map(([arm, z]) => {
 		const other = of(arm) === look.boundary ? "" : ` against ${number(of(arm))}`;
 		if (z === null) return `${arm} untested`;
-		const lower = look.effects?.[arm]?.lower ?? null;
+		const lower = look.effects[arm]?.lower ?? null;
 		return `${arm} z ${number(z)}${other}${lower === null ? "" : ` (at least ${number(lower)})`}`;
 	});
 	const won = Object.entries(look.z).flatMap(([arm, z]) => (z !== null && z >= of(arm) ? [arm] : []));

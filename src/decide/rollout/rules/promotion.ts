@@ -195,7 +195,7 @@ function notCompared({ experiment }: DecisionInput, arm: string, replaces: strin
 		...{ rule: "concurrent", waitsFor: "person" },
 		why: {
 			reason: `every claim of arm ${arm} is proved against variant ${from}, but variant ${replaces} is the Service's default by now, against which nothing is proved (a new Experiment would tell)`,
-			summary: `${arm} is better than ${from}, but ${replaces} is the version for everybody by now, and it is not proved to be better than that`,
+			summary: `${arm} is better than ${from}, but all users get ${replaces} by now, and it is not proved to be better than that`,
 		},
 	};
 }

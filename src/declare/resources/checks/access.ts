@@ -32,7 +32,7 @@ export function accessProblems(check: Check): void {
 	identityProblems(check, selections);
 }
 
-function saidProblem({ set, positions, report, mayLack }: Check, { service, enforced, shadow }: Selection): void {
+function saidProblem({ set, positions, report, isStored }: Check, { service, enforced, shadow }: Selection): void {
 	const open = service.spec.access === "open";
 	if (open && enforced.length > 0) {
 		const message = `${resourceTitle(service)} is open and selected by an AccessPolicy`;
@@ -40,7 +40,7 @@ function saidProblem({ set, positions, report, mayLack }: Check, { service, enfo
 	} else if (!open && enforced.length === 0 && !positions.hasBroken("AccessPolicy")) {
 		// A revoked grant may leave a Service without policies: it then denies all callers.
 		const severed = policiesNaming(service, set.accessPolicies).some(
-			(policy) => mayLack(policy) && policy.spec.mode === "enforce" && !mayName(policy, service, set.referenceGrants),
+			(policy) => isStored(policy) && policy.spec.mode === "enforce" && !mayName(policy, service, set.referenceGrants),
 		);
 		if (severed) return;
 		// A policy of another namespace is not named in the message.

@@ -24,9 +24,8 @@ const LATER_HINT = "correct the other problems first";
 
 /**
  * All cross-check problems of a set.
- * @param isStored whether it was accepted earlier, so that newer rules cause no problem
+ * @param isStored whether it is unchanged: what another namespace revoked since then causes no problem
  * @param before the set before the change, for rules about deterioration
- * @param mayLack whether a revoked grant causes no problem, as in stored sets
  * @param positions those of parseResources; without them (a set from JSON) problems have no position
  */
 export function checkResources(
@@ -34,7 +33,6 @@ export function checkResources(
 	positions: Positions = new Positions(),
 	isStored: (resource: Named) => boolean = () => false,
 	before: ResourceSet | null = null,
-	mayLack: (resource: Named) => boolean = isStored,
 ): readonly Problem[] {
 	const problems: Problem[] = [];
 	const check: Check = {
@@ -42,7 +40,6 @@ export function checkResources(
 		before,
 		positions,
 		isStored,
-		mayLack,
 		report: (resource, path, message, hint) => {
 			const text = typeof hint === "string" ? hint : problems.length < PROBLEMS_MAX ? hint() : LATER_HINT;
 			problems.push({ position: positions.at(resource, path), message, hint: text });
@@ -82,8 +79,8 @@ function serviceProblems(check: Check): void {
 				seen.add(host);
 				continue;
 			}
-			const whose = owner === service ? "listed twice" : `taken by ${resourceTitle(owner)}`;
-			report(service, ["spec", "hosts", index], `host ${host} is ${whose}`, "give each host to one Service, once");
+			const taken = owner === service ? "listed twice" : `taken by ${resourceTitle(owner)}`;
+			report(service, ["spec", "hosts", index], `host ${host} is ${taken}`, "give each host to one Service, once");
 		}
 	}
 }

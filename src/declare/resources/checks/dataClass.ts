@@ -11,19 +11,18 @@ import { knownNamed } from "../suggest.js";
 import { CLOSED } from "./reference.js";
 import type { Check } from "./report.js";
 
-export function dataClassProblems({ set, positions, report, isStored, mayLack }: Check): void {
+export function dataClassProblems({ set, positions, report, isStored }: Check): void {
 	for (const service of set.services) {
 		const { dataClass: written, variants } = service.spec;
 		if (written === null) continue;
 		const { name, namespace } = namedIn(service.metadata.namespace, written);
 		if (!mayName(service, { kind: "DataClass", metadata: { name, namespace } }, set.referenceGrants)) continue;
 		const isAnothers = namespace !== service.metadata.namespace;
-		if (isAnothers && isStored(service)) continue;
 		// Reported by servicesWithoutEndpoints().
-		const isTold = isAnothers && mayLack(service);
+		const isReported = isAnothers && isStored(service);
 		const dataClass = findNamed(set.dataClasses, { name, namespace });
 		if (dataClass === undefined) {
-			if (isTold || positions.isBroken({ kind: "DataClass", metadata: { name, namespace } })) continue;
+			if (isReported || positions.isBroken({ kind: "DataClass", metadata: { name, namespace } })) continue;
 			const message = `unknown DataClass ${JSON.stringify(name)}`;
 			report(service, ["spec", "dataClass"], message, () =>
 				knownNamed({ name, namespace }, set.dataClasses, "DataClasses"),
@@ -39,7 +38,7 @@ export function dataClassProblems({ set, positions, report, isStored, mayLack }:
 				report(service, [...path, at], message, `write locality: {region: ${regions[0]}}`);
 			}
 			const placed = endpoints.filter(({ locality }) => locality !== null);
-			if (isTold || placed.length === 0 || placed.some(isIn(regions))) continue;
+			if (isReported || placed.length === 0 || placed.some(isIn(regions))) continue;
 			const message = `no endpoint of variant ${variant} is in a region of ${resourceTitle(dataClass)} (${regions.join(", ")})`;
 			report(service, path, message, "add an endpoint there, or write [] for a Variant without one");
 		}

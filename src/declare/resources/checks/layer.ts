@@ -1,7 +1,7 @@
 /** Concurrent Experiments: slots, units, layers per Service and salts. */
 
 import { name } from "../fields/scalar.js";
-import { findNamed, inOrder, serviceOf } from "../lookup.js";
+import { inOrder, serviceOf } from "../lookup.js";
 import { resourceTitle } from "../position.js";
 import { type Experiment, qualifiedName, unitText } from "../resource.js";
 import type { Check } from "./report.js";
@@ -25,7 +25,7 @@ export function layerProblems(check: Check): void {
 	for (const experiment of set.experiments) {
 		const salt = experiment.spec.salt ?? qualifiedName(experiment.metadata);
 		const holder = salts.get(salt);
-		if (isForeignSalt(experiment) && !hadSalt(check, experiment)) foreignSalt(check, experiment, salt);
+		if (isForeignSalt(experiment)) foreignSalt(check, experiment, salt);
 		else if (holder === undefined) salts.set(salt, experiment);
 		else {
 			const message = `salt ${JSON.stringify(salt)} is in use by ${resourceTitle(holder)}, whose groups would be the same`;
@@ -63,11 +63,6 @@ export function layerProblems(check: Check): void {
 			}
 		}
 	}
-}
-
-/** Stored before this rule: its assignment must not change. Without a stored set every salt is accepted. */
-function hadSalt({ before }: Check, { metadata, spec }: Experiment): boolean {
-	return before === null || findNamed(before.experiments, metadata)?.spec.salt === spec.salt;
 }
 
 function foreignSalt({ report }: Check, experiment: Experiment, salt: string): void {

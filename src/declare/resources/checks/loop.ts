@@ -8,7 +8,7 @@ import { serverKey } from "./serverOwner.js";
  * Endpoints at a Gateway's own address and port. A DNS name, or a local address if the Gateway listens on all of them,
  * cannot be checked without I/O: Envoy refuses looped requests (compile/envoy/loopDetection.ts).
  */
-export function loopProblems({ set, isStored, report }: Check): void {
+export function loopProblems({ set, report }: Check): void {
 	const gateways = new Map(
 		set.gateways
 			// 0 = any free port.
@@ -19,8 +19,7 @@ export function loopProblems({ set, isStored, report }: Check): void {
 		for (const [index, { endpoints }] of service.spec.variants.entries()) {
 			for (const [at, { address, port }] of endpoints.entries()) {
 				const gateway = gateways.get(serverKey(address, port));
-				// Earlier accepted sets must not block other changes.
-				if (gateway === undefined || (isStored(service) && isStored(gateway))) continue;
+				if (gateway === undefined) continue;
 				const message = `endpoint ${address}:${port} is where ${resourceTitle(gateway)} listens`;
 				const hint = "name the Service's own servers: a request would come back to the Gateway for ever";
 				report(service, ["spec", "variants", index, "endpoints", at], message, hint);

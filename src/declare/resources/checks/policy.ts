@@ -96,8 +96,8 @@ function variantProblems(check: Check, policy: AccessPolicy, selected: readonly 
 		if (everywhere && without.length < selected.length) continue;
 		for (const service of everywhere ? without.slice(0, 1) : without) {
 			const known = everywhere ? [...new Set(selected.flatMap(variantsOf))] : variantsOf(service);
-			const whose = everywhere ? "any Service" : resourceTitle(service);
-			const message = `unknown variant ${JSON.stringify(name)} of ${whose}`;
+			const target = everywhere ? "any Service" : resourceTitle(service);
+			const message = `unknown variant ${JSON.stringify(name)} of ${target}`;
 			report(check, policy, ["variants", index], message, () => knownNames(name, known, "variants"));
 		}
 	}

@@ -12,11 +12,11 @@ export const NOT_GRANTED = "is of another namespace, which grants no";
 export const CLOSED = "it has no endpoint that its data may go to, and is closed to everyone";
 
 /** The error is the same if the target does not exist, so that it reveals nothing about another namespace. */
-export function referenceProblems({ set, positions, report, mayLack }: Check): void {
+export function referenceProblems({ set, positions, report, isStored }: Check): void {
 	if (positions.hasBroken("ReferenceGrant")) return;
 	for (const reference of resourcesOf(set).flatMap((one) => ungranted(one, set))) {
 		const { from, path, to } = reference;
-		if (mayLack(from)) continue;
+		if (isStored(from)) continue;
 		const { name, namespace } = to.metadata;
 		const message = notGranted(reference);
 		const grant = `spec: {from: [{kind: ${from.kind}, namespace: ${from.metadata.namespace}}], to: [{kind: ${to.kind}, name: ${name}}]}`;

@@ -7,14 +7,13 @@ export type Hint = string | (() => string);
 
 export interface Check {
 	readonly set: ResourceSet;
-	/** What stood before the change: what is no worse than then is no fault of it. null = nothing did. */
+	/** The set before the change: the change causes no problem that was there before. null = none. */
 	readonly before: ResourceSet | null;
 	readonly positions: Positions;
 	/**
-	 * Stands as it was accepted, also where it is given once more: what is refused since then is no fault of a later change.
+	 * Whether it is unchanged, also if it is given again. Another namespace may have removed what it depends on (a grant, a
+	 * DataClass, regions): withdrawn() reports it.
 	 */
 	isStored(resource: Named): boolean;
-	/** Another namespace may have removed what it depends on (a grant, a DataClass, regions): withdrawn() reports it. */
-	mayLack(resource: Named): boolean;
 	report(resource: Named, path: Path, message: string, hint: Hint): void;
 }

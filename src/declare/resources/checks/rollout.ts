@@ -36,13 +36,10 @@ function designProblems({ set, report }: Check, experiment: Experiment): void {
 }
 
 /** A holdback evaluates units first exposed in it, after their windows close, so it must be longer than these. */
-function holdbackProblems({ set, before, isStored, report }: Check, experiment: Experiment): void {
+function holdbackProblems({ set, report }: Check, experiment: Experiment): void {
 	const { holdback } = experiment.spec.rollout;
 	const last = lastToClose(set, experiment);
 	if (holdback === null || last === null || holdback.forMs > last.closesMs) return;
-	// A stored one blocks only edits that let units close later.
-	const former = before === null ? null : lastToClose(before, experiment);
-	if (isStored(experiment) && (former === null || last.closesMs <= former.closesMs)) return;
 	const wholeMs = Math.ceil(last.closesMs / 1_000) * 1_000;
 	const closes = spoken(wholeMs);
 	report(

@@ -1,6 +1,6 @@
 /** Conditions of an AccessPolicy: callers, claims, path templates, schedules and CEL. */
 import { z } from "zod";
-import { CONDITION_FIELDS, compileCondition, conditionFault } from "../../../compile/access/conditions/condition.js";
+import { CONDITION_FIELDS, conditionFault } from "../../../compile/access/conditions/condition.js";
 import { ANYONE } from "../../../compile/access/requests/principal.js";
 import { epochMs } from "../../../compile/access/requests/rfc3339.js";
 import { isTimezone } from "../../../compile/access/rules/schedule.js";
@@ -188,9 +188,9 @@ const CONDITION_HINT = `write a CEL expression such as request.method == "GET" &
 
 /** Checks syntax, types and limits here, so that no later step can fail. */
 export const policyCondition = z.string({ error: CONDITION_HINT }).transform((value, context): string => {
-	const fault = conditionFault(value) ?? compileCondition(value).slip;
+	const fault = conditionFault(value);
 	if (fault === null) return value;
-	return refuse(context, fault.instead ?? fault.hint ?? CONDITION_HINT, `${fault.what} ${place(value, fault.offset)}`);
+	return refuse(context, fault.hint ?? CONDITION_HINT, `${fault.what} ${place(value, fault.offset)}`);
 });
 
 /** Line and column within an expression. */

@@ -7,45 +7,20 @@
  * not positive and finite, or x that is NaN, gives NaN; x outside [0, 1] is 0 or 1 by the definition of a distribution
  * function. Non-convergence throws internal, never a number.
  */
-import { incompleteBeta, logBetaKernel } from "./incompleteBeta.js";
+import { incompleteBeta } from "./incompleteBeta.js";
 import { lnBeta } from "./lnGamma.js";
 import { normalQuantile } from "./normal.js";
 import { solveLogTail } from "./root.js";
-import { logSideOf, sideOf, type Tail } from "./tail.js";
+import { logSideOf, type Tail } from "./tail.js";
 
 function valid(a: number, b: number): boolean {
 	return a > 0 && b > 0 && a < Number.POSITIVE_INFINITY && b < Number.POSITIVE_INFINITY;
-}
-
-function value(x: number, a: number, b: number, lower: boolean): number {
-	if (!valid(a, b) || Number.isNaN(x)) return Number.NaN;
-	if (x <= 0 || x >= 1) return x <= 0 === lower ? 0 : 1;
-	return sideOf(incompleteBeta(x, 1 - x, a, b), lower);
 }
 
 function logValue(x: number, a: number, b: number, lower: boolean): number {
 	if (!valid(a, b) || Number.isNaN(x)) return Number.NaN;
 	if (x <= 0 || x >= 1) return x <= 0 === lower ? Number.NEGATIVE_INFINITY : 0;
 	return logSideOf(incompleteBeta(x, 1 - x, a, b), lower);
-}
-
-/** ln of the density. */
-export function logBetaPdf(x: number, a: number, b: number): number {
-	if (!valid(a, b) || Number.isNaN(x)) return Number.NaN;
-	if (x < 0 || x > 1) return Number.NEGATIVE_INFINITY;
-	if (x === 0) return a > 1 ? Number.NEGATIVE_INFINITY : a < 1 ? Number.POSITIVE_INFINITY : Math.log(b);
-	if (x === 1) return b > 1 ? Number.NEGATIVE_INFINITY : b < 1 ? Number.POSITIVE_INFINITY : Math.log(a);
-	return logBetaKernel(x, 1 - x, a, b) - Math.log(x) - Math.log1p(-x);
-}
-
-/** I_x(a, b) = P(X ≤ x). */
-export function betaCdf(x: number, a: number, b: number): number {
-	return value(x, a, b, true);
-}
-
-/** 1 − I_x(a, b) = P(X > x). */
-export function betaSf(x: number, a: number, b: number): number {
-	return value(x, a, b, false);
 }
 
 /** ln P(X ≤ x). */
@@ -125,11 +100,4 @@ export function betaQuantile(p: number, a: number, b: number): number {
 	if (!valid(a, b) || !(p >= 0 && p <= 1)) return Number.NaN;
 	if (p === 0 || p === 1) return p;
 	return p <= 0.5 ? betaPoint(true, Math.log(p), a, b).x : betaPoint(false, Math.log1p(-p), a, b).x;
-}
-
-/** The x with P(X > x) = q, for q that 1 − q would lose. */
-export function betaIsf(q: number, a: number, b: number): number {
-	if (!valid(a, b) || !(q >= 0 && q <= 1)) return Number.NaN;
-	if (q === 0 || q === 1) return 1 - q;
-	return q <= 0.5 ? betaPoint(false, Math.log(q), a, b).x : betaPoint(true, Math.log1p(-q), a, b).x;
 }

@@ -77,11 +77,6 @@ export function normalSf(x: number): number {
 	return x < -40 ? 1 : 1 - gaussian(-x) * scaledTail(-x);
 }
 
-/** ln Φ(x). */
-export function logNormalCdf(x: number): number {
-	return logNormalSf(-x);
-}
-
 /** ln(1 − Φ(x)): about −x²/2 on the right, where the tail itself would be 0 from x = 38.6. */
 export function logNormalSf(x: number): number {
 	if (x > NEAR) return -0.5 * x * x + Math.log(scaledTail(x));

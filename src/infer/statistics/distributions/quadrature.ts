@@ -51,18 +51,6 @@ export function gaussLegendre(n: number): QuadratureRule {
 	return rule;
 }
 
-/** ∫ f over [from, to], both finite, by one Gauss–Legendre rule of order n. f is not called at the ends. */
-export function integrate(f: (x: number) => number, from: number, to: number, n: number): number {
-	if (!(Number.isFinite(from) && Number.isFinite(to)))
-		throw new WeirError("invalid-argument", `An integral from ${from} to ${to}; both ends must be finite.`);
-	const { nodes, weights } = gaussLegendre(n);
-	const half = (to - from) / 2;
-	const middle = from + half;
-	let sum = 0;
-	for (let i = 0; i < nodes.length; i++) sum += (weights[i] as number) * f(middle + half * (nodes[i] as number));
-	return sum * half;
-}
-
 /** e⁻³⁹ of the density at its start is below half a unit in the last place of the integral. */
 const NATS = 39;
 const TAIL_ORDER = 32;

@@ -44,11 +44,6 @@ export function tSf(t: number, df: number): number {
 	return t > 0 ? half : tail.lower ? 0.5 + sideOf(tail, true) / 2 : 1 - half;
 }
 
-/** P(T ≤ t). */
-export function tCdf(t: number, df: number): number {
-	return tSf(-t, df);
-}
-
 /** P(|T| ≥ |t|): the p-value of the two-sided test. */
 export function tTwoSidedP(t: number, df: number): number {
 	const q = tSf(Math.abs(t), df);
@@ -137,9 +132,4 @@ export function tIsf(q: number, df: number): number {
 		return q < 0.5 ? t : -t;
 	}
 	return q < 0.5 ? tailQuantile(q, df) : -tailQuantile(1 - q, df);
-}
-
-/** The t with P(T ≤ t) = p: −∞ at 0, ∞ at 1, NaN outside [0, 1]. */
-export function tQuantile(p: number, df: number): number {
-	return 0 - tIsf(p, df);
 }

@@ -7,7 +7,7 @@
  * pooled *within* arms, Σ M2_YX ÷ Σ M2_XX over arms, so that an effect times a chance imbalance does not leak into it.
  * The covariate must be older than the first exposure; the assignment cannot have moved it.
  */
-import { type CoMoments, packedIndex, problemOfCoMoments } from "../statistics/coMoments.js";
+import { type CoMoments, packedIndex } from "../statistics/coMoments.js";
 import type { Level, NoEstimate } from "./estimate.js";
 import { ratioGradient } from "./level.js";
 import { covarianceAlong, levelOf, type MeanVector } from "./meanVector.js";
@@ -19,22 +19,10 @@ export interface Adjustment {
 	readonly centre: number;
 }
 
-/** θ for means from the arms' (Y, X): 0, no adjustment, where the covariate does not vary. */
-export function meanAdjustment(arms: readonly CoMoments[]): Adjustment | NoEstimate {
-	const problem = problemOfArms(2, arms);
-	return problem === "" ? pooledMeanAdjustment(arms) : { reason: problem };
-}
-
 /** The same for arms with valid sample moments, as in a MeanVector. */
 export function pooledMeanAdjustment(arms: readonly CoMoments[]): Adjustment {
 	const [yx, xx] = [sumOf(arms, 1, 0), sumOf(arms, 1, 1)];
 	return { theta: xx > 0 ? yx / xx : 0, centre: meanOver(arms, 1) };
-}
-
-/** θ for ratios from the arms' (S, N, S before, N before), of the linearised ratios, pooled over arms. */
-export function ratioAdjustment(arms: readonly CoMoments[]): Adjustment | NoEstimate {
-	const problem = problemOfArms(4, arms);
-	return problem === "" ? pooledRatioAdjustment(arms) : { reason: problem };
 }
 
 /** The same for arms with valid sample moments. */
@@ -87,15 +75,4 @@ function sumOf(arms: readonly CoMoments[], i: number, j: number): number {
 	let sum = 0;
 	for (const arm of arms) sum += arm.m2[packedIndex(i, j)] ?? Number.NaN;
 	return sum;
-}
-
-function problemOfArms(k: number, arms: readonly CoMoments[]): string {
-	let units = false;
-	for (const arm of arms) if (arm.n !== 0) units = true;
-	if (!units) return "there are no units";
-	for (const arm of arms) {
-		const problem = problemOfCoMoments(k, arm);
-		if (problem !== "") return problem;
-	}
-	return "";
 }

@@ -1,31 +1,9 @@
-/**
- * Levels of one arm: means, rates and ratios. Statistics in, Level or reason out.
- */
-import type { Moments } from "../statistics/moments.js";
-import { isNoEstimate, type Level, type NoEstimate } from "./estimate.js";
-import { levelOf, type MeanVector, meanVectorOfMoments } from "./meanVector.js";
+import type { Level, NoEstimate } from "./estimate.js";
+import { levelOf, type MeanVector } from "./meanVector.js";
 
 /** Mean of one value per unit: variance s²/n with the unbiased s². */
 export function meanLevel(vector: MeanVector): Level | NoEstimate {
 	return levelOf(vector, vector.means[0] ?? Number.NaN, unit(vector, [1]));
-}
-
-/**
- * Share of units with a 1 (values are 0 or 1): variance p(1 − p)/n, the normal law. At a share of 0 or 1 this
- * variance is 0 and says nothing; the score test of fixed/proportions.ts and the exact mixtures do.
- */
-export function proportionLevel(moments: Moments): Level | NoEstimate {
-	const vector = meanVectorOfMoments(moments);
-	if (isNoEstimate(vector)) return vector;
-	const { n, mean: p } = moments;
-	if (p < 0 || p > 1) return { reason: `a share of ${p} is not between 0 and 1` };
-	// For values of 0 and 1 m2 is n·p(1 − p); a share from per-unit shares has less and belongs to meanLevel.
-	if (Math.abs(moments.m2 - n * p * (1 - p)) > 1e-6 * n) return { reason: "values other than 0 and 1 in a proportion" };
-	return levelOf(
-		{ n, means: [p], covariance: [(p * (1 - p)) / n], degreesOfFreedom: Number.POSITIVE_INFINITY },
-		p,
-		[1],
-	);
 }
 
 /**

@@ -169,36 +169,6 @@ export function crossingProbability(
 	return "reason" in crossings ? Number.NaN : crossings.reduce((sum, { above, below }) => sum + above + below, 0);
 }
 
-/**
- * The classical designs at equally spaced looks. pocock: the same z at all of them; obrien-fleming: z_k = C·√(K/k). The
- * constant, C, is z at the last look (Pocock 1977; O'Brien & Fleming 1979). No design here uses them, for their looks must come
- * as planned: their published constants are what the recursion is tested against.
- */
-export function classicalBoundaries(
-	kind: "pocock" | "obrien-fleming",
-	lookCount: number,
-	alpha: number,
-	sides: 1 | 2,
-): readonly GroupLook[] | NoEstimate {
-	const times = Array.from({ length: lookCount }, (_, k) => (k + 1) / lookCount);
-	const problem = problemOf({ alpha, sides, spending: { kind: "pocock" } }, times);
-	if (problem !== "") return { reason: problem };
-	const looksAt = (constant: number): { information: number; z: number }[] =>
-		times.map((t) => ({ information: t, z: kind === "pocock" ? constant : constant / Math.sqrt(t) }));
-	const excess = (constant: number): number =>
-		Math.log(crossingProbability(looksAt(constant), sides, 0)) - Math.log(alpha);
-	// No constant is below that of one look, and Bonferroni over the looks is above all.
-	const least = normalIsf(alpha / sides);
-	const constant =
-		lookCount === 1 ? least : rootOf(excess, least, normalIsf(alpha / sides / lookCount) + 1e-9, Z_TOLERANCE);
-	let spent = 0;
-	const crossings = crossingProbabilities(looksAt(constant), sides, 0);
-	return looksAt(constant).map(({ information, z }, k) => {
-		spent += "reason" in crossings ? 0 : (crossings[k]?.above ?? 0) + (crossings[k]?.below ?? 0);
-		return { information, spent, z, nominalP: sides * normalSf(z), note: "" };
-	});
-}
-
 function problemOf({ alpha, sides, spending }: GroupDesign, information: readonly number[]): string {
 	if (!(alpha > 0 && alpha < 1)) return `alpha is ${alpha}, not between 0 and 1`;
 	if (sides !== 1 && sides !== 2) return `a test has one side or two, not ${sides}`;

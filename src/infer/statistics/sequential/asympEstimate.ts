@@ -8,16 +8,7 @@
  * `unitsProblem` enforces, and not for rare events (bernoulliMixture.ts).
  */
 import type { Estimate, NoEstimate } from "../estimators/estimate.js";
-import {
-	ASYMPCS_MIN_UNITS,
-	ASYMPCS_TUNED_AT,
-	halfWidth,
-	halfWidthOneSided,
-	logEOneSided,
-	pValue,
-	pValueOneSided,
-	rho,
-} from "./asympCs.js";
+import { ASYMPCS_MIN_UNITS, ASYMPCS_TUNED_AT, halfWidth, logEOneSided, rho } from "./asympCs.js";
 import type { Bounds } from "./bernoulliBounds.js";
 
 /** The needed part of an estimate: its value, the variance of the value, the units of both arms. */
@@ -36,45 +27,6 @@ export function asympInterval(estimate: Estimated, { alpha, tunedAt }: AsympDesi
 	const { value, variance, n } = estimate;
 	const width = halfWidth(Math.sqrt(n * variance), n, alpha, rho(alpha, tunedAt ?? ASYMPCS_TUNED_AT));
 	return { lower: value - width, upper: value + width };
-}
-
-/** A lower and an upper bound, each one-sided at level alpha (equation 134). */
-export function asympBounds(estimate: Estimated, { alpha, tunedAt }: AsympDesign): Bounds | NoEstimate {
-	const problem = problemOf(estimate, 2 * alpha);
-	if (problem !== "") return { reason: problem };
-	const { value, variance, n } = estimate;
-	const width = halfWidthOneSided(Math.sqrt(n * variance), n, alpha, rho(2 * alpha, tunedAt ?? ASYMPCS_TUNED_AT));
-	return { lower: value - width, upper: value + width };
-}
-
-/** Anytime p-value of "the estimated thing equals `line`" against both sides (equation 155). */
-export function asympPValue(
-	estimate: Estimated,
-	line: number,
-	{ alpha, tunedAt }: AsympDesign,
-): { readonly p: number } | NoEstimate {
-	const problem = problemOf(estimate, alpha);
-	if (problem !== "") return { reason: problem };
-	const { value, variance, n } = estimate;
-	return { p: pValue(value - line, Math.sqrt(variance), n, rho(alpha, tunedAt ?? ASYMPCS_TUNED_AT)) };
-}
-
-/**
- * Anytime p-value of the claim that the estimated thing lies above (below) `line`, against all that is on the other
- * side, the line included. With a non-inferiority margin the line is −margin (or +margin where more is worse). It is
- * at most alpha exactly where the bound of asympBounds passes the line.
- */
-export function asympOneSidedPValue(
-	side: "above" | "below",
-	estimate: Estimated,
-	line: number,
-	{ alpha, tunedAt }: AsympDesign,
-): { readonly p: number } | NoEstimate {
-	const problem = problemOf(estimate, 2 * alpha);
-	if (problem !== "") return { reason: problem };
-	const { value, variance, n } = estimate;
-	const distance = side === "above" ? value - line : line - value;
-	return { p: pValueOneSided(distance, Math.sqrt(variance), n, rho(2 * alpha, tunedAt ?? ASYMPCS_TUNED_AT)) };
 }
 
 /**

@@ -102,11 +102,6 @@ function tidy({ n, sum }: Sample): Sample {
 	return isSample ? { n, sum: Math.min(n, Math.max(0, sum)) } : NO_UNITS;
 }
 
-/** p-value that is valid at every look and at any stopping time: min(1, 1/e). */
-export function anytimePValue(logE: number): number {
-	return Math.min(1, Math.exp(-logE));
-}
-
 /** ln e for the claim that one arm's mean is below p: evidence against {mean ≥ p}. For one-sample claims about shares. */
 export function logEvidenceBelow(sample: Sample, p: number, prior: BetaPrior): number {
 	const s = tidy(sample);

@@ -36,8 +36,8 @@ export function unitPullMax(alpha: number): number {
 
 /**
  * By how many standard errors the heaviest unit of either arm moves the estimate. Of several variables (denominators,
- * covariates) each counts by itself. NaN where no sample has these extremes; null where they are not known: evidence of
- * an earlier Weir.
+ * covariates) each counts by itself. NaN where no sample has these extremes; null if they are unknown
+ * (a plan without data).
  */
 export function heaviestPull(
 	{ variance, contrast }: Pick<Estimate, "variance" | "contrast">,

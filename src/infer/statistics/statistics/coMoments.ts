@@ -63,24 +63,9 @@ function before(a: readonly number[], b: readonly number[]): boolean {
 	return index === -1 || at(a, index) < at(b, index);
 }
 
-/** One more unit with its k values. */
-export function addRow(moments: CoMoments, row: readonly number[]): CoMoments {
-	return mergeCoMoments(moments, { n: 1, means: row, m2: noCoMoments(row.length).m2 });
-}
-
-/** The co-moments of rows of k values each. */
-export function coMomentsOf(k: number, rows: readonly (readonly number[])[]): CoMoments {
-	return rows.reduce<CoMoments>(addRow, noCoMoments(k));
-}
-
 /** Moments of variable i alone. */
 export function momentsAt(moments: CoMoments, i: number): Moments {
 	return { n: moments.n, mean: at(moments.means, i), m2: at(moments.m2, packedIndex(i, i)) };
-}
-
-/** Unbiased covariance of variables i and j; NaN below 2 units or for a variable that is not there. */
-export function covariance({ n, m2 }: CoMoments, i: number, j: number): number {
-	return n < 2 ? Number.NaN : at(m2, packedIndex(i, j)) / (n - 1);
 }
 
 /** Rounding that a correlation may exceed 1 by: merges of millions of units of one sign stay far below. */

@@ -37,36 +37,6 @@ export function mergeMoments(a: Moments, b: Moments): Moments {
 	};
 }
 
-/** One more value (Welford 1962). For rows that are at hand; a store merges what it has aggregated. */
-export function addValue(moments: Moments, value: number): Moments {
-	const n = moments.n + 1;
-	const delta = value - moments.mean;
-	const mean = moments.mean + delta / n;
-	return { n, mean, m2: moments.m2 + delta * (value - mean) };
-}
-
-/**
- * The moments of a list of values, in two passes with the correction of the mean's own rounding (Chan, Golub &
- * LeVeque, equation 1.7): the most exact of them.
- */
-export function momentsOf(values: readonly number[]): Moments {
-	const n = values.length;
-	if (n === 0) return NO_MOMENTS;
-	const rough = values.reduce((sum, value) => sum + value, 0) / n;
-	let deviations = 0;
-	let squares = 0;
-	for (const value of values) {
-		deviations += value - rough;
-		squares += (value - rough) ** 2;
-	}
-	return { n, mean: rough + deviations / n, m2: Math.max(0, squares - (deviations * deviations) / n) };
-}
-
-/** Unbiased variance of the units' values, m2/(n − 1); NaN below 2 units. */
-export function variance({ n, m2 }: Moments): number {
-	return n < 2 ? Number.NaN : m2 / (n - 1);
-}
-
 /**
  * Why these are not the moments of any sample, or empty. Whatever infers from moments asks this first, so that NaN,
  * an infinity or a negative count ends as a reason and not as a number.

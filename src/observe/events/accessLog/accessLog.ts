@@ -20,7 +20,8 @@ import { listenHttp2, type MutualTls } from "../../../trust/tls/connectionLimits
 import { boundStreams, onSession, rawStreamOf } from "../../../trust/tls/grpcStreams.js";
 import type { HandshakeFault } from "../../../trust/tls/handshake.js";
 import type { Log } from "../meter.js";
-import { type AccessLogEntry, decodeIdentifier, decodeMessage, type StreamIdentifier } from "./accessLogEntry.js";
+import type { AccessLogEntry } from "./accessLogEntry.js";
+import { decodeIdentifier, decodeMessage, type StreamIdentifier } from "./entryDecoder.js";
 import { type EntryFault, entryFault } from "./entryFault.js";
 import { EnvoyConnections } from "./envoyConnections.js";
 import { ENVOY_REPORT_PATH, readEnvoyReport } from "./envoyReport.js";
@@ -62,8 +63,6 @@ export interface EntrySink {
 	 * stream's Gateway, by qualified name; null = not named by its Envoy.
 	 */
 	offer(entry: AccessLogEntry, receivedMs: number, gateway: string | null): void;
-	/** An authorised stream sent a message. */
-	heard(peer: StreamPeer, receivedMs: number): void;
 	/** A message that could not be decoded. */
 	broken(): void;
 	/** An entry with numbers that no Envoy writes; its route may be any. */
@@ -230,10 +229,9 @@ function serverOf(
 				sink.impossible(entry);
 				if (reported) return;
 				reported = true;
-				const whose = { envoy: peer?.kind === "spiffe" ? peer.id : "", gateway: own.gateway ?? "" };
-				log.error("an Envoy's access-log entries have impossible numbers: such are left out", {
+				log.error("an Envoy's access-log entries have impossible numbers and are left out", {
 					number: fault,
-					...whose,
+					...{ envoy: peer?.kind === "spiffe" ? peer.id : "", gateway: own.gateway ?? "" },
 				});
 			};
 			// Refused whatever its identifier claims.
@@ -246,7 +244,6 @@ function serverOf(
 					if (!judged) judge(message, receivedMs);
 					if (refused) return;
 					own.heard();
-					sink.heard(peer, receivedMs);
 					decodeMessage(message, (entry) => {
 						const fault = entryFault(entry, receivedMs);
 						if (fault === null) sink.offer(entry, receivedMs, own.gateway);

@@ -13,9 +13,10 @@ import { type Verdict, verdictOf } from "../decisions/verdict.js";
 import type { Pseudonyms } from "../store/pseudonym.js";
 import { variantOf } from "../store/requestRow.js";
 import type { EventStore } from "../store/store.js";
-import { type AccessLogEntry, flagNames } from "./accessLogEntry.js";
+import type { AccessLogEntry } from "./accessLogEntry.js";
 import { unitOfHeader } from "./entryReader.js";
 import type { PlanReader, ReadableExperiment, ReadableService } from "./planReader.js";
+import { flagNames } from "./responseFlags.js";
 import { type CalledBy, calledBy } from "./sidecarAnswer.js";
 
 export type RequestAccount = WholeAccount | OutlineAccount;

@@ -3,7 +3,8 @@
  * deferred. In memory only: the bytes hold unit ids and paths.
  */
 import { RECENT_REQUESTS_MAX } from "../../../limits/index.js";
-import { type AccessLogEntry, decodeEntry } from "./accessLogEntry.js";
+import type { AccessLogEntry } from "./accessLogEntry.js";
+import { decodeEntry } from "./entryDecoder.js";
 
 /** Memory of their access-log entries: RECENT_REQUESTS_MAX of 1.6 KB, twice the usual size; then the oldest are dropped. */
 const RECENT_REQUESTS_BYTES_MAX = 32 * 1024 * 1024;

@@ -3,7 +3,7 @@
  * connection counts: a UNIX socket in a 0700 directory, or the SPIFFE id of mTLS.
  */
 import { spiffeFault } from "../../../declare/resources/spiffe.js";
-import type { StreamIdentifier } from "./accessLogEntry.js";
+import type { StreamIdentifier } from "./entryDecoder.js";
 
 /** owner: over the UNIX socket of the stack's own user. null = no proven identity. */
 export type StreamPeer = { readonly kind: "owner" } | { readonly kind: "spiffe"; readonly id: string } | null;

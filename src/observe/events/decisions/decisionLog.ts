@@ -1,9 +1,10 @@
 /** Makes the decision records of each ended request, and queues them for the store (decisionQueue.ts). */
 import { isOpen } from "../../../compile/access/rules/policy.js";
 import { ARMS_KNOWN_MAX, DECISION_QUEUE_MAX, PPM } from "../../../limits/index.js";
-import { type AccessLogEntry, answeredByEnvoy } from "../accessLog/accessLogEntry.js";
+import type { AccessLogEntry } from "../accessLog/accessLogEntry.js";
 import { asksLikeProbe, isOwnProbe } from "../accessLog/ownProbe.js";
 import type { ReadableService } from "../accessLog/planReader.js";
+import { answeredByEnvoy } from "../accessLog/responseFlags.js";
 import { sidecarJudged } from "../accessLog/sidecarAnswer.js";
 import type { EndedRequest } from "../intake.js";
 import { COUNTERS, GAUGES } from "../meter.js";

@@ -31,7 +31,7 @@ export function readNamespacesOf(request: Pick<IncomingMessage, "rawHeaders">): 
 	if (values.length === 1 && names.every((name) => NAME.test(name))) return names;
 	throw new WeirError(
 		"permission-denied",
-		"nobody has said of which namespaces the decision log is asked for",
-		"ask control's API, which says what you may read",
+		"the query of the decision log names no namespaces",
+		"ask control's API, which adds the namespaces that you may read",
 	);
 }

@@ -4,15 +4,15 @@
  */
 import { denialOf as nativeDenial, ruleDenial } from "../../../compile/envoy/denial.js";
 import { parseRouteName } from "../../../compile/table/plan.js";
+import type { AccessLogEntry } from "../accessLog/accessLogEntry.js";
 import {
-	type AccessLogEntry,
 	answeredByEnvoy,
 	BROKEN_OFF_FLAGS,
 	LEFT_FLAGS,
 	LIMITED_FLAG,
 	OVERLOAD_FLAG,
 	reachedRouter,
-} from "../accessLog/accessLogEntry.js";
+} from "../accessLog/responseFlags.js";
 
 /** Texts as received, not escaped. */
 export interface Verdict {

@@ -10,12 +10,12 @@ import { WeirError } from "../../../error.js";
 import { readBody } from "../../../trust/clients/unreadBody.js";
 import { HttpProblem } from "../http.js";
 import { COUNTERS, type Log, type Meter } from "../meter.js";
+import type { RefusedOutcomes } from "../refusals.js";
 import type { EventStore } from "../store/store.js";
 import type { MetricCatalogue, MetricDeclaration } from "./metricDeclaration.js";
 import { bodyMode, type Candidate, readRows } from "./outcomeBody.js";
 import { OutcomeCommit, type StoredAnswer, type Submission } from "./outcomeCommit.js";
 import { isRefusal, type OutcomeRow, type Refusal, readOutcome } from "./outcomeRow.js";
-import type { RefusedSender } from "./refusedSenders.js";
 import { maySend, type Sender } from "./sender.js";
 
 /** POST body of outcomes: 10,000 rows of about 400 bytes. */
@@ -31,7 +31,7 @@ export interface OutcomesOptions {
 	readonly meter: Meter;
 	readonly log: Log;
 	/** Called for every unauthorised request. */
-	readonly refused: (refusal: RefusedSender) => void;
+	readonly refused: (refusal: RefusedOutcomes) => void;
 }
 
 interface Judged {
@@ -114,7 +114,7 @@ export class Outcomes {
 		return null;
 	}
 
-	#forbid(refusal: RefusedSender): WeirError {
+	#forbid(refusal: RefusedOutcomes): WeirError {
 		this.options.refused(refusal);
 		return new WeirError(
 			"permission-denied",

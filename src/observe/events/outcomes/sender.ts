@@ -49,8 +49,7 @@ function subjectOf(value: string): string | null {
 	}
 }
 
-/** @param id of a verified certificate; null = none */
-export function senderOfId(id: string | null): Sender {
+function senderOfId(id: string | null): Sender {
 	return id !== null && spiffeFault(id) === null ? { kind: "spiffe", id } : ANONYMOUS;
 }
 

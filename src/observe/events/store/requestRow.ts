@@ -1,6 +1,6 @@
 /** Makes store rows from an access-log entry and its request's assignment (entryReader.ts). */
 import { clusterName } from "../../../compile/table/plan.js";
-import { type AccessLogEntry, FAILED_FLAGS, reachedRouter, UNHEALTHY_FLAGS } from "../accessLog/accessLogEntry.js";
+import type { AccessLogEntry } from "../accessLog/accessLogEntry.js";
 import {
 	corePoints,
 	type ReadableExperiment,
@@ -8,6 +8,7 @@ import {
 	type ReadableService,
 } from "../accessLog/planReader.js";
 import { isRefusedForVariant } from "../accessLog/refusal.js";
+import { FAILED_FLAGS, reachedRouter, UNHEALTHY_FLAGS } from "../accessLog/responseFlags.js";
 import type { Pseudonyms } from "./pseudonym.js";
 
 /** Bytes of a segment's value: a country, a plan or a model's name, not free text. */

@@ -103,7 +103,7 @@ export class Rights {
 	/**
 	 * For what no RoleBinding gives.
 	 * @param doing.what `start with files`
-	 * @throws WeirError `permission-denied`, recorded, for anybody but the socket's owner
+	 * @throws WeirError `permission-denied`, recorded, for all but the socket's owner
 	 */
 	demandOwner(
 		call: AuditedCall,

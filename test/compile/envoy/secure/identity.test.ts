@@ -6,7 +6,7 @@ import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import t from "tap";
 import { compile, NO_COLLECTORS } from "../../../../src/compile/compile.js";
-import { type RemoteDoor, staticBootstrap } from "../../../../src/compile/envoy/bootstrap.js";
+import { type RemoteListener, staticBootstrap } from "../../../../src/compile/envoy/bootstrap.js";
 import { EMPTY_STATUS } from "../../../../src/decide/rollout/status.js";
 import type { ResourceSet } from "../../../../src/declare/resources/resource.js";
 import { PEER_RENEWAL_MS } from "../../../../src/limits/index.js";
@@ -39,7 +39,7 @@ async function scene(t: TestScope) {
 	await ca.workload(PREDICTOR, socket("predictor"));
 	for (const name of NAMES) await ca.workload(id(name), socket(name));
 	const predictor = await guardedServer(t, await identityOf(t, socket("predictor")));
-	const start = (resources: ResourceSet, remote: { accessLog?: RemoteDoor } = {}): Promise<RunningEnvoy> => {
+	const start = (resources: ResourceSet, remote: { accessLog?: RemoteListener } = {}): Promise<RunningEnvoy> => {
 		const collectors = {
 			accessLogSocket: remote.accessLog ? "/none" : null,
 			tracesSocket: null,

@@ -2,9 +2,10 @@
  * Far below the mean, where 1 + (x − a)/a has lost the digits of x/a. Truth by mpmath at 60 digits:
  * log(gammainc(a, 0, x, regularized=True)) and log(betainc(a, b, 0, x, regularized=True)).
  */
+
 import t from "tap";
 import { logBetaCdf } from "../../../../src/infer/statistics/distributions/beta.js";
-import { gammaP } from "../../../../src/infer/statistics/distributions/gamma.js";
+import { gammaP } from "../formulas.js";
 
 t.test("the lower gamma tail keeps its digits", async (t) => {
 	for (const [a, x, truth] of [

@@ -1,20 +1,10 @@
 /** What holds for every argument: tails that sum to 1, monotone, symmetric, inverse; and what bad arguments give. */
+
 import fc from "fast-check";
 import t from "tap";
-import {
-	betaCdf,
-	betaIsf,
-	betaPoint,
-	betaQuantile,
-	betaSf,
-	logBetaPdf,
-} from "../../../../src/infer/statistics/distributions/beta.js";
-import {
-	chiSquareIsf,
-	chiSquareQuantile,
-	chiSquareSf,
-} from "../../../../src/infer/statistics/distributions/chiSquare.js";
-import { gammaP, gammaQ, gammaQuantile } from "../../../../src/infer/statistics/distributions/gamma.js";
+import { betaPoint, betaQuantile } from "../../../../src/infer/statistics/distributions/beta.js";
+import { chiSquareSf } from "../../../../src/infer/statistics/distributions/chiSquare.js";
+import { gammaQ } from "../../../../src/infer/statistics/distributions/gamma.js";
 import { betaFraction } from "../../../../src/infer/statistics/distributions/incompleteBeta.js";
 import { gammaFraction } from "../../../../src/infer/statistics/distributions/incompleteGamma.js";
 import {
@@ -25,15 +15,8 @@ import {
 	normalQuantile,
 	normalSf,
 } from "../../../../src/infer/statistics/distributions/normal.js";
-import {
-	logTPdf,
-	logTSf,
-	tCdf,
-	tIsf,
-	tQuantile,
-	tSf,
-	tTwoSidedP,
-} from "../../../../src/infer/statistics/distributions/studentT.js";
+import { logTPdf, logTSf, tIsf, tSf, tTwoSidedP } from "../../../../src/infer/statistics/distributions/studentT.js";
+import { betaCdf, betaIsf, betaSf, gammaP, logBetaPdf, tCdf, tQuantile } from "../formulas.js";
 
 const INF = Number.POSITIVE_INFINITY;
 /** 10^lo … 10^hi, evenly on the logarithm. */
@@ -114,13 +97,6 @@ t.test("a distribution function undoes its quantile, in both tails", async () =>
 			);
 		}),
 	);
-	fc.assert(
-		fc.property(unit, scale(-1, 9), (p, a) => {
-			const x = gammaQuantile(p, a);
-			return x <= 1e-300 || near(gammaP(a, x), p, 1e-9);
-		}),
-	);
-	fc.assert(fc.property(scale(-200, -1), scale(0, 8), (q, df) => near(chiSquareSf(chiSquareIsf(q, df), df), q, 1e-8)));
 });
 
 t.test("the ends of the support, and far beyond the doubles", async (t) => {
@@ -136,8 +112,7 @@ t.test("the ends of the support, and far beyond the doubles", async (t) => {
 	t.ok(Math.abs(logTPdf(0, 1) + Math.log(Math.PI)) < 1e-14);
 	t.same([betaCdf(0, 2, 3), betaSf(0, 2, 3), betaCdf(1, 2, 3), betaSf(1.5, 2, 3), betaCdf(-1, 2, 3)], [0, 1, 1, 0, 0]);
 	t.same([betaQuantile(0, 2, 3), betaQuantile(1, 2, 3), betaIsf(0, 2, 3), betaIsf(1, 2, 3)], [0, 1, 1, 0]);
-	t.same([gammaP(2, 0), gammaQ(2, 0), gammaP(2, INF), gammaQ(2, -1), gammaQuantile(1, 2)], [0, 1, 1, 1, INF]);
-	t.equal(chiSquareQuantile(0, 3), 0);
+	t.same([gammaP(2, 0), gammaQ(2, 0), gammaP(2, INF), gammaQ(2, -1)], [0, 1, 1, 1]);
 });
 
 t.test("an argument outside the domain gives NaN, never a number", async (t) => {
@@ -172,14 +147,7 @@ t.test("an argument outside the domain gives NaN, never a number", async (t) => 
 			betaIsf(0.1, -1, 1),
 			logBetaPdf(nan, 1, 1),
 		],
-		gamma: [
-			gammaP(0, 1),
-			gammaQ(1, nan),
-			gammaQ(INF, 1),
-			gammaQuantile(-1, 1),
-			chiSquareSf(1, 0),
-			chiSquareQuantile(0.1, nan),
-		],
+		gamma: [gammaP(0, 1), gammaQ(1, nan), gammaQ(INF, 1), chiSquareSf(1, 0)],
 	};
 	for (const [name, values] of Object.entries(bad)) t.ok(values.every(Number.isNaN), `${name}: ${values}`);
 });

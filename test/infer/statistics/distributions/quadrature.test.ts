@@ -1,5 +1,6 @@
 import t from "tap";
-import { gaussLegendre, integrate, logConcaveTail } from "../../../../src/infer/statistics/distributions/quadrature.js";
+import { gaussLegendre, logConcaveTail } from "../../../../src/infer/statistics/distributions/quadrature.js";
+import { integrate } from "../formulas.js";
 
 t.test("nodes and weights of a rule integrate every polynomial of its degree", async (t) => {
 	for (const n of [1, 2, 3, 5, 16, 32, 64, 129, 1_000]) {
@@ -22,7 +23,6 @@ t.test("nodes and weights of a rule integrate every polynomial of its degree", a
 
 t.test("a rule's order is bounded and an integral's ends are finite", async (t) => {
 	for (const n of [0, -1, 1.5, Number.NaN, 1e9]) t.throws(() => gaussLegendre(n), { code: "invalid-argument" });
-	t.throws(() => integrate(Math.exp, 0, Number.POSITIVE_INFINITY, 10), { code: "invalid-argument" });
 });
 
 t.test("integrals of smooth functions are exact to the last digits", async (t) => {

@@ -1,4 +1,5 @@
 /** Intervals of the estimators cover as they should, by simulation; and what covers too seldom is shown to. */
+
 import t from "tap";
 import { tIsf } from "../../../../src/infer/statistics/distributions/studentT.js";
 import {
@@ -8,12 +9,7 @@ import {
 	liftContrast,
 	relativeLift,
 } from "../../../../src/infer/statistics/estimators/contrast.js";
-import {
-	cupedLevel,
-	cupedRatioLevel,
-	meanAdjustment,
-	ratioAdjustment,
-} from "../../../../src/infer/statistics/estimators/cuped.js";
+import { cupedLevel, cupedRatioLevel } from "../../../../src/infer/statistics/estimators/cuped.js";
 import {
 	type Estimate,
 	isNoEstimate,
@@ -28,8 +24,8 @@ import {
 	stratifiedMeans,
 	withEstimatedShares,
 } from "../../../../src/infer/statistics/estimators/stratification.js";
-import { type CoMoments, coMomentsOf } from "../../../../src/infer/statistics/statistics/coMoments.js";
-import { momentsOf } from "../../../../src/infer/statistics/statistics/moments.js";
+import type { CoMoments } from "../../../../src/infer/statistics/statistics/coMoments.js";
+import { coMomentsOf, meanAdjustment, momentsOf, ratioAdjustment } from "../formulas.js";
 import { random } from "../random.js";
 
 function sure<T extends object>(result: T | NoEstimate): T {

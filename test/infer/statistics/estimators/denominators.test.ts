@@ -1,4 +1,5 @@
 /** Ratios whose denominators come seldom: nothing is told from a few of them, and units without a past need none. */
+
 import t from "tap";
 import type { Metric } from "../../../../src/declare/resources/resource.js";
 import { armLevel } from "../../../../src/infer/statistics/armLevel.js";
@@ -8,8 +9,9 @@ import type { MetricEvidence } from "../../../../src/infer/statistics/evidence.j
 import { plannedTest } from "../../../../src/infer/statistics/plannedLook.js";
 import { isMeasured, type Question } from "../../../../src/infer/statistics/question.js";
 import { ASYMPCS_MIN_UNITS } from "../../../../src/infer/statistics/sequential/asympCs.js";
-import { coMomentsOf, momentsAt } from "../../../../src/infer/statistics/statistics/coMoments.js";
+import { momentsAt } from "../../../../src/infer/statistics/statistics/coMoments.js";
 import { metric } from "../../../decide/rollout/example.js";
+import { coMomentsOf } from "../formulas.js";
 
 const ask = (spec: Partial<Metric["spec"]>, levels = { alpha: 0.05, harmAlpha: 0.05 }): Question => ({
 	metric: metric("cost", { type: "ratio", perUnit: "sum", denominator: { metric: "conversions" }, ...spec }),

@@ -6,19 +6,14 @@ import {
 	liftContrast,
 	relativeLift,
 } from "../../../../src/infer/statistics/estimators/contrast.js";
-import {
-	cupedLevel,
-	cupedRatioLevel,
-	meanAdjustment,
-	ratioAdjustment,
-} from "../../../../src/infer/statistics/estimators/cuped.js";
+import { cupedLevel, cupedRatioLevel } from "../../../../src/infer/statistics/estimators/cuped.js";
 import {
 	type Estimate,
 	isNoEstimate,
 	type Level,
 	type NoEstimate,
 } from "../../../../src/infer/statistics/estimators/estimate.js";
-import { meanLevel, proportionLevel, ratioLevel } from "../../../../src/infer/statistics/estimators/level.js";
+import { meanLevel, ratioLevel } from "../../../../src/infer/statistics/estimators/level.js";
 import {
 	type MeanVector,
 	meanVectorOf,
@@ -30,8 +25,9 @@ import {
 	stratifiedMeans,
 	withEstimatedShares,
 } from "../../../../src/infer/statistics/estimators/stratification.js";
-import { type CoMoments, coMomentsOf, noCoMoments } from "../../../../src/infer/statistics/statistics/coMoments.js";
+import { type CoMoments, noCoMoments } from "../../../../src/infer/statistics/statistics/coMoments.js";
 import type { Moments } from "../../../../src/infer/statistics/statistics/moments.js";
+import { coMomentsOf, meanAdjustment, proportionLevel, ratioAdjustment } from "../formulas.js";
 
 /** Value, standard error and degrees of freedom. */
 type Truth = readonly [number, number, number];

@@ -9,7 +9,7 @@ import {
 	type Level,
 	type NoEstimate,
 } from "../../../../src/infer/statistics/estimators/estimate.js";
-import { meanLevel, proportionLevel } from "../../../../src/infer/statistics/estimators/level.js";
+import { meanLevel } from "../../../../src/infer/statistics/estimators/level.js";
 import { meanVectorOfMoments } from "../../../../src/infer/statistics/estimators/meanVector.js";
 import {
 	type EventCount,
@@ -22,6 +22,7 @@ import {
 	type Hypothesis,
 	tTest,
 } from "../../../../src/infer/statistics/fixed/tTest.js";
+import { proportionLevel } from "../formulas.js";
 
 type Pair<T> = readonly [T, T];
 interface Golden {

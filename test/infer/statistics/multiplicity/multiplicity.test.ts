@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import fc from "fast-check";
 import t from "tap";
 import { adjustedPs, logAdjusted, type Procedure } from "../../../../src/infer/statistics/multiplicity/adjusted.js";
-import { discoveries, logAverage, logEbh } from "../../../../src/infer/statistics/multiplicity/eValues.js";
+import { discoveries, logEbh } from "../../../../src/infer/statistics/multiplicity/eValues.js";
 import { random } from "../random.js";
 
 const PROCEDURES: readonly Procedure[] = ["bonferroni", "holm", "benjamini-hochberg", "benjamini-yekutieli"];
@@ -136,14 +136,3 @@ t.test(
 		t.ok(byP > alpha, `${byP}`);
 	},
 );
-
-t.test("averages of e-values", async (t) => {
-	t.ok(Math.abs(logAverage([Math.log(1), Math.log(3)]) - Math.log(2)) < 1e-14);
-	t.ok(Math.abs(logAverage([Math.log(1), Math.log(3)], [3, 1]) - Math.log(1.5)) < 1e-14);
-	t.equal(logAverage([2000, null]), 2000 - Math.log(2));
-	t.equal(logAverage([null, null]), 0);
-	for (const weights of [[1], [0, 0], [1, -1], [1, Number.NaN], [Number.POSITIVE_INFINITY, 1]])
-		t.ok(Number.isNaN(logAverage([1, 2], weights)), `${weights}`);
-	t.ok(Number.isNaN(logAverage([])));
-	t.equal(logAverage([5, 1], [1, 0]), 5);
-});

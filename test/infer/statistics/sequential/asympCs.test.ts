@@ -2,15 +2,11 @@ import t from "tap";
 import type { Moments } from "../../../../src/infer/statistics/evidence.js";
 import {
 	ASYMPCS_MIN_UNITS,
-	approximateRho,
-	contrastInterval,
 	halfWidth,
 	halfWidthOneSided,
-	pValue,
-	ratioInterval,
 	rho,
-	variance,
 } from "../../../../src/infer/statistics/sequential/asympCs.js";
+import { approximateRho, contrastInterval, pValue, ratioInterval, variance } from "../formulas.js";
 import { random } from "../random.js";
 
 const close = (actual: number, truth: number, tolerance = 1e-12): boolean =>

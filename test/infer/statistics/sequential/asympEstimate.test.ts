@@ -1,24 +1,22 @@
 import t from "tap";
 import { isNoEstimate } from "../../../../src/infer/statistics/estimators/estimate.js";
+import { halfWidth, halfWidthOneSided, rho } from "../../../../src/infer/statistics/sequential/asympCs.js";
 import {
-	approximateRho,
-	contrastInterval,
-	halfWidth,
-	halfWidthOneSided,
-	pValue,
-	pValueOneSided,
-	ratioInterval,
-	rho,
-} from "../../../../src/infer/statistics/sequential/asympCs.js";
-import {
-	asympBounds,
 	asympInterval,
-	asympOneSidedPValue,
-	asympPValue,
 	type Estimated,
 	unitsProblem,
 } from "../../../../src/infer/statistics/sequential/asympEstimate.js";
 import { afterLook, NO_LOOKS } from "../../../../src/infer/statistics/sequential/runningBounds.js";
+import {
+	approximateRho,
+	asympBounds,
+	asympOneSidedPValue,
+	asympPValue,
+	contrastInterval,
+	pValue,
+	pValueOneSided,
+	ratioInterval,
+} from "../formulas.js";
 
 /**
  * growthbook packages/stats/tests/frequentist/test_tests.py at 8f1db4456: A(n 3000, sum 1396.87, squares 52377.9767)

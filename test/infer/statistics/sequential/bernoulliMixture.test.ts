@@ -2,7 +2,6 @@ import t from "tap";
 import { differenceBounds, ratioBounds } from "../../../../src/infer/statistics/sequential/bernoulliBounds.js";
 import {
 	type ArmShares,
-	anytimePValue,
 	type BetaPrior,
 	type Contrast,
 	logEvidence,
@@ -14,6 +13,7 @@ import {
 	type Sample,
 	type Side,
 } from "../../../../src/infer/statistics/sequential/bernoulliMixture.js";
+import { anytimePValue } from "../formulas.js";
 import { random } from "../random.js";
 
 const DIFFERENCE = { slope: 1, offset: 0 };

@@ -4,19 +4,15 @@
  * quantiles. One thing differs on purpose: our one-sided bound for means is equation 134, which has a closed form
  * and lies a little outside confseq's exact one-sided mixture.
  */
+
 import { readFileSync } from "node:fs";
 import t from "tap";
 import { rootOf } from "../../../../src/infer/statistics/distributions/root.js";
-import {
-	approximateRho,
-	halfWidth,
-	halfWidthOneSided,
-	pValue,
-	pValueOneSided,
-} from "../../../../src/infer/statistics/sequential/asympCs.js";
+import { halfWidth, halfWidthOneSided } from "../../../../src/infer/statistics/sequential/asympCs.js";
 import { logMartingale } from "../../../../src/infer/statistics/sequential/bernoulliMixture.js";
 import { centredPrior, logOneSided, type Tuning } from "../../../../src/infer/statistics/sequential/betaBinomial.js";
 import { quantilePValue, type RankCounts } from "../../../../src/infer/statistics/sequential/quantileSequence.js";
+import { approximateRho, pValue, pValueOneSided } from "../formulas.js";
 
 interface Mixture extends Tuning {
 	readonly n: number;

@@ -3,13 +3,15 @@
  * implementation in R") that concern what is here, and of the relatives that others ship: the normal mixture (GAVI),
  * mSPRT and Statsig's version of it, written out so that the figures can be compared with ours.
  */
+
 import t from "tap";
-import { logNormalCdf, normalIsf } from "../../../../src/infer/statistics/distributions/normal.js";
+import { normalIsf } from "../../../../src/infer/statistics/distributions/normal.js";
 import { rootOf } from "../../../../src/infer/statistics/distributions/root.js";
-import { approximateRho, halfWidth } from "../../../../src/infer/statistics/sequential/asympCs.js";
+import { halfWidth } from "../../../../src/infer/statistics/sequential/asympCs.js";
 import { logMartingale } from "../../../../src/infer/statistics/sequential/bernoulliMixture.js";
 import { centredPrior, logOneSided } from "../../../../src/infer/statistics/sequential/betaBinomial.js";
 import { quantilePValue, type RankCounts } from "../../../../src/infer/statistics/sequential/quantileSequence.js";
+import { approximateRho, logNormalCdf } from "../formulas.js";
 
 const near = (actual: number, truth: number, tolerance: number): boolean => Math.abs(actual - truth) <= tolerance;
 

@@ -1,17 +1,17 @@
 /** Tails: how far one unit moves an estimate, and that claims about arms of unlike shape err as seldom as they say. */
+
 import t from "tap";
 import { difference, liftContrast } from "../../../../src/infer/statistics/estimators/contrast.js";
 import { isNoEstimate } from "../../../../src/infer/statistics/estimators/estimate.js";
 import { meanLevel } from "../../../../src/infer/statistics/estimators/level.js";
 import { meanVectorOfMoments } from "../../../../src/infer/statistics/estimators/meanVector.js";
 import type { MetricEvidence } from "../../../../src/infer/statistics/evidence.js";
-import { asympBounds } from "../../../../src/infer/statistics/sequential/asympEstimate.js";
 import { heaviestPull, UNIT_PULL_MAX, unitPullMax } from "../../../../src/infer/statistics/sequential/tails.js";
 import { farthest, mergeAllExtremes, NO_EXTREMES } from "../../../../src/infer/statistics/statistics/extremes.js";
-import { momentsOf } from "../../../../src/infer/statistics/statistics/moments.js";
 import { run } from "../../../calibrate/experiment.js";
 import { type Method, methodOf } from "../../../calibrate/methods.js";
 import { SCENARIOS } from "../../../calibrate/scenarios.js";
+import { asympBounds, momentsOf } from "../formulas.js";
 
 const armOf = (values: readonly number[]): MetricEvidence => ({
 	...momentsOf(values),
@@ -53,7 +53,7 @@ t.test("the pull is what taking the heaviest unit's value to the mean changes, i
 	}
 	const estimate = difference(levelOf(challenger), levelOf(baseline));
 	if (isNoEstimate(estimate)) throw new Error(estimate.reason);
-	t.equal(heaviestPull(estimate, challenger, momentsOf(b)), null, "evidence of an earlier Weir");
+	t.equal(heaviestPull(estimate, challenger, momentsOf(b)), null, "a plan without data");
 	t.ok(Number.isNaN(heaviestPull(estimate, { ...challenger, extremes: [NO_EXTREMES] }, baseline)));
 });
 

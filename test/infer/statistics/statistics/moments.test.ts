@@ -2,24 +2,19 @@ import { readFileSync } from "node:fs";
 import fc from "fast-check";
 import t from "tap";
 import {
-	addRow,
 	type CoMoments,
-	coMomentsOf,
-	covariance,
 	mergeCoMoments,
 	momentsAt,
 	noCoMoments,
 	problemOfCoMoments,
 } from "../../../../src/infer/statistics/statistics/coMoments.js";
 import {
-	addValue,
 	type Moments,
 	mergeMoments,
-	momentsOf,
 	NO_MOMENTS,
 	problemOf,
-	variance,
 } from "../../../../src/infer/statistics/statistics/moments.js";
+import { addRow, addValue, coMomentsOf, covariance, momentsOf, variance } from "../formulas.js";
 
 /** Within 1e-12 of what the values can carry: each of them is known to 1e-16 of itself. */
 function agree(a: Moments, b: Moments, largest: number): boolean {

@@ -1,11 +1,8 @@
 import { readFileSync } from "node:fs";
 import t from "tap";
-import {
-	type AccessLogEntry,
-	decodeMessage,
-	FAILED_FLAGS,
-	UNHEALTHY_FLAGS,
-} from "../../../src/observe/events/accessLog/accessLogEntry.js";
+import type { AccessLogEntry } from "../../../src/observe/events/accessLog/accessLogEntry.js";
+import { decodeMessage } from "../../../src/observe/events/accessLog/entryDecoder.js";
+import { FAILED_FLAGS, UNHEALTHY_FLAGS } from "../../../src/observe/events/accessLog/responseFlags.js";
 
 // Bytes made by the official descriptors: see fixtures/access_log_messages.py.
 const fixtures = JSON.parse(
