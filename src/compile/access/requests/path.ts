@@ -24,12 +24,10 @@ export function templateSegments(template: string): readonly (string | null)[] {
 		.map((segment) => (segment.startsWith("{") && segment.endsWith("}") ? null : segment));
 }
 
-/** Whether the whole path fits the template: nothing before, nothing after, `/` at the end counts. */
-export function matchesTemplate(path: string, template: string): boolean {
-	return fitsSegments(path, templateSegments(template));
-}
-
-/** @param segments from templateSegments() */
+/**
+ * Whether the whole path fits the template: nothing before, nothing after, `/` at the end counts.
+ * @param segments from templateSegments()
+ */
 export function fitsSegments(path: string, segments: readonly (string | null)[]): boolean {
 	let at = 0;
 	for (const segment of segments) {
