@@ -1,12 +1,6 @@
 /** The terms of access rules: principals, path templates, claims. */
 import t from "tap";
-import {
-	encodedPath,
-	fitsSegments,
-	isAmbiguous,
-	templateSegments,
-	templateSegments,
-} from "../../../src/compile/access/requests/path.js";
+import { encodedPath, fitsSegments, isAmbiguous, templateSegments } from "../../../src/compile/access/requests/path.js";
 import { matchesPrincipal } from "../../../src/compile/access/requests/principal.js";
 import { hashOf, prefixHashes } from "../../../src/compile/access/rules/prefixHash.js";
 import { claimPath, claimTexts } from "../../../src/compile/access/users/claim.js";
