@@ -46,7 +46,7 @@ export const GATE_OUTBOX_MAX = 10_000;
 /** How far publication may lag behind the state before it is reported: it usually takes a tenth of it. */
 export const PUBLICATION_LAG_MS = 5_000;
 
-/** How often xds reports its publication, and the state's owner checks for a lag. */
+/** How often control looks for a lag of its publication. */
 export const PUBLICATION_CHECK_MS = 1_000;
 
 /** How long /readyz waits for its notes: probes time out after a second, and a note must not cause that. */

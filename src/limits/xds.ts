@@ -1,7 +1,7 @@
 /** Limits of xDS and load reports. */
 
 /**
- * How long xds waits for an Envoy's ACK. Most take milliseconds, but Envoy ACKs clusters only when they are warm (first
+ * How long control waits for an Envoy's ACK. Most take milliseconds, but Envoy ACKs clusters only when they are warm (first
  * DNS response or health check, endpoints at the latest after its initial_fetch_timeout of 15 s), and a route to a
  * cluster that is not warm fails its requests.
  */

@@ -22,7 +22,7 @@ import { publishedKeySet } from "../../trust/tokens/publishedKeys.js";
 const KEYS_WAIT_MS = 1_000;
 
 /**
- * How long a started xds then waits for issuers before it publishes that they have no key: together less than
+ * How long a started control then waits for issuers before it publishes that they have no key: together less than
  * PUBLICATION_LAG_MS.
  */
 const KEYS_STARTUP_WAIT_MS = 3_000;

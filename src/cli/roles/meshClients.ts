@@ -1,4 +1,4 @@
-/** Who can never connect to Gateways with the mesh's identity: xds alone knows its trust domain. */
+/** Clients that can never connect to Gateways with the mesh's identity; the trust domain is known from control's own. */
 import { qualifiedName, type ResourceSet } from "../../declare/resources/resource.js";
 import { trustDomainOf } from "../../declare/resources/spiffe.js";
 import { type GatewayAlarm, NO_CLIENTS, PROXY_REFUSED } from "../../operate/api/wire.js";

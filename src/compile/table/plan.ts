@@ -1,5 +1,5 @@
 /**
- * The compiler's output, an immutable value: xds publishes it, ingest recomputes arms from it, sidecars execute it and
+ * The compiler's output, an immutable value: the publisher sends it, ingest recomputes arms from it, sidecars execute it and
  * `explain` prints it.
  */
 import type { AccessPolicy, Problem, Segment, TokenIssuer } from "../../declare/resources/resource.js";

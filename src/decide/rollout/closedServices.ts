@@ -1,4 +1,4 @@
-/** Services that answer 503 because an Envoy rejected them or a sidecar cannot execute them, as xds reports them. Pure. */
+/** Services that answer 503 because an Envoy rejected them or a sidecar cannot execute them, as the publisher reports them. Pure. */
 import type { Action } from "./decision.js";
 import type { ClosedService, ProxyStatus } from "./ports.js";
 

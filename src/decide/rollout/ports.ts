@@ -52,7 +52,7 @@ export interface StateStore {
 		readonly outcome: Outcome;
 	}): Promise<{ readonly revision: number; readonly decision: Decision }>;
 	/**
-	 * Stores the table of a plan, to read access logs, and for a restarted xds to know what Envoys have. Fails with
+	 * Stores the table of a plan, to read access logs, and for a restarted control to know what Envoys have. Fails with
 	 * `unavailable` if the disk write fails; the table is readable anyway, and may be stored again.
 	 */
 	keepPlan(version: string, table: PlanTable): Promise<void>;
@@ -63,7 +63,7 @@ export interface StateStore {
 	 */
 	acknowledge(revision: number, atMs: number, closed?: readonly string[]): Promise<void>;
 	/**
-	 * Replaces the last report about connected Envoys, for `weir proxy-status` and for xds after its own restart.
+	 * Replaces the last report about connected Envoys, for `weir proxy-status` and for the publisher after a restart.
 	 */
 	reportProxies(proxies: readonly ProxyStatus[]): Promise<void>;
 }

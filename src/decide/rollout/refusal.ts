@@ -1,4 +1,4 @@
-/** Published resources that an Envoy or a sidecar has rejected, as xds reports them. Pure. */
+/** Published resources that an Envoy or a sidecar has rejected, as the publisher reports them. Pure. */
 import type { ProxyStatus } from "./ports.js";
 
 export interface Refusal {

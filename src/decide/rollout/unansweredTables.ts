@@ -1,4 +1,4 @@
-/** Sidecars that have not acknowledged or rejected their newest table for too long, as xds reports them. Pure. */
+/** Sidecars that have not acknowledged or rejected their newest table for too long, as the publisher reports them. Pure. */
 import { PUBLICATION_LAG_MS } from "../../limits/index.js";
 import type { ProxyStatus } from "./ports.js";
 

@@ -54,7 +54,7 @@ export interface Used {
 }
 
 export interface ProxyReport {
-	/** null: xds has not reported yet. */
+	/** null: nothing was reported yet. */
 	readonly reportedAtMs: number | null;
 	readonly proxies: readonly ProxyStatus[];
 }

@@ -259,7 +259,7 @@ export class Store implements StateStore, Outbox {
 			throw new WeirError("invalid-argument", `revision ${revision} is not yet made (${this.#state.revision} is)`);
 		}
 		const acknowledged = this.#database.counters.get("acknowledged") ?? -1;
-		// xds repeats acknowledgements: only a new revision, or a Service that is no longer closed, needs a commit.
+		// The publisher repeats acknowledgements: only a new revision, or a Service that is no longer closed, needs a commit.
 		if (revision < acknowledged || (revision === acknowledged && !this.#log.waits(revision))) return;
 		const { experiments } = this.#state.resources;
 		const held = experiments.filter((one) => closed.includes(serviceOf(one)));
@@ -290,7 +290,7 @@ export class Store implements StateStore, Outbox {
 		this.#outbox.delivered(key);
 	}
 
-	/** The last report of xds. */
+	/** The publisher's last report. */
 	get proxies(): ProxyReport {
 		return this.#database.proxies.get("report") ?? { reportedAtMs: null, proxies: [] };
 	}
