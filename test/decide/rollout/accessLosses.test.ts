@@ -178,7 +178,7 @@ t.test("Weir does not replace the winner of another Experiment: the two were not
 		rule: "concurrent",
 		waitsFor: "person",
 		reason: /proved against variant v1, but variant v3 is the Service's default by now/,
-		summary: /^boosted is better than v1, but v3 /,
+		summary: /^boosted is better than v1, but all users get v3 /,
 	});
 	t.equal(decide(ready({ replaces: "v2" })).action, "promote", "it is the winner's own Variant");
 	const late = experiment(["boosted"], { rollout: { ...ROLLOUT, maxDurationMs: 1_000 } });
