@@ -26,7 +26,7 @@ export interface Memory {
 export async function startServerProcess(t: Test): Promise<ServerProcess> {
 	const folder = mkdtempSync(join(tmpdir(), "weir-grpc-"));
 	const socket = join(folder, "s.sock");
-	const child = fork(join(import.meta.dirname, "../sidecar/grpc/serverProcess.js"), [socket], BARE);
+	const child = fork(join(import.meta.dirname, "../publish/sidecar/grpc/serverProcess.js"), [socket], BARE);
 	const next = () =>
 		new Promise<Record<string, unknown>>((resolve) => {
 			child.on("message", (message) => {

@@ -3,8 +3,6 @@
  * Envoy; one challenger is promoted, two are rolled back, a stranger is refused, and no request fails. Exit 0
  * only if all of that came out of the rules.
  */
-import { fork } from "node:child_process";
-import { once } from "node:events";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -19,11 +17,12 @@ import { WeirError } from "../../error.js";
 import { ApiClient } from "../../operate/api/apiClient.js";
 import { reportFrom } from "../commands/report.js";
 import { startStack } from "../stack/stack.js";
-import type { CrowdCount, CrowdOrders } from "./crowd.js";
+import { type Crowd, startCrowd } from "./crowdProcess.js";
 import { DEMO_DOMAIN, experimentsYaml, PEOPLE, servicesYaml } from "./declaration.js";
 import { type DemoMode, type DemoService, demoServices } from "./modes.js";
 import type { PredictorOrders } from "./predictors.js";
 import { Timeline } from "./timeline.js";
+import { type Ending, faultsOf, figuresOf, verdictLines } from "./verdicts.js";
 
 /** A machine that never gets quiet: go on all the same. */
 const WARM_UP_MS_MAX = 20_000;
@@ -138,6 +137,34 @@ async function run(
 	const declaredAt = performance.now();
 	const askedBefore = crowd.count().requests;
 	timeline.say("the team declares three Experiments: steps 20 %, 50 %, 100 %, every 3 s");
+	const decisions = await follow({ mode, services, api, crowd, timeline, giveUpMs });
+	const declaredMs = performance.now() - declaredAt;
+	const count = await crowd.stop();
+	const ending: Ending = { services, statuses: await statuses(api), decisions, count };
+	process.stdout.write(`\nShare of traffic on each challenger, one bar every 2 s:\n${timeline.picture().join("\n")}\n`);
+	process.stdout.write(`\nVerdicts:\n${verdictLines(ending).join("\n")}\n`);
+	await writeReports(api, services);
+	process.stdout.write("\n");
+	const wrong = faultsOf(ending);
+	for (const one of wrong) process.stdout.write(`WRONG: ${one}\n`);
+	const requestsPerSecond = Math.round((count.requests - askedBefore) / (declaredMs / 1_000));
+	const result = { ...figuresOf(ending), requestsPerSecond, stayedAway: count.stayedAway };
+	process.stdout.write(`RESULT ${JSON.stringify({ ...result, seconds: Number(timeline.seconds.toFixed(1)) })}\n`);
+	return wrong.length === 0 ? 0 : 1;
+}
+
+interface Followed {
+	readonly mode: DemoMode;
+	readonly services: readonly DemoService[];
+	readonly api: ApiClient;
+	readonly crowd: Crowd;
+	readonly timeline: Timeline;
+	readonly giveUpMs: number;
+}
+
+/** Prints each decision as it is made. @returns all, once each Experiment has its verdict or the time is up */
+async function follow({ mode, services, api, crowd, timeline, giveUpMs }: Followed): Promise<readonly Decision[]> {
+	const startedAt = performance.now();
 	const seen = new Map<string, number>();
 	const decisions: Decision[] = [];
 	const nextAtMs = new Map<string, number>();
@@ -154,7 +181,7 @@ async function run(
 			}
 		}
 		const experiments = await statuses(api);
-		const elapsed = performance.now() - declaredAt;
+		const elapsed = performance.now() - startedAt;
 		if (elapsed - lastProgress > PROGRESS_MS) {
 			lastProgress = elapsed;
 			timeline.progress(crowd.count(), experiments, nextAtMs);
@@ -169,61 +196,7 @@ async function run(
 			break;
 		}
 	}
-	const declaredMs = performance.now() - declaredAt;
-	const count = await crowd.stop();
-	const experiments = await statuses(api);
-
-	const phaseOf = ({ experiment }: DemoService) => experiments[experiment]?.phase ?? "missing";
-	const promoted = services.filter((service) => phaseOf(service) === "Promoted").map(({ experiment }) => experiment);
-	const rolledBack = services
-		.filter((service) => phaseOf(service) === "RolledBack")
-		.map(({ experiment }) => experiment);
-	process.stdout.write("\nShare of traffic on each challenger, one bar every 2 s:\n");
-	for (const line of timeline.picture()) process.stdout.write(`${line}\n`);
-	process.stdout.write("\nVerdicts:\n");
-	for (const service of services) {
-		const last = decisions
-			.filter(({ experiment, outcome }) => experiment === service.experiment && outcome.action !== "hold")
-			.at(-1);
-		const ending = decisions.find(
-			({ experiment, outcome }) =>
-				experiment === service.experiment && (outcome.action === "promote" || outcome.action === "roll-back"),
-		);
-		process.stdout.write(
-			`  ${service.experiment.padEnd(20)} ${phaseOf(service).padEnd(12)} ${(ending ?? last)?.outcome.summary ?? ""}\n`,
-		);
-	}
-	await writeReports(api, services);
-	process.stdout.write("\n");
-	const wrong = [
-		...services
-			.filter((service) =>
-				service.expected === null ? phaseOf(service) === "Promoted" : phaseOf(service) !== service.expected,
-			)
-			.map((service) => `${service.experiment} is ${phaseOf(service)}, expected ${service.expected ?? "no promotion"}`),
-		...(count.failed > 0 ? [`${count.failed} requests failed, the first: ${count.firstFailure}`] : []),
-		...(count.denied === 0 || count.notDenied > 0
-			? [`the stranger was refused ${count.denied} times, and not ${count.notDenied} times`]
-			: []),
-		...(count.assignmentMismatches > 0 ? [`${count.assignmentMismatches} answers came from another arm`] : []),
-		...(count.outcomesRefused > 0 ? [`${count.outcomesRefused} outcomes were refused`] : []),
-	];
-	for (const one of wrong) process.stdout.write(`WRONG: ${one}\n`);
-	process.stdout.write(
-		`RESULT ${JSON.stringify({
-			requests: count.requests,
-			failed: count.failed,
-			promoted: promoted.join(","),
-			rolledBack,
-			denied: count.denied,
-			assignmentMismatches: count.assignmentMismatches,
-			decisions: decisions.length,
-			requestsPerSecond: Math.round((count.requests - askedBefore) / (declaredMs / 1_000)),
-			stayedAway: count.stayedAway,
-			seconds: Number(timeline.seconds.toFixed(1)),
-		})}\n`,
-	);
-	return wrong.length === 0 ? 0 : 1;
+	return decisions;
 }
 
 /**
@@ -263,54 +236,4 @@ function predictorOrders(
 	client: string,
 ): PredictorOrders {
 	return { services, identity, client, directory };
-}
-
-interface Crowd {
-	count(): CrowdCount;
-	/** No more people come from now on; resolves with their share. */
-	settle(): Promise<number>;
-	/** Waits for the answers under way; what never came counts as failed. */
-	stop(): Promise<CrowdCount>;
-	kill(): void;
-}
-
-function startCrowd(orders: CrowdOrders): Crowd {
-	const child = fork(fileURLToPath(new URL("crowd.js", import.meta.url)));
-	let latest: CrowdCount = {
-		requests: 0,
-		failed: 0,
-		denied: 0,
-		notDenied: 0,
-		assignmentMismatches: 0,
-		outcomesPosted: 0,
-		outcomesRefused: 0,
-		inFlight: 0,
-		stayedAway: 0,
-		firstFailure: null,
-		p90Ms: 0,
-		share: 0,
-		stage: "warming",
-	};
-	const done = new Promise<CrowdCount>((resolve, reject) => {
-		child.on("message", (message: { count: CrowdCount; done?: true }) => {
-			latest = message.count;
-			if (message.done) resolve(message.count);
-		});
-		child.once("exit", (code) => reject(new WeirError("internal", `the crowd ended early (exit ${code})`)));
-	});
-	done.catch(() => {}); // seen by stop()
-	child.send({ start: orders });
-	return {
-		count: () => latest,
-		settle: async () => {
-			child.send({ settle: true });
-			while (latest.stage !== "settled") await Promise.race([once(child, "message"), done]);
-			return latest.share;
-		},
-		stop: () => {
-			child.send({ stop: true });
-			return done;
-		},
-		kill: () => child.kill("SIGKILL"),
-	};
 }
