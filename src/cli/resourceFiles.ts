@@ -59,9 +59,9 @@ export async function heldResources(names: readonly string[]): Promise<ResourceS
 	const { loadHeldResources } = await import("../declare/resources/parse.js");
 	const { resources, problems } = loadHeldResources(files);
 	refuse(problems);
-	const { withdrawn } = await import("../declare/resources/checks/revokedReferences.js");
-	for (const { resource, words } of withdrawn(resources))
-		process.stderr.write(`warning: ${resourceTitle(resource)}: ${oneLine(words)}\n`);
+	const { withoutEffect } = await import("../declare/resources/checks/revokedReferences.js");
+	for (const { resource, message } of withoutEffect(resources))
+		process.stderr.write(`warning: ${resourceTitle(resource)}: ${oneLine(message)}\n`);
 	return resources;
 }
 

@@ -33,7 +33,7 @@ const status: StatusAnswer = {
 		{ node: "weir-gateway", type: "routes", source: "", error: "", sinceMs: 0, revision: null },
 	],
 	closed: [{ ...closed, node: "weir-gateway", others: 2 }],
-	faults: [{ resource: "Service shop", words: "its DataClass is gone" }],
+	faults: [{ resource: "Service shop", message: "its DataClass is gone" }],
 	alarms: [
 		{ gateway: "edge", alarm: "no-clients", why: null },
 		{ gateway: "team/inner", alarm: "probe-failed", why: "Services bypassed: 1", envoy: "a" },

@@ -52,7 +52,7 @@ export const closureLines = (closed: StatusAnswer["closed"]): readonly string[] 
 
 /** Lines for resources in force that an apply would refuse today. */
 export const faultLines = (faults: StatusAnswer["faults"] = []): readonly string[] =>
-	faults.map(({ resource, words }) => `WARNING ${resource}: ${words}`);
+	faults.map(({ resource, message }) => `WARNING ${resource}: ${message}`);
 
 /** A line per alarm. */
 export function alarmLines(alarms: StatusAnswer["alarms"]): readonly string[] {

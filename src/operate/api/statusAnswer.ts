@@ -6,7 +6,7 @@ import { refusalsOf } from "../../decide/rollout/refusal.js";
 import { liveDefault } from "../../decide/rollout/status.js";
 import { unansweredTables } from "../../decide/rollout/unansweredTables.js";
 import { lapsedLimits } from "../../declare/resources/checks/callout.js";
-import { withdrawn } from "../../declare/resources/checks/revokedReferences.js";
+import { withoutEffect } from "../../declare/resources/checks/revokedReferences.js";
 import { serviceOf } from "../../declare/resources/lookup.js";
 import { resourceTitle } from "../../declare/resources/position.js";
 import { namespaceOf, qualifiedName, type Resource } from "../../declare/resources/resource.js";
@@ -49,7 +49,7 @@ function answerOf(
 		closed: closuresOf(store.proxies.proxies).filter(({ service }) => mayRead(namespaceOf(service))),
 		faults: faultsOf(store.current)
 			.filter(({ resource }) => mayRead(resource.metadata.namespace))
-			.map(({ resource, words }) => ({ resource: resourceTitle(resource), words })),
+			.map(({ resource, message }) => ({ resource: resourceTitle(resource), message })),
 		alarms: alarms.filter(isVisible),
 		experiments: resources.experiments.flatMap((one) => {
 			const name = qualifiedName(one.metadata);
@@ -75,16 +75,16 @@ function answerOf(
 	};
 }
 
-/** Resources without effect: a grant was withdrawn, or a promotion changed the deciding Variant. */
+/** Resources without effect: a grant was revoked, or a promotion changed the deciding Variant. */
 export function faultsOf({
 	resources,
 	status,
-}: Pick<State, "resources" | "status">): readonly { readonly resource: Resource; readonly words: string }[] {
+}: Pick<State, "resources" | "status">): readonly { readonly resource: Resource; readonly message: string }[] {
 	const { ended } = phasesOf(status);
 	const served = {
 		...resources,
 		services: resources.services.map((one) => withDefault(one, liveDefault(one, status))),
 		experiments: resources.experiments.filter(({ metadata }) => !ended.has(qualifiedName(metadata))),
 	};
-	return [...withdrawn(resources), ...lapsedLimits(served)];
+	return [...withoutEffect(resources), ...lapsedLimits(served)];
 }

@@ -92,7 +92,7 @@ export interface StatusAnswer extends Partly {
 	/** Services whose configuration an Envoy refuses, so that it answers 503. */
 	readonly closed: readonly Closure[];
 	/** Resources without effect. */
-	readonly faults?: readonly { readonly resource: string; readonly words: string }[];
+	readonly faults?: readonly { readonly resource: string; readonly message: string }[];
 	/** Of Gateways and of control itself. */
 	readonly alarms: readonly GatewayAlarm[];
 	readonly experiments: readonly {

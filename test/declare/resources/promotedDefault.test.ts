@@ -35,7 +35,7 @@ const shopOf = (tenant: boolean) =>
 		},
 	);
 const told = (resources: ReturnType<typeof resourceSet>, status: Status) =>
-	faultsOf({ resources, status }).map(({ resource, words }) => ({ resource: resourceTitle(resource), words }));
+	faultsOf({ resources, status }).map(({ resource, message }) => ({ resource: resourceTitle(resource), message }));
 
 t.test(
 	"a promotion moves no verdict to the sidecar: rules that distinguish the winner from the default are there already",
@@ -90,7 +90,7 @@ t.test("an existing policy without effect under the current default Variant is r
 	t.same(told(resources, promoted), [
 		{
 			resource: "Service shop",
-			words:
+			message:
 				"spec.rateLimits.tenant has no effect: the sidecar decides access: AccessPolicy no-x judges the Variants of Experiment alike apart, and only who may use all takes part, and Envoy, which holds the limits, verifies no token then; remove rateLimits.tenant, or limit principals",
 		},
 	]);

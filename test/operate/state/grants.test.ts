@@ -93,7 +93,7 @@ t.test("the reference works only while the grant exists, whatever its author dec
 	t.match(revokedReferences(store.current.resources), [
 		{
 			resource: { kind: "AccessPolicy" },
-			words: /^Service shop\/cart .* grants no AccessPolicy of namespace security/,
+			message: /^Service shop\/cart .* grants no AccessPolicy of namespace security/,
 		},
 	]);
 	t.match(
@@ -286,7 +286,7 @@ t.test("deleting a DataClass's grant closes its Services, and status reports it"
 	t.strictSame((await ada.status()).faults, [
 		{
 			resource: "Service shop/cart",
-			words:
+			message:
 				"DataClass governance/personal is of another namespace, which grants no Service of namespace shop to name it: it has no endpoint that its data may go to, and is closed to everyone",
 		},
 	]);

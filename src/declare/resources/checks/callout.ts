@@ -142,7 +142,7 @@ function verdictOf({ set }: Pick<Check, "set">, service: Service): string | null
 export interface LapsedLimit {
 	readonly resource: Service;
 	/** What is so, and what to do. */
-	readonly words: string;
+	readonly message: string;
 }
 
 /**
@@ -154,6 +154,6 @@ export const lapsedLimits = (live: ResourceSet): readonly LapsedLimit[] =>
 		if (resource.spec.rateLimits.tenant === null) return [];
 		const why = sidecarDecides({ set: live }, resource);
 		if (why === null) return [];
-		const words = `spec.rateLimits.tenant has no effect: ${why}, and Envoy, which holds the limits, verifies no token then; ${tenantHint(live, resource, why)}`;
-		return [{ resource, words }];
+		const message = `spec.rateLimits.tenant has no effect: ${why}, and Envoy, which holds the limits, verifies no token then; ${tenantHint(live, resource, why)}`;
+		return [{ resource, message }];
 	});

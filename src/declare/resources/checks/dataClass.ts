@@ -77,7 +77,7 @@ export interface Unplaced {
 	/** Those without an endpoint; null = all, of a class that is not declared. */
 	readonly variants: readonly string[] | null;
 	/** For who may read the Service. */
-	readonly words: string;
+	readonly message: string;
 }
 
 /** Services with Variants that a DataClass of another namespace left without endpoints. */
@@ -95,15 +95,15 @@ export function servicesWithoutEndpoints({
 		if (metadata.namespace === service.metadata.namespace || !mayName(service, named, referenceGrants)) return [];
 		const regions = findNamed(dataClasses, metadata)?.spec.regions;
 		if (regions === undefined) {
-			const words = `${resourceTitle(named)} is not declared any more: ${CLOSED}`;
-			return [{ resource: service, variants: null, words }];
+			const message = `${resourceTitle(named)} is not declared any more: ${CLOSED}`;
+			return [{ resource: service, variants: null, message }];
 		}
 		const empty = variants.filter(({ endpoints }) => endpoints.length > 0 && !endpoints.some(isIn(regions)));
 		if (empty.length === 0) return [];
 		const names = empty.map(({ name }) => name);
 		const [who, serve] =
 			names.length === 1 ? [`variant ${names[0]} has`, "serves"] : [`variants ${names.join(", ")} have`, "serve"];
-		const words = `${who} no endpoint in a region of ${resourceTitle(named)} (${regions.join(", ")}) any more, and ${serve} nothing`;
-		return [{ resource: service, variants: names, words }];
+		const message = `${who} no endpoint in a region of ${resourceTitle(named)} (${regions.join(", ")}) any more, and ${serve} nothing`;
+		return [{ resource: service, variants: names, message }];
 	});
 }

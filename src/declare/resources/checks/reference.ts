@@ -27,11 +27,11 @@ export function referenceProblems({ set, positions, report, isStored }: Check): 
 /** References of stored resources whose grant was revoked, as text for readers of the referring namespace. */
 export function revokedReferences(
 	set: ResourceSet,
-): readonly { readonly resource: Resource; readonly words: string }[] {
+): readonly { readonly resource: Resource; readonly message: string }[] {
 	return resourcesOf(set).flatMap((resource) =>
 		ungranted(resource, set).map((reference) => {
 			const lost = resource.kind === "Service" ? CLOSED : "this policy does not count there";
-			return { resource, words: `${notGranted(reference)}: ${lost}` };
+			return { resource, message: `${notGranted(reference)}: ${lost}` };
 		}),
 	);
 }

@@ -12,7 +12,7 @@ export interface Check {
 	readonly positions: Positions;
 	/**
 	 * Whether it is unchanged, also if it is given again. Another namespace may have removed what it depends on (a grant, a
-	 * DataClass, regions): withdrawn() reports it.
+	 * DataClass, regions): withoutEffect() reports it.
 	 */
 	isStored(resource: Named): boolean;
 	report(resource: Named, path: Path, message: string, hint: Hint): void;

@@ -5,7 +5,9 @@ import { servicesWithoutEndpoints } from "./dataClass.js";
 import { revokedReferences } from "./reference.js";
 
 /** As text for readers of the resource's namespace. */
-export const withdrawn = (set: ResourceSet): readonly { readonly resource: Resource; readonly words: string }[] => [
+export const withoutEffect = (
+	set: ResourceSet,
+): readonly { readonly resource: Resource; readonly message: string }[] => [
 	...revokedReferences(set),
 	...servicesWithoutEndpoints(set),
 ];
