@@ -279,7 +279,7 @@ export class Publisher {
 					why: WeirError.from(error).message,
 				}),
 		};
-		this.#server.publish({ ...plan, closable }, next.revision);
+		await this.#server.publishInSlices({ ...plan, closable }, next.revision);
 		this.#published = { state: next, keys: JSON.stringify(keySets) };
 		this.#behindSinceMs = null;
 		this.probes.publish(probeTargets(plan.version, plan.table, resources.gateways));

@@ -6,6 +6,7 @@
 import { createHash } from "node:crypto";
 import type { EnvoyResource } from "../../compile/table/plan.js";
 import { contentHash, type EncodedResource, type EnvoyTypeName, encodeResource } from "./resource.js";
+import type { Steps } from "./slices.js";
 
 /**
  * An encoded route configuration with this virtual host only. Concatenated, such bytes are one configuration with all
@@ -41,8 +42,9 @@ export class Encodings {
 	}
 
 	/** @param version the plan's @throws WeirError like decodeEnvoyResource */
-	encode(type: EnvoyTypeName, json: EnvoyResource, version: string): EncodedResource {
-		if (type === "routes") return this.#routes(json, version);
+	*encode(type: EnvoyTypeName, json: EnvoyResource, version: string): Steps<EncodedResource> {
+		yield;
+		if (type === "routes") return yield* this.#routes(json, version);
 		return this.#resource(keyOf([JSON.stringify(json)]), () => encodeResource(type, json));
 	}
 
@@ -52,9 +54,13 @@ export class Encodings {
 		return resource;
 	}
 
-	#routes(json: EnvoyResource, version: string): EncodedResource {
+	*#routes(json: EnvoyResource, version: string): Steps<EncodedResource> {
 		const { virtual_hosts = [], ...rest } = json as EnvoyResource & { readonly virtual_hosts?: readonly object[] };
-		const hosts = virtual_hosts.map((host) => this.#host(json["@type"], host, version));
+		const hosts: KnownHost[] = [];
+		for (const host of virtual_hosts) {
+			hosts.push(this.#host(json["@type"], host, version));
+			yield;
+		}
 		return this.#resource(keyOf([version, JSON.stringify(rest), ...hosts.map(({ key }) => key)]), () =>
 			concatenated(encodeResource("routes", rest as EnvoyResource), hosts, version),
 		);

@@ -37,19 +37,21 @@ export class Declared {
 }
 
 export class Publication {
-	readonly whole: Snapshot;
 	/** Clients keep this instead of the publication, which is large. */
 	readonly declared: Declared;
 	readonly #variants = new Map<string, Snapshot>();
 
-	/** @throws WeirError as SnapshotMaker.make does. */
+	/** @param whole made of `published` by `maker` */
 	constructor(
 		readonly published: Published,
-		readonly revision: number,
+		readonly whole: Snapshot,
 		readonly maker: SnapshotMaker,
 	) {
-		this.whole = maker.make(published, revision);
 		this.declared = new Declared(published.closable?.forms ?? (() => new Map()));
+	}
+
+	get revision(): number {
+		return this.whole.revision;
 	}
 
 	/** @param closed qualified names of Services */

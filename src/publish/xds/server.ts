@@ -14,6 +14,7 @@ import { isFull, type Peer, type RefusedFor, type RefusedPeer } from "./peer.js"
 import { answerProbe, type Probes } from "./probes.js";
 import { Publication, type Published } from "./publication.js";
 import { withClosures } from "./sidecarClosures.js";
+import { finish, inSlices, type Steps } from "./slices.js";
 import { GatewayViews, SnapshotMaker } from "./snapshot.js";
 
 /** Idle timeout of a TCP connection to xds without streams. */
@@ -105,13 +106,22 @@ export class XdsServer {
 	 * @throws WeirError like SnapshotMaker.make; the previous publication stays
 	 */
 	publish(plan: Published, revision: number): void {
+		finish(this.#publish(plan, revision));
+	}
+
+	/** The same in slices, one plan at a time: to encode the first one of many Services takes seconds. */
+	async publishInSlices(plan: Published, revision: number): Promise<void> {
+		await inSlices(this.#publish(plan, revision));
+	}
+
+	*#publish(plan: Published, revision: number): Steps<void> {
 		if (this.#newest !== null && revision < this.#newest.revision) {
 			throw new WeirError(
 				"invalid-argument",
 				`revision ${revision} is older than ${this.#newest.revision}, which is published`,
 			);
 		}
-		this.#newest = new Publication(plan, revision, this.#snapshots);
+		this.#newest = new Publication(plan, yield* this.#snapshots.steps(plan, revision), this.#snapshots);
 		this.#loads.follow([...this.#newest.whole.views.clusters.keys()]);
 		// Sidecars first, because the new routes name the new table.
 		for (const connection of this.#connections) if (connection.asksForTables) connection.pump();

@@ -16,6 +16,7 @@ import {
 	TYPES,
 	type TypeName,
 } from "./resource.js";
+import { finish, type Steps } from "./slices.js";
 import { encodeTable } from "./table.js";
 
 /** Resources of one type by name. */
@@ -40,11 +41,20 @@ export class SnapshotMaker {
 	#encodings = new Encodings(null);
 	#bound: ReadonlySet<string> = new Set();
 
-	/** @throws WeirError `failed-precondition` that lists every inconsistency; `internal` for anything missing in proto/ */
-	make({ envoy, table, version, bound = new Map() }: Publishable, revision: number): Snapshot {
+	/** All steps at once. */
+	make(plan: Publishable, revision: number): Snapshot {
+		return finish(this.steps(plan, revision));
+	}
+
+	/**
+	 * Makes one snapshot at a time.
+	 * @throws WeirError `failed-precondition` that lists every inconsistency; `internal` for anything missing in proto/
+	 */
+	*steps({ envoy, table, version, bound = new Map() }: Publishable, revision: number): Steps<Snapshot> {
 		const encodings = new Encodings(this.#encodings);
 		const executable = encodeTable({ table, version });
-		const views = { ...encodedViews(envoy, version, encodings), tables: new Map([[executable.name, executable]]) };
+		const encoded = yield* encodedViews(envoy, version, encodings);
+		const views = { ...encoded, tables: new Map([[executable.name, executable]]) };
 		const made = { revision, bound: boundSince(this.#bound, bound), ...versioned(views) };
 		encodings.close();
 		this.#encodings = encodings;
@@ -56,7 +66,8 @@ export class SnapshotMaker {
 	/** Other Envoy resources with the same table. @throws like make */
 	variant({ views, versions, ...rest }: Snapshot, envoy: EnvoyResources): Snapshot {
 		const { tables: version } = versions;
-		const made = versioned({ ...encodedViews(envoy, version, this.#encodings), tables: views.tables });
+		const encoded = finish(encodedViews(envoy, version, this.#encodings));
+		const made = versioned({ ...encoded, tables: views.tables });
 		return { ...rest, ...made, versions: { ...made.versions, tables: version } };
 	}
 }
@@ -68,17 +79,22 @@ function boundSince(before: ReadonlySet<string>, declared: Plan["bound"]): Reado
 	return new Set([...deleted, ...bound].slice(-RESOURCES_MAX));
 }
 
-function encodedViews(envoy: EnvoyResources, version: string, encodings: Encodings): Record<EnvoyTypeName, View> {
-	const view = (type: EnvoyTypeName): View => {
+function* encodedViews(
+	envoy: EnvoyResources,
+	version: string,
+	encodings: Encodings,
+): Steps<Record<EnvoyTypeName, View>> {
+	const views: Partial<Record<EnvoyTypeName, View>> = {};
+	for (const type of ENVOY_TYPES) {
 		const resources = new Map<string, EncodedResource>();
 		for (const json of envoy[type]) {
-			const resource = encodings.encode(type, json, version);
+			const resource = yield* encodings.encode(type, json, version);
 			if (resources.has(resource.name)) throw inconsistent([`two ${type} named ${resource.name}`]);
 			resources.set(resource.name, resource);
 		}
-		return resources;
-	};
-	return Object.fromEntries(ENVOY_TYPES.map((type) => [type, view(type)])) as Record<EnvoyTypeName, View>;
+		views[type] = resources;
+	}
+	return views as Record<EnvoyTypeName, View>;
 }
 
 /**

@@ -34,7 +34,8 @@ const OPTIONS: Omit<ConnectionOptions, "publication" | "onFault"> = {
 };
 
 t.test("nobody waits for a client that does not read", async (t) => {
-	const publication = new Publication(plan(1), 1, new SnapshotMaker());
+	const maker = new SnapshotMaker();
+	const publication = new Publication(plan(1), maker.make(plan(1), 1), maker);
 	const written: DiscoveryResponse[] = [];
 	const call = Object.assign(new EventEmitter(), {
 		write: (one: DiscoveryResponse) => written.push(one) < 0,

@@ -12,6 +12,7 @@ import { RouteConfigurationSchema } from "../../../src/gen/envoy/config/route/v3
 import { Encodings } from "../../../src/publish/xds/encodings.js";
 import { encodeEnvoyResource } from "../../../src/publish/xds/registry.js";
 import { encodeResource } from "../../../src/publish/xds/resource.js";
+import { finish } from "../../../src/publish/xds/slices.js";
 import { SnapshotMaker } from "../../../src/publish/xds/snapshot.js";
 import { accessPolicy, experiment, gateway, layer, resourceSet, service, variant } from "../../fixtures/resources.js";
 
@@ -34,16 +35,19 @@ const host = (name: string, version: string, prefix = "/") => ({
 /** Told as the same, yet no message: whoever reads it fails. */
 const unreadable = (told: object): object => Object.assign(Object.create({ toJSON: () => told }), { colour: 1 });
 
+const encodeWith = (encodings: Encodings, json: EnvoyResource, version: string) =>
+	finish(encodings.encode("routes", json, version));
+
 t.test("host by host gives the message of the whole, and says the same of it", async (t) => {
 	const json = config(host("a", V1), host("b", V1));
-	const made = new Encodings(null).encode("routes", json, V1);
+	const made = encodeWith(new Encodings(null), json, V1);
 	const whole = encodeResource("routes", json);
 	const message = fromBinary(RouteConfigurationSchema, made.bytes);
 	t.ok(equals(RouteConfigurationSchema, message, fromBinary(RouteConfigurationSchema, encodeEnvoyResource(json))));
 	t.match(made, { name: "weir/edge", source: "Gateway edge", typeUrl: whole.typeUrl, clusters: ["a/v1", "b/v1"] });
 	const parts = (all: typeof whole.parts) => all.map((part) => JSON.stringify(part)).sort();
 	t.same(parts(made.parts), parts(whole.parts));
-	t.throws(() => new Encodings(null).encode("routes", config({ ...host("a", V1), colour: 1 }), V1), {
+	t.throws(() => encodeWith(new Encodings(null), config({ ...host("a", V1), colour: 1 }), V1), {
 		code: "internal",
 		message: /colour/,
 	});
@@ -51,18 +55,18 @@ t.test("host by host gives the message of the whole, and says the same of it", a
 
 t.test("a host that stays as it was is not read again, whatever the plan's version is", async (t) => {
 	const first = new Encodings(null);
-	first.encode("routes", config(host("a", V1), host("b", V1)), V1);
+	encodeWith(first, config(host("a", V1), host("b", V1)), V1);
 	first.close();
 	const second = new Encodings(first);
-	const made = second.encode("routes", config(unreadable(host("a", V2)), host("b", V2, "/new")), V2);
-	t.same(made, new Encodings(null).encode("routes", config(host("a", V2), host("b", V2, "/new")), V2));
+	const made = encodeWith(second, config(unreadable(host("a", V2)), host("b", V2, "/new")), V2);
+	t.same(made, encodeWith(new Encodings(null), config(host("a", V2), host("b", V2, "/new")), V2));
 	second.close();
 	const third = new Encodings(second);
 	const text = unreadable(host("b", V1));
 	for (const one of [second, third])
-		t.throws(() => one.encode("routes", config(text), V1), { message: /colour/ }, "no longer there, and forgotten");
+		t.throws(() => encodeWith(one, config(text), V1), { message: /colour/ }, "no longer there, and forgotten");
 	t.equal(
-		third.encode("routes", config(unreadable(host("a", V2)), unreadable(host("b", V2, "/new"))), V2),
+		encodeWith(third, config(unreadable(host("a", V2)), unreadable(host("b", V2, "/new"))), V2),
 		made,
 		"all as it was: the same object",
 	);
@@ -70,18 +74,18 @@ t.test("a host that stays as it was is not read again, whatever the plan's versi
 
 t.test("a version that somebody writes into a rule stays what they wrote", async (t) => {
 	const first = new Encodings(null);
-	first.encode("routes", config(host("a", V1, `/${V1}`)), V1);
+	encodeWith(first, config(host("a", V1, `/${V1}`)), V1);
 	for (const prefix of [`/${V1}`, `/${V2}`]) {
 		const json = config(host("a", V2, prefix));
-		t.same(new Encodings(first).encode("routes", json, V2), new Encodings(null).encode("routes", json, V2), prefix);
+		t.same(encodeWith(new Encodings(first), json, V2), encodeWith(new Encodings(null), json, V2), prefix);
 	}
 });
 
 t.test("of a Service's host the part stays the same when the version alone is another", async (t) => {
 	const hashes = (version: string, prefix: string) =>
-		new Encodings(null)
-			.encode("routes", config(host("a", version), host("b", version, prefix)), version)
-			.parts.flatMap(({ hash }) => (hash === "" ? [] : [hash]));
+		encodeWith(new Encodings(null), config(host("a", version), host("b", version, prefix)), version).parts.flatMap(
+			({ hash }) => (hash === "" ? [] : [hash]),
+		);
 	const [before, after] = [hashes(V1, "/"), hashes(V2, "/new")];
 	t.equal(after[0], before[0]);
 	t.not(after[1], before[1]);

@@ -28,7 +28,9 @@ class Client {
 	offer(forms: Forms): void {
 		const envoy = tinyPlan({ gatewayPort: 1, services: {} });
 		const closable = { forms: () => new Map(Object.entries(forms)), close: () => envoy };
-		const made = new Publication({ ...published(envoy), closable }, ++this.#revisions, new SnapshotMaker());
+		const maker = new SnapshotMaker();
+		const plan = { ...published(envoy), closable };
+		const made = new Publication(plan, maker.make(plan, ++this.#revisions), maker);
 		this.#declared.set(made, forms);
 		this.isolation.offer(made);
 	}
