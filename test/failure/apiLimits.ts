@@ -9,11 +9,11 @@ import {
 
 const number = (value: number): string => value.toLocaleString("en");
 
-export const API_LIMITS = `## When the API or ingest answers 429
+export const API_LIMITS = `## When the API answers 429
 
-Each client (SPIFFE id, token subject or local user) has its own limits at the API and at ingest's TCP listener for outcomes. Beyond
-them it gets 429 with \`Retry-After\`; at the API \`weir_api_requests_limited_total{exceeded="rate"|"concurrency"}\` counts it, and
-\`weir audit operators\` records it once a minute (\`ask\`, refused).
+Each client (SPIFFE id, token subject or local user) has its own limits at the API. Beyond them it gets 429 with \`Retry-After\`;
+\`weir_api_requests_limited_total{exceeded="rate"|"concurrency"}\` counts it, and \`weir audit operators\` records it once a minute (\`ask\`,
+refused).
 
 | limit | each client | aborts, pauses and rollbacks besides |
 |---|---|---|
