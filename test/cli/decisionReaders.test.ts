@@ -8,10 +8,10 @@ import { decisionLogMounts } from "../../src/cli/roles/api.js";
 import { forwardTo } from "../../src/cli/roles/forward.js";
 import type { DecisionsAnswer, ShadowAnswer } from "../../src/observe/events/decisions/decisionQuery.js";
 import { type Entry, startRig, tryingOut } from "../observe/events/rig.js";
-import { file } from "../operate/state/employment.js";
-import { policyText, RULES_GATEWAY, serviceText } from "../operate/state/guarded.js";
-import { mutualApi, operator } from "../operate/state/mutualApi.js";
-import { binding } from "../operate/state/operatorBinding.js";
+import { file } from "../operate/employment.js";
+import { policyText, RULES_GATEWAY, serviceText } from "../operate/guarded.js";
+import { mutualApi, operator } from "../operate/mutualApi.js";
+import { binding } from "../operate/operatorBinding.js";
 import { fileOf, temporaryDirectory } from "./command.js";
 import { operatorCommand } from "./operatorCommand.js";
 

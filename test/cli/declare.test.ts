@@ -2,10 +2,10 @@
 import t, { type Test } from "tap";
 import { declare } from "../../src/cli/stack/declare.js";
 import type { Store } from "../../src/operate/state/store/store.js";
-import { experiment, file } from "../operate/state/employment.js";
-import { metricText, policyText, RULES_GATEWAY, serviceText } from "../operate/state/guarded.js";
-import { mutualApi, operator } from "../operate/state/mutualApi.js";
-import { binding } from "../operate/state/operatorBinding.js";
+import { experiment, file } from "../operate/employment.js";
+import { metricText, policyText, RULES_GATEWAY, serviceText } from "../operate/guarded.js";
+import { mutualApi, operator } from "../operate/mutualApi.js";
+import { binding } from "../operate/operatorBinding.js";
 import { temporaryDirectory } from "./command.js";
 
 const WIDE = policyText("callers", "employment");

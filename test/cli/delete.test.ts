@@ -1,10 +1,10 @@
 /** `weir delete`: what is still named stays, no Service is closed by accident, all or nothing, by role, on the record. */
 import t from "tap";
 import { golden, transcript } from "../golden/golden.js";
-import { experiment, file } from "../operate/state/employment.js";
-import { metricText, policyText, RULES_GATEWAY, serviceText } from "../operate/state/guarded.js";
-import { mutualApi } from "../operate/state/mutualApi.js";
-import { binding } from "../operate/state/operatorBinding.js";
+import { experiment, file } from "../operate/employment.js";
+import { metricText, policyText, RULES_GATEWAY, serviceText } from "../operate/guarded.js";
+import { mutualApi } from "../operate/mutualApi.js";
+import { binding } from "../operate/operatorBinding.js";
 import { operatorCommand } from "./operatorCommand.js";
 
 t.setTimeout(60_000);

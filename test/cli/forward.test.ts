@@ -20,7 +20,7 @@ import { OUTCOMES_BODY_BYTES_MAX } from "../../src/observe/events/outcomes/outco
 import { ApiClient } from "../../src/operate/api/apiClient.js";
 import type { Caller } from "../../src/operate/api/caller.js";
 import { sendError } from "../../src/operate/api/http.js";
-import { controlTls, newCa, operator, uriOf } from "../operate/state/mutualApi.js";
+import { controlTls, newCa, operator, uriOf } from "../operate/mutualApi.js";
 import { keyPair, publicJwk, signed } from "../trust/tokens/issuer.js";
 import { fileOf, temporaryDirectory } from "./command.js";
 import { roleContext } from "./roleContext.js";

@@ -1,6 +1,6 @@
 /** What a state may hold after a delete can be asked about beforehand: files with a policy, or a Service, whose grant is gone. */
 import t from "tap";
-import { metricText, policyText, RULES_GATEWAY, serviceText } from "../operate/state/guarded.js";
+import { metricText, policyText, RULES_GATEWAY, serviceText } from "../operate/guarded.js";
 import { fileOf, temporaryDirectory, weir } from "./command.js";
 
 t.setTimeout(120_000);

@@ -2,10 +2,10 @@
 import t from "tap";
 import { qualifiedName } from "../../src/declare/resources/resource.js";
 import { golden, transcript } from "../golden/golden.js";
-import { ALL, experiment, file } from "../operate/state/employment.js";
-import { metricText, policyText, RULES_GATEWAY, serviceText } from "../operate/state/guarded.js";
-import { type MutualApi, mutualApi } from "../operate/state/mutualApi.js";
-import { binding } from "../operate/state/operatorBinding.js";
+import { ALL, experiment, file } from "../operate/employment.js";
+import { metricText, policyText, RULES_GATEWAY, serviceText } from "../operate/guarded.js";
+import { type MutualApi, mutualApi } from "../operate/mutualApi.js";
+import { binding } from "../operate/operatorBinding.js";
 import { operatorCommand } from "./operatorCommand.js";
 
 t.setTimeout(120_000);

@@ -3,9 +3,9 @@ import t from "tap";
 import { decisionLogMounts } from "../../src/cli/roles/api.js";
 import { forwardTo } from "../../src/cli/roles/forward.js";
 import { startRig } from "../observe/events/rig.js";
-import { policyText, RULES_GATEWAY, serviceText } from "../operate/state/guarded.js";
-import { mutualApi } from "../operate/state/mutualApi.js";
-import { binding } from "../operate/state/operatorBinding.js";
+import { policyText, RULES_GATEWAY, serviceText } from "../operate/guarded.js";
+import { mutualApi } from "../operate/mutualApi.js";
+import { binding } from "../operate/operatorBinding.js";
 import { fileOf, temporaryDirectory } from "./command.js";
 import { operatorCommand } from "./operatorCommand.js";
 

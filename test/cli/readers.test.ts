@@ -1,9 +1,9 @@
 /** What commands tell who may read nothing, or some namespaces only: never that there is nothing where there may be. */
 import t from "tap";
-import { file } from "../operate/state/employment.js";
-import { metricText, policyText, RULES_GATEWAY, serviceText } from "../operate/state/guarded.js";
-import { mutualApi } from "../operate/state/mutualApi.js";
-import { binding } from "../operate/state/operatorBinding.js";
+import { file } from "../operate/employment.js";
+import { metricText, policyText, RULES_GATEWAY, serviceText } from "../operate/guarded.js";
+import { mutualApi } from "../operate/mutualApi.js";
+import { binding } from "../operate/operatorBinding.js";
 import { fileOf, temporaryDirectory } from "./command.js";
 import { operatorCommand, run } from "./operatorCommand.js";
 

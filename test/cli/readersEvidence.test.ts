@@ -6,7 +6,7 @@ import { startControl } from "../../src/cli/roles/control.js";
 import { places } from "../../src/cli/stack/places.js";
 import { EVIDENCE_PATHS } from "../../src/observe/events/client.js";
 import { ApiClient } from "../../src/operate/api/apiClient.js";
-import { ALL, file } from "../operate/state/employment.js";
+import { ALL, file } from "../operate/employment.js";
 import { temporaryDirectory } from "./command.js";
 import { roleContext } from "./roleContext.js";
 

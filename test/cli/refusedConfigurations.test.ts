@@ -7,9 +7,9 @@ import type { ProxyStatus } from "../../src/decide/rollout/ports.js";
 import type { Refusal } from "../../src/decide/rollout/refusal.js";
 import { PUBLICATION_LAG_MS } from "../../src/limits/index.js";
 import { type Reported, withClosures } from "../../src/publish/xds/sidecarClosures.js";
-import { ALL } from "../operate/state/employment.js";
-import { mutualApi, READS_NOTHING } from "../operate/state/mutualApi.js";
-import { binding } from "../operate/state/operatorBinding.js";
+import { ALL } from "../operate/employment.js";
+import { mutualApi, READS_NOTHING } from "../operate/mutualApi.js";
+import { binding } from "../operate/operatorBinding.js";
 import { operatorCommand } from "./operatorCommand.js";
 
 const WORDS = "local rate limit token bucket fill timer must be >= 50ms";

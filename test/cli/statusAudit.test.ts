@@ -2,9 +2,9 @@
 import t from "tap";
 import type { GatewayAlarm } from "../../src/operate/api/wire.js";
 import { AUDIT_CHAINS } from "../../src/operate/audit/auditLog.js";
-import { ALL } from "../operate/state/employment.js";
-import { mutualApi } from "../operate/state/mutualApi.js";
-import { binding } from "../operate/state/operatorBinding.js";
+import { ALL } from "../operate/employment.js";
+import { mutualApi } from "../operate/mutualApi.js";
+import { binding } from "../operate/operatorBinding.js";
 import { operatorCommand } from "./operatorCommand.js";
 
 t.test("alarms are told to whoever may read the Gateway's namespace, and nobody asks for more", async (t) => {

@@ -2,8 +2,8 @@
 import t from "tap";
 import { formatProblem } from "../../../src/declare/resources/resource.js";
 import { Store } from "../../../src/operate/state/store/store.js";
-import { file, temporaryDirectory } from "./employment.js";
-import { policyText, RULES_GATEWAY, serviceText } from "./guarded.js";
+import { file, temporaryDirectory } from "../employment.js";
+import { policyText, RULES_GATEWAY, serviceText } from "../guarded.js";
 
 const TOKENS = '  tokens: [{issuer: "https://id.test", audiences: [weir], jwksFile: /k.json}]\n';
 const PROXIES = '  trustedProxies: ["spiffe://weir.test/proxy"]\n';

@@ -16,9 +16,9 @@ import { API_BODY_BYTES_MAX } from "../../../src/operate/api/http.js";
 import { API_OPERATION_BODY_BYTES_MAX } from "../../../src/operate/api/route.js";
 import { CLIENT_REQUESTS_AT_ONCE_MAX } from "../../../src/trust/clients/clientLimiter.js";
 import type { DevelopmentCa } from "../../trust/identity/developmentCa.js";
-import { ALL, file, METRIC, temporaryDirectory } from "./employment.js";
-import { controlTls, mutualApi, newCa, operator, operatorClient } from "./mutualApi.js";
-import { binding } from "./operatorBinding.js";
+import { ALL, file, METRIC, temporaryDirectory } from "../employment.js";
+import { controlTls, mutualApi, newCa, operator, operatorClient } from "../mutualApi.js";
+import { binding } from "../operatorBinding.js";
 
 t.setTimeout(60_000);
 

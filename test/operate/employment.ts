@@ -2,8 +2,8 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { Outcome } from "../../../src/decide/rollout/decision.js";
-import type { ExperimentStatus } from "../../../src/decide/rollout/status.js";
+import type { Outcome } from "../../src/decide/rollout/decision.js";
+import type { ExperimentStatus } from "../../src/decide/rollout/status.js";
 
 export const SERVICE = `apiVersion: weir.dev/v1alpha1
 kind: Service

@@ -1,9 +1,9 @@
 /** The refusal of a declaration that needs `admin` names the document and the reason. */
 import t from "tap";
-import { file } from "./employment.js";
-import { policyText, RULES_GATEWAY, serviceText } from "./guarded.js";
-import { mutualApi, operator } from "./mutualApi.js";
-import { binding } from "./operatorBinding.js";
+import { file } from "../employment.js";
+import { policyText, RULES_GATEWAY, serviceText } from "../guarded.js";
+import { mutualApi, operator } from "../mutualApi.js";
+import { binding } from "../operatorBinding.js";
 
 const HEAD = "apiVersion: weir.dev/v1alpha1\n";
 const GRANT = `${HEAD}kind: ReferenceGrant

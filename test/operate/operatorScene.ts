@@ -1,5 +1,5 @@
 /** An API with a Service, and operators by certificate with verbs in its namespace. */
-import type { ApiClient } from "../../../src/operate/api/apiClient.js";
+import type { ApiClient } from "../../src/operate/api/apiClient.js";
 import { file, SERVICE } from "./employment.js";
 import { type MutualApi, mutualApi } from "./mutualApi.js";
 import { binding } from "./operatorBinding.js";

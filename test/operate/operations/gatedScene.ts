@@ -1,9 +1,9 @@
 /** An API with an Experiment whose gates answer as a test says, and who may promote, approve and override them. */
 import type { GateQuestion } from "../../../src/decide/rollout/gate.js";
 import type { WebhookAnswer } from "../../../src/decide/rollout/ports.js";
-import { experiment, file, METRIC, SERVICE } from "./employment.js";
-import { type MutualApiOptions, mutualApi } from "./mutualApi.js";
-import { binding } from "./operatorBinding.js";
+import { experiment, file, METRIC, SERVICE } from "../employment.js";
+import { type MutualApiOptions, mutualApi } from "../mutualApi.js";
+import { binding } from "../operatorBinding.js";
 
 const GATES = `  gates:
       - {at: before-step, url: "https://ci.example/step"}

@@ -9,8 +9,8 @@ import t from "tap";
 import { ApiClient } from "../../../src/operate/api/apiClient.js";
 import { AuditChain } from "../../../src/operate/audit/auditChain.js";
 import type { AuditRecord } from "../../../src/operate/audit/auditRecord.js";
-import { ALL, file, METRIC, temporaryDirectory } from "./employment.js";
-import { controlTls, newCa, operator, operatorClient } from "./mutualApi.js";
+import { ALL, file, METRIC, temporaryDirectory } from "../employment.js";
+import { controlTls, newCa, operator, operatorClient } from "../mutualApi.js";
 
 const now = { dryRun: false };
 const ROUNDS = 4;
@@ -40,7 +40,7 @@ t.test(
 		const ca = await newCa();
 		const tlsFile = join(directory, "tls.json");
 		writeFileSync(tlsFile, JSON.stringify(await controlTls(ca)), { mode: 0o600 });
-		const script = fileURLToPath(new URL("apiProcess.js", import.meta.url));
+		const script = fileURLToPath(new URL("../api/apiProcess.js", import.meta.url));
 		const start = async () => {
 			const child: ChildProcess = spawn(process.execPath, [script, directory, tlsFile], {
 				stdio: ["ignore", "pipe", "inherit"],

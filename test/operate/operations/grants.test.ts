@@ -6,10 +6,10 @@ import { EMPTY_STATUS } from "../../../src/decide/rollout/status.js";
 import { revokedReferences } from "../../../src/declare/resources/checks/reference.js";
 import { formatProblem, qualifiedName } from "../../../src/declare/resources/resource.js";
 import { type ApplyResult, Store } from "../../../src/operate/state/store/store.js";
-import { experiment, file, temporaryDirectory } from "./employment.js";
-import { metricText, policyText, RULES_GATEWAY, serviceText } from "./guarded.js";
-import { mutualApi } from "./mutualApi.js";
-import { binding } from "./operatorBinding.js";
+import { experiment, file, temporaryDirectory } from "../employment.js";
+import { metricText, policyText, RULES_GATEWAY, serviceText } from "../guarded.js";
+import { mutualApi } from "../mutualApi.js";
+import { binding } from "../operatorBinding.js";
 
 const options = { by: "owner", dryRun: false, nowMs: 1_000 };
 

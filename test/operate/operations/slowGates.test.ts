@@ -12,11 +12,11 @@ import { PromotionGates } from "../../../src/operate/operations/promotionGates.j
 import { Permissions } from "../../../src/operate/state/rights/permissions.js";
 import { Rights } from "../../../src/operate/state/rights/rights.js";
 import { until } from "../../trust/identity/mesh.js";
-import { file, outcome } from "./employment.js";
+import { file, outcome } from "../employment.js";
+import { operator } from "../mutualApi.js";
+import { binding } from "../operatorBinding.js";
+import { TWO } from "../operatorScene.js";
 import { gatedScene } from "./gatedScene.js";
-import { operator } from "./mutualApi.js";
-import { binding } from "./operatorBinding.js";
-import { TWO } from "./operatorScene.js";
 
 const now = { dryRun: false };
 t.setTimeout(120_000);

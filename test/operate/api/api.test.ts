@@ -8,7 +8,7 @@ import { ApiClient } from "../../../src/operate/api/apiClient.js";
 import { StateClient } from "../../../src/operate/api/client.js";
 import { API_BODY_BYTES_MAX } from "../../../src/operate/api/http.js";
 import { Store } from "../../../src/operate/state/store/store.js";
-import { ALL, experiment, file, METRIC, outcome, SERVICE, temporaryDirectory } from "./employment.js";
+import { ALL, experiment, file, METRIC, outcome, SERVICE, temporaryDirectory } from "../employment.js";
 
 interface Running {
 	readonly store: Store;

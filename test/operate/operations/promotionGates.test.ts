@@ -1,10 +1,10 @@
 /** A person's promotion asks the gates before-promotion and before-step: a no holds it, an admin may override with a reason, all recorded. */
 import t from "tap";
-import { file, SERVICE } from "./employment.js";
+import { file, SERVICE } from "../employment.js";
+import { mutualApi } from "../mutualApi.js";
+import { binding } from "../operatorBinding.js";
+import { TWO } from "../operatorScene.js";
 import { GATED as ALL, gatedScene as scene } from "./gatedScene.js";
-import { mutualApi } from "./mutualApi.js";
-import { binding } from "./operatorBinding.js";
-import { TWO } from "./operatorScene.js";
 
 const now = { dryRun: false };
 const policy = (name: string, who: string, variant: string) =>

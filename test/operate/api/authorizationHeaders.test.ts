@@ -4,8 +4,8 @@ import type { IncomingMessage } from "node:http";
 import { request } from "node:https";
 import { text } from "node:stream/consumers";
 import t from "tap";
-import { file } from "./employment.js";
-import { mutualApi } from "./mutualApi.js";
+import { file } from "../employment.js";
+import { mutualApi } from "../mutualApi.js";
 
 t.test("a second Authorization header is refused, whichever of them holds", async (t) => {
 	const asked: string[] = [];

@@ -6,7 +6,7 @@ import { setImmediate as turn } from "node:timers/promises";
 import t from "tap";
 import { GATE_TIMEOUT_MS_MAX, GATES_MAX } from "../../../src/limits/index.js";
 import { ApiClient } from "../../../src/operate/api/apiClient.js";
-import { temporaryDirectory } from "./employment.js";
+import { temporaryDirectory } from "../employment.js";
 
 t.test("the client timeout of a request that may ask gates exceeds all gate timeouts", async (t) => {
 	const path = `${temporaryDirectory(t)}/api.sock`;

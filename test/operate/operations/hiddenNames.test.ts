@@ -1,10 +1,10 @@
 /** What a refused change tells of other namespaces: nothing, and nothing of one's own is spoiled by the hiding. */
 import t from "tap";
 import { formatProblem } from "../../../src/declare/resources/resource.js";
-import { file } from "./employment.js";
-import { policyText, RULES_GATEWAY, serviceText } from "./guarded.js";
-import { mutualApi } from "./mutualApi.js";
-import { binding } from "./operatorBinding.js";
+import { file } from "../employment.js";
+import { policyText, RULES_GATEWAY, serviceText } from "../guarded.js";
+import { mutualApi } from "../mutualApi.js";
+import { binding } from "../operatorBinding.js";
 
 t.test("names of other namespaces are hidden whole, one's own never, and as if nothing stood there", async (t) => {
 	const { owner, as } = await mutualApi(t);

@@ -1,10 +1,10 @@
 /** Promotions that would shut callers out, through the API: refused, meant, approved; and what tells that one was promoted. */
 import t from "tap";
 import { completedStatus } from "../../../src/decide/rollout/takeover.js";
-import { experiment, file, METRIC, outcome, SERVICE } from "./employment.js";
-import { type MutualApiOptions, mutualApi } from "./mutualApi.js";
-import { binding } from "./operatorBinding.js";
-import { TWO } from "./operatorScene.js";
+import { experiment, file, METRIC, outcome, SERVICE } from "../employment.js";
+import { type MutualApiOptions, mutualApi } from "../mutualApi.js";
+import { binding } from "../operatorBinding.js";
+import { TWO } from "../operatorScene.js";
 
 const now = { dryRun: false };
 const policy = (name: string, who: string, variants: string) =>

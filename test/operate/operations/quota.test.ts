@@ -15,8 +15,8 @@ import {
 } from "../../../src/operate/operations/quota.js";
 import { Store } from "../../../src/operate/state/store/store.js";
 import { accessPolicy, service, variant } from "../../fixtures/resources.js";
-import { file, METRIC, SERVICE, temporaryDirectory } from "./employment.js";
-import { mutualApi } from "./mutualApi.js";
+import { file, METRIC, SERVICE, temporaryDirectory } from "../employment.js";
+import { mutualApi } from "../mutualApi.js";
 
 const wet = { by: "ann", dryRun: false, nowMs: 1_000 };
 const HEAD = "apiVersion: weir.dev/v1alpha1\n";

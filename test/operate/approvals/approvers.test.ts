@@ -1,9 +1,9 @@
 /** No change may leave fewer others than a policy wants: everything would wait for people who do not exist. */
 import t from "tap";
-import { file } from "./employment.js";
-import { metricText } from "./guarded.js";
-import { mutualApi, operator } from "./mutualApi.js";
-import { binding } from "./operatorBinding.js";
+import { file } from "../employment.js";
+import { metricText } from "../guarded.js";
+import { mutualApi, operator } from "../mutualApi.js";
+import { binding } from "../operatorBinding.js";
 
 const now = { dryRun: false };
 const dry = { dryRun: true };

@@ -1,7 +1,7 @@
 /** Ways around a guard that look like something else: another's server, one person twice. */
 import t from "tap";
-import { ALL, file, METRIC, SERVICE } from "./employment.js";
-import { mutualApi, operator } from "./mutualApi.js";
+import { ALL, file, METRIC, SERVICE } from "../employment.js";
+import { mutualApi, operator } from "../mutualApi.js";
 
 const now = { dryRun: false };
 const HEAD = "apiVersion: weir.dev/v1alpha1\n";

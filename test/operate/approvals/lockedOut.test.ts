@@ -2,10 +2,10 @@
 import t from "tap";
 import type { ApiClient } from "../../../src/operate/api/apiClient.js";
 import type { RequestAnswer } from "../../../src/operate/api/wire.js";
-import { file } from "./employment.js";
-import { metricText, RULES_GATEWAY } from "./guarded.js";
-import { type MutualApi, mutualApi, operator } from "./mutualApi.js";
-import { binding } from "./operatorBinding.js";
+import { file } from "../employment.js";
+import { metricText, RULES_GATEWAY } from "../guarded.js";
+import { type MutualApi, mutualApi, operator } from "../mutualApi.js";
+import { binding } from "../operatorBinding.js";
 
 const now = { dryRun: false };
 const policy = (name: string, namespaces: string, more = ""): string => `apiVersion: weir.dev/v1alpha1

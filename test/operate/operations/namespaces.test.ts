@@ -4,8 +4,8 @@ import { initialStatus } from "../../../src/decide/rollout/status.js";
 import { parseResources } from "../../../src/declare/resources/parse.js";
 import { planApply } from "../../../src/operate/operations/applyPlan.js";
 import { Store } from "../../../src/operate/state/store/store.js";
-import { experiment, file, METRIC, SERVICE, temporaryDirectory } from "./employment.js";
-import { PLAIN } from "./guarded.js";
+import { experiment, file, METRIC, SERVICE, temporaryDirectory } from "../employment.js";
+import { PLAIN } from "../guarded.js";
 
 const HEAD = "apiVersion: weir.dev/v1alpha1\n";
 const inNamespace = (namespace: string, text: string): string =>

@@ -2,9 +2,9 @@
 import { request } from "node:https";
 import t, { type Test } from "tap";
 import type { ClientLimits } from "../../../src/trust/clients/clientLimiter.js";
-import { ALL, file } from "./employment.js";
-import { mutualApi, operator } from "./mutualApi.js";
-import { binding } from "./operatorBinding.js";
+import { ALL, file } from "../../operate/employment.js";
+import { mutualApi, operator } from "../../operate/mutualApi.js";
+import { binding } from "../../operate/operatorBinding.js";
 
 const TOO_MANY = { code: "resource-exhausted" };
 

@@ -6,8 +6,8 @@ import type { AuditChainName } from "../../../src/operate/audit/auditLog.js";
 import type { AuditHead, AuditRecord, NewAuditRecord } from "../../../src/operate/audit/auditRecord.js";
 import { openDatabase } from "../../../src/operate/state/store/database.js";
 import { Store } from "../../../src/operate/state/store/store.js";
-import { file, METRIC, temporaryDirectory } from "./employment.js";
-import { mutualApi, operator } from "./mutualApi.js";
+import { file, METRIC, temporaryDirectory } from "../employment.js";
+import { mutualApi, operator } from "../mutualApi.js";
 
 const made = (more: Partial<NewAuditRecord> = {}): NewAuditRecord => ({
 	atMs: 1_000,

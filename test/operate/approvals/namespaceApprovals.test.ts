@@ -1,9 +1,9 @@
 /** A request that touches several namespaces: each wants its own approvals, by people who can read all of them. */
 import t from "tap";
-import { file } from "./employment.js";
-import { policyText, RULES_GATEWAY, serviceText } from "./guarded.js";
-import { mutualApi, operator } from "./mutualApi.js";
-import { binding } from "./operatorBinding.js";
+import { file } from "../employment.js";
+import { policyText, RULES_GATEWAY, serviceText } from "../guarded.js";
+import { mutualApi, operator } from "../mutualApi.js";
+import { binding } from "../operatorBinding.js";
 
 const now = { dryRun: false };
 const HEAD = "apiVersion: weir.dev/v1alpha1\n";

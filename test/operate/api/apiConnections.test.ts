@@ -6,9 +6,9 @@ import { connect as connectTls } from "node:tls";
 import t from "tap";
 import { API_CONNECTIONS_MAX } from "../../../src/limits/index.js";
 import { byItsSession } from "../../trust/identity/resumption.js";
-import { file } from "./employment.js";
-import { mutualApi, operator, READS_NOTHING } from "./mutualApi.js";
-import { binding } from "./operatorBinding.js";
+import { file } from "../employment.js";
+import { mutualApi, operator, READS_NOTHING } from "../mutualApi.js";
+import { binding } from "../operatorBinding.js";
 
 t.setTimeout(60_000);
 

@@ -3,8 +3,8 @@ import t from "tap";
 import type { ApiClient } from "../../../src/operate/api/apiClient.js";
 import type { RequestAnswer } from "../../../src/operate/api/wire.js";
 import type { Store } from "../../../src/operate/state/store/store.js";
-import { ALL, experiment, file, METRIC, outcome, SERVICE } from "./employment.js";
-import { type MutualApiOptions, mutualApi, operator, READS_NOTHING } from "./mutualApi.js";
+import { ALL, experiment, file, METRIC, outcome, SERVICE } from "../employment.js";
+import { type MutualApiOptions, mutualApi, operator, READS_NOTHING } from "../mutualApi.js";
 
 const now = { dryRun: false };
 

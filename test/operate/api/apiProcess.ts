@@ -7,7 +7,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { startApi } from "../../../src/operate/api/api.js";
 import { Store } from "../../../src/operate/state/store/store.js";
-import { uriOf } from "./mutualApi.js";
+import { uriOf } from "../mutualApi.js";
 
 interface StoreCall {
 	readonly id: number;

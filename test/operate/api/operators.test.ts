@@ -2,8 +2,8 @@
 import { request as httpsRequest } from "node:https";
 import t from "tap";
 import { StateClient } from "../../../src/operate/api/client.js";
-import { ALL, experiment, file, METRIC, SERVICE, temporaryDirectory } from "./employment.js";
-import { controlTls, mutualApi, newCa, operator, operatorClient, READS_NOTHING } from "./mutualApi.js";
+import { ALL, experiment, file, METRIC, SERVICE, temporaryDirectory } from "../employment.js";
+import { controlTls, mutualApi, newCa, operator, operatorClient, READS_NOTHING } from "../mutualApi.js";
 
 const now = { dryRun: false };
 

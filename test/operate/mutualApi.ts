@@ -1,11 +1,11 @@
 /** Operators and an API that know each other by certificates of a development CA. */
 import type { IncomingMessage } from "node:http";
 import type { TLSSocket } from "node:tls";
-import { type Api, type ApiOptions, startApi } from "../../../src/operate/api/api.js";
-import { ApiClient } from "../../../src/operate/api/apiClient.js";
-import type { TcpListener } from "../../../src/operate/api/caller.js";
-import { Store, type StoreOptions } from "../../../src/operate/state/store/store.js";
-import { createDevelopmentCa, type DevelopmentCa, type IssuedCertificate } from "../../trust/identity/developmentCa.js";
+import { type Api, type ApiOptions, startApi } from "../../src/operate/api/api.js";
+import { ApiClient } from "../../src/operate/api/apiClient.js";
+import type { TcpListener } from "../../src/operate/api/caller.js";
+import { Store, type StoreOptions } from "../../src/operate/state/store/store.js";
+import { createDevelopmentCa, type DevelopmentCa, type IssuedCertificate } from "../trust/identity/developmentCa.js";
 import { temporaryDirectory } from "./employment.js";
 
 export const operator = (name: string): string => `spiffe://weir.test/weir/operator/${name}`;
