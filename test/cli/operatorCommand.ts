@@ -1,7 +1,7 @@
 /** `weir` as operators run it: by their certificate over HTTPS, or as the owner of the machine by the socket. */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { type MutualApi, operator } from "../operate/state/mutualApi.js";
+import { type MutualApi, operator } from "../operate/mutualApi.js";
 import { fileOf, MAIN, temporaryDirectory } from "./command.js";
 
 export interface Ran {

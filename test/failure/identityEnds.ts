@@ -1,4 +1,4 @@
-/** The part of docs/failures.md about an identity agent that is away, which test/cli/identityAway and test/trust/identity check. */
+/** The part of docs/failures.md about an identity agent that is away, which test/cli/stack/identityAway and test/trust/identity check. */
 
 import { IDENTITY_GAUGES } from "../../src/cli/stack/renewal.js";
 import { IDENTITY_UNRENEWED } from "../../src/operate/api/wire.js";

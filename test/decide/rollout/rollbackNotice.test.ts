@@ -18,7 +18,7 @@ import {
 	outcome,
 	SERVICE,
 	temporaryDirectory,
-} from "../../operate/state/employment.js";
+} from "../../operate/employment.js";
 import { input } from "./example.js";
 
 async function control(t: { teardown(end: () => unknown): unknown }, directory: string): Promise<ChildProcess> {

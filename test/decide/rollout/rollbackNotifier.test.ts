@@ -3,7 +3,7 @@ import t from "tap";
 import { gateQuestion } from "../../../src/decide/rollout/gate.js";
 import type { NotificationMessage, PendingNotification, WebhookAnswer } from "../../../src/decide/rollout/ports.js";
 import { GATE_NOTIFICATIONS_AT_ONCE_MAX, RollbackNotifier } from "../../../src/decide/rollout/rollbackNotifier.js";
-import { outcome } from "../../operate/state/employment.js";
+import { outcome } from "../../operate/employment.js";
 import { input } from "./example.js";
 
 const question = gateQuestion(input({}), outcome(input({}).status), "after-rollback", 0);

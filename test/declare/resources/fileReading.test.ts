@@ -3,7 +3,7 @@ import t from "tap";
 import { FileReadings } from "../../../src/declare/resources/fileReading.js";
 import { parseResources } from "../../../src/declare/resources/parse.js";
 import { RESOURCE_TOKENS_MAX, tokenBudget } from "../../../src/declare/resources/yaml/tokens.js";
-import { METRIC } from "../../operate/state/employment.js";
+import { METRIC } from "../../operate/employment.js";
 
 const FILE = { name: "metric.yaml", text: `# first\n---\n${METRIC}` };
 

@@ -4,8 +4,8 @@ import t from "tap";
 import { RULE_VALUES_MAX } from "../../../src/declare/resources/checks/rules.js";
 import { loadResources } from "../../../src/declare/resources/parse.js";
 import { LISTED_VALUES_MAX, RULE_STEPS_MAX } from "../../../src/limits/index.js";
-import { file } from "../../operate/state/employment.js";
-import { mutualApi } from "../../operate/state/mutualApi.js";
+import { file } from "../../operate/employment.js";
+import { mutualApi } from "../../operate/mutualApi.js";
 
 t.setTimeout(120_000);
 

@@ -9,7 +9,7 @@ import {
 } from "../../../src/observe/events/decisions/decisionQuery.js";
 import { NOTHING_ELSE } from "../../../src/observe/events/decisions/decisionRecord.js";
 import { type Lane, openEventStore } from "../../../src/observe/events/store/store.js";
-import { temporaryDirectory } from "../../operate/state/employment.js";
+import { temporaryDirectory } from "../../operate/employment.js";
 import { TestMeter } from "./rig.js";
 
 t.setTimeout(60_000);

@@ -6,7 +6,7 @@ import { fileURLToPath } from "node:url";
 import t from "tap";
 import { ApiClient } from "../../../src/operate/api/apiClient.js";
 import type { Store } from "../../../src/operate/state/store/store.js";
-import { ALL, file, METRIC, outcome, temporaryDirectory } from "./employment.js";
+import { ALL, file, METRIC, outcome, temporaryDirectory } from "../employment.js";
 
 interface Running {
 	readonly child: ChildProcess;
@@ -38,7 +38,7 @@ function remoteStore(child: ChildProcess): RemoteStore {
 }
 
 async function start(directory: string): Promise<Running> {
-	const script = fileURLToPath(new URL("apiProcess.js", import.meta.url));
+	const script = fileURLToPath(new URL("../api/apiProcess.js", import.meta.url));
 	const child = fork(script, [directory], { stdio: ["ignore", "pipe", "inherit", "ipc"] });
 	if (child.stdout === null) throw new Error("no output");
 	const [line] = (await once(createInterface(child.stdout), "line")) as [string];

@@ -2,7 +2,7 @@
 import t from "tap";
 import { HISTORY_REVISIONS_MAX, History } from "../../../src/operate/state/history/history.js";
 import { Store } from "../../../src/operate/state/store/store.js";
-import { file, METRIC, temporaryDirectory } from "./employment.js";
+import { file, METRIC, temporaryDirectory } from "../employment.js";
 
 const everywhere = () => true;
 

@@ -4,7 +4,7 @@ import type { ExperimentStatus } from "../../../src/decide/rollout/status.js";
 import { startApi } from "../../../src/operate/api/api.js";
 import { ApiClient } from "../../../src/operate/api/apiClient.js";
 import { Store, TRAFFIC_CHANGES_SEARCHED } from "../../../src/operate/state/store/store.js";
-import { ALL, file, outcome, temporaryDirectory } from "./employment.js";
+import { ALL, file, outcome, temporaryDirectory } from "../employment.js";
 
 t.test("moves are newest first, without later decisions and decisions that moved nothing", async (t) => {
 	const directory = temporaryDirectory(t);

@@ -7,7 +7,7 @@ import { openDatabase, type StateDatabase } from "../../../src/operate/state/sto
 import { OutboxStore } from "../../../src/operate/state/store/outboxStore.js";
 import { Store } from "../../../src/operate/state/store/store.js";
 import { input } from "../../decide/rollout/example.js";
-import { experiment, file, METRIC, outcome, SERVICE, temporaryDirectory } from "./employment.js";
+import { experiment, file, METRIC, outcome, SERVICE, temporaryDirectory } from "../employment.js";
 
 const GATE: Gate = { at: "after-rollback", url: "https://ci.example/", timeoutMs: 1_000 };
 const QUESTION = gateQuestion(input({}), outcome(input({}).status), "after-rollback", 0);

@@ -1,7 +1,7 @@
 /** What a running Experiment depends on takes `promote` to change, and waits where promotions wait. */
 import t from "tap";
-import { experiment, file, METRIC, SERVICE } from "./employment.js";
-import { operatorScene, TWO } from "./operatorScene.js";
+import { experiment, file, METRIC, SERVICE } from "../employment.js";
+import { operatorScene, TWO } from "../operatorScene.js";
 
 const now = { dryRun: false };
 const try_ = { dryRun: true };

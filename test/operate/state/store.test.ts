@@ -9,7 +9,7 @@ import type { Problem } from "../../../src/declare/resources/resource.js";
 import { difference } from "../../../src/operate/state/difference.js";
 import { PLAN_KEPT_MS, PLANS_KEPT_MIN } from "../../../src/operate/state/store/planStore.js";
 import { Store } from "../../../src/operate/state/store/store.js";
-import { ALL, experiment, file, METRIC, outcome, SERVICE, temporaryDirectory } from "./employment.js";
+import { ALL, experiment, file, METRIC, outcome, SERVICE, temporaryDirectory } from "../employment.js";
 
 const at = (nowMs: number) => ({ by: "ada", dryRun: false, nowMs });
 

@@ -3,7 +3,7 @@ import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import t from "tap";
 import { Store } from "../../../src/operate/state/store/store.js";
-import { ALL, file, METRIC, temporaryDirectory } from "./employment.js";
+import { ALL, file, METRIC, temporaryDirectory } from "../employment.js";
 
 t.test("a change of one resource leaves the others as they were read", async (t) => {
 	const directory = temporaryDirectory(t);

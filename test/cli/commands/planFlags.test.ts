@@ -1,0 +1,50 @@
+/** What people write behind the flags of `weir plan`. */
+import t from "tap";
+import { parsePlanFlags } from "../../../src/cli/commands/planFlags.js";
+
+const FLAGS = { baseline: [], effect: [], power: "80%" };
+
+t.test("shares, points and plain numbers", (t) => {
+	const { facts, assumptions } = parsePlanFlags({
+		...{ traffic: "9000,6000.5", days: "14", power: "0.9" },
+		baseline: ["bought=12%", "revenue=12.5,30", "spent=10,20,500"],
+		effect: ["bought=3pp", "revenue=2%"],
+	});
+	t.same(facts, {
+		baselines: {
+			bought: { mean: 0.12, variance: null, from: "--baseline" },
+			revenue: { mean: 12.5, variance: 900, from: "--baseline" },
+			spent: { mean: 10, variance: 400, farthest: 490, from: "--baseline" },
+		},
+		traffic: { newUnitsPerDay: [9_000, 6_000.5], from: "--traffic" },
+	});
+	t.same(assumptions, { power: 0.9, days: 14, effects: { bought: 0.03, revenue: 0.02 } });
+	t.same(parsePlanFlags(FLAGS), {
+		facts: { baselines: {}, traffic: null },
+		assumptions: { power: 0.8, days: null, effects: {} },
+	});
+	t.end();
+});
+
+t.test("what is not understood names its flag", (t) => {
+	for (const [flag, wrong] of [
+		["--traffic", { traffic: "many" }],
+		["--traffic", { traffic: "-5" }],
+		["--traffic", { traffic: "" }],
+		["--baseline", { baseline: ["bought"] }],
+		["--baseline", { baseline: ["=1"] }],
+		["--baseline", { baseline: ["bought=1,2,3,4"] }],
+		["--baseline", { baseline: ["bought=1,2,far"] }],
+		["--baseline", { baseline: ["bought=1,0"] }],
+		["--baseline", { baseline: ["bought=1,NaN"] }],
+		["--effect", { effect: ["bought=large"] }],
+		["--power", { power: "often" }],
+		["--days", { days: "0" }],
+		["--days", { days: "1e999" }],
+	] as const)
+		t.throws(() => parsePlanFlags({ ...FLAGS, ...wrong }), {
+			code: "invalid-argument",
+			message: `${flag} is not understood`,
+		});
+	t.end();
+});

@@ -1,0 +1,102 @@
+/** `weir sidecar` before the real xDS server, whose processes a test stops while tables come that tell it apart what it answers by. */
+import { execFileSync } from "node:child_process";
+import { mkdir, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { status } from "@grpc/grpc-js";
+import type { Test } from "tap";
+import { places } from "../../../src/cli/stack/places.js";
+import { startSidecarChild } from "../../failure/sidecarChild.js";
+import { serviceTable } from "../../publish/sidecar/calloutTable.js";
+import { type CheckClient, checkClient } from "../../publish/sidecar/checkClient.js";
+import { acknowledged, plan, startServer } from "../../publish/sidecar/feedScene.js";
+import { temporaryDirectory } from "../command.js";
+
+/** One for each number: nothing but the verdict, and the path of a rule that nobody asks for, tells them apart. */
+const tableOf = (number: number, action: Action) =>
+	plan({
+		gateways: [],
+		services: [
+			serviceTable("small", {
+				access: {
+					open: false,
+					policies: [
+						{
+							...{ name: "p", action, principals: ["*"], methods: [], pathPrefixes: [`/v${number}`, "/always"] },
+							...{ variants: [], shadow: false, more: null },
+						},
+					],
+				},
+			}),
+		],
+	});
+
+const ASK = { method: "GET", path: "/always", host: "small.test" };
+
+export type Action = "allow" | "deny";
+type Said = Action | "stale";
+
+/** What a call of that connection is answered. */
+export async function verdict(client: CheckClient): Promise<Said> {
+	try {
+		const { httpResponse } = await client.check(ASK, "spiffe://t.test/x");
+		return httpResponse.case === "deniedResponse" ? "deny" : "allow";
+	} catch (error) {
+		const { code, details } = error as { code?: unknown; details?: string };
+		if (code === status.UNAVAILABLE && details?.includes("stale") === true) return "stale";
+		throw error;
+	}
+}
+
+/** What its processes read their wall's clock by, which goes on in a suspend while the other one stands. */
+const AHEAD = `import fs from "node:fs";
+const now = Date.now;
+Date.now = () => now() + Number(fs.readFileSync(process.env.WALL_AHEAD_MS, "utf8"));`;
+
+/** @param workers 1 = none, the process answers itself */
+export async function startWoken(t: Test, workers: number) {
+	const directory = await temporaryDirectory(t);
+	const [data, run] = [join(directory, "d"), join(directory, "r")];
+	for (const folder of [data, run]) await mkdir(folder, { mode: 0o700 });
+	const at = places(data, run);
+	const server = await startServer(t, at.adsSocket);
+	let number = 0;
+	const give = (action: Action): void => {
+		number++;
+		server.publish(tableOf(number, action), number);
+	};
+	const publish = async (action: Action): Promise<void> => {
+		const acked = acknowledged(server, number + 1);
+		give(action);
+		await acked;
+	};
+	const aheadFile = join(directory, "ahead");
+	/** To be called while all of its processes stand still. */
+	const ahead = (ms: number): Promise<void> => writeFile(aheadFile, `${ms}`);
+	await ahead(0);
+	const first = publish("allow");
+	const sidecar = await startSidecarChild(t, {
+		arguments: ["--data", data, "--run", run, "--workers", `${workers}`],
+		environment: {
+			NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(AHEAD)}`,
+			WALL_AHEAD_MS: aheadFile,
+		},
+	});
+	await first;
+	const pids =
+		workers === 1
+			? []
+			: execFileSync("pgrep", ["-P", String(sidecar.pid)], { encoding: "utf8" })
+					.trim()
+					.split("\n")
+					.map(Number);
+	const connect = (connections: number): CheckClient[] => {
+		const clients = Array.from({ length: connections }, () => checkClient(at.sidecarSocket));
+		t.teardown(() => {
+			for (const client of clients) client.close();
+		});
+		return clients;
+	};
+	/** Processes that answer. */
+	const answering = workers === 1 ? [sidecar.pid] : pids;
+	return { server, sidecar, answering, give, publish, connect, ahead };
+}

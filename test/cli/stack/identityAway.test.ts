@@ -1,0 +1,63 @@
+/** The identity agent is away: control tells it while its own SVIDs still work, and says so when they have ended. */
+import { once } from "node:events";
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { setTimeout as pause } from "node:timers/promises";
+import t from "tap";
+import { askApi, temporaryDirectory, weir } from "../command.js";
+import { part } from "../part.js";
+
+t.setTimeout(240_000);
+
+const IDENTITY_NOTE = /note: an identity of control or of its sidecar is not renewed/;
+
+t.test("an agent that is away is an alarm before anything ends, and none when it is back", async (t) => {
+	const directory = await temporaryDirectory(t);
+	const data = join(directory, "control");
+	const agent = () => part(t, ["ca", "--data", join(directory, "ca"), "--svid-lifetime", "12s"]);
+	const socketOf = (name: string) => join(directory, "ca/run/identity", `${name}.sock`);
+	const ca = await agent();
+	const own = ["--data", data, "--identity", socketOf("control")];
+	const control = await part(t, ["control", ...own, "--api-port", "0"]);
+	const startIngest = () => part(t, ["ingest", ...own]);
+	const ingest = await startIngest();
+	const sidecar = await part(t, ["sidecar", "--data", data, "--identity", socketOf("sidecar"), "--workers", "2"]);
+	const api = `unix:${join(data, "run/api.sock")}`;
+	const status = async () => (await weir(["status", "--api", api])).stdout.toString();
+	const alarm = async () => /^ALARM identity-unrenewed.*$/m.exec(await status())?.[0] ?? "";
+	const alarmLike = async (words: RegExp): Promise<void> => {
+		while (!words.test(await alarm())) await pause(100); // status tells no event
+	};
+	const left = async () =>
+		(await askApi(api, "/metrics")).text.split("\n").filter((line) => /^weir_identity_left_seconds\{/.test(line));
+	while ((await left()).length < 3) await pause(100); // workers tell the sidecar once a second
+	t.match((await left()).toSorted(), [/"control"\} \d/, /"ingest"\} \d/, /"sidecar"\} \d/]);
+	t.equal(await alarm(), "");
+	t.match((await askApi(api, "/readyz")).text, /^ready\n$/);
+
+	ca.child.kill("SIGTERM");
+	await once(ca.child, "exit");
+	const whose = (what: string) => new RegExp(`control's own \\(control\\) ${what} .*Z.*; the sidecar's ${what} .*Z`);
+	await alarmLike(/control's own .* (works until|has ended at) \d/);
+	while (!IDENTITY_NOTE.test((await askApi(api, "/readyz")).text)) await pause(100);
+	await alarmLike(whose("has ended at"));
+	t.match(await left(), [/ -\d/, / -\d/, / -\d/]);
+	t.match(control.log(), /the agent at .*control\.sock: .*; the last SVID works until 20/);
+	t.match(control.log(), /the own identity is not renewed/);
+
+	ingest.child.kill("SIGTERM");
+	await once(ingest.child, "exit");
+	await t.rejects(startIngest(), { message: /no identity from .*control\.sock/ }, "what starts meanwhile has none");
+	t.match(await alarm(), whose("has ended at"), "and the alarm does not need ingest");
+	while (!IDENTITY_NOTE.test((await askApi(api, "/readyz")).text)) await pause(100);
+
+	// What a worker had is not asked about any more when another has taken its place.
+	const { pid } = sidecar.child;
+	const workers = (await readFile(`/proc/${pid}/task/${pid}/children`, "utf8")).trim().split(" ");
+	process.kill(Number(workers[0]), "SIGKILL");
+	await agent();
+	await startIngest();
+	await alarmLike(/^$/);
+	t.match((await askApi(api, "/readyz")).text, /^ready\n$/);
+	while (!control.log().includes("the own identity is renewed again")) await pause(100);
+});

@@ -1,0 +1,17 @@
+/** The id that tells installations apart. */
+import { statSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import t from "tap";
+import { installationId } from "../../../src/cli/stack/installation.js";
+
+t.test("it is made once for a data directory, and is another in another", async (t) => {
+	const [one, other] = [t.testdir({ one: {}, other: {} })].flatMap((at) => [join(at, "one"), join(at, "other")]);
+	if (one === undefined || other === undefined) throw new Error("no directories");
+	const id = installationId(one);
+	t.match(id, /^[0-9a-f-]{36}$/);
+	t.equal(installationId(one), id);
+	t.not(installationId(other), id);
+	t.equal(statSync(join(one, "installation")).mode & 0o777, 0o600);
+	writeFileSync(join(one, "installation"), "restored\n");
+	t.equal(installationId(one), "restored");
+});
