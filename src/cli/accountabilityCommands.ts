@@ -5,65 +5,63 @@ import type { SharedOptions } from "./policyCommands.js";
 export function addAccountabilityCommands(program: Command, { api }: Pick<SharedOptions, "api">): void {
 	program
 		.command("requests [id]")
-		.description("what waits for a second person; with an id its exact content")
+		.description("list approval requests; with an id, show its exact content")
 		.addOption(api())
 		.option("--json")
 		.action(async (id, options) => (await import("./commands/approve.js")).requests(id, options));
 	program
 		.command("approve <id>")
-		.description("approve what another operator asked for; with the last approval it happens")
+		.description("approve a request of another operator; the last approval executes it")
 		.addOption(api())
 		.action(async (id, options) => (await import("./commands/approve.js")).approve(id, options));
 	program
 		.command("reject <id>")
-		.description("end a request, as its approver or as who asked")
+		.description("reject an approval request as an approver, or withdraw it as the requester")
 		.addOption(api())
-		.option("--reason <text>", "kept with the request")
+		.option("--reason <text>", "reason to store with the request")
 		.action(async (id, options) => (await import("./commands/approve.js")).reject(id, options));
 	program
 		.command("history")
-		.description("changes of the declaration, newest first")
+		.description("list the changes of resources, newest first")
 		.addOption(api())
-		.option("-n, --namespace <name>", "of that namespace alone")
+		.option("-n, --namespace <name>", "only this namespace")
 		.option("--json")
 		.action(async (options) => (await import("./commands/history.js")).history(options));
 	program
 		.command("rollback")
-		.description("apply the documents of an earlier revision again, as one change")
+		.description("apply the resources of an earlier revision again, as one change")
 		.addOption(api())
-		.requiredOption("--to <revision>", "see weir history")
-		.option("-n, --namespace <name>", "of that namespace alone")
+		.requiredOption("--to <revision>", "revision, from weir history")
+		.option("-n, --namespace <name>", "only this namespace")
 		.option("--dry-run", "check and show what would change")
 		.action(async (options) => (await import("./commands/history.js")).rollback(options));
-	const audit = program.command("audit").description("operations and decisions, with their authors");
+	const audit = program.command("audit").description("show the audit logs");
 	audit
 		.command("operators")
-		.description("what operators did and tried, and by whose approval")
+		.description("show the operations of operators, also refused ones, with approvals")
 		.addOption(api())
 		.option("--json")
-		.option("--verify", "check both chains of hashes and print their heads; exit 1 unless they hold")
+		.option("--verify", "verify both hash chains and print their heads; exit 1 if one is broken")
 		.option(
 			"--noted <heads...>",
-			"verify, and exit 1 unless these heads of an earlier --verify, as printed, are still there",
+			"verify, and exit 1 if the chains no longer contain these heads, as printed by an earlier --verify",
 		)
 		.action(async (options) => (await import("./commands/audit.js")).auditOperators(options));
 	audit
 		.command("requests")
-		.description(
-			"the decision log: requests that were refused, assignments that changed, outcomes and streams that were refused",
-		)
+		.description("show the decision log: denied requests, changed assignments, rejected outcomes and rejected streams")
 		.addOption(api())
-		.option("--service <name>")
-		.option("--request <id>", "x-request-id of the response")
-		.option("--reason <code>", "such as no-policy-allows")
-		.option("--principal <id>", "SPIFFE id")
-		.option("--policy <name>", "AccessPolicy; of refused outcomes, the Metric")
+		.option("--service <name>", "only this Service")
+		.option("--request <id>", "only the request with this x-request-id")
+		.option("--reason <code>", "only this reason, such as no-policy-allows")
+		.option("--principal <id>", "only this caller, a SPIFFE id")
+		.option("--policy <name>", "only this AccessPolicy, or for rejected outcomes this Metric")
 		.option(
 			"--kind <kind>",
-			"denied, allowed, unjudged, assignment-changed, outcome-refused, stream-refused, records-missing",
+			"only this kind: denied, allowed, unjudged, assignment-changed, outcome-refused, stream-refused or records-missing",
 		)
-		.option("--since <time>", "such as 2026-01-31T12:00:00Z, or 2026-01-31")
-		.option("--limit <n>", "the newest n records", "100")
+		.option("--since <time>", "start time, such as 2026-01-31T12:00:00Z or 2026-01-31")
+		.option("--limit <n>", "number of records, the newest ones", "100")
 		.option("--json", "one JSON object a line")
 		.action(async (options) => (await import("./commands/audit.js")).auditRequests(options));
 }

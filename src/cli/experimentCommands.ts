@@ -8,50 +8,50 @@ export function addExperimentCommands(
 ): void {
 	program
 		.command("decisions <experiment>")
-		.description("what was decided, when, by which rule, on which evidence")
+		.description("list the decisions on an Experiment, with time, rule and reason")
 		.addOption(api())
 		.addOption(namespace())
-		.option("--recompute", "make each decision again from its stored aggregates; exit 1 unless every byte matches")
+		.option("--recompute", "recompute each decision from its stored aggregates; exit 1 unless every byte matches")
 		.option("--json")
 		.action(async (experiment, options) => (await import("./commands/operate.js")).decisions(experiment, options));
 	program
 		.command("report <experiment>")
-		.description("how an Experiment stands: the plain answer, and with --html a page of all pictures and numbers")
+		.description("summarize the current state of an Experiment; with --html write a page with all charts and numbers")
 		.addOption(api())
 		.addOption(namespace())
-		.option("--html <file>", "write one self-contained page; - for standard output")
-		.option("--json", "all numbers of the page")
+		.option("--html <file>", "write a self-contained page to this file; - for standard output")
+		.option("--json", "print all numbers of the page as JSON")
 		.action(async (experiment, options) => (await import("./commands/report.js")).report(experiment, options));
 	program
 		.command("plan")
-		.description("sample size, detectable effect and time to decision of an Experiment, before and while it runs")
+		.description("compute sample size, detectable effect and time to decision of an Experiment in the given files")
 		.addOption(files())
-		.option("--experiment <name>", "Experiment, NAME or NAMESPACE/NAME; by default the only one")
-		.option("--traffic <units>", "new people of the Service a day, or of each day: 9000,5000,4000")
+		.option("--experiment <name>", "Experiment in the files, NAME or NAMESPACE/NAME; needed if the files have several")
+		.option("--traffic <units>", "new units of the Service per day, or of each day: 9000,5000,4000")
 		.addOption(
 			new Option(
 				"--baseline <metric=mean,sd,most>",
-				"level of a metric, and for means the spread of one person's and the farthest one; repeatable",
+				"mean of a metric in the baseline; for metrics of type mean also the standard deviation and the largest value of a unit; repeatable",
 			)
 				.argParser(collect)
 				.default([]),
 		)
 		.addOption(
-			new Option("--effect <metric=size>", "improvement that is believed to be there, such as 2pp; repeatable")
+			new Option("--effect <metric=size>", "assumed true improvement, such as 2pp; repeatable")
 				.argParser(collect)
 				.default([]),
 		)
-		.option("--days <n>", "end of the plan; by default maxDuration, else 28")
-		.option("--power <share>", "chance to find what is there", "80%")
+		.option("--days <n>", "length of the plan in days; default maxDuration, or 28")
+		.option("--power <share>", "probability to detect the assumed improvement", "80%")
 		.addOption(api())
-		.option("--offline", "ask no control, also where one runs")
+		.option("--offline", "do not query control for traffic and earlier results")
 		.option("--json")
 		.action(async (options) => (await import("./commands/plan.js")).plan(options));
 	for (const [verb, description] of [
-		["pause", "hold the allocation; harm is still watched"],
-		["resume", "go on after a pause, an alarm or an inconclusive end"],
-		["promote", "let a challenger take over now, or end the holdback of one that did"],
-		["abort", "end the Experiment; all traffic to the default Variant"],
+		["pause", "keep the current allocation; harm is still tested"],
+		["resume", "continue after a pause, an alarm or an inconclusive end"],
+		["promote", "make a challenger the default Variant now, or end the holdback after a promotion"],
+		["abort", "end the Experiment and send all traffic to the default Variant"],
 	] as const) {
 		const command = program
 			.command(`${verb} <experiment>`)
@@ -60,12 +60,12 @@ export function addExperimentCommands(
 			.addOption(namespace());
 		if (verb === "promote") {
 			command
-				.option("--arm <arm>", "which arm, where there are several")
-				.option("--override-gates", "as an admin, with a reason: do not ask the gates before a promotion")
-				.option("--shut-out", "with a reason: although callers of the default Variant lose access");
+				.option("--arm <arm>", "arm to promote, if there are several challengers")
+				.option("--override-gates", "do not call the gates before the promotion; needs admin and --reason")
+				.option("--shut-out", "promote although callers of the default Variant lose access; needs --reason");
 		}
 		command
-			.option("--reason <text>", "kept with the decision")
+			.option("--reason <text>", "reason to store with the decision")
 			.action(async (experiment, options) => (await import("./commands/operate.js")).act(verb, experiment, options));
 	}
 }

@@ -1,12 +1,12 @@
-/** What `weir up --help` and `weir control --help` say about the health checks, where operators look for them. */
+/** Text of `weir up --help` and `weir control --help` about health checks. */
 import { PUBLICATION_LAG_MS } from "../limits/index.js";
 
 export const HEALTH_HELP = `
 Health, on the API's listeners (on the UNIX socket, or with a certificate):
-  GET /healthz  200 while the API answers. What restarts processes goes by this one.
-  GET /readyz   503 and the reasons while the published revision is behind the state for more than ${PUBLICATION_LAG_MS / 1_000} s, or an Envoy or
-                sidecar refuses what is published, or a sidecar has not answered to its table for so long. They go on
-                serving what they have, so what was revoked meanwhile still passes. Raise an alarm by it; do not take the
-                API out of service, because the repair comes by the API. Any client with a certificate may ask, so it
-                names no resources: weir status does (BEHIND, ALARM), and control's log.
+  GET /healthz  200 while the API responds. Use it for liveness checks.
+  GET /readyz   503 with reasons if for more than ${PUBLICATION_LAG_MS / 1_000} s the published revision is older than the state, or a sidecar has not
+                acknowledged its table; or if an Envoy or a sidecar rejects its configuration. They keep the previous
+                configuration, so access revoked since then is still allowed. Use it for alerts. Do not take the API
+                out of service: it is needed for the repair. Every client with a certificate can read it, so it names
+                no resources; weir status (BEHIND, ALARM) and control's log do.
 `;

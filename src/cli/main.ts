@@ -35,39 +35,52 @@ const program = new Command("weir")
 
 const collect = (value: string, before: readonly string[]): readonly string[] => [...before, value];
 const files = () =>
-	new Option("-f, --file <file>", "resource file, - for standard input; repeatable")
+	new Option("-f, --file <file>", "resource file, - for standard input; required, repeatable")
 		.argParser(collect)
 		.default([])
 		.makeOptionMandatory();
 const allocation = () =>
-	new Option("--allocation <percent>", "live share of the slot instead of the first step, e.g. 20%");
+	new Option("--allocation <percent>", "allocation instead of that of the first step, such as 20%");
 const mode = () =>
-	new Option("--mode <mode>", "native: refuse what Envoy cannot do; callout: the sidecar does all")
+	new Option(
+		"--mode <mode>",
+		"native: fail if a resource needs the sidecar; callout: the sidecar handles every request; auto: the sidecar where needed",
+	)
 		.choices(["auto", "native", "callout"])
 		.default("auto");
 const protocol = () =>
-	new Option("--protocol <protocol>", "by which Envoy asks the sidecar")
+	new Option("--protocol <protocol>", "protocol of the callouts from Envoy to the sidecar")
 		.choices(["ext_authz", "ext_proc"])
 		.default("ext_authz");
-const data = () => new Option("--data <directory>", "where state and events are kept").default(".weir");
+const data = () => new Option("--data <directory>", "directory for state and events").default(".weir");
 const identity = () =>
-	new Option("--identity <socket>", "UNIX socket of the SPIFFE agent that says who this is (weir ca, SPIRE)");
+	new Option(
+		"--identity <socket>",
+		"UNIX socket of the SPIFFE agent that issues this process's identity (weir ca, SPIRE)",
+	);
 const decisionLog = () =>
 	new Option(
 		"--decision-log <share>",
-		"what of requests that were allowed ingest records: denied (none), 1%, all",
+		"share of allowed requests that ingest records: denied (none of them), a percentage such as 1%, or all",
 	).default("denied");
 const allowLocalGates = () =>
-	new Option("--allow-local-gates", "Experiments may declare gates on control's own machine (http://127.0.0.1:PORT)");
+	new Option(
+		"--allow-local-gates",
+		"allow Experiments to declare gates on control's own machine (http://127.0.0.1:PORT)",
+	);
 const envoyGateways = () =>
 	new Option(
 		"--envoy-gateways <id=names>",
-		"an Envoy's Gateways on the TCP listeners, SPIFFE-ID=NAME,NAME or SPIFFE-ID=*; one that is not named has none; repeatable",
+		"Gateways of an Envoy that connects over TCP: SPIFFE-ID=NAME,NAME or SPIFFE-ID=*; other Envoys are rejected; repeatable",
 	)
 		.argParser(collect)
 		.default([]);
-const namespace = () => new Option("-n, --namespace <name>", "of names that say none").default("default");
-const api = () => new Option("--api <url>", "control's API; by default that of the stack in ./.weir").env("WEIR_API");
+const namespace = () =>
+	new Option("-n, --namespace <name>", "namespace of names without one (NAME instead of NAMESPACE/NAME)").default(
+		"default",
+	);
+const api = () =>
+	new Option("--api <url>", "URL of control's API; by default that of the stack in ./.weir").env("WEIR_API");
 
 program
 	.command("validate")
@@ -83,17 +96,17 @@ program
 	.description("print a complete Envoy bootstrap")
 	.addOption(files())
 	.addOption(
-		new Option("--format <format>", "what to print")
+		new Option("--format <format>", "output format")
 			.choices(["envoy", "table", "istio", "envoy-gateway"])
 			.default("envoy"),
 	)
 	.addOption(mode())
 	.addOption(protocol())
 	.addOption(allocation())
-	.addOption(new Option("--admin-socket <path>", "add Envoy's admin on a UNIX socket"))
-	.addOption(new Option("--sidecar-socket <path>", "where the sidecar listens, if one is needed"))
-	.option("--trust-domain <name>", "of the mesh, where a Gateway has tls: {identity: mesh}")
-	.option("--identity-socket <path>", "the SPIFFE agent that its Envoy asks")
+	.addOption(new Option("--admin-socket <path>", "add Envoy's admin interface on this UNIX socket"))
+	.addOption(new Option("--sidecar-socket <path>", "UNIX socket of the sidecar, if one is needed"))
+	.option("--trust-domain <name>", "SPIFFE trust domain of the mesh, if a Gateway has tls: {identity: mesh}")
+	.option("--identity-socket <path>", "UNIX socket of the SPIFFE agent from which Envoy gets its identity")
 	.option("--sidecar-address <host:port>", "istio, envoy-gateway: the sidecar's Kubernetes Service")
 	.option("--namespace <name>", "istio, envoy-gateway: Kubernetes namespace of the manifests")
 	.option("--gateway <name>", "istio, envoy-gateway: an existing gateway, NAMESPACE/NAME")
@@ -107,7 +120,7 @@ program
 	.action(async (options) => (await import("./commands/assign.js")).assign(options));
 program
 	.command("explain")
-	.description("tell, rule by rule, what happens to a request")
+	.description("explain, rule by rule, how requests are handled")
 	.addOption(files())
 	.addOption(mode())
 	.addOption(protocol())
@@ -119,25 +132,28 @@ program
 	.addOption(
 		new Option(
 			"-f, --file <file>",
-			"resource file, - for standard input; repeatable; without one the state of DATA goes on as it stands",
+			"resource file, - for standard input; repeatable; default: the resources stored in --data",
 		)
 			.argParser(collect)
 			.default([]),
 	)
 	.option(
 		"--overwrite",
-		"for this start: have it as the files say, also where an apply, a delete or a rollback has changed the state since the last one",
+		"apply the files even if an apply, delete or rollback has changed the stored resources since the last start",
 	)
 	.addOption(data())
-	.option("--api-port <port>", "port of the API's TCP listener on the loopback (mTLS), 0 = any free one", "0")
-	.option("--trust-domain <name>", "of the stack's own authority", "weir.local")
-	.option("--svid-lifetime <duration>", "of its identities, which are renewed at half of it; 1h")
+	.option("--api-port <port>", "port of the API's TCP listener (mTLS) on the loopback address; 0: any free port", "0")
+	.option("--trust-domain <name>", "SPIFFE trust domain of the stack's certificate authority", "weir.local")
+	.option("--svid-lifetime <duration>", "lifetime of the identities, which are renewed after half of it; default 1h")
 	.addOption(
-		new Option("--workload <name=id>", "a further identity, NAME=/PATH or NAME=spiffe://…; repeatable")
+		new Option("--workload <name=id>", "additional identity, NAME=/PATH or NAME=spiffe://…; repeatable")
 			.argParser(collect)
 			.default([]),
 	)
-	.option("--identity-socket <path>", "a SPIFFE agent that runs already (SPIRE), instead of an own authority")
+	.option(
+		"--identity-socket <path>",
+		"UNIX socket of a running SPIFFE agent (SPIRE), instead of the stack's certificate authority",
+	)
 	.option("--trace-sampling <percent>", "share of requests traced when the client sent no trace context", "1")
 	.addOption(decisionLog())
 	.addOption(allowLocalGates())
@@ -150,89 +166,103 @@ program
 	.option("--run <directory>", "where the UNIX sockets lie; by default DATA/run")
 	.addOption(identity())
 	.option("--api-address <address>", "address of the API's TCP listener (mTLS)", "127.0.0.1")
-	.option("--api-port <port>", "opens the API's TCP listener (mTLS); 0 = any free port")
+	.option("--api-port <port>", "port of the API's TCP listener (mTLS); 0: any free port; default: no TCP listener")
 	.addOption(
-		new Option("--admin <id>", "who may do everything on the API before a RoleBinding says so; repeatable")
+		new Option("--admin <id>", "SPIFFE id of an operator with all permissions, without a RoleBinding; repeatable")
 			.argParser(collect)
 			.default([]),
 	)
 	.addOption(allowLocalGates())
 	.option(
 		"--operator-issuer <issuer>",
-		"OIDC issuer whose tokens the API's TCP listener accepts, beside client certificates",
+		"OIDC issuer whose tokens the API's TCP listener accepts, in addition to client certificates",
 	)
-	.option("--operator-audience <audience>", "of these tokens")
+	.option("--operator-audience <audience>", "audience that these tokens must have")
 	.option("--operator-keys <url>", "JWKS of that issuer: an https URL or a file")
-	.option("--operator-groups-claim <claim>", "where these tokens hold group:NAME of RoleBindings", "groups")
-	.option("--xds-listen <address:port>", "xDS over TCP too (mTLS), for Envoys of other machines")
+	.option(
+		"--operator-groups-claim <claim>",
+		"claim of these tokens with the groups, group:NAME in RoleBindings",
+		"groups",
+	)
+	.option("--xds-listen <address:port>", "also serve xDS over TCP (mTLS), for Envoys on other machines")
 	.option(
 		"--access-log-listen <address:port>",
-		"where weir ingest takes their access log, so that no Service leads there; --xds-listen needs it",
+		"address where weir ingest receives their access log; no Service may have it as an endpoint; --xds-listen requires it",
 	)
-	.option("--no-access-log-listen", "no denial of theirs is recorded, and no exposure counted")
+	.option("--no-access-log-listen", "accept that no denials and no exposures of these Envoys are recorded")
 	.addOption(envoyGateways())
 	.option("--trace-sampling <percent>", "share of requests traced when the client sent no trace context", "1")
-	.option("--gateway-ports <file>", "choose and keep there the ports of Gateways that declare 0")
+	.option("--gateway-ports <file>", "choose the ports of Gateways that declare port 0, and store them in this file")
 	.addHelpText("after", OPERATORS_HELP + HEALTH_HELP)
 	.action(async (options) => (await import("./commands/control.js")).control(options));
 program
 	.command("ingest")
-	.description("store access logs, outcomes and traces, and answer queries of them")
+	.description("store access logs, outcomes and traces, and serve queries on them")
 	.addOption(data())
 	.option("--run <directory>", "where the UNIX sockets lie; by default DATA/run")
 	.addOption(identity())
-	.option("--access-log-listen <address:port>", "the access log of Envoys of other machines, over TCP (mTLS)")
+	.option(
+		"--access-log-listen <address:port>",
+		"address to receive the access log of Envoys on other machines, over TCP (mTLS)",
+	)
 	.addOption(envoyGateways())
 	.addOption(decisionLog())
 	.action(async (options) => (await import("./commands/control.js")).ingest(options));
 program
 	.command("ca")
 	.description(
-		"issue short-lived identities on this machine's sockets, as a SPIRE agent serves them (SDS, Workload API)",
+		"issue short-lived SPIFFE identities on UNIX sockets, with the APIs of a SPIRE agent (SDS, Workload API)",
 	)
 	.addOption(data())
 	.option("--run <directory>", "where the UNIX sockets lie; by default DATA/run")
-	.option("--trust-domain <name>", "of the SPIFFE ids", "weir.local")
+	.option("--trust-domain <name>", "trust domain of the SPIFFE ids", "weir.local")
 	.addOption(
 		new Option(
 			"--workload <name=id>",
-			"a further identity, NAME=/PATH or NAME=spiffe://…, beside envoy, control, sidecar, predictor and operator (or another id of one of these): each on RUN/identity/NAME.sock; repeatable",
+			"identity in addition to envoy, control, sidecar, predictor and operator, or another id for one of these: NAME=/PATH or NAME=spiffe://…, served on RUN/identity/NAME.sock; repeatable",
 		)
 			.argParser(collect)
 			.default([]),
 	)
-	.option("--workloads-only", "the identities of --workload and no others")
-	.option("--svid-lifetime <duration>", "of each identity, which is renewed at half of it; 1h")
-	.option("--root-lifetime <duration>", "of each root, which is replaced before it ends; 7d")
+	.option("--workloads-only", "serve only the identities of --workload")
+	.option("--svid-lifetime <duration>", "lifetime of each identity, which is renewed after half of it; default 1h")
+	.option(
+		"--root-lifetime <duration>",
+		"lifetime of each root certificate, which is replaced before it expires; default 7d",
+	)
 	.action(async (options) => (await import("./commands/ca.js")).ca(options));
 program
 	.command("envoy")
 	.description("run Envoy as a client of control in this directory")
 	.addOption(data())
 	.option("--run <directory>", "where the UNIX sockets lie; by default DATA/run")
-	.option("--trace-sampling <percent>", "as given to control", "1")
+	.option(
+		"--trace-sampling <percent>",
+		"share of requests traced when the client sent no trace context; the same as of control",
+		"1",
+	)
 	.option("--node <id>", "Envoy's node id", "weir-gateway")
 	.addOption(identity())
 	.option("--control <address:port>", "control's xDS over TCP (mTLS) instead of the UNIX socket")
 	.option("--control-id <id>", "SPIFFE id of that control")
-	.option("--access-log <address:port>", "that control's access log (mTLS); --control needs it")
-	.option("--no-access-log", "none: no denial here is recorded, and no exposure counted")
+	.option("--access-log <address:port>", "address of that control's --access-log-listen (mTLS); --control requires it")
+	.option("--no-access-log", "accept that no denials and no exposures of this Envoy are recorded")
 	.action(async (options) => (await import("./commands/envoy.js")).envoy(options));
 program
 	.command("sidecar")
 	.description("answer the ext_authz and ext_proc callouts of Envoys on this machine")
 	.addOption(data())
 	.option("--run <directory>", "where the UNIX sockets lie; by default DATA/run")
-	.option("--table <file>", "a table of weir compile --format table, instead of control's")
+	.option("--table <file>", "table from weir compile --format table, instead of the one from control")
 	.option("--socket <path>", "UNIX socket to listen on; by default RUN/sidecar.sock")
 	.option("--listen <address:port>", "TCP with mutual TLS instead of a UNIX socket; needs --identity")
 	.addOption(
-		new Option("--peers <id>", "SPIFFE id of an Envoy that --listen answers, or PREFIX/*; repeatable")
+		new Option("--peers <id>", "SPIFFE id of an Envoy that may connect to --listen, or PREFIX/*; repeatable")
 			.argParser(collect)
 			.default([]),
 	)
 	.option("--metrics-socket <path>", "UNIX socket for metrics; by default RUN/sidecar-metrics.sock")
-	.option("--workers <n>", "processes that answer, for more cores; a DPoP proof is used once by all of them", "1")
+	.option("--workers <n>", "number of worker processes; they share the replay protection of DPoP proofs", "1")
 	.addOption(identity())
 	.option("--control <address:port>", "control's xDS over TCP (mTLS) instead of the UNIX socket")
 	.option("--control-id <id>", "SPIFFE id of that control")
@@ -246,36 +276,38 @@ program
 			.default([])
 			.makeOptionMandatory(),
 	)
-	.option("--address <address>", "where to listen; without an identity on the loopback only", "127.0.0.1")
-	.option("--port <port>", "0 = any free one", "0")
-	.option("--workers <n>", "inference threads")
+	.option("--address <address>", "address to listen on; without an identity only a loopback address", "127.0.0.1")
+	.option("--port <port>", "port to listen on; 0: any free port", "0")
+	.option("--workers <n>", "number of inference threads")
 	.addOption(identity())
 	.addOption(
 		new Option(
 			"--clients <id>",
-			"SPIFFE id of an Envoy that may ask, or ID/* for all below; repeatable; no other client may",
+			"SPIFFE id of an Envoy that may send requests, or ID/* for all below; other clients are rejected; repeatable",
 		)
 			.argParser(collect)
 			.default([]),
 	)
 	.addOption(
-		new Option("--decision <how>", "demand: each request must carry the sidecar's signed decision as well")
+		new Option("--decision <how>", "demand: each request must also have the sidecar's signed decision")
 			.choices(["none", "demand"])
 			.default("none"),
 	)
-	.option("--as <service/variant>", "with --decision demand: whose decisions count here")
+	.option("--as <service/variant>", "with --decision demand: the Variant whose decisions are accepted")
 	.action(async (options) => (await import("./commands/predictor.js")).predictor(options));
 
 program
 	.command("apply")
-	.description("give resources to a running control; exit 75 where they wait for approval")
+	.description("apply resources to a running control; exit 75 if they wait for approval")
 	.addOption(files())
 	.addOption(api())
 	.option("--dry-run", "check and show what would change")
 	.action(async (options) => (await import("./commands/operate.js")).apply(options));
 program
 	.command("delete <kind> <name> [more...]")
-	.description("take resources away, all or none: KIND NAME, and again; refused where another one still names them")
+	.description(
+		"delete resources, all or none; repeat KIND NAME for several; refused if another resource references one",
+	)
 	.addOption(api())
 	.addOption(namespace())
 	.option("--dry-run", "check and show what would change")
@@ -284,29 +316,31 @@ program
 	);
 program
 	.command("get")
-	.description("print what is declared")
+	.description("print the declared resources")
 	.addOption(api())
 	.addOption(new Option("-o, --output <form>").choices(["yaml", "json"]).default("yaml"))
 	.action(async (options) => (await import("./commands/operate.js")).get(options));
 program
 	.command("status")
-	.description("allocation and phase of every Experiment")
+	.description("show alarms, the phase and allocation of every Experiment, and default Variants")
 	.addOption(api())
 	.option("--json")
 	.action(async (options) => (await import("./commands/operate.js")).status(options));
 program
 	.command("diff")
-	.description("wishes against facts")
+	.description("compare spec and status, as JSON")
 	.addOption(api())
 	.action(async (options) => (await import("./commands/operate.js")).diff(options));
 program
 	.command("proxy-status")
-	.description("what each Envoy has, and what it refused")
+	.description(
+		"show the configuration versions of each Envoy and sidecar, and what they rejected; exit 1 if they rejected any",
+	)
 	.addOption(api())
 	.action(async (options) => (await import("./commands/operate.js")).proxyStatus(options));
 program
 	.command("probe")
-	.description("send the bypass probe through every listener of every Envoy now; exit 1 unless all is denied")
+	.description("send the bypass probe through every listener of every Envoy now; exit 1 unless all probes are denied")
 	.addOption(api())
 	.option("--json")
 	.action(async (options) => (await import("./commands/probe.js")).probe(options));
@@ -315,12 +349,14 @@ addAccountabilityCommands(program, { api });
 addPolicyCommands(program, { files, api, collect });
 program
 	.command("trace <id>")
-	.description("the path of one request, by trace id or x-request-id")
+	.description("show the trace of one request, by trace id or x-request-id")
 	.addOption(api())
 	.action(async (id, options) => (await import("./commands/operate.js")).trace(id, options));
 program
 	.command("why <request-id>")
-	.description("who asked, by which rule, bucket, decision and model one request was answered, and its trace")
+	.description(
+		"explain one request by x-request-id: caller, access rule, assignment, rollout decision, model and trace",
+	)
 	.addOption(api())
 	.option("--json")
 	.action(async (id, options) => (await import("./commands/why.js")).why(id, options));

@@ -9,31 +9,31 @@ export interface SharedOptions {
 }
 
 export function addPolicyCommands(program: Command, { files, api, collect }: SharedOptions): void {
-	const policy = program.command("policy").description("what access rules do, before they do it");
+	const policy = program.command("policy").description("test and compare access policies before they are enforced");
 	policy
 		.command("test")
-		.description("check tables of requests against the verdicts expected of them; exit 1 where one differs")
+		.description("check requests against expected verdicts; exit 1 if one differs")
 		.addHelpText(
 			"after",
-			"\nA case's token is taken as verified and its possession as proved, whatever its exp, nbf, iat or aud says; claims that no execution takes are refused. token: invalid is one that does not hold.\nWith a principal: a request comes through the Gateways that demand client certificates, without one through those that demand none, with a region: through those there. A case must hold at each of them, or at the one that gateway: names; where there is none it is refused. With a via: a trusted proxy of the Gateway brings it, and names the principal.",
+			"\nThe token of a case counts as verified, with proof of possession; its exp, nbf, iat and aud are not checked. Claims that no sidecar or Envoy would accept are an error. token: invalid is a token that fails verification.\nA request with principal: uses the Gateways that require client certificates, one without principal: the others; region: limits them to a region, gateway: to one Gateway. The verdict must be as expected at each of these Gateways; it is an error if there is none. via: is a trusted proxy of the Gateway that forwards the request and identifies the principal.",
 		)
 		.addOption(files())
 		.addOption(
-			new Option("-t, --table <file>", "table of cases; repeatable")
+			new Option("-t, --table <file>", "table of cases; required, repeatable")
 				.argParser(collect)
 				.default([])
 				.makeOptionMandatory(),
 		)
-		.option("--live", "a request's Variant, where a case names none, is the default one that control serves now")
+		.option("--live", "for cases without a Variant, use the default Variant that control serves now")
 		.addOption(api())
 		.action(async (options) => (await import("./commands/policy.js")).policyTest(options));
 	policy
 		.command("diff <old> <new>")
 		.description(
-			"requests whose verdict differs between two files, constructed or logged, rules that may let in more or less, and settings that decide; exit 1 where there is one, or a file is invalid",
+			"show example requests whose verdict differs between two files: constructed at the boundaries of the rules, and logged ones; exit 1 if there is one, or if a file is invalid",
 		)
-		.option("--log <file>", "lines of weir audit requests --json")
-		.option("--recent", "the last requests of control's decision log")
+		.option("--log <file>", "also judge these logged requests, lines of weir audit requests --json")
+		.option("--recent", "also judge the newest requests of control's decision log")
 		.addOption(api())
 		.option("--json")
 		.action(async (before, after, options) =>
@@ -41,12 +41,12 @@ export function addPolicyCommands(program: Command, { files, api, collect }: Sha
 		);
 	policy
 		.command("shadow")
-		.description("what the policies that are in mode shadow now would have changed, under the rules in force")
+		.description("show which verdicts the policies in shadow mode would have changed, under the current rules")
 		.addOption(api())
-		.option("--service <name>")
-		.option("--policy <name>")
-		.option("--since <time>", "such as 2026-01-31T12:00:00Z, or 2026-01-31")
-		.option("--all-rules", "also what was judged under earlier rules of the Service, each apart")
+		.option("--service <name>", "only this Service")
+		.option("--policy <name>", "only this AccessPolicy")
+		.option("--since <time>", "start time, such as 2026-01-31T12:00:00Z or 2026-01-31")
+		.option("--all-rules", "also show verdicts under earlier rules of the Service, separately")
 		.option("--json")
 		.action(async (options) => (await import("./commands/policyShadow.js")).policyShadow(options));
 }

@@ -18,7 +18,7 @@ export function jsonSchema(): object {
 		required: ["apiVersion", "kind", "metadata"],
 		properties: {
 			apiVersion: { const: API_VERSION },
-			kind: { enum: KINDS, description: "What the resource is." },
+			kind: { enum: KINDS, description: "Kind of the resource." },
 		},
 		allOf: KINDS.map((kind) => ({
 			if: { properties: { kind: { const: kind } }, required: ["kind"] },

@@ -22,7 +22,7 @@ export const principal = noTrustDomain(PRINCIPAL_HINT, (domain) => `write ${doma
 		const fault = spiffeFault(value.endsWith("/*") ? value.slice(0, -2) : value);
 		return fault === null ? value : refuse(context, PRINCIPAL_HINT, `${fault} (${JSON.stringify(value.slice(0, 80))})`);
 	})
-	.meta({ description: "A workload's SPIFFE id, one that ends with /* for all below it, * for any, or anyone." });
+	.meta({ description: "SPIFFE id of a workload, a prefix that ends with /*, * for any verified id, or anyone." });
 
 const USER_HINT =
 	"write ISSUER#SUB of a token, such as https://id.example.com#alice, ISSUER#* for all of its users, or '*' for any user";
@@ -158,10 +158,10 @@ export const schedule = fields(
 		days: uniqueList(oneOf(...DAYS), DAYS_HINT)
 			.min(1, { error: DAYS_HINT })
 			.default([...DAYS])
-			.meta({ description: "Of the day on which the window begins; left out: all." }),
-		from: clock(/^(?:[01][0-9]|2[0-3]):[0-5][0-9]$/).meta({ description: "HH:MM, inclusive." }),
+			.meta({ description: "Weekdays on which the window starts. Default: all." }),
+		from: clock(/^(?:[01][0-9]|2[0-3]):[0-5][0-9]$/).meta({ description: "Start of the window, HH:MM, inclusive." }),
 		until: clock(/^(?:(?:[01][0-9]|2[0-3]):[0-5][0-9]|24:00)$/).meta({
-			description: "HH:MM, exclusive; at or before from: on the next day.",
+			description: "End of the window, HH:MM, exclusive. If it is not after `from`, the window ends on the next day.",
 		}),
 	},
 	'write {timezone: Europe/Berlin, days: [mon, tue], from: "08:00", until: "18:00"}',
@@ -174,7 +174,7 @@ export const schedule = fields(
 			untilMinute: until,
 		}),
 	)
-	.meta({ description: "A window of the week, by the wall clock of a time zone." });
+	.meta({ description: "Weekly time window in the local time of a time zone. Default: always." });
 
 const TIME_HINT = 'write an RFC 3339 time in quotes, such as "2026-06-01T00:00:00Z"';
 

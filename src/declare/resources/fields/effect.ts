@@ -38,12 +38,12 @@ const absolute = z
 			refuse(context, /^[0-9]/.test(value) && /[hms]$/.test(value) ? DURATION_HINT : ABSOLUTE_HINT)
 		);
 	})
-	.meta({ description: "In the metric's own unit: 0.5pp (percentage points), 0.02, or 5ms for latency." });
+	.meta({ description: "Difference in the unit of the metric: 0.5pp (percentage points), 0.02, or 5ms for latency." });
 
 const relative = z
 	.string({ error: RELATIVE_HINT })
 	.transform((value, context): number => fraction(value, "%") ?? refuse(context, RELATIVE_HINT))
-	.meta({ description: "Share of the baseline's value, such as 10%; may exceed 100%." });
+	.meta({ description: "Difference relative to the value of the baseline, such as 10%; may exceed 100%." });
 
 /**
  * `{absolute: …}` or `{relative: …}`.

@@ -39,7 +39,7 @@ export const hostName = z
 		if (/^\*\.[^.]+$/.test(lower)) return refuse(context, WILDCARD_HINT);
 		return DNS_NAME.test(lower.startsWith("*.") ? lower.slice(2) : lower) ? lower : refuse(context, HOST_HINT);
 	})
-	.meta({ description: "DNS name, optionally with a leading *. ; no port." });
+	.meta({ description: "DNS name without a port; may begin with *. as a wildcard." });
 
 /** Field name of HTTP (RFC 9110 section 5.1: a token). */
 const TOKEN = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
@@ -67,7 +67,7 @@ export const unitHeader = z
 		}
 		return lower;
 	})
-	.meta({ description: "Request header that carries the unit; lower-cased." });
+	.meta({ description: "Request header with the unit id; converted to lower case." });
 
 const METHOD_HINT = "write an HTTP method in capitals such as GET or POST";
 

@@ -24,4 +24,7 @@ export const parameters = z
 		}
 	})
 	.default({})
-	.meta({ description: "Sent to the Variant as request headers x-weir-param-NAME; only without a goal." });
+	.meta({
+		description:
+			"Parameters sent to the Variant as request headers x-weir-param-NAME. Only for an Experiment without a goal.",
+	});

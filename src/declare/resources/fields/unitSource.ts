@@ -15,7 +15,7 @@ const claim = z
 	.regex(/^[A-Za-z0-9_-]{1,64}(\.[A-Za-z0-9_-]{1,64}){0,3}$/, { error: CLAIM_HINT })
 	.meta({
 		description:
-			"Claim of a token that the Gateway verified (Gateway spec.tokens), of any issuer that it trusts: the same sub of two is one unit.",
+			"Claim of a token that the Gateway verified (Gateway spec.tokens). All trusted issuers count: the same value from two issuers is one unit.",
 	});
 
 const COOKIE_HINT = "write the name of a cookie such as weir_id: letters, digits, hyphens and underscores";
@@ -30,7 +30,10 @@ const cookie = fields(
 				// Max-Age is in seconds (RFC 6265 5.2.2), and 0 deletes the cookie.
 				return ms % 1_000 === 0 ? ms : refuse(context, "write whole seconds, such as 90d");
 			})
-			.meta({ description: "How long a browser keeps the id that the sidecar gives it." }),
+			.meta({
+				description:
+					"Lifetime of the cookie in which the browser stores the id from the sidecar; whole seconds, default 90d.",
+			}),
 	},
 	"write cookie: {name: weir_id}",
 );
@@ -55,7 +58,8 @@ export const unit = fields(
 		return { from: "cookie", cookie: value.cookie?.name ?? "", maxAgeMs: value.cookie?.maxAge ?? 0 };
 	})
 	.meta({
-		description: "What is assigned: exactly one of header, claim (of a verified token) and cookie.",
+		description:
+			"Source of the unit id that is assigned: exactly one of header, claim (of a verified token) and cookie.",
 		minProperties: 1,
 		maxProperties: 1,
 	});

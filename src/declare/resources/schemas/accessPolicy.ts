@@ -22,51 +22,70 @@ const SERVICES_HINT = "write a list of at least one Service name, or ['*'] for a
 
 const serviceName = z.union([z.literal("*"), reference], { error: SERVICES_HINT });
 /** Added to each field that does not select an issuer. */
-const ANY_ISSUER = 'Of any issuer that a Gateway trusts; beside users: ["ISSUER#*"] of that one alone.';
+const ANY_ISSUER =
+	'Tokens of every issuer that a Gateway trusts match; add users: ["ISSUER#*"] to limit this to one issuer.';
 const names = (what: string) => uniqueList(word(what), `write a list of ${what}s`).default([]);
 
-const CONDITION = `A CEL expression that must be true, over ${CONDITION_FIELDS}, with ${CONDITION_FUNCTIONS} (times in UTC). request.path is percent-decoded and without query; an error where that is no UTF-8, or the user that it reads has a number of 2^53 or more. The user may be of any issuer that a Gateway trusts: user.issuer says of which.`;
+const CONDITION = `CEL expression that must be true. Fields: ${CONDITION_FIELDS}. Functions: ${CONDITION_FUNCTIONS} (times are in UTC). request.path is percent-decoded and has no query. Evaluation fails if the decoded path is not UTF-8, or if the user fields that it reads contain a number of 2^53 or more. Users of every issuer that a Gateway trusts are evaluated; user.issuer is the issuer.`;
 
 const spec = fields({
-	action: oneOf("allow", "deny").default("allow").meta({ description: "deny wins over allow." }),
+	action: oneOf("allow", "deny")
+		.default("allow")
+		.meta({ description: "Effect of the policy; a matching deny overrides every allow. Default allow." }),
 	mode: oneOf("enforce", "shadow")
 		.default("enforce")
-		.meta({ description: "shadow: decides nothing; what it would change is counted and reported." }),
+		.meta({
+			description:
+				"enforce (default): the policy decides requests. shadow: it decides nothing, and the verdicts that it would change are counted.",
+		}),
 	services: uniqueList(serviceName, SERVICES_HINT).min(1, { error: SERVICES_HINT }).meta({
-		description: "Services; '*' = all of the same namespace; NAMESPACE/NAME = one of a namespace that grants it.",
+		description:
+			"Services that the policy protects: NAME, '*' for all of the same namespace, or NAMESPACE/NAME for one that a ReferenceGrant allows.",
 	}),
 	dataClasses: uniqueList(reference, "write a list of DataClass names")
 		.default([])
-		.meta({ description: "Only those of the Services that have one of these. Empty = whichever." }),
+		.meta({ description: "Limits the policy to Services with one of these DataClasses. Empty: no limit." }),
 	principals: uniqueList(principal, "write a list of SPIFFE ids").default([]).meta({
 		description:
-			"SPIFFE ids of callers: exact, all below one (…/*), '*' for any, or anyone for those too who prove none.",
+			"SPIFFE ids of callers: an exact id, a prefix (…/*), '*' for any verified id, or anyone, which includes callers without a certificate.",
 	}),
 	users: uniqueList(user, "write a list of ISSUER#SUB")
 		.default([])
-		.meta({ description: "ISSUER#SUB of a verified token, ISSUER#* or '*'." }),
-	groups: names("group").meta({ description: `One of them is in the token's groups. ${ANY_ISSUER}` }),
-	tenants: names("tenant").meta({ description: `One of them is the token's tenant. ${ANY_ISSUER}` }),
-	purposes: names("purpose").meta({ description: `One of them is in the token's purposes. ${ANY_ISSUER}` }),
+		.meta({
+			description: "Users of verified tokens: ISSUER#SUB, ISSUER#* for all users of an issuer, or '*' for any user.",
+		}),
+	groups: names("group").meta({ description: `The token must have one of these groups. ${ANY_ISSUER}` }),
+	tenants: names("tenant").meta({ description: `The token's tenant must be one of these. ${ANY_ISSUER}` }),
+	purposes: names("purpose").meta({ description: `The token must have one of these purposes. ${ANY_ISSUER}` }),
 	claims: claimRules.meta({
-		description: `Each must hold: the claim is one of the values, or a list that holds one. Texts alone: true and 5 in a token are none. No patterns: * is itself. ${ANY_ISSUER}`,
+		description: `Every rule must match: the claim equals one of the values, or is a list that contains one. Only strings match, not numbers or booleans. * is not a wildcard. ${ANY_ISSUER}`,
 	}),
-	methods: uniqueList(httpMethod, "write a list of HTTP methods").default([]).meta({ description: "Empty = all." }),
+	methods: uniqueList(httpMethod, "write a list of HTTP methods")
+		.default([])
+		.meta({ description: "HTTP methods. Empty: all." }),
 	pathPrefixes: uniqueList(pathPrefix, "write a list of path prefixes")
 		.default([])
-		.meta({ description: "Prefixes of whole segments, without *: /v2 matches /v2 and /v2/x, not /v20. Empty = all." }),
+		.meta({
+			description: "Path prefixes of whole segments, without *: /v2 matches /v2 and /v2/x, not /v20. Empty: all paths.",
+		}),
 	pathTemplates: uniqueList(pathTemplate, "write a list of path templates")
 		.default([])
-		.meta({ description: "Whole paths with {name} for one segment. With prefixes: either." }),
+		.meta({ description: "Complete paths; {name} matches one segment. A request must match a prefix or a template." }),
 	variants: uniqueList(name, "write a list of Variant names")
 		.default([])
-		.meta({ description: "Variants of the Services, judged after the assignment. Empty = all." }),
+		.meta({ description: "Variants of the Services, checked after the assignment. Empty: all." }),
 	regions: uniqueList(region, "write a list of regions")
 		.default([])
-		.meta({ description: "Regions of the Gateway that the request came through. Empty = all." }),
+		.meta({ description: "Regions of the Gateway that received the request. Empty: all." }),
 	schedule: schedule.nullable().default(null),
-	validFrom: time.nullable().default(null).meta({ description: "RFC 3339 time, inclusive." }),
-	validUntil: time.nullable().default(null).meta({ description: "RFC 3339 time, exclusive." }),
+	validFrom: time
+		.nullable()
+		.default(null)
+		.meta({ description: "Start of validity, an RFC 3339 time, inclusive. Default: no start." }),
+	validUntil: time
+		.nullable()
+		.default(null)
+		.meta({ description: "End of validity, an RFC 3339 time, exclusive. Default: no end." }),
 	condition: policyCondition.nullable().default(null).meta({ description: CONDITION }),
 }).transform(({ validFrom, validUntil, ...value }, context): AccessPolicy["spec"] => {
 	const report = (field: string, what: string, hint: string): void => {
@@ -87,6 +106,6 @@ const spec = fields({
 
 export const accessPolicySchema: z.ZodType<AccessPolicy> = resource(
 	"AccessPolicy",
-	"Who may call which Service. A Service that a policy selects is deny by default; deny wins.",
+	"Which callers may call which Services. A Service that an enforced policy selects denies by default; deny overrides allow.",
 	spec,
 );

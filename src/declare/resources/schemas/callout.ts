@@ -8,24 +8,40 @@ const CALLOUT_TIMEOUT_MS_MAX = 10_000;
 
 export const callout = fields({
 	access: oneOf("native", "sidecar").default("native").meta({
-		description: "sidecar: it decides every request, with a reason and a span. native: Envoy does where it can.",
+		description:
+			"native (default): Envoy decides access where it can. sidecar: the sidecar decides every request, with a reason and a trace span.",
 	}),
 	timeout: duration(1)
 		.prefault("200ms")
 		.transform((ms, context) => (ms > CALLOUT_TIMEOUT_MS_MAX ? refuse(context, "write at most 10s") : ms))
-		.meta({ description: "How long Envoy waits for the sidecar; of all Services of a Gateway the longest counts." }),
+		.meta({
+			description:
+				"How long Envoy waits for the sidecar, at most 10s; default 200ms. A Gateway uses the longest timeout of its Services.",
+		}),
 	onFailure: oneOf("deny", "default-variant")
 		.default("deny")
-		.meta({ description: "No answer: 503, or the default Variant where the sidecar decides no access." }),
+		.meta({
+			description:
+				"If the sidecar does not answer: deny (default) responds 503; default-variant uses the default Variant, if the sidecar does not decide access.",
+		}),
 	maxStaleness: duration(1)
 		.prefault("10m")
-		.meta({ description: "Since control last confirmed the sidecar's table; beyond it access rules deny." }),
+		.meta({
+			description:
+				"Maximum time since control last confirmed the sidecar's table; default 10m. With an older table, access rules deny.",
+		}),
 	onStale: oneOf("deny", "assign")
 		.default("deny")
-		.meta({ description: "A table beyond that age, where the sidecar decides no access: 503, or still assign." }),
+		.meta({
+			description:
+				"If the table is older than maxStaleness and the sidecar does not decide access: deny (default) responds 503; assign still assigns.",
+		}),
 	sign: flag
 		.default(false)
-		.meta({ description: "The sidecar signs each decision, for the predictor to demand (x-weir-decision)." }),
+		.meta({
+			description:
+				"Whether the sidecar signs each decision in the header x-weir-decision, which the predictor can require. Default false.",
+		}),
 })
 	.transform(
 		(value): Callout => ({
@@ -38,4 +54,4 @@ export const callout = fields({
 		}),
 	)
 	.prefault({})
-	.meta({ description: "The sidecar's part; without need it is never asked." });
+	.meta({ description: "Callouts to the sidecar. Envoy calls it only for Services that need it." });

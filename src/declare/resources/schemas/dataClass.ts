@@ -9,6 +9,6 @@ const REGIONS_HINT = "write a list of at least one region";
 
 export const dataClassSchema: z.ZodType<DataClass> = resource(
 	"DataClass",
-	"Where data of a class may be processed: no endpoint outside its regions is ever given to an Envoy.",
+	"Regions in which data of a class may be processed. No Envoy gets an endpoint outside of them.",
 	fields({ regions: uniqueList(region, REGIONS_HINT).min(1, { error: REGIONS_HINT }) }),
 );

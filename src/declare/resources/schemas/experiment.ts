@@ -29,13 +29,20 @@ const slot = list(percentage, SLOT_HINT)
 		}
 		return { slotLoPpm, slotHiPpm };
 	})
-	.meta({ description: "Part of the layer, [from, to); default the whole layer." });
+	.meta({ description: "Part of the layer, [from, to); default [0%, 100%], the whole layer." });
 
 const arm = fields({
 	name,
 	variant: name,
-	weight: whole(0, ARM_WEIGHT_MAX).default(1).meta({ description: "Share of the allocation, relative to the others." }),
-	baseline: flag.default(false).meta({ description: "Exactly one arm is it, on the Service's default variant." }),
+	weight: whole(0, ARM_WEIGHT_MAX)
+		.default(1)
+		.meta({ description: "Share of the allocation, relative to the other arms; default 1." }),
+	baseline: flag
+		.default(false)
+		.meta({
+			description:
+				"Marks the arm that the others are compared with. Exactly one arm, with the Service's default Variant.",
+		}),
 	parameters,
 });
 
@@ -81,12 +88,14 @@ const segments = list(fields({ name, header: unitHeader }, SEGMENTS_HINT), SEGME
 		);
 	})
 	.default([])
-	.meta({ description: "Request headers whose values are groups of units in which harm is looked for too." });
+	.meta({
+		description: "Request headers whose values divide units into segments; each segment is also tested for harm.",
+	});
 
 const SALT_HINT = "write 1 to 128 letters, digits, points, underscores, slashes or hyphens";
 
 const spec = fields({
-	service: localName.meta({ description: "A Service in the same namespace." }),
+	service: localName.meta({ description: "Name of a Service in the same namespace." }),
 	unit,
 	layer: fields(
 		{ name: localName, slot: slot.prefault(["0%", "100%"]) },
@@ -99,23 +108,23 @@ const spec = fields({
 		.default(null)
 		.meta({
 			description:
-				"Salt of the arm hash, used exactly as written; outside the namespace default it begins with NAMESPACE/. Default the experiment's qualified name.",
+				"Salt of the arm hash, used exactly as written; default: the qualified name of the Experiment. Outside the namespace default it must begin with NAMESPACE/.",
 		}),
 	arms,
 	goal: fields({ metric: localName, improveBy: effect(true) })
 		.nullable()
 		.default(null)
-		.meta({ description: "What a challenger must improve, and by how much, to be promoted." }),
+		.meta({ description: "Metric that a challenger must improve to be promoted, and by how much." }),
 	guardrails: list(fields({ metric: localName, margin: effect(false) }), "write a list of {metric, margin}")
 		.max(GUARDRAILS_MAX, { error: `write at most ${GUARDRAILS_MAX} guardrails: each takes a part of alpha` })
 		.default([])
-		.meta({ description: "What a challenger may not worsen by more than the margin." }),
+		.meta({ description: "Metrics that a challenger must not worsen by more than the margin." }),
 	segments,
 	rollout,
 });
 
 export const experimentSchema: z.ZodType<Experiment> = resource(
 	"Experiment",
-	"Assigns units to arms; an arm points to a Variant of the Service.",
+	"Assigns units to arms. Each arm uses a Variant of the Service.",
 	spec,
 );

@@ -16,7 +16,7 @@ export const GATEWAY_IDLE_MS_MAX = 70 * 60 * 1000;
 
 const file = (what: string) => text(`write the path of a PEM file with ${what}`);
 const KEY_HINT = "write the path of a PEM file with its private key";
-const READ_ONCE = "Envoy reads it when it makes the listener, and never again: give what replaces it a new name.";
+const READ_ONCE = "Envoy reads the file only when it creates the listener; give a replacement a new file name.";
 const DOMAINS_HINT = "write a list of SPIFFE trust domains, such as [example.org]";
 const TLS_HINT = "write {certificateFile, privateKeyFile, clientCaFile}, or {identity: mesh}";
 
@@ -26,26 +26,26 @@ const tls = fields(
 	{
 		certificateFile: file("the server certificate")
 			.optional()
-			.meta({ description: `PEM file: the server certificate chain. ${READ_ONCE}` }),
+			.meta({ description: `Path of a PEM file with the server certificate chain. ${READ_ONCE}` }),
 		privateKeyFile: file("its private key")
 			.optional()
-			.meta({ description: `PEM file: the certificate's private key. ${READ_ONCE}` }),
+			.meta({ description: `Path of a PEM file with the private key of the certificate. ${READ_ONCE}` }),
 		clientCaFile: file("the CA of client certificates")
 			.nullable()
 			.default(null)
 			.meta({
-				description: `PEM file: CA of the client certificates (SPIFFE SVIDs) that are then demanded. ${READ_ONCE} Until then a CA that was taken out of it is trusted.`,
+				description: `Path of a PEM file with the CA of client certificates (SPIFFE SVIDs), which are then required. ${READ_ONCE} Until then a CA removed from the file is still trusted.`,
 			}),
 		identity: z.literal("mesh", { error: "write identity: mesh" }).optional().meta({
 			description:
-				"mesh: this Envoy's own SVID and trust bundle, instead of files; clients must show an SVID of the mesh's own trust domain.",
+				"mesh: use Envoy's own SVID and trust bundle instead of files. Clients must present an SVID of the mesh's trust domain.",
 		}),
 		trustDomains: list(trustDomain, DOMAINS_HINT)
 			.min(1, { error: say("names none", `${DOMAINS_HINT}, or leave it out`) })
 			.optional()
 			.meta({
 				description:
-					"SPIFFE trust domains whose clients are accepted, beside clientCaFile. Left out: any that its CA signs for, also one with which it shares a root.",
+					"SPIFFE trust domains whose clients are accepted; needs clientCaFile. Default: every trust domain that the CA signs for, including one that shares its root.",
 			}),
 	},
 	TLS_HINT,
@@ -81,28 +81,31 @@ const tls = fields(
 
 export const gatewaySchema: z.ZodType<Gateway> = resource(
 	"Gateway",
-	"A place where Envoy listens. Every Service is reachable through every Gateway, by host name.",
+	"A listener of Envoy. Every Service is reachable through every Gateway, by host name.",
 	fields({
 		address: ipAddress.default("127.0.0.1"),
-		port: whole(0, 65_535).meta({ description: "0 = any free port." }),
-		exposeArm: flag.default(false).meta({ description: "Adds the response header x-weir-arm." }),
+		port: whole(0, 65_535).meta({ description: "TCP port; 0: any free port." }),
+		exposeArm: flag.default(false).meta({ description: "Adds the response header x-weir-arm. Default false." }),
 		idleTimeout: duration(1).prefault("5m").meta({
 			description:
-				"A stream without a byte in either direction for so long is ended; of a Service with a longer timeout, at that.",
+				"Closes a stream without data in either direction for this time; default 5m. If the Service has a longer timeout, that one applies.",
 		}),
 		connectionIdleTimeout: duration(GATEWAY_IDLE_MS_MIN, { ms: GATEWAY_IDLE_MS_MAX, hint: `write at most ${IDLE_MAX}` })
 			.nullable()
 			.default(null)
 			.meta({
 				description:
-					"A connection without a request for so long is ended; longer than a load balancer in front keeps its own. Left out: 75s, or 30m (the most there) where clients show certificates.",
+					"Closes a connection without a request for this time. Set it longer than the idle timeout of a load balancer in front. Default 75s; 30m, also the maximum, with client certificates.",
 			}),
 		tls: tls.nullable().default(null),
 		trustedProxies: list(spiffeId, "write a list of SPIFFE ids").default([]).meta({
 			description:
-				"Peers whose x-forwarded-client-cert identifies the client. The sidecar then decides, and refuses what such a peer sends without it.",
+				"SPIFFE ids of proxies whose x-forwarded-client-cert header identifies the client. The sidecar then decides access, and denies requests of these proxies without the header.",
 		}),
-		region: region.nullable().default(null).meta({ description: "Its location; AccessPolicies may name it." }),
+		region: region
+			.nullable()
+			.default(null)
+			.meta({ description: "Region of the Gateway, for AccessPolicy spec.regions." }),
 		tokens,
 	}).transform(({ idleTimeout, connectionIdleTimeout, ...rest }, context) => {
 		const { tls, trustedProxies } = rest;

@@ -11,10 +11,10 @@ const seed = z
 	.string({ error: SEED_HINT })
 	.regex(/^(0|[1-9][0-9]{0,19})$/, { error: SEED_HINT })
 	.transform((value, context): string => (BigInt(value) < 1n << 64n ? value : refuse(context, SEED_HINT)))
-	.meta({ description: 'Seed of the layer hash, a uint64 in decimal; default XXH64("layer:" + name).' });
+	.meta({ description: 'Seed of the layer hash, a decimal uint64; default XXH64("layer:" + name).' });
 
 export const layerSchema: z.ZodType<Layer> = resource(
 	"Layer",
-	"A hash space. Experiments of one layer get disjoint slots; different layers are independent.",
+	"A hash space. Experiments of one layer have disjoint slots; assignments of different layers are independent.",
 	fields({ seed: seed.nullable().default(null) }).prefault({}),
 );

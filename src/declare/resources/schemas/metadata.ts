@@ -11,7 +11,7 @@ const texts = z.record(z.string(), z.string({ error: "write text; put numbers an
 
 const metadata = fields(
 	{
-		name: name.meta({ description: "Unique per kind and namespace." }),
+		name: name.meta({ description: "Name of the resource, unique per kind and namespace." }),
 		namespace: name.default("default"),
 		labels: texts.default({}),
 		annotations: texts.default({}),

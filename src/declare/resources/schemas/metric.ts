@@ -14,35 +14,43 @@ const CAP_HINT = "write {value: 500} or {percentile: 99.9%}";
 
 const spec = fields({
 	type: oneOf("mean", "rate", "ratio", "quantile").meta({
-		description: "mean: any real outcome. rate: values in [0,1]. quantile: of the request latency.",
+		description:
+			"mean: mean of any numbers. rate: mean of values in [0, 1]. ratio: a sum divided by the sum of the denominator. quantile: quantile of the request latency.",
 	}),
 	source: oneOf("outcome", "latency", "errors")
 		.default("outcome")
-		.meta({ description: "outcome: rows posted under this metric's name. latency, errors: from the access log." }),
+		.meta({
+			description:
+				"outcome (default): values posted under the name of this metric. latency, errors: from the access log.",
+		}),
 	direction: oneOf("up", "down")
 		.optional()
-		.meta({ description: "Which way is better; default up for outcomes, down for latency and errors." }),
+		.meta({ description: "Direction of an improvement; default up for outcomes, down for latency and errors." }),
 	window: duration(1)
 		.prefault("1h")
-		.meta({ description: "A unit's observation covers this long after its first exposure." }),
+		.meta({ description: "Observation time of a unit from its first exposure; default 1h." }),
 	quantile: z
 		.number({ error: QUANTILE_HINT })
 		.gt(0, { error: QUANTILE_HINT })
 		.lt(1, { error: QUANTILE_HINT })
 		.optional()
-		.meta({ description: "Only for type quantile, such as 0.99." }),
+		.meta({ description: "Which quantile, such as 0.99 for p99. Only for type quantile." }),
 	missing: oneOf("exclude", "zero")
 		.optional()
-		.meta({ description: "A unit without any outcome in its window: left out (the default), or 0." }),
+		.meta({
+			description:
+				"Value of a unit without an outcome in its window: exclude (default) leaves the unit out, zero counts it as 0.",
+		}),
 	perUnit: oneOf("mean", "sum")
 		.optional()
-		.meta({ description: "How a unit's outcomes become its one value: their mean (the default), or their sum." }),
+		.meta({ description: "Aggregation of the outcomes of one unit: mean (default), or sum (default for type ratio)." }),
 	range: list(z.number({ error: RANGE_HINT }), RANGE_HINT)
 		.length(2, { error: RANGE_HINT })
 		.optional()
-		.meta({ description: "Bounds that every value keeps: the test is exact then. Only for type mean." }),
+		.meta({ description: "Lower and upper bound of every value; makes the test exact. Only for type mean." }),
 	denominator: name.optional().meta({
-		description: "Only for type ratio: a Metric of source outcome, or `requests`: the number of the unit's requests.",
+		description:
+			"Denominator: a Metric of source outcome, or `requests`, the number of requests of the unit. Only for type ratio.",
 	}),
 	cap: fields({ value: z.number({ error: CAP_HINT }).optional(), percentile: percentage.optional() }, CAP_HINT)
 		.transform((value, context): Cap => {
@@ -53,13 +61,22 @@ const spec = fields({
 			return { quantile: value.percentile / PPM };
 		})
 		.optional()
-		.meta({ description: "Values above it count as it: a number, or a percentile of the first units' values." }),
+		.meta({
+			description:
+				"Upper limit to which larger values are reduced: a number, or a percentile of the values of the first units.",
+		}),
 	covariate: fields({ lookback: duration(1) }, "write covariate: {lookback: 7d}")
 		.optional()
-		.meta({ description: "CUPED: the unit's value of this metric in so long before its first exposure." }),
+		.meta({
+			description:
+				"CUPED variance reduction, with the value of this metric during `lookback` before the first exposure of the unit.",
+		}),
 	senders: uniqueList(spiffeId, "write a list of SPIFFE ids")
 		.default([])
-		.meta({ description: "Who may post its outcomes; empty: only control's own user, over its UNIX socket." }),
+		.meta({
+			description:
+				"SPIFFE ids that may post outcomes of this metric. Empty: only the user that runs control, over the UNIX socket.",
+		}),
 }).transform((value, context): Metric["spec"] => {
 	const { type, source, direction, window, quantile, missing, senders } = value;
 	const { perUnit, range, denominator, cap, covariate } = value;
@@ -135,6 +152,6 @@ const spec = fields({
 
 export const metricSchema: z.ZodType<Metric> = resource(
 	"Metric",
-	"What is measured of a unit in a window since its first exposure.",
+	"A measurement of each unit in a time window from its first exposure.",
 	spec,
 );

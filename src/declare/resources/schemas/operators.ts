@@ -32,29 +32,38 @@ const namespaces = uniqueList(z.union([z.literal("*"), name], { error: NAMESPACE
 
 export const roleBindingSchema: z.ZodType<RoleBinding> = resource(
 	"RoleBinding",
-	"What operators may do in some namespaces.",
+	"Permissions of operators in namespaces.",
 	fields({
 		verbs: uniqueList(oneOf("read", "apply", "promote", "abort", "approve", "admin"), "write a list of verbs")
 			.min(1, {
 				error: "write at least one of read, apply, promote, abort, approve and admin",
 			})
-			.meta({ description: "read comes with each; admin is all of them, and who may give roles." }),
+			.meta({
+				description: "Permissions. Every verb includes read; admin includes all verbs and the change of RoleBindings.",
+			}),
 		subjects: uniqueList(subject, SUBJECTS_HINT)
 			.min(1, { error: SUBJECTS_HINT })
-			.meta({ description: "SPIFFE ids of certificates, ISSUER#SUB of operators' tokens, or group:NAME of those." }),
+			.meta({
+				description:
+					"Operators: SPIFFE ids of client certificates, ISSUER#SUB of tokens, or group:NAME for a group in tokens.",
+			}),
 		namespaces,
 	}),
 );
 
 export const approvalPolicySchema: z.ZodType<ApprovalPolicy> = resource(
 	"ApprovalPolicy",
-	"Acts that others must approve before they happen.",
+	"Operations that need approval.",
 	fields({
 		verbs: uniqueList(oneOf("apply", "promote", "abort"), "write a list of apply, promote and abort").min(1, {
 			error: "write at least one of apply, promote and abort",
 		}),
 		namespaces,
-		approvals: whole(1, 10).default(1).meta({ description: "Of others than who asks." }),
-		expire: duration(APPROVAL_EXPIRE_MIN_MS).prefault("1d").meta({ description: "After it the request is void." }),
+		approvals: whole(1, 10)
+			.default(1)
+			.meta({ description: "Approvals needed from people other than the requester; default 1." }),
+		expire: duration(APPROVAL_EXPIRE_MIN_MS)
+			.prefault("1d")
+			.meta({ description: "The request expires after this time, at least 1m; default 1d." }),
 	}).transform(({ expire, ...rest }) => ({ ...rest, expireMs: expire })),
 );

@@ -12,10 +12,10 @@ const TO_HINT = "write a list of at least one {kind} or {kind, name}";
 const spec = fields({
 	from: list(fields({ kind: oneOf("AccessPolicy", "Service"), namespace: name }), FROM_HINT)
 		.min(1, { error: FROM_HINT })
-		.meta({ description: "Which resources may name those in to." }),
+		.meta({ description: "Kinds and namespaces of the resources that may reference those in `to`." }),
 	to: list(fields({ kind: oneOf("Service", "DataClass"), name: name.nullable().default(null) }), TO_HINT)
 		.min(1, { error: TO_HINT })
-		.meta({ description: "Resources of this namespace; without a name all of the kind." }),
+		.meta({ description: "Resources of this namespace that may be referenced; without a name, all of the kind." }),
 }).superRefine(({ from, to }, context) => {
 	for (const [index, { kind }] of to.entries()) {
 		if (from.some((one) => GRANTABLE[one.kind] === kind)) continue;
@@ -27,6 +27,6 @@ const spec = fields({
 
 export const referenceGrantSchema: z.ZodType<ReferenceGrant> = resource(
 	"ReferenceGrant",
-	"What resources of other namespaces may name in this one; it ends with the grant.",
+	"Allows resources of other namespaces to reference resources of this namespace. Deleting the grant withdraws this.",
 	spec,
 );

@@ -29,7 +29,7 @@ const steps = list(percentage, STEPS_HINT)
 			context.addIssue({ code: "custom", path: [index], message: say(what, STEPS_HINT) });
 		}
 	})
-	.meta({ description: "Allocations, rising strictly from above 0%." });
+	.meta({ description: "Allocation of each step, strictly increasing, above 0%." });
 
 const WEBHOOK_HINT =
 	"write an https URL without user, password and fragment, such as https://ci.example.com/gate (http only for this machine)";
@@ -58,26 +58,30 @@ const GATE_TIMEOUT_HINT = `write at most ${GATE_TIMEOUT_MAX}: a slower server re
 const gate = fields({
 	at: oneOf("before-step", "before-promotion", "after-rollback").meta({
 		description:
-			"before-…: only a 2xx answer lets it happen; a promotion asks both kinds, for it begins with a step. after-rollback: is notified, at least once.",
+			"When the webhook is called. before-step, before-promotion: the rollout continues only after a 2xx response; a promotion calls both, because it begins with a step. after-rollback: a notification, sent at least once.",
 	}),
 	url: webhook,
 	timeout: duration(1, { ms: GATE_TIMEOUT_MS_MAX, hint: GATE_TIMEOUT_HINT })
 		.prefault("10s")
-		.meta({ description: `How long its answer is waited for; at most ${GATE_TIMEOUT_MAX}.` }),
+		.meta({ description: `Timeout of the call, at most ${GATE_TIMEOUT_MAX}; default 10s.` }),
 }).transform(({ timeout, ...rest }) => ({ ...rest, timeoutMs: timeout }));
 
 const units = whole(2, 1_000_000_000)
 	.optional()
-	.meta({ description: "Matured units with a value of the goal, of all arms, at the last look." });
+	.meta({ description: "Sample size: matured units of all arms with a value of the goal metric at the last look." });
 
 const inference = fields({
 	design: oneOf("sequential", "group-sequential", "fixed-horizon").meta({
 		description:
-			"sequential: valid at every look. group-sequential: a few planned looks. fixed-horizon: one look at `units`.",
+			"sequential: valid at every look. group-sequential: a fixed number of planned looks. fixed-horizon: one look, at `units`.",
 	}),
 	units,
-	looks: whole(2, LOOKS_MAX).optional().meta({ description: "Equally spaced in units." }),
-	spending: oneOf("obrien-fleming", "pocock").optional().meta({ description: "How alpha is spent over the looks." }),
+	looks: whole(2, LOOKS_MAX)
+		.optional()
+		.meta({ description: "Number of planned looks, at equal intervals of units; default 5." }),
+	spending: oneOf("obrien-fleming", "pocock")
+		.optional()
+		.meta({ description: "Alpha spending function over the looks; default obrien-fleming." }),
 })
 	.transform((value, context): InferenceDesign => {
 		const { design, units, looks, spending } = value;
@@ -99,7 +103,7 @@ const inference = fields({
 		return { design, units, looks: looks ?? 5, spending: spending ?? "obrien-fleming" };
 	})
 	.prefault({ design: "sequential" })
-	.meta({ description: "How the goal is tested; harm is watched sequentially in any case." });
+	.meta({ description: "Test of the goal; default sequential. Harm is always tested sequentially." });
 
 const HOLDBACK_HINT = "write {share: 5%, for: 30d}";
 
@@ -110,15 +114,15 @@ const holdback = fields({ share: percentage, for: duration(1) }, HOLDBACK_HINT)
 	})
 	.nullable()
 	.default(null)
-	.meta({ description: "After a promotion this share of the baseline's units stays where it is for so long." });
+	.meta({ description: "Keeps `share` of the baseline's units on the baseline for the time `for` after a promotion." });
 
 const bandit = fields({
 	algorithm: oneOf("thompson", "top-two").default("top-two"),
 	floor: percentage.prefault("5%").meta({
 		description:
-			"Of the allocation, that no open arm falls below; since shares have moved, only these units prove anything.",
+			"Minimum share of the allocation of each open arm; default 5%. After shares have changed, only these units count as evidence.",
 	}),
-	every: duration(1).prefault("1h").meta({ description: "Least time between two changes." }),
+	every: duration(1).prefault("1h").meta({ description: "Minimum time between two changes; default 1h." }),
 })
 	.transform((value, context): Bandit => {
 		if (value.floor <= 0 || value.floor > PPM / 2) return refuse(context, "write a floor above 0% and at most 50%");
@@ -126,14 +130,14 @@ const bandit = fields({
 	})
 	.nullable()
 	.default(null)
-	.meta({ description: "Each arm's allocation follows its chance to be best by the goal's metric." });
+	.meta({ description: "Adapts the allocation of each arm to its probability of being the best by the goal metric." });
 
 export const rollout = fields({
 	steps,
-	every: duration(1).prefault("1m").meta({ description: "Least time at a step." }),
+	every: duration(1).prefault("1m").meta({ description: "Minimum time at a step; default 1m." }),
 	minUnits: whole(1, 1_000_000_000)
 		.default(500)
-		.meta({ description: "Units with matured outcomes that each arm needs before a step up." }),
+		.meta({ description: "Matured units that each arm needs before the next step; default 500." }),
 	alpha: z
 		.number({ error: ALPHA_HINT })
 		// Harm is tested at this alpha too: a lower one would never detect it.
@@ -141,14 +145,21 @@ export const rollout = fields({
 		.max(0.5, { error: ALPHA_HINT })
 		.default(0.05)
 		.meta({
-			description: "Most probability to promote what is not better than every line, and to find harm where none is.",
+			description: "Maximum probability of a false promotion or a false rollback, 0.000001 to 0.5; default 0.05.",
 		}),
-	maxDuration: duration(1).nullable().default(null).meta({ description: "Left out: no end." }),
+	maxDuration: duration(1)
+		.nullable()
+		.default(null)
+		.meta({ description: "Maximum duration of the Experiment. Default: no limit." }),
 	onInconclusive: oneOf("keep-default", "pause")
 		.default("keep-default")
-		.meta({ description: "At maxDuration without a verdict: back to the default, or hold until a person decides." }),
+		.meta({
+			description:
+				"At maxDuration without a verdict: keep-default (default) returns to the default Variant; pause waits for an operator.",
+		}),
 	onHarm: oneOf("roll-back", "freeze").default("roll-back").meta({
-		description: "Proved harm: back to the default, or stay at the present allocation until a person decides.",
+		description:
+			"After proved harm: roll-back (default) returns to the default Variant; freeze keeps the current allocation until an operator decides.",
 	}),
 	inference,
 	holdback,
@@ -156,7 +167,7 @@ export const rollout = fields({
 	gates: list(gate, "write a list of {at, url, timeout}")
 		.max(GATES_MAX, { error: `write at most ${GATES_MAX} gates` })
 		.default([])
-		.meta({ description: "Webhooks: asked, or notified." }),
+		.meta({ description: "Webhooks that must approve a step or a promotion, or are notified of a rollback." }),
 }).transform((value) => ({
 	stepsPpm: value.steps,
 	everyMs: value.every,

@@ -89,7 +89,9 @@ const variant = fields({
 });
 
 const retries = fields({
-	attempts: whole(1, 10).default(1).meta({ description: "Retries after the first try, all on the same Variant." }),
+	attempts: whole(1, 10)
+		.default(1)
+		.meta({ description: "Retries after the first attempt, all on the same Variant; default 1." }),
 	on: list(
 		z.enum([...RETRY_CONDITIONS, ...GRPC_RETRY_CONDITIONS], {
 			error: `write ${orList([...RETRY_CONDITIONS, ...GRPC_RETRY_CONDITIONS])}`,
@@ -98,14 +100,21 @@ const retries = fields({
 	)
 		.min(1, { error: "write at least one condition such as connect-failure" })
 		.default(["connect-failure", "refused-stream"])
-		.meta({ description: "Envoy retry_on conditions; those on a gRPC status need protocol grpc." }),
-	perTryTimeout: duration(0).prefault("0s").meta({ description: "0s = the Service's timeout." }),
+		.meta({
+			description:
+				"Envoy retry_on conditions; those on a gRPC status need protocol grpc. Default connect-failure and refused-stream.",
+		}),
+	perTryTimeout: duration(0)
+		.prefault("0s")
+		.meta({ description: "Timeout of each attempt; default 0s, the timeout of the Service." }),
 });
 
 const HEALTH_TIMEOUT_HINT = `write at most ${HEALTH_CHECK_TIMEOUT_MS_MAX / 1_000}s: Envoy takes a changed Service, and all that came with it, only after the first check`;
 
 const healthCheck = fields({
-	path: requestPath.optional().meta({ description: "HTTP path; not for grpc (grpc.health.v1)." }),
+	path: requestPath
+		.optional()
+		.meta({ description: "HTTP path of the check; required except for protocol grpc, which uses grpc.health.v1." }),
 	interval: duration(1_000).prefault("5s"),
 	timeout: duration(1, { ms: HEALTH_CHECK_TIMEOUT_MS_MAX, hint: HEALTH_TIMEOUT_HINT }).prefault("1s"),
 	healthyThreshold: whole(1, 100).default(2),
@@ -155,32 +164,39 @@ const spec = fields({
 		.max(HOSTS_MAX, { error: `write at most ${HOSTS_MAX} hosts` })
 		.meta({
 			description:
-				"Names that clients call; *.NAME = all below it that no other host names. NAME has two labels or more.",
+				"Host names that clients call. *.NAME matches all subdomains that no other host matches more exactly; NAME has at least two labels.",
 		}),
-	protocol: oneOf("http1", "http2", "grpc").default("http1").meta({ description: "What the endpoints speak." }),
+	protocol: oneOf("http1", "http2", "grpc")
+		.default("http1")
+		.meta({ description: "Protocol of the endpoints; default http1." }),
 	access: z
 		.literal("open", { error: "write access: open, or leave it out and select the Service by an AccessPolicy" })
 		.optional()
-		.meta({ description: "open: anyone may call. Left out: an AccessPolicy must select the Service." }),
-	defaultVariant: name.meta({ description: "Variant of all traffic that no experiment assigns." }),
+		.meta({ description: "open: any client may call. Default: an AccessPolicy must select the Service." }),
+	defaultVariant: name.meta({ description: "Variant for all traffic that no Experiment assigns." }),
 	variants: list(variant, VARIANTS_HINT).min(1, { error: VARIANTS_HINT }),
-	timeout: duration(0).prefault("0s").meta({ description: "Of the whole request; 0s = none." }),
+	timeout: duration(0).prefault("0s").meta({ description: "Timeout of the whole request; default 0s, no timeout." }),
 	retries: retries.nullable().default(null),
 	healthCheck: healthCheck.nullable().default(null),
 	outlierDetection: outlierDetection.nullable().default(null),
 	circuitBreaker: circuitBreaker.nullable().default(null),
 	noEndpoint: oneOf("fail", "default-variant")
 		.default("fail")
-		.meta({ description: "A Variant with no declared endpoint answers 503, or hands over to the default Variant." }),
+		.meta({
+			description:
+				"For a Variant without declared endpoints: fail (default) responds 503; default-variant uses the default Variant.",
+		}),
 	callout,
 	dataClass: reference
 		.nullable()
 		.default(null)
-		.meta({ description: "A DataClass, NAME or NAMESPACE/NAME of a namespace that grants it; left out: none." }),
+		.meta({
+			description: "DataClass of the Service: NAME, or NAMESPACE/NAME if a ReferenceGrant allows it. Default: none.",
+		}),
 	identities,
 	rateLimits: fields({ service: rate, principal: rate, tenant: rate }).prefault({}).meta({
 		description:
-			"Requests that each Gateway of each Envoy takes, refused ones among them; 429 beyond it. Who calls, then the Service, then the tenant.",
+			"Rate limits per Gateway and Envoy; denied requests count too. Beyond a limit the response is 429. Order: principal, service, tenant. Default: none.",
 	}),
 }).transform(({ timeout, access, retries, identities, ...rest }, context): Service["spec"] => {
 	const report = (path: Path, what: string, hint: string): void => {
@@ -222,6 +238,6 @@ const spec = fields({
 
 export const serviceSchema: z.ZodType<Service> = resource(
 	"Service",
-	"A host name that clients call through the mesh; it has Variants and a default one.",
+	"A host that clients call through the mesh, with its Variants and their endpoints.",
 	spec,
 );

@@ -24,20 +24,20 @@ const URL_HINT =
 const OWN_ADDRESS_HINT = "name the issuer's server: control fetches from there, and that address is its machine's own";
 
 const claim = (standard: string, what: string) =>
-	claimName.default(standard).meta({ description: `Claim in which AccessPolicies find ${what}.` });
+	claimName.default(standard).meta({ description: `Claim with ${what}, for AccessPolicies; default ${standard}.` });
 
 const issuer = fields({
 	// Users of AccessPolicies are ISSUER#SUB.
 	issuer: text(ISSUER_HINT)
 		.regex(/^[^#\p{Cc}\p{Cs}]{0,1024}$/u, { error: ISSUER_HINT })
-		.meta({ description: "Claim iss." }),
+		.meta({ description: "Issuer; must equal the token's `iss`." }),
 	audiences: list(text(AUDIENCES_HINT), AUDIENCES_HINT)
 		.min(1, { error: AUDIENCES_HINT })
-		.meta({ description: "Claim aud must hold one of them." }),
+		.meta({ description: "Accepted audiences; the token's `aud` must contain one." }),
 	jwksFile: text(FILE_HINT)
 		.regex(/^(?!https?:)/i, { error: "write jwksUrl for a URL" })
 		.optional()
-		.meta({ description: "File with the issuer's keys (RFC 7517)." }),
+		.meta({ description: "Path of a JSON Web Key Set file (RFC 7517) with the issuer's keys." }),
 	jwksUrl: z
 		.string({ error: URL_HINT })
 		.refine((value) => isUrl(value, ["https:"]), { error: URL_HINT, abort: true })
@@ -48,17 +48,21 @@ const issuer = fields({
 				context.addIssue({ code: "custom", message: say(`leads to ${hostname}, ${own}`, OWN_ADDRESS_HINT) });
 		})
 		.optional()
-		.meta({ description: "Where they are fetched from instead, and refreshed." }),
+		.meta({ description: "https URL of the JSON Web Key Set, fetched and refreshed by control; instead of jwksFile." }),
 	jwksCaFile: text("write the path of a PEM file with the CA of jwksUrl")
 		.optional()
-		.meta({ description: "PEM file: CA of jwksUrl's certificate; left out: the system's." }),
-	profile: oneOf("jwt", "at+jwt").default("jwt").meta({ description: "at+jwt: RFC 9068 in full." }),
+		.meta({ description: "Path of a PEM file with the CA of the jwksUrl server; default: the system's CAs." }),
+	profile: oneOf("jwt", "at+jwt")
+		.default("jwt")
+		.meta({ description: "Token profile: jwt (default), or at+jwt for access tokens that comply with RFC 9068." }),
 	maxLifetime: duration(1)
 		.prefault("1d")
-		.meta({ description: "A token that lives longer (exp - iat) is refused, and so is one without iat." }),
+		.meta({
+			description: "Maximum lifetime (exp - iat); default 1d. Longer tokens and tokens without iat are rejected.",
+		}),
 	binding: oneOf("none", "dpop", "mtls", "either").default("none").meta({
 		description:
-			"Proof of possession that every token must have (RFC 9449, RFC 8705). A DPoP proof for an https URL holds where the Gateway itself ends TLS, not behind a balancer that does.",
+			"Proof of possession that every token needs: dpop (RFC 9449), mtls (RFC 8705), either, or none (default). A DPoP proof for an https URL is valid only if the Gateway itself terminates TLS, not a load balancer in front.",
 	}),
 	groupsClaim: claim("groups", "groups"),
 	tenantClaim: claim("tenant", "the tenant"),
@@ -91,4 +95,7 @@ export const tokens = list(issuer, "write a list of {issuer, audiences, jwksFile
 		);
 	})
 	.default([])
-	.meta({ description: "Whose tokens (JWT) are believed: for units by claim, and for AccessPolicies about users." });
+	.meta({
+		description:
+			"Trusted issuers of JSON Web Tokens, for experiment units by claim and for AccessPolicies about users.",
+	});

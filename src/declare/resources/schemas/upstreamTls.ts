@@ -15,7 +15,7 @@ export const identities = z
 	.default(null)
 	.meta({
 		description:
-			"The endpoints speak TLS with one of these SPIFFE ids, none of the mesh's own parts; Envoy shows its own. plaintext: they speak none, which a protected Service must say of those off Envoy's machine.",
+			"SPIFFE ids of the endpoints for mutual TLS; ids of Weir's own components are not accepted. plaintext: no TLS, which a protected Service must state if an endpoint is not on Envoy's host.",
 	});
 
 /**
