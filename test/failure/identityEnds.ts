@@ -17,7 +17,7 @@ nothing meanwhile**: a part that starts has no SVID, waits 10 seconds for one, a
 |---|---|---|
 | the agent is away | nothing yet: the last SVIDs work | the log of each part: \`the agent at SOCKET: …; the last SVID works until …\` (\`weir envoy --control\` on standard error); \`${IDENTITY_GAUGES.left.name}\` |
 | less than a quarter of the life is left (${minutes(IDENTITY_UNRENEWED_SHARE)} of an hour) | still nothing: time to act | ALARM \`${IDENTITY_UNRENEWED}\` with each part's end, a note in /readyz, \`${IDENTITY_GAUGES.unrenewed.name}\` 1, the log |
-| control's has ended | its TCP listeners show the ended certificate, and clients refuse it (\`certificate has expired\`). Its UNIX sockets answer: ask on its machine | the ALARM says \`has ended at\`, and the note of an Envoy that is gone that it is control's; \`weir_handshakes_refused_total{reason="tls"}\` of its listeners |
+| control's has ended | its TCP listeners show the ended certificate, and clients refuse it (\`certificate has expired\`). Its UNIX sockets answer: ask on its machine | the ALARM says \`expired at\`, and the note of an Envoy that is gone that it is control's; \`weir_handshakes_refused_total{reason="tls"}\` of its listeners |
 | the sidecar's has ended | no client connects to it over TCP, and it signs no decision: a predictor that demands one refuses (403) | the ALARM, of the sidecar on control's machine; of others \`${IDENTITY_GAUGES.left.name}\` at their own metrics socket |
 | Envoy's has ended | clients refuse its certificate at Gateways with \`identity: mesh\`, and endpoints with \`identities\` do: 503 | \`/certs\` of Envoy's admin socket; control's note of an Envoy that is gone |
 `;

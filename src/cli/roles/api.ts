@@ -1,4 +1,4 @@
-/** The public API of control, with what ingest serves mounted on it. */
+/** The public API of control, with the endpoints of ingest mounted on it. */
 import type { ServerResponse } from "node:http";
 import { networkInterfaces, userInfo } from "node:os";
 import { gateHost } from "../../decide/rollout/gate.js";
@@ -21,7 +21,7 @@ import type { ProbeDesk } from "./probeDesk.js";
 import type { Publisher } from "./publisher.js";
 import type { RoleContext } from "./role.js";
 
-/** The reason of a gate's missing answer is logged, and not shown to the caller. */
+/** Logs why a gate gave no answer; the caller does not see the reason. */
 const logged =
 	(webhook: Webhook, log: Log): Webhook =>
 	async (gate, question) => {
@@ -69,7 +69,7 @@ export function startPublicApi(context: RoleContext, store: Store, publisher: Pu
 	});
 }
 
-/** The body is read first: an answer before its end may be lost with the connection. */
+/** Reads the body first: an answer before its end may be lost with the connection. */
 const probeMount = (probes: Pick<ProbeDesk, "ask">): Mount => ({
 	handle: (request, response) => {
 		request.resume().once("end", async () => sendJson(response, await probes.ask()));
@@ -96,13 +96,13 @@ async function answerMetrics({ at, meter, log }: RoleContext, store: Store, resp
 	}
 }
 
-/** The decision log of the Services that the caller may read; and one request by its id. */
+/** The decision log of the Services that the caller may read, and one request by its id. */
 export const decisionLogMounts = (ingest: Handle): Readonly<Record<string, Mount>> => ({
 	"/v1/requests": { handle: ingest, needs: "namespaces", methods: ["GET"] },
 	"/v1/requests/": { handle: ingest, needs: "read", methods: ["GET"] },
 });
 
-/** Control's TCP listeners. One on all addresses is one on each address that this machine has now. */
+/** Control's TCP listeners. A listener on all addresses is listed once for each current address of this machine. */
 export function controlListeners(
 	{ apiListener, xdsListen, accessLogListen }: Pick<RoleContext, "apiListener" | "xdsListen" | "accessLogListen">,
 	apiUrl: string,

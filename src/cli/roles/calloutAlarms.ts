@@ -11,7 +11,7 @@ const CALLOUT_FAULT_ALARM_MS = 60_000;
 
 const ALARMS: Readonly<Record<CalloutFault, string>> = { unanswered: UNANSWERED, "no-issuer-keys": NO_SIDECAR_KEYS };
 
-/** The current ones, by ingest's metrics; null = unknown, it does not answer. */
+/** @param metrics of ingest; null = it does not answer */
 export function calloutAlarms(metrics: MetricsJson | null, nowMs: number): readonly GatewayAlarm[] {
 	const last = gaugesOf(metrics).find(({ name }) => name === GAUGES.calloutFault.name)?.values ?? [];
 	return last.flatMap(({ value, labels: { gateway = "", fault: reported } }): readonly GatewayAlarm[] => {

@@ -1,27 +1,27 @@
 /**
- * Services that an Envoy has refused and answers 503 for are an alarm: a line in the log and an audit record for each, and
- * a metric for as long as it stands. What sidecars close is one alarm for each Service, whichever of them tells it: each
- * connects anew every few minutes, and another is then the first to tell.
+ * Alarms of Services whose configuration an Envoy refuses, so that it answers 503: a log line, an audit record, and a
+ * metric while it lasts. All sidecars share one alarm for each Service: they reconnect every few minutes, so another one
+ * may be the first to report it.
  */
 
 import { type Closure, closuresOf } from "../../decide/rollout/closedServices.js";
 import type { ProxyStatus } from "../../decide/rollout/ports.js";
 import { type AlarmOptions, type AlarmWatch, watchAlarms } from "./standingAlarms.js";
 
-/** A client that is away for less is only reconnecting (XDS_CONNECTION_AGE_MS): its alarms continue. */
+/** A client that is absent for less is only reconnecting (XDS_CONNECTION_AGE_MS): its alarms continue. */
 export const XDS_CLIENT_AWAY_MS = 30_000;
 
-/** The metric's node for what any sidecar has closed. */
+/** The metric's node label for all sidecars. */
 const SIDECARS = "weir-sidecar";
 
 interface PlacedClosure extends Closure {
-	/** What the alarm is told by, beside the Service. */
+	/** Identifies the alarm, together with the Service. */
 	readonly place: string;
 }
 
 const isSidecar = ({ types }: ProxyStatus): boolean => Object.keys(types).join() === "tables";
 
-/** @param nowMs of the alarms' ends */
+/** @param nowMs clock for the end of alarms */
 export function watchClosures({ log, meter, audit }: AlarmOptions, nowMs?: () => number): AlarmWatch {
 	const gauge = (value: 0 | 1, { place, service }: PlacedClosure): void => {
 		const help = "1 while that client refuses the Service's configuration, so that it answers 503 there.";
@@ -43,10 +43,10 @@ export function watchClosures({ log, meter, audit }: AlarmOptions, nowMs?: () =>
 				gauge(1, closure);
 			},
 			ended: (closure) => {
-				log.info("a Service is closed no more", { node: closure.place, service: closure.service });
+				log.info("a Service is open again", { node: closure.place, service: closure.service });
 				gauge(0, closure);
 			},
-			// An Envoy that is here says that it has opened it; which sidecar has is not known.
+			// A connected Envoy reports that its Service is open again; for sidecars it is unknown which one does.
 			awayMs: ({ place }, proxies) =>
 				place !== SIDECARS && proxies.some(({ node }) => node === place) ? 0 : XDS_CLIENT_AWAY_MS,
 		},

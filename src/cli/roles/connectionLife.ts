@@ -1,14 +1,14 @@
-/** How long clients' connections to Gateways are used, by the life that SVIDs have here. */
+/** Maximum age of clients' connections to Gateways, from the lifetime of SVIDs. */
 import { X509Certificate } from "node:crypto";
 import { GATEWAY_CONNECTION_MS } from "../../limits/index.js";
 import { lifeMs as lifeOf } from "../../trust/identity/validity.js";
 
-/** The last certificates before a root's end live a little less; a listener that changed for that would drain. */
+/** More than half: certificates are shorter just before a root's end, and a changed listener would drain. */
 const ABOUT_HALF = 0.55;
 
 /**
- * GATEWAY_CONNECTION_MS, halved until it is about half of the certificate's life or less: a client that renews at half has
- * then left every connection before the certificate ends that it was opened with.
+ * GATEWAY_CONNECTION_MS, halved until it is about half of the certificate's lifetime or less: a client that renews at half
+ * then closes every connection before the certificate that opened it ends.
  * @param certificate PEM of an SVID of the installation
  */
 export function connectionLifeMs(certificate: string): number {

@@ -24,12 +24,12 @@ export async function startControl(context: RoleContext): Promise<RunningRole> {
 	await within(FIRST_PUBLICATION_MS, publisher.first);
 	const stopRollout = startRollout(context, store);
 	const stopLogging = [
-		logWhile(log, () => publisher.lag(), "what was changed is not published", "what was changed is published again"),
+		logWhile(log, () => publisher.lag(), "changes are not published", "changes are published again"),
 		logWhile(
 			log,
 			() => unansweredTables(store.proxies.proxies, Date.now()).map(unansweredTableText).join("; ") || null,
-			"what was changed is not taken by sidecars",
-			"what was changed is taken by sidecars again",
+			"sidecars do not accept changes",
+			"sidecars accept changes again",
 		),
 	];
 	return {

@@ -15,7 +15,7 @@ type Sockets = Pick<Places, "ingestSocket" | "sidecarMetricsSocket">;
 
 /**
  * Never rejects.
- * @param tooLate what other parts have not told by then is left out; else ingest is waited for as long as it may take
+ * @param tooLate ends the wait for the metrics of ingest and the sidecar; their alarms are then missing
  */
 export async function controlAlarms(
 	at: Sockets,

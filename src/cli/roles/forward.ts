@@ -1,8 +1,7 @@
 /**
- * Passes a request of the public API on to the role that owns it, over that role's UNIX socket, in the name of the
- * caller that the API has proved. What is passed on is written anew and never copied: our own framing, the headers
- * that owners read and no others, and a connection of its own, so that nothing which one caller sends can be read as
- * another request (RFC 9112 section 11.2).
+ * Forwards a request of the public API to ingest over its UNIX socket, with the caller's verified id. Against request
+ * smuggling (RFC 9112 section 11.2), the request has its own framing and connection, and only the headers that ingest
+ * reads.
  */
 import {
 	type IncomingHttpHeaders,
@@ -19,8 +18,8 @@ import { demandNoBody, sendError } from "../../operate/api/http.js";
 import type { Handle } from "../../operate/api/mount.js";
 import { discardBody } from "../../trust/clients/unreadBody.js";
 
-/** What owners read of a request, beside the attributes of a CloudEvent in binary mode (`ce-NAME`). */
-const PASSED_ON = new Set(["content-type", "content-encoding", "idempotency-key"]);
+/** Headers that ingest reads, beside the attributes of a CloudEvent in binary mode (`ce-NAME`). */
+const FORWARDED = new Set(["content-type", "content-encoding", "idempotency-key"]);
 
 /** Headers of an answer that belong to one hop (RFC 9110 section 7.6.1). */
 const HOP_BY_HOP = new Set([
@@ -33,7 +32,7 @@ const HOP_BY_HOP = new Set([
 	"upgrade",
 ]);
 
-/** The body of a POST goes on, in chunks; of any other method one is refused before anything is sent. */
+/** Forwards the body of a POST in chunks; refuses a body with any other method. */
 export function forwardTo(socketPath: string, role: string): Handle {
 	return async (call, answer, caller, readable) => {
 		const { method, url } = call;
@@ -41,22 +40,22 @@ export function forwardTo(socketPath: string, role: string): Handle {
 		if (!hasBody) demandNoBody(call);
 		if (answer.destroyed) return;
 		const headers: OutgoingHttpHeaders = {
-			...asked(call),
+			...forwardedHeaders(call),
 			[CALLER_HEADER]: encodeCaller(caller.subject),
 			...(readable === undefined ? {} : { [NAMESPACES_HEADER]: encodeNamespaces(readable) }),
 		};
-		// Whatever length the client has told: chunks cannot say another than what comes.
+		// Not the client's content-length, which may be wrong.
 		if (hasBody) headers["transfer-encoding"] = "chunked";
-		// A connection of its own: one that others use next would give them what is left on it.
+		// A new connection: on a shared one, left-over bytes would reach the next caller.
 		const onward = request({ socketPath, path: url, method, headers, agent: false });
 		onward.on("error", () => {
-			// An answer that was cut is cut for the client where it is passed on.
+			// passAnswer cuts an answer that has begun.
 			if (answer.headersSent) return;
-			const hint = "it is restarted by itself under `weir up`; try again";
+			const hint = "`weir up` restarts it; try again";
 			sendError(answer, new WeirError("unavailable", `${role} does not answer`, hint));
 		});
 		onward.once("response", (response) => {
-			// Who answers before the end of the body does not want the rest, which is no next request.
+			// An answer before the end of the body: the rest is discarded, so that it is not read as the next request.
 			const early = !call.complete;
 			if (early) answer.setHeader("connection", "close");
 			call.unpipe(onward);
@@ -67,7 +66,7 @@ export function forwardTo(socketPath: string, role: string): Handle {
 		answer.once("close", () => onward.destroy());
 		if (!hasBody) onward.end();
 		else {
-			// Before the body comes: the owner may refuse the sender at once.
+			// Before the body comes: ingest may refuse the sender at once.
 			onward.flushHeaders();
 			call.pipe(onward);
 		}
@@ -75,8 +74,8 @@ export function forwardTo(socketPath: string, role: string): Handle {
 }
 
 /**
- * One that is cut is cut at once.
- * @param bodyIsOver where it came before the end of the body, after which alone it ends
+ * Streams ingest's answer; if it is cut, the client's is cut too.
+ * @param bodyIsOver the answer ends after it; null = the body has ended
  */
 function passAnswer(response: IncomingMessage, answer: ServerResponse, bodyIsOver: Promise<void> | null): void {
 	finished(response, (fault) => {
@@ -87,11 +86,11 @@ function passAnswer(response: IncomingMessage, answer: ServerResponse, bodyIsOve
 	response.pipe(answer, { end: false });
 }
 
-function asked({ headers }: IncomingMessage): OutgoingHttpHeaders {
-	// What the client says is for this hop alone.
-	const here = new Set((headers.connection ?? "").split(",").map((name) => name.trim().toLowerCase()));
-	const isPassedOn = (name: string): boolean => !here.has(name) && (PASSED_ON.has(name) || name.startsWith("ce-"));
-	return Object.fromEntries(Object.entries(headers).filter(([name]) => isPassedOn(name)));
+function forwardedHeaders({ headers }: IncomingMessage): OutgoingHttpHeaders {
+	// The client's hop-by-hop headers are not forwarded.
+	const hopByHop = new Set((headers.connection ?? "").split(",").map((name) => name.trim().toLowerCase()));
+	const isForwarded = (name: string): boolean => !hopByHop.has(name) && (FORWARDED.has(name) || name.startsWith("ce-"));
+	return Object.fromEntries(Object.entries(headers).filter(([name]) => isForwarded(name)));
 }
 
 function endToEnd(headers: IncomingHttpHeaders): OutgoingHttpHeaders {

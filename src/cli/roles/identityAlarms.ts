@@ -5,7 +5,7 @@ import { type GatewayAlarm, IDENTITY_UNRENEWED } from "../../operate/api/wire.js
 import { IDENTITY_GAUGES } from "../stack/renewal.js";
 import { gaugesOf } from "./metrics.js";
 
-/** @param metrics of each process, perhaps several of one; null = unknown, it does not answer */
+/** @param metrics one entry or more for each process; null = the process does not answer */
 export function unrenewedIdentities(
 	metrics: readonly (MetricsJson | null)[],
 	nowMs: number = Date.now(),
@@ -20,13 +20,13 @@ export function unrenewedIdentities(
 	const left = byRole(IDENTITY_GAUGES.left.name);
 	const late = [...byRole(IDENTITY_GAUGES.unrenewed.name)].filter(([, value]) => value === 1);
 	if (late.length === 0) return [];
-	const why = late.map(([role]) => wordsOf(role, left.get(role) ?? 0, nowMs)).join("; ");
+	const why = late.map(([role]) => validity(role, left.get(role) ?? 0, nowMs)).join("; ");
 	return [{ gateway: "", alarm: IDENTITY_UNRENEWED, why }];
 }
 
-function wordsOf(role: string, leftSeconds: number, nowMs: number): string {
-	const holder = role === "sidecar" ? "the sidecar's" : `control's own (${role})`;
-	// Certificates end at whole seconds; what was left is from a moment ago.
+function validity(role: string, leftSeconds: number, nowMs: number): string {
+	const holder = role === "sidecar" ? "the sidecar's SVID" : `control's SVID (${role})`;
+	// Rounded, because certificates end at whole seconds.
 	const end = new Date(Math.round(nowMs / 1_000 + leftSeconds) * 1_000).toISOString();
-	return leftSeconds > 0 ? `${holder} works until ${end}` : `${holder} has ended at ${end}`;
+	return leftSeconds > 0 ? `${holder} is valid until ${end}` : `${holder} expired at ${end}`;
 }

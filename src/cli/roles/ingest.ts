@@ -1,4 +1,4 @@
-/** Ingest: access log, outcomes and spans in; aggregates and the paths of recent requests out. */
+/** Ingest: receives access logs, outcomes and spans; serves aggregates and the paths of recent requests. */
 import { createServer, type ServerResponse } from "node:http";
 import { join } from "node:path";
 import { parsePercentage } from "../../declare/resources/fields/units.js";
@@ -58,7 +58,7 @@ export async function startIngestRole(context: RoleContext): Promise<RunningRole
 	};
 }
 
-/** For Envoys of other machines: mTLS, each for its own Gateways. Loaded only if it is used. */
+/** For Envoys on other machines: mTLS, each for its own Gateways. Loaded only if it is used. */
 async function accessLogListener({
 	identity,
 	accessLogListen: listen,
@@ -87,7 +87,7 @@ async function accessLogListener({
 export function allowedShare(text: string): number {
 	const ppm = text === "denied" ? 0 : text === "all" ? PPM : parsePercentage(text);
 	if (ppm !== null) return ppm;
-	throw new WeirError("invalid-argument", `'${text}' is no share of requests`, "write denied, all, or such as 1%");
+	throw new WeirError("invalid-argument", `'${text}' is not a share of requests`, "write denied, all, or such as 1%");
 }
 
 /** POST /v1/traces takes spans of our own processes; GET /v1/traces/ID prints a request's path, ?format=json its spans. */
@@ -103,7 +103,7 @@ async function serveTraces(socketPath: string, store: SpanStore, take: ReturnTyp
 	return server;
 }
 
-/** A segment that is not well percent-encoded names nothing that is kept; it must not end the process. */
+/** An invalid percent-encoding matches no trace; it must not end the process. */
 function decoded(segment: string): string {
 	try {
 		return decodeURIComponent(segment);

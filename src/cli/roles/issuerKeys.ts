@@ -1,7 +1,7 @@
 /**
- * Keys of token issuers for publication: Envoy would read a file once, and ask an address without end for a set that it
- * then keeps for ever. Control looks for them as the sidecar does, with the same pauses and bounds, and publishes what
- * it found; without a valid set, or without a newer one for too long, no token is trusted.
+ * Fetches issuers' keys and publishes them to Envoy, which would read a file only once and keep a fetched set for ever.
+ * Control fetches with the same pauses and limits as the sidecar. Without a valid set, or without a newer one for too
+ * long, no token is trusted.
  */
 import { EMPTY_KEY_SET, keySetName } from "../../compile/envoy/keySet.js";
 import { type KeySource, qualifiedName, type ResourceSet } from "../../declare/resources/resource.js";
@@ -22,8 +22,8 @@ import { publishedKeySet } from "../../trust/tokens/publishedKeys.js";
 const KEYS_WAIT_MS = 1_000;
 
 /**
- * How long a started control then waits for issuers before it publishes that they have no key: together less than
- * PUBLICATION_LAG_MS.
+ * How long control waits for issuers after a start before it publishes that they have no key. The sum of both waits is
+ * less than PUBLICATION_LAG_MS.
  */
 const KEYS_STARTUP_WAIT_MS = 3_000;
 
@@ -32,7 +32,7 @@ export interface IssuerKeysOptions {
 	readonly meter: Pick<Meter, "gauge">;
 	/** Called when the keys have changed. */
 	readonly changed?: () => void;
-	/** For ages, which no change of the wall clock may hide. */
+	/** For the age of keys, independent of the wall clock. */
 	readonly monotonicMs?: () => number;
 	readonly times?: (source: KeySource) => KeysOptions["times"];
 	readonly load?: typeof keyLoad;
@@ -49,9 +49,9 @@ interface Read {
 
 interface Source {
 	readonly life: KeyLife<Read>;
-	/** What is wrong with it now; null = nothing. It is logged when that changes. */
+	/** The current fault; null = none. Logged when it changes. */
 	fault: string | null;
-	/** Whether there were keys that serve; when they have become too old, that is logged once. */
+	/** Whether it has had usable keys: the end of their use is logged once. */
 	serves: boolean;
 }
 
@@ -64,7 +64,7 @@ const usualTimes = ({ from }: KeySource): KeysOptions["times"] => (from === "fil
 
 /** Names control, because sidecars fetch their own keys. */
 const noKeyAtXds = (issuer: string): string =>
-	`control has no key of ${issuer} for Envoy to verify tokens by (the sidecar fetches its own)`;
+	`control has no key of ${issuer} for Envoy to verify tokens with (the sidecar fetches its own)`;
 const ENVOY_VERIFIES_NONE = "Envoy verifies no token of that issuer";
 
 export class IssuerKeys {
@@ -141,11 +141,17 @@ export class IssuerKeys {
 			}
 			return held === null || held.fault !== null
 				? [{ gateway, alarm: NO_KEYS, why: `${noKeyAtXds(issuer)}: ${fault}` }]
-				: [{ gateway, alarm: KEYS_NOTE, why: `keys of ${issuer} serve on, newer ones cannot be had: ${fault}` }];
+				: [
+						{
+							gateway,
+							alarm: KEYS_NOTE,
+							why: `the last keys of ${issuer} are in use, newer ones are unavailable: ${fault}`,
+						},
+					];
 		});
 	}
 
-	/** A token at the Gateway names a key that Envoy does not have: its issuers' addresses are asked, if not just now. */
+	/** A token at the Gateway names a key that Envoy does not have: fetches its issuers' keys, unless just done. */
 	unknownKey(gateway: string): void {
 		for (const name of this.#addresses.get(gateway) ?? []) void this.#sources.get(name)?.life.look();
 	}
@@ -160,15 +166,15 @@ export class IssuerKeys {
 	#begin(name: string, source: KeySource): Source {
 		const { log, changed, monotonicMs = () => performance.now(), times = usualTimes, load = keyLoad } = this.options;
 		let last: Read = { text: "", fault: null, leftOut: [] };
-		const taken = (read: Read): void => {
+		const loaded = (read: Read): void => {
 			if (read.fault !== null && read.fault !== own.fault) {
 				const instead = ENVOY_VERIFIES_NONE;
-				log.warn("keys of a token issuer cannot be used", { source: name, why: read.fault, instead });
+				log.warn("keys of the token issuer cannot be used", { source: name, why: read.fault, instead });
 			}
 			if (read.fault === null && own.fault !== null)
-				log.info("keys of a token issuer are good again", { source: name });
+				log.info("keys of the token issuer are usable again", { source: name });
 			if (read.fault === null && read.leftOut.length > 0 && read.leftOut.join() !== last.leftOut.join()) {
-				log.warn("keys of a token issuer are left out", { source: name, why: read.leftOut.join("; ") });
+				log.warn("keys of the token issuer are skipped", { source: name, why: read.leftOut.join("; ") });
 			}
 			own.fault = read.fault;
 			own.serves = true;
@@ -179,12 +185,13 @@ export class IssuerKeys {
 		const failed = (why: string): void => {
 			if (own.fault === why) return;
 			own.fault = why;
-			const instead = own.life.held === null ? ENVOY_VERIFIES_NONE : "the keys it had before serve on";
-			log.warn("keys of a token issuer cannot be had", { source: name, why, instead });
+			const instead =
+				own.life.held === null ? ENVOY_VERIFIES_NONE : "Envoy continues to verify tokens with the last keys";
+			log.warn("keys of the token issuer are unavailable", { source: name, why, instead });
 		};
 		const options = { load: load(source), times: times(source), monotonicMs, failed };
 		const isEmpty = ({ fault }: Read): boolean => fault !== null;
-		const life = new KeyLife(options, { read: publishable, isEmpty, loaded: taken });
+		const life = new KeyLife(options, { read: publishable, isEmpty, loaded });
 		const own: Source = { life, fault: null, serves: false };
 		this.#sources.set(name, own);
 		return own;
@@ -196,7 +203,7 @@ export class IssuerKeys {
 		if (held !== null) return held.text;
 		if (source?.serves) {
 			source.serves = false;
-			this.options.log.warn("Envoy verifies no token of an issuer: its keys were not to be had for too long", {
+			this.options.log.warn("Envoy verifies no token of the issuer: its keys were unavailable for too long", {
 				source: name,
 			});
 		}

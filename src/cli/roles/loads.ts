@@ -1,9 +1,9 @@
-/** What Envoys report of their load, as metrics of each Variant: requests by outcome, and those under way now. */
+/** Envoys' load reports as metrics of each Variant: requests by outcome, and those under way. */
 
 import type { Meter } from "../../observe/telemetry/meter.js";
 import type { ClusterLoad } from "../../publish/xds/loadReports.js";
 
-/** @returns takes the reports of all Envoys; an empty one: the Envoy is gone, and nothing of its is under way */
+/** @returns records an Envoy's report; an empty one means that the Envoy is gone, with its requests */
 export function loadMetrics(
 	meter: Pick<Meter, "count" | "gauge">,
 ): (node: string, loads: readonly ClusterLoad[]) => void {

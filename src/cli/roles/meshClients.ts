@@ -1,9 +1,9 @@
-/** Clients that can never connect to Gateways with the mesh's identity; the trust domain is known from control's own. */
+/** Alarms of Gateways with the mesh's identity that refuse clients, by the trust domain of control's identity. */
 import { qualifiedName, type ResourceSet } from "../../declare/resources/resource.js";
 import { trustDomainOf } from "../../declare/resources/spiffe.js";
 import { type GatewayAlarm, NO_CLIENTS, PROXY_REFUSED } from "../../operate/api/wire.js";
 
-/** @param trustDomain of control's identity; null = it has none */
+/** @param trustDomain of control's identity; null = no identity */
 export const meshClientTroubles = (
 	{ gateways }: Pick<ResourceSet, "gateways">,
 	trustDomain: string | null,
@@ -13,11 +13,10 @@ export const meshClientTroubles = (
 		.flatMap(({ metadata, spec: { trustedProxies } }): readonly GatewayAlarm[] => {
 			const gateway = qualifiedName(metadata);
 			if (trustDomain === null) {
-				const why =
-					"control has no identity, so that the mesh's trust domain is not known: start it with --identity SOCKET";
+				const why = "control has no identity, so the mesh's trust domain is unknown: start it with --identity SOCKET";
 				return [{ gateway, alarm: NO_CLIENTS, why }];
 			}
 			return trustedProxies
 				.filter((proxy) => trustDomainOf(proxy) !== trustDomain)
-				.map((proxy) => ({ gateway, alarm: PROXY_REFUSED, why: `${proxy} is not of ${trustDomain}` }));
+				.map((proxy) => ({ gateway, alarm: PROXY_REFUSED, why: `${proxy} is not in ${trustDomain}` }));
 		});

@@ -20,11 +20,11 @@ export async function serveMetrics(socketPath: string, meter: Pick<Meter, "json"
 	return server;
 }
 
-/** A process's metrics, or none while it is down: `up` shows its absence, not an error page. */
+/** A process's metrics; null = it does not answer. */
 export const readMetrics = (socketPath: string, timeoutMs?: number): Promise<MetricsJson | null> =>
 	readJson<MetricsJson>(socketPath, METRICS_PATH, timeoutMs);
 
-/** As prom-client writes a gauge. */
+/** A gauge in prom-client's JSON. */
 export interface GaugeJson {
 	readonly name: string;
 	readonly values: readonly { readonly value: number; readonly labels: Readonly<Record<string, string>> }[];
@@ -33,7 +33,7 @@ export interface GaugeJson {
 export const gaugesOf = (metrics: MetricsJson | null): readonly GaugeJson[] =>
 	(metrics?.metrics ?? []) as readonly GaugeJson[];
 
-/** What a process answers on its own socket; null while it is down. Never rejects. */
+/** GETs JSON from a process's UNIX socket; null = it does not answer. Never rejects. */
 export function readJson<T>(socketPath: string, path: string, timeout = TIMEOUT_MS): Promise<T | null> {
 	return new Promise((resolve) => {
 		const none = () => resolve(null);

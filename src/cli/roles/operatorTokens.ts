@@ -1,4 +1,4 @@
-/** Operators by OIDC: access tokens of one issuer, judged as those of end users are. */
+/** Verifies operators' OIDC access tokens from one issuer, with the verifier for end users' tokens. */
 import { createHash } from "node:crypto";
 import type { IncomingMessage } from "node:http";
 import type { TLSSocket } from "node:tls";
@@ -13,7 +13,7 @@ import { TokenVerifier } from "../../trust/tokens/verifier.js";
 export interface OperatorIssuer {
 	/** Claim iss, exactly. */
 	readonly issuer: string;
-	/** The API's own audience: a token for anything else is not for operating Weir. */
+	/** The API's audience: a token for another one is refused. */
 	readonly audience: string;
 	/** JWKS: https URL or file. */
 	readonly keys: string;
@@ -21,13 +21,13 @@ export interface OperatorIssuer {
 	readonly groupsClaim: string;
 }
 
-/** A working day: an operator's token that lives longer is refused. */
+/** An operator's token with a longer lifetime is refused. */
 const LIFETIME_MAX_MS = 24 * 60 * 60 * 1_000;
-const DOOR = "api";
+const LISTENER = "api";
 
 /**
- * The port `tokens` of the API's TCP listener. A token that is bound to a certificate (RFC 8705) is taken with that very certificate only;
- * one that is bound to nothing is a bearer's; one that is bound in another way is refused.
+ * The port `tokens` of the API's TCP listener. Accepts bearer tokens, and tokens bound to the connection's certificate
+ * (RFC 8705). Tokens with another binding are refused.
  */
 export function operatorTokens(
 	{ issuer, audience, keys, groupsClaim }: OperatorIssuer,
@@ -49,16 +49,16 @@ export function operatorTokens(
 	});
 	const verifier = new TokenVerifier({
 		keysTroubled: (source, trouble) => {
-			if (trouble === null) log.info("keys of the operators' issuer are good again", { source });
-			else log.warn("keys of the operators' issuer cannot be had", { source, ...trouble });
+			if (trouble === null) log.info("keys of the operators' issuer are usable again", { source });
+			else log.warn("keys of the operators' issuer are unavailable", { source, ...trouble });
 		},
 	});
-	// A declaration has one kind of binding, and an issuer here tokens of two: what one refuses for that, the other judges.
-	verifier.use([{ name: DOOR, issuers: [declared("none"), declared("mtls")] }]);
+	// Two declarations, because each has one kind of binding and the issuer's tokens have two.
+	verifier.use([{ name: LISTENER, issuers: [declared("none"), declared("mtls")] }]);
 	setInterval(() => verifier.lookAtKeys(), KEYS_REFRESH_MS).unref();
 	return async (authorization, request): Promise<OperatorToken> => {
 		const answer = await verifier.verify({
-			gateway: DOOR,
+			gateway: LISTENER,
 			authorization: [authorization],
 			dpop: [],
 			method: request.method ?? "",
@@ -67,17 +67,17 @@ export function operatorTokens(
 			payer: payer(request),
 			neverAllowed: () => false,
 		});
-		if (answer === null) return { refused: "the Authorization header holds no token" };
-		if ("refused" in answer) return { refused: `the token does not hold (${answer.refused})` };
-		if (!isForAccess(authorization)) return { refused: "its typ says that the token is none for access" };
+		if (answer === null) return { refused: "the Authorization header has no token" };
+		if ("refused" in answer) return { refused: `the token is invalid (${answer.refused})` };
+		if (!isForAccess(authorization)) return { refused: "the token's typ is not that of an access token" };
 		const { subject, groups } = answer.token;
-		// `#` parts issuer and subject: an issuer with one could pose as another.
-		if (subject === null || issuer.includes("#")) return { refused: "the token names no one" };
+		// `#` separates issuer and subject: an issuer that contains it could pose as another.
+		if (subject === null || issuer.includes("#")) return { refused: "the token has no subject" };
 		return { subject: `${issuer}#${subject}`, groups };
 	};
 }
 
-/** What an issuer may sign with the API's audience beside tokens for access: logout tokens, security events, proofs (RFC 8725 3.11). */
+/** An issuer may sign other tokens with the API's audience: logout tokens, security events, proofs (RFC 8725 3.11). */
 function isForAccess(authorization: string): boolean {
 	const shown = shownToken([authorization]);
 	if (shown === null || shown === "malformed") return false;
@@ -85,13 +85,13 @@ function isForAccess(authorization: string): boolean {
 	return typeof typ === "string" && /^(?:application\/)?(?:at\+)?jwt$/i.test(typ);
 }
 
-/** The handshake proves possession, whatever CA signed the certificate. */
+/** The handshake proves possession of the key, regardless of the certificate's CA. */
 function thumbprint(request: IncomingMessage): string | null {
 	const { raw } = (request.socket as TLSSocket).getPeerCertificate() as { readonly raw?: Buffer };
 	return raw === undefined ? null : createHash("sha256").update(raw).digest("base64url");
 }
 
-/** Users of one machine are told apart by nothing: they share what its address may have verified. */
+/** Callers with one address share its quota of verifications. */
 function payer(request: IncomingMessage): string {
 	const address = request.socket.remoteAddress ?? "";
 	return isLoopback(address) ? "loopback" : address;

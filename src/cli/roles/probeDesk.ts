@@ -1,6 +1,6 @@
 /**
- * Control's side of the bypass probe: says when a round is due, and keeps the last report of each Envoy in memory for
- * `weir probe`, `weir status` and one metric.
+ * Control's side of the bypass probe: starts rounds, and keeps each Envoy's last report in memory for `weir probe`,
+ * `weir status` and a metric.
  */
 import type { ProbeReport, ProbeResult, ProbeTargets } from "../../compile/access/bypass/probe.js";
 import { NONE } from "../../compile/access/bypass/served.js";
@@ -29,20 +29,20 @@ export interface ProbeDeskOptions {
 /** The last report of one Envoy, as `weir probe` prints it. */
 export interface ProbedEnvoy {
 	readonly envoy: string;
-	/** null = none came. */
+	/** null = no report yet. */
 	readonly report: ProbeReport | null;
-	/** This report answers the question; else it is an older one. */
+	/** Whether the report is from the requested round. */
 	readonly fresh: boolean;
 }
 
 interface Agent {
 	report: ProbeReport | null;
 	reportedAtMs: number;
-	/** Since when each Service, by Gateway and name, has given no verdict. */
+	/** Start time of each Service's missing verdicts, by Gateway and name. */
 	unansweredSinceMs: ReadonlyMap<string, number>;
-	/** Starts the round; null = one is under way. */
+	/** Starts a round; null = one is under way. */
 	start: (() => void) | null;
-	/** Wait for a round that has not begun, and for the one that is under way. */
+	/** Callbacks for the next round, and for the one under way. */
 	waiting: (() => void)[];
 	running: (() => void)[];
 }
@@ -71,7 +71,7 @@ export class ProbeDesk implements Probes {
 		const agent = this.#agents.get(node) ?? unknown();
 		this.#forgetGone();
 		this.#agents.set(node, agent);
-		// A report of an older plan says nothing of what is published now.
+		// A report for an older plan is ignored.
 		const isCurrent = report !== null && report.version === this.#targets?.version;
 		if (isCurrent) {
 			this.#keep(node, agent, report);
@@ -99,7 +99,7 @@ export class ProbeDesk implements Probes {
 		});
 	}
 
-	/** A round of every connected Envoy, now; null = none is connected. */
+	/** Starts a round at every connected Envoy now; null = none is connected. */
 	async ask(): Promise<readonly ProbedEnvoy[] | null> {
 		const envoys = this.#envoys();
 		if (envoys.length === 0) return null;
@@ -149,10 +149,10 @@ export class ProbeDesk implements Probes {
 		});
 	}
 
-	/** Envoys that have taken a listener. */
+	/** Envoys that have accepted a listener. */
 	#envoys(): readonly ProxyStatus[] {
-		const taken = this.#options.proxies().filter(({ types }) => (types.listeners?.acceptedVersion ?? "") !== "");
-		return [...new Map(taken.map((one) => [one.node, one])).values()];
+		const accepted = this.#options.proxies().filter(({ types }) => (types.listeners?.acceptedVersion ?? "") !== "");
+		return [...new Map(accepted.map((one) => [one.node, one])).values()];
 	}
 
 	#forgetGone(): void {
@@ -196,7 +196,7 @@ const unknown = (): Agent => ({
 	...{ report: null, reportedAtMs: 0, unansweredSinceMs: new Map(), start: null, waiting: [], running: [] },
 });
 
-/** @param lateMs what gives no verdict since then has failed; one answer may be missing while a part starts */
+/** @param lateMs Services without a verdict since then have failed; a single missing verdict may be a restart */
 const failures = ({ report, unansweredSinceMs }: Agent, lateMs: number): readonly ProbeResult[] =>
 	(report?.results ?? []).filter(
 		(one) =>

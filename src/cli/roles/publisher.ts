@@ -32,7 +32,7 @@ import { gatewaysOfEnvoy, type RoleContext } from "./role.js";
 import type { AlarmWatch } from "./standingAlarms.js";
 import { UnknownKeysReader } from "./unknownKeys.js";
 
-/** Refused xDS streams are audited once in this time for each id and reason, because clients retry every few seconds. */
+/** Interval of audit records for refused xDS streams with one id and reason: clients retry every few seconds. */
 const XDS_REFUSALS_AUDITED_MS = 60_000;
 
 const POLL_MS = 20_000;
@@ -47,9 +47,9 @@ export interface PublishedStore extends Pick<StateStore, "keepPlan" | "acknowled
 
 export class Publisher {
 	readonly probes: ProbeDesk;
-	/** Where xDS listens over TCP; null = on the UNIX socket only. */
+	/** The TCP address of xDS; null = UNIX socket only. */
 	tcp: XdsAddress | null = null;
-	/** Resolves once the state that the process started with is published, or could not be. Never rejects. */
+	/** Resolves when the publication of the initial state has succeeded or failed. Never rejects. */
 	first: Promise<void> = Promise.resolve();
 	readonly #server: XdsServer;
 	readonly #issuerKeys: IssuerKeys;
@@ -68,12 +68,12 @@ export class Publisher {
 	#keysTimer: NodeJS.Timeout | undefined;
 	/** The last publication. */
 	#published: { readonly state: State; readonly keys: string } | null = null;
-	/** When the first state after the last publication was taken; null = that is the newest one. */
+	/** Time of the first state that is not yet published; null = the newest state is published. */
 	#behindSinceMs: number | null = null;
-	/** Why the table of the last plan is not stored; null = it is. */
+	/** Why the table of the last plan could not be stored; null = it is stored. */
 	#unkept: string | null = null;
 
-	/** Listens, and publishes what is in the store. */
+	/** Listens, and publishes the stored state. */
 	static async start(
 		context: RoleContext,
 		store: PublishedStore,
@@ -131,7 +131,7 @@ export class Publisher {
 		];
 	}
 
-	/** One sentence if the state has been ahead of what is published for too long, else null. */
+	/** A message if a new state has been unpublished for too long, else null. */
 	lag(): string | null {
 		if (this.#behindSinceMs === null) return null;
 		const behindMs = performance.now() - this.#behindSinceMs;
@@ -151,7 +151,7 @@ export class Publisher {
 
 	async #start(): Promise<void> {
 		const { at, xdsListen } = this.context;
-		// Envoys that come back still refuse what they refused in the process before this one.
+		// After a restart of control, Envoys that reconnect still refuse the same resources.
 		this.#server.remember(this.store.proxies.proxies);
 		this.#reportProxies();
 		await this.#server.listen({ socketPath: at.adsSocket });
@@ -171,7 +171,7 @@ export class Publisher {
 				this.#refusedStreams.add(JSON.stringify([reason, id]));
 				meter.count(
 					"weir_xds_streams_refused_total",
-					"xDS streams and connections refused for who their client is, or for having too much.",
+					"xDS streams and connections refused because of the client's identity or a limit.",
 					{ reason },
 				);
 			},
@@ -242,7 +242,7 @@ export class Publisher {
 		}
 	}
 
-	/** Publishes a new state. Never rejects: Envoys keep what they have, and `lag` reports it. */
+	/** Publishes a new state. Never rejects: Envoys keep the previous one, and `lag` reports it. */
 	#take(next: State): Promise<void> {
 		this.#behindSinceMs ??= performance.now();
 		return this.#inTurn("a new state was not published", () => this.#publish(next));
@@ -260,11 +260,11 @@ export class Publisher {
 		let keySets = await this.#issuerKeys.read(resources);
 		let plan = compile(resources, next.status, { ...this.#fixed, keySets });
 		if (this.#published === null) this.#warnOfNoClients(resources);
-		// After a restart, Envoys keep the issuers' keys that they have until the issuers have answered, unless the plan
-		// has changed: a revocation does not wait.
-		const former = this.#published === null ? this.store.newestPlan : null;
-		const awaited = former === null ? null : this.#issuerKeys.awaited();
-		if (awaited !== null && isDeepStrictEqual(former, JSON.parse(JSON.stringify(plan.table)))) {
+		// After a restart, Envoys keep their issuer keys until the issuers have answered, unless the plan has changed:
+		// a revocation does not wait.
+		const previous = this.#published === null ? this.store.newestPlan : null;
+		const awaited = previous === null ? null : this.#issuerKeys.awaited();
+		if (awaited !== null && isDeepStrictEqual(previous, JSON.parse(JSON.stringify(plan.table)))) {
 			await awaited;
 			keySets = await this.#issuerKeys.read(resources);
 			plan = compile(resources, next.status, { ...this.#fixed, keySets });
@@ -293,7 +293,7 @@ export class Publisher {
 			this.#unkept = null;
 		} catch (error) {
 			this.#unkept = WeirError.from(error).message;
-			this.context.log.error("the table of a plan cannot be stored: it is published all the same", {
+			this.context.log.error("the table of a plan could not be stored; the plan is published", {
 				plan: version,
 				why: this.#unkept,
 			});
@@ -312,7 +312,7 @@ export class Publisher {
 		void this.#inTurn("changed keys were not published", async () => {
 			if (this.#published === null || this.#stopped.signal.aborted) return;
 			const { state, keys } = this.#published;
-			// Keys are no part of the table: the plan keeps its version, but its filters change.
+			// Keys are not part of the table: the plan's filters change, but not its version.
 			if (JSON.stringify(await this.#issuerKeys.read(state.resources)) === keys) return;
 			await this.#publish(state);
 			this.context.log.info("changed keys of token issuers were published");
@@ -333,7 +333,7 @@ export class Publisher {
 		const mesh = gateways.find(({ spec }) => spec.tls?.from === "identity");
 		if (mesh === undefined || this.#fixed.trustDomain !== undefined) return;
 		this.context.log.warn(
-			"a Gateway takes no client: control has no identity, and so does not know the mesh's trust domain",
+			"a Gateway accepts no client: control has no identity, so it does not know the mesh's trust domain",
 			{
 				gateway: qualifiedName(mesh.metadata),
 				hint: "start it with --identity SOCKET",
@@ -342,7 +342,7 @@ export class Publisher {
 	}
 }
 
-/** Loaded only where xDS listens over TCP. */
+/** Loaded only if xDS listens over TCP. */
 async function security(identity: Identity): Promise<XdsSecurity> {
 	const [{ grpcPeerSpiffeId }, { admitPeers, mutualTls }] = await Promise.all([
 		import("../../trust/identity/grpcTls.js"),

@@ -1,6 +1,6 @@
 /**
- * What Envoys and sidecars refuse of what is published is an alarm: they go on with what they had, so nothing that was
- * changed since holds there, for no Service. A line in the log, a metric for as long as it stands, and an audit record.
+ * Alarms of published configuration that an Envoy or sidecar refuses: it keeps its previous configuration, so later
+ * changes have no effect there, for any Service. A log line, an audit record, and a metric while it lasts.
  */
 import { type Refusal, refusalsOf } from "../../decide/rollout/refusal.js";
 import { type AlarmOptions, type AlarmWatch, watchAlarms } from "./standingAlarms.js";
@@ -11,16 +11,16 @@ export function watchRefusals({ log, meter, audit }: AlarmOptions): AlarmWatch {
 	return watchAlarms<Refusal>({
 		of: refusalsOf,
 		keyOf: ({ node, type }) => `${type} ${node}`,
-		// Without words something is just being tried again: what was refused before stands.
+		// An empty error means that something is being retried: the earlier refusal continues.
 		isSame: (before, { error, source }) => error === "" || (before.error === error && before.source === source),
 		begun: (refusal) => {
 			const { node, type, source, error, revision } = refusal;
-			log.error("what is published was refused", { node, type, source, why: error, revision: revision ?? "none" });
+			log.error("a client refused its configuration", { node, type, source, why: error, revision: revision ?? "none" });
 			audit(refusal);
 			gauge(1, refusal);
 		},
 		ended: (refusal) => {
-			log.info("what is published is refused no more", { node: refusal.node, type: refusal.type });
+			log.info("a client accepts its configuration again", { node: refusal.node, type: refusal.type });
 			gauge(0, refusal);
 		},
 	});

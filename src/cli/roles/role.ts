@@ -11,27 +11,27 @@ export interface RoleContext {
 	readonly log: Log;
 	readonly meter: Meter;
 	readonly traceSamplingPercent: number;
-	/** SVID of this process; null = none, so it listens on UNIX sockets only. */
+	/** SVID of this process; null = none: it listens on UNIX sockets only. */
 	readonly identity: Identity | null;
-	/** The API over TCP; null = on its UNIX socket only. */
+	/** The API over TCP; null = UNIX socket only. */
 	readonly apiListener?: TcpListener | null;
-	/** Who may do everything on the API before any RoleBinding says so. */
+	/** Callers with all rights on the API, without a RoleBinding. */
 	readonly apiAdmins?: readonly string[];
-	/** Whether gates may lie on this machine. */
+	/** Whether gates may be on this machine. */
 	readonly allowLocalGates?: boolean;
-	/** xDS over TCP, for Envoys of other machines; null = on its UNIX socket only. */
+	/** xDS over TCP, for Envoys on other machines; null = UNIX socket only. */
 	readonly xdsListen: { readonly host: string; readonly port: number } | null;
 	/** Envoy's access log over TCP, likewise. */
 	readonly accessLogListen: { readonly host: string; readonly port: number } | null;
-	/** Gateways of an Envoy by its SPIFFE id, on TCP listeners: gatewaysOfEnvoy. */
+	/** Gateways by SPIFFE id of an Envoy, for TCP listeners: gatewaysOfEnvoy. */
 	readonly envoyGateways: ReadonlyMap<string, readonly string[]>;
-	/** What of allowed requests ingest records: `denied` (none), a percentage, `all`; by default none. */
+	/** Share of allowed requests that ingest records: `denied` (none, the default), a percentage, `all`. */
 	readonly decisionLog?: string;
-	/** File of the ports of Gateways that declare 0; null = Envoy chooses. */
+	/** File with the ports of Gateways that declare port 0; null = Envoy chooses. */
 	readonly gatewayPortsFile: string | null;
 }
 
-/** What `--envoy-gateways` says of an Envoy: `*` = every Gateway (null); an id that is not named has none. */
+/** An Envoy's Gateways by `--envoy-gateways`: null = all (`*`); an id that is not listed has none. */
 export function gatewaysOfEnvoy(listed: RoleContext["envoyGateways"], id: string): readonly string[] | null {
 	const own = listed.get(id) ?? [];
 	return own.includes("*") ? null : own;
@@ -40,7 +40,7 @@ export function gatewaysOfEnvoy(listed: RoleContext["envoyGateways"], id: string
 export interface RunningRole {
 	/** The report to the supervisor. */
 	readonly ready: unknown;
-	/** The API's listener uses another certificate for new connections. */
+	/** Changes the API listener's certificate for new connections. */
 	renewApi?(tls: TcpListener["tls"]): void;
 	close(): Promise<void>;
 }

@@ -26,7 +26,8 @@ export function startRollout({ at, log, meter }: RoleContext, store: StateStore 
 		webhook: postWebhook,
 		clock: systemClock,
 		report: (answer) => reportGate(answer, log, meter),
-		holding: (error) => log.warn("gates hear of rollbacks later: the state does not answer", { why: error.message }),
+		holding: (error) =>
+			log.warn("the state is unavailable: gates are notified of rollbacks later", { why: error.message }),
 	});
 	loop.start();
 	rollbackNotifier.start();
@@ -81,7 +82,7 @@ function report(event: LoopEvent, log: Log, meter: Meter): void {
 	}
 }
 
-/** Only the gate's host is named: path and query may hold secrets. */
+/** Logs only the gate's host: path and query may contain secrets. */
 function reportGate({ experiment, at, where, ok, why, cause }: GateReport, log: Log, meter: Meter): void {
 	meter.count("weir_rollout_gate_answers_total", "Answers of gates.", { at, answer: ok ? "yes" : "no" });
 	if (ok) log.info("a gate said yes", { experiment, at, where });

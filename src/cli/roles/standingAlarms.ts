@@ -1,4 +1,4 @@
-/** Alarms that stand for a while: each is told when it begins and when it is another, and again when it has ended. */
+/** Reports an alarm when it starts, changes and ends. */
 
 import type { ProxyStatus } from "../../decide/rollout/ports.js";
 import type { Refusal } from "../../decide/rollout/refusal.js";
@@ -8,7 +8,7 @@ import type { Meter } from "../../observe/telemetry/meter.js";
 export interface AlarmOptions {
 	readonly log: Pick<Log, "error" | "info">;
 	readonly meter: Pick<Meter, "gauge">;
-	/** Whether it succeeds is its own matter. */
+	/** Handles its own failures. */
 	readonly audit: (refused: Refusal) => void;
 }
 
@@ -17,14 +17,14 @@ export interface AlarmWatch {
 }
 
 export interface AlarmKind<Alarm> {
-	/** Those that stand now. */
+	/** The active alarms. */
 	readonly of: (proxies: readonly ProxyStatus[]) => readonly Alarm[];
 	readonly keyOf: (alarm: Alarm) => string;
-	/** Whether nothing new is to be told of one that stands: it stays as it was. */
+	/** Whether an active alarm is unchanged: it is not reported again. */
 	readonly isSame: (before: Alarm, now: Alarm) => boolean;
 	readonly begun: (alarm: Alarm) => void;
 	readonly ended: (alarm: Alarm) => void;
-	/** How long one that is told no more may yet come back as it was: its client may only be connecting anew. By default 0. */
+	/** How long a missing alarm stays active: its client may only be reconnecting. By default 0. */
 	readonly awayMs?: (alarm: Alarm, proxies: readonly ProxyStatus[]) => number;
 }
 
@@ -32,33 +32,33 @@ export function watchAlarms<Alarm>(
 	{ of, keyOf, isSame, begun, ended, awayMs = () => 0 }: AlarmKind<Alarm>,
 	nowMs: () => number = Date.now,
 ): AlarmWatch {
-	let standing: ReadonlyMap<string, Alarm> = new Map();
-	/** Since when those are told no more that stand all the same. */
-	const awaySinceMs = new Map<string, number>();
+	let active: ReadonlyMap<string, Alarm> = new Map();
+	/** Start of the absence of each missing alarm that is still active. */
+	const missingSinceMs = new Map<string, number>();
 	let timer: NodeJS.Timeout | null = null;
 	const look = (proxies: readonly ProxyStatus[]): void => {
 		const now = new Map(of(proxies).map((alarm) => [keyOf(alarm), alarm]));
 		for (const [key, alarm] of now) {
-			awaySinceMs.delete(key);
-			const before = standing.get(key);
+			missingSinceMs.delete(key);
+			const before = active.get(key);
 			if (before === undefined || !isSame(before, alarm)) begun(alarm);
 			else now.set(key, before);
 		}
 		let nextMs = Number.POSITIVE_INFINITY;
-		for (const [key, alarm] of standing) {
+		for (const [key, alarm] of active) {
 			if (now.has(key)) continue;
-			const sinceMs = awaySinceMs.get(key) ?? nowMs();
+			const sinceMs = missingSinceMs.get(key) ?? nowMs();
 			const leftMs = sinceMs + awayMs(alarm, proxies) - nowMs();
 			if (leftMs > 0) {
-				awaySinceMs.set(key, sinceMs);
+				missingSinceMs.set(key, sinceMs);
 				now.set(key, alarm);
 				nextMs = Math.min(nextMs, leftMs);
 			} else {
-				awaySinceMs.delete(key);
+				missingSinceMs.delete(key);
 				ended(alarm);
 			}
 		}
-		standing = now;
+		active = now;
 		if (timer !== null) clearTimeout(timer);
 		timer = nextMs === Number.POSITIVE_INFINITY ? null : setTimeout(() => look(proxies), nextMs).unref();
 	};

@@ -1,6 +1,6 @@
 /**
- * Tokens that named a key that Envoy does not have, as ingest has read of them in access logs: what makes control ask the
- * issuers before their keys are due. While ingest is away, no issuer is asked sooner.
+ * Makes control fetch an issuer's keys early: ingest reads in access logs of tokens whose key Envoy does not have. While
+ * ingest is unavailable, no issuer is asked early.
  */
 import type { IngestClient } from "../../observe/events/client.js";
 
@@ -8,10 +8,10 @@ export class UnknownKeysReader {
 	#before: ReadonlyMap<string, number> | null = null;
 	#looking = false;
 
-	/** @param tell of each Gateway at which there were more since the last look */
+	/** @param report called for each Gateway with such tokens since the last look */
 	constructor(
 		private readonly ingest: Pick<IngestClient, "unknownKeys">,
-		private readonly tell: (gateway: string) => void,
+		private readonly report: (gateway: string) => void,
 	) {}
 
 	/** One at a time; never rejects. */
@@ -23,11 +23,11 @@ export class UnknownKeysReader {
 			const before = this.#before;
 			this.#before = counts;
 			for (const [gateway, count] of counts) {
-				// Any other number is news, as an ingest that was started again counts from 0.
-				if (count !== (before?.get(gateway) ?? 0)) this.tell(gateway);
+				// Not only a greater number, because a restarted ingest counts from 0.
+				if (count !== (before?.get(gateway) ?? 0)) this.report(gateway);
 			}
 		} catch {
-			// It is looked again soon, and no key becomes good or bad by it.
+			// Retried soon; keys are not affected.
 		} finally {
 			this.#looking = false;
 		}

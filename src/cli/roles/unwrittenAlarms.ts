@@ -15,7 +15,7 @@ export function unwrittenState(database: Pick<StateDatabase, "unwritten">): read
 	return why === null ? [] : [{ gateway: "", alarm: STATE_UNWRITTEN, why }];
 }
 
-/** By ingest's metrics; null = unknown, it does not answer. */
+/** @param metrics of ingest; null = it does not answer */
 export function unwrittenEvents(metrics: MetricsJson | null, nowMs: number = Date.now()): readonly GatewayAlarm[] {
 	const failing = gaugesOf(metrics)
 		.filter(({ name }) => name === GAUGES.commitFailed.name)
@@ -27,7 +27,7 @@ export function unwrittenEvents(metrics: MetricsJson | null, nowMs: number = Dat
 	return [{ gateway: "", alarm: EVENTS_UNWRITTEN, why: `${whats}: ${why}` }];
 }
 
-/** Whether ingest drops decision records now, by its metrics; null = it does not answer. */
+/** Whether ingest drops decision records now. @param metrics null = ingest does not answer */
 export function droppedDecisions(metrics: MetricsJson | null): readonly GatewayAlarm[] {
 	const drops = gaugesOf(metrics).some(
 		({ name, values }) => name === GAUGES.dropping.name && values.some(({ value }) => value === 1),

@@ -38,7 +38,7 @@ const status: StatusAnswer = {
 		{ gateway: "edge", alarm: "no-clients", why: null },
 		{ gateway: "team/inner", alarm: "probe-failed", why: "Services bypassed: 1", envoy: "a" },
 		{ gateway: "", alarm: "plan-unkept", why: null },
-		{ gateway: "", alarm: "identity-unrenewed", why: "control's own (ingest) has ended" },
+		{ gateway: "", alarm: "identity-unrenewed", why: "control's SVID (ingest) expired at 2026-01-01T00:00:00.000Z" },
 	],
 	experiments: [
 		{ experiment: "main", service: "employment", status: story.status, last: null },

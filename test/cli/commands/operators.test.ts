@@ -200,10 +200,10 @@ t.test("a key that its issuer removed is refused, also without requests since", 
 	const awake = setInterval(() => {}, 1_000);
 	const [none, well] = [once(told, "warn"), once(told, "info")];
 	await writeFile(keys, JSON.stringify({ keys: [] }));
-	t.match(await none, [/cannot be had$/, { source: keys, serveOn: false, why: /\w/ }]);
+	t.match(await none, [/are unavailable$/, { source: keys, serveOn: false, why: /\w/ }]);
 	t.match(await said("2"), { refused: /invalid-token/ });
 	await writeFile(keys, JSON.stringify({ keys: [jwk] }));
-	t.match(await well, [/are good again$/, { source: keys }]);
+	t.match(await well, [/are usable again$/, { source: keys }]);
 	clearInterval(awake);
 	t.match(await said("3"), { subject: "https://id.example#ada" });
 });

@@ -37,7 +37,9 @@ t.test("alarms are told to whoever may read the Gateway's namespace, and nobody 
 	await told(tim, inner);
 	for (const run of [bob, local]) await told(run, edge, inner, /^ALARM plan-unkept: /);
 	t.equal(records(), before, "no record");
-	alarms = [{ gateway: "", alarm: "identity-unrenewed", why: "control's own (ingest) has ended" }];
+	alarms = [
+		{ gateway: "", alarm: "identity-unrenewed", why: "control's SVID (ingest) expired at 2026-01-01T00:00:00.000Z" },
+	];
 	t.same(await lines(ann), [], "control's are for readers of all namespaces");
 	t.match(await lines(local), [/^ALARM identity-unrenewed: .*: control's own \(ingest\) has ended$/]);
 });

@@ -80,7 +80,7 @@ t.test(
 		const shown = (key: object) => set({ ...key, alg: "ES256", use: "sig" });
 		t.equal(await read(), EMPTY_KEY_SET, "no file");
 		t.equal(await read(), EMPTY_KEY_SET);
-		t.same(lines, ["warn keys of a token issuer cannot be had"], "told once");
+		t.same(lines, ["warn keys of the token issuer are unavailable"], "logged once");
 		await writeFile(path, set(EC));
 		t.equal(await read(), shown(EC));
 		const bad = ["garbage", '{"keys":[],"keys":[]}', `${set(EC)}${" ".repeat(KEYS_BYTES_MAX)}`, ""];
@@ -210,13 +210,13 @@ t.test(
 		const source = { source: "https://id.test/keys" };
 		const why = "its n or e is no number in base64url";
 		t.same(lines, [
-			`keys of a token issuer are left out ${JSON.stringify({ ...source, why: `key 2: ${why}` })}`,
-			`keys of a token issuer cannot be used ${JSON.stringify({
+			`keys of the token issuer are skipped ${JSON.stringify({ ...source, why: `key 2: ${why}` })}`,
+			`keys of the token issuer cannot be used ${JSON.stringify({
 				...source,
 				why: `it holds no key that can be used (key 1: ${why}; and 1 more)`,
 				instead: "Envoy verifies no token of that issuer",
 			})}`,
-			`keys of a token issuer are good again ${JSON.stringify(source)}`,
+			`keys of the token issuer are usable again ${JSON.stringify(source)}`,
 		]);
 	},
 );

@@ -33,12 +33,14 @@ t.test("what is said of an issuer, by what its keys are worth", async (t) => {
 		return keys.troubles().map(({ gateway, alarm, why }) => `${gateway} ${alarm}: ${why}`);
 	};
 	t.match(await said(null), [
-		/^edge no-issuer-keys: control has no key of https:\/\/id.test for Envoy to verify tokens by .the sidecar fetches its own.: .*ENOENT/,
+		/^edge no-issuer-keys: control has no key of https:\/\/id.test for Envoy to verify tokens with .the sidecar fetches its own.: .*ENOENT/,
 	]);
 	t.same(await said(set(EC)), []);
 	t.match(await said(set(EC, WRONG)), [/^edge issuer-keys-note: no token of https:\/\/id.test is verified by key 2: /]);
 	t.match(await said(set(EC, WRONG, { ...WRONG, kid: "b" })), [/; nor by 1 more$/]);
-	t.match(await said(null), [/^edge issuer-keys-note: keys of https:\/\/id.test serve on, newer ones cannot be had: /]);
+	t.match(await said(null), [
+		/^edge issuer-keys-note: the last keys of https:\/\/id.test are in use, newer ones are unavailable: /,
+	]);
 	t.match(await said(null, 3_600_001), [/^edge no-issuer-keys: /]);
 	t.match(await said(set(WRONG)), [/: it holds no key that can be used \(key 1: /]);
 	t.notMatch(await said(set(WRONG)), new RegExp(EC.x ?? ""));

@@ -37,7 +37,7 @@ async function listenerOf(
 const troublesOf = (trustDomain: string | null, trustedProxies: readonly string[] = []) =>
 	meshClientTroubles(resourceSet({ gateways: [gateway({ tls: { from: "identity" }, trustedProxies })] }), trustDomain);
 
-const NOBODY = /takes no client: control has no identity/;
+const NOBODY = /accepts no client: control has no identity/;
 
 t.test("under control: that of its own identity", async (t) => {
 	const ca = await createDevelopmentCa({ trustDomain: "own.test", nowMs: Date.now(), lifetimeMs: 3_600_000 });
@@ -62,7 +62,7 @@ t.test("weir status names Gateways that accept no client, and trusted proxies th
 	t.match(alarm, { alarm: "no-clients", why: /--identity SOCKET/ });
 	t.same(troublesOf("own.test", ["spiffe://own.test/lb"]), []);
 	t.match(troublesOf("own.test", ["spiffe://own.test/lb", "spiffe://other.org/lb"]), [
-		{ alarm: "trusted-proxy-refused", why: "spiffe://other.org/lb is not of own.test" },
+		{ alarm: "trusted-proxy-refused", why: "spiffe://other.org/lb is not in own.test" },
 	]);
 	t.match(alarmLines(troublesOf(null)), [/^ALARM no-clients at Gateway .*: no client can connect there: /]);
 	t.same(meshClientTroubles(resourceSet({ gateways: [gateway()] }), null), [], "of other Gateways nothing");

@@ -56,12 +56,12 @@ t.test("told once in the log and the audit log, and by a gauge for as long as it
 	watch.look([envoy("ERROR", 2_000)]);
 	watch.look([envoy("STALE", 2_000)]);
 	watch.look([envoy("ERROR", 2_000)]);
-	t.same(log, ["error: what is published was refused"]);
+	t.same(log, ["error: a client refused its configuration"]);
 	const labels = { node: "weir-gateway", type: "routes" };
 	t.same(gauges, [["weir_xds_refused", 1, labels]]);
 	t.same(audited, [{ ...labels, source: "Service team/x", error: WORDS, sinceMs: 2_000, revision: 7 }]);
 	watch.look([]);
-	t.same(log.slice(1), ["info: what is published is refused no more"]);
+	t.same(log.slice(1), ["info: a client accepts its configuration again"]);
 	t.same(gauges.slice(1), [["weir_xds_refused", 0, labels]]);
 });
 
@@ -70,7 +70,7 @@ t.test("closed Services are told once, by a gauge too, and until they are open a
 	watch.look([closedAt(2_000)]);
 	watch.look([closedAt(2_000)]);
 	watch.look([envoy("SYNCED")]);
-	t.same(log, ["error: a Service is closed: its configuration was refused", "info: a Service is closed no more"]);
+	t.same(log, ["error: a Service is closed: its configuration was refused", "info: a Service is open again"]);
 	const labels = { node: "weir-gateway", service: "team/x" };
 	t.same(gauges, [
 		["weir_xds_closed", 1, labels],
@@ -122,7 +122,7 @@ t.test("what sidecars close is told once, however often each of them connects an
 	look();
 	nowMs += XDS_CLIENT_AWAY_MS;
 	look();
-	t.same(log.slice(1), ["info: a Service is closed no more"]);
+	t.same(log.slice(1), ["info: a Service is open again"]);
 	t.same(gauges.slice(1), [["weir_xds_closed", 0, labels]]);
 	here = [open, sidecar(3)];
 	look();

@@ -37,10 +37,11 @@ t.test("an agent that is away is an alarm before anything ends, and none when it
 
 	ca.child.kill("SIGTERM");
 	await once(ca.child, "exit");
-	const whose = (what: string) => new RegExp(`control's own \\(control\\) ${what} .*Z.*; the sidecar's ${what} .*Z`);
-	await alarmLike(/control's own .* (works until|has ended at) \d/);
+	const whose = (what: string) =>
+		new RegExp(`control's SVID \\(control\\) ${what} .*Z.*; the sidecar's SVID ${what} .*Z`);
+	await alarmLike(/control's SVID .* (is valid until|expired at) \d/);
 	while (!IDENTITY_NOTE.test((await askApi(api, "/readyz")).text)) await pause(100);
-	await alarmLike(whose("has ended at"));
+	await alarmLike(whose("expired at"));
 	t.match(await left(), [/ -\d/, / -\d/, / -\d/]);
 	t.match(control.log(), /the agent at .*control\.sock: .*; the last SVID works until 20/);
 	t.match(control.log(), /the own identity is not renewed/);
@@ -48,7 +49,7 @@ t.test("an agent that is away is an alarm before anything ends, and none when it
 	ingest.child.kill("SIGTERM");
 	await once(ingest.child, "exit");
 	await t.rejects(startIngest(), { message: /no identity from .*control\.sock/ }, "what starts meanwhile has none");
-	t.match(await alarm(), whose("has ended at"), "and the alarm does not need ingest");
+	t.match(await alarm(), whose("expired at"), "and the alarm does not need ingest");
 	while (!IDENTITY_NOTE.test((await askApi(api, "/readyz")).text)) await pause(100);
 
 	// What a worker had is not asked about any more when another has taken its place.
