@@ -36,7 +36,7 @@ export const LISTED_VALUES_MAX = 200;
 
 /**
  * Callouts on one connection from an Envoy that Weir does not run. It may end each ext_proc stream with a reset, and
- * Node closes a connection at the 1,000th (dataplane reference 6: 900 gave no failures).
+ * Node closes a connection at the 1,000th; with 900 no request failed.
  */
 export const CALLOUT_REQUESTS_PER_CONNECTION = 900;
 

@@ -1,4 +1,4 @@
-/** Identity matching and what a certificate may smuggle (security reference 4), in every execution. */
+/** Identity matching and what a certificate may smuggle, in every execution. */
 
 import { writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";

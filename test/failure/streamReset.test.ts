@@ -1,5 +1,5 @@
 /**
- * The stream-reset trap (dataplane reference 6): Envoy ends each ext_proc stream with RST_STREAM, and Node's HTTP/2
+ * The stream-reset trap: Envoy ends each ext_proc stream with RST_STREAM, and Node's HTTP/2
  * answers the 1,000th of a connection with GOAWAY, which fails requests. The guard of our bootstrap ends the resets;
  * where it cannot be set, max_requests_per_connection keeps below the thousand. test/long sends 20,000 streams, and
  * those without the guard.

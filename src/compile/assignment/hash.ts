@@ -1,6 +1,6 @@
 /**
  * XXH64, the only hash of assignment. xxhash-wasm is the engine; this file is its only importer.
- * Envoy hashes the same bytes with the same function (dataplane reference 2.1).
+ * Envoy hashes the same bytes with the same function (source/common/common/hash.h).
  */
 import xxhash from "xxhash-wasm";
 

@@ -130,7 +130,7 @@ function common({ nodeId, instance, adminSocket }: BootstrapOptions): object {
 				{
 					name: "weir",
 					static_layer: {
-						// Ends ext_proc streams without RST_STREAM, which Node answers with GOAWAY (dataplane reference 6).
+						// Ends ext_proc streams without RST_STREAM, which Node answers with GOAWAY.
 						"envoy.reloadable_features.ext_proc_graceful_grpc_close": true,
 						// Operators run `weir trace` right after a request; Envoy's default is 5 s.
 						"tracing.opentelemetry.flush_interval_ms": 200,

@@ -32,7 +32,7 @@ import {
 } from "./headers.js";
 
 /**
- * For a Gateway that protects a Service (security reference 6). headers: browsers send 30, Envoy's default is 100.
+ * For a Gateway that protects a Service. headers: browsers send 30, Envoy's default is 100.
  * headersMs: limits slow request heads. streams and windows: limit rapid resets and floods (CVE-2023-44487), 1 MiB
  * unread per HTTP/2 connection.
  */

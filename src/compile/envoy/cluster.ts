@@ -1,6 +1,6 @@
 /**
- * One cluster per Variant for the Service's whole life: weights change, clusters stay (controlplane reference O4). IP
- * endpoints come by EDS, DNS names inline.
+ * One cluster per Variant for the Service's whole life: weights change, clusters stay. IP endpoints come by EDS,
+ * DNS names inline.
  */
 
 import { canonicalAddress } from "../../declare/resources/address.js";

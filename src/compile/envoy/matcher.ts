@@ -1,8 +1,7 @@
 /**
- * The guard of an Experiment in Envoy's generic matcher API. It accepts exactly the units of design.md:
- * HttpRequestHeaderMatchInput joins the values of a repeated header with a comma, and the regular expression refuses commas,
- * spaces and non-ASCII. (A route's own header matcher tests each value and would accept a repeated header: dataplane
- * reference 3.0.)
+ * The guard of an Experiment in Envoy's generic matcher API. HttpRequestHeaderMatchInput joins the values of a repeated
+ * header with a comma, and the regular expression refuses commas, spaces and non-ASCII. (A route's own header matcher
+ * tests each value and would accept a repeated header.)
  */
 import { PPM } from "../../limits/index.js";
 import type { ExperimentTable } from "../table/plan.js";

@@ -92,7 +92,7 @@ export function extProcManifests(context: IstioContext): readonly Manifest[] {
 	];
 }
 
-/** The bootstrap guard against ext_proc stream resets (dataplane reference 6), beside the DestinationRule. */
+/** The bootstrap guard against ext_proc stream resets, beside the DestinationRule. */
 export function extProcFragments(): readonly Fragment[] {
 	return [
 		{

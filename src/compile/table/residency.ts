@@ -1,7 +1,6 @@
 /**
  * Data residency: endpoints outside the regions of a Service's DataClass are removed before compilation, so that no Envoy,
- * mesh or sidecar gets them in any priority. (A mesh with all endpoints and a preference fails over to the others: security
- * reference 9.)
+ * mesh or sidecar gets them in any priority. (A mesh with all endpoints and a preference fails over to the others.)
  */
 import { regionsOf } from "../../declare/resources/regions.js";
 import { type Endpoint, qualifiedName, type ResourceSet, type Service } from "../../declare/resources/resource.js";

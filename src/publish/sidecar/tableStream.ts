@@ -51,7 +51,7 @@ export interface Offer {
 	readonly version: string;
 	/**
 	 * @param known a parsed table, returned if it has the same version
-	 * @returns null if the response has no table, which has no meaning (controlplane reference G1)
+	 * @returns null if the response has no table, which has no meaning
 	 * @throws WeirError `invalid-argument`: reject with its message
 	 */
 	read(known: VersionedTable | null): VersionedTable | null;
@@ -128,7 +128,7 @@ export class TableStream {
 	}
 
 	/**
-	 * Sends a NACK: error_detail and the version of the last good table (N1).
+	 * Sends a NACK: error_detail and the version of the last good table.
 	 * @param held that version; empty = none
 	 */
 	reject(offer: Offer, reason: string, held: string): void {

@@ -1,7 +1,8 @@
 /**
  * One resource type on one ADS stream: subscription, nonces, ACK and NACK, without I/O. At most one response is in
- * flight; later changes are merged into the next. Rule ids are those of shared/reference/controlplane.md section 1.
- * "Full" types (clusters, listeners) send all resources each time, the others only changed ones (G1).
+ * flight; later changes are merged into the next.
+ * "Full" types (clusters, listeners) send all resources each time, because absence means deletion; the others only
+ * changed ones (Envoy's docs, "xDS protocol").
  */
 
 import { printableText } from "./printableText.js";
@@ -16,7 +17,7 @@ export interface Request {
 	readonly version: string;
 	readonly nonce: string;
 	readonly names: readonly string[];
-	/** Error message of a NACK as received; null = no error_detail (N1). */
+	/** Error message of a NACK as received; null = no error_detail, which alone makes a NACK. */
 	readonly error: string | null;
 	/** Services that a sidecar could not accept while it accepted the rest of the table; left out = none. */
 	readonly closed?: readonly SidecarClosure[];
@@ -66,7 +67,7 @@ export class Channel {
 	#lastNonce = "";
 	/** What was last sent, by name. */
 	#sent: View = new Map();
-	/** Send even if unchanged: newly subscribed (W6), or a cluster's endpoints after the cluster (O2). */
+	/** Send even if unchanged: newly subscribed, or a cluster's endpoints after the cluster: Envoy warms it by them. */
 	#due = new Set<string>();
 	#wildcardDue = false;
 	/** Resources of a rejected response, sent again one by one to find the bad one. */
@@ -134,7 +135,7 @@ export class Channel {
 		this.#flight = { ...flight, assumed: true };
 	}
 
-	/** A rejected resource is not sent again before its content changes (N2). */
+	/** A rejected resource is not sent again before its content changes. */
 	isRejected(resource: EncodedResource): boolean {
 		return this.rejections.get(resource.name)?.hash === resource.hash;
 	}
@@ -187,10 +188,7 @@ export class Channel {
 		return this.#sent;
 	}
 
-	/**
-	 * G1: everything if anything changed. An empty first response only for a wildcard; missing names get no answer
-	 * (G3).
-	 */
+	/** Everything if anything changed. An empty first response only for a wildcard; missing names get no answer. */
 	#whole(wanted: View, target: View): readonly EncodedResource[] | null {
 		const lost = [...this.#sent.keys()].some((name) => this.subscription.wants(name) && !wanted.has(name));
 		const changed = [...wanted].some(([name, { hash }]) => this.#sent.get(name)?.hash !== hash);
@@ -278,7 +276,7 @@ export class Channel {
 		this.accepted = this.full ? byName(resources) : new Map([...this.accepted, ...byName(resources)]);
 	}
 
-	/** Unsubscribed resources are not held, and are sent again after a new subscription (W6). */
+	/** Unsubscribed resources are not held, and are sent again after a new subscription. */
 	#forget(): void {
 		const wanted = ([name]: [string, EncodedResource]) => this.subscription.wants(name);
 		this.#sent = new Map([...this.#sent].filter(wanted));

@@ -26,7 +26,7 @@ import type {
 import { TableSchema } from "../../gen/weir/sidecar/v1/table_pb.js";
 import { decodeEnvoyResource, registry } from "./registry.js";
 
-/** What Envoys subscribe to, in the order in which it is published (controlplane reference O1). */
+/** What Envoys subscribe to, in the order in which it is published (Envoy's docs, "xDS protocol": eventual consistency considerations). */
 export const ENVOY_TYPES = ["clusters", "endpoints", "extensions", "listeners", "routes"] as const;
 export type EnvoyTypeName = (typeof ENVOY_TYPES)[number];
 

@@ -33,7 +33,7 @@ export const AggregatedDiscoveryServiceDefinition = { streamAggregatedResources:
 
 const TYPE_NAMES: ReadonlyMap<string, TypeName> = new Map(TYPES.map((type) => [TYPE_URLS[type], type]));
 
-/** null for a type that is not published here. Such a request gets no answer, like an unknown name (G3). */
+/** null for a type that is not published here. Such a request gets no answer, like an unknown name. */
 export const typeOf = ({ typeUrl }: DiscoveryRequest): TypeName | null => TYPE_NAMES.get(typeUrl) ?? null;
 
 export function readRequest(message: DiscoveryRequest, type: TypeName): Request {

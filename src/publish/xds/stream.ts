@@ -1,6 +1,6 @@
 /**
  * One client (an Envoy or a sidecar) on one ADS stream, without I/O: requests and the newest snapshot in, responses
- * out. Make before break (controlplane reference O1, must-have 3): a route table is sent only after the client has
+ * out. Make before break: a route table is sent only after the client has
  * acknowledged every cluster that it names and their endpoints. A cluster, or its last endpoint, is removed only when
  * no route table that the client may hold names it. So the order is clusters, endpoints, extensions, listeners,
  * routes, then removals. Tables are independent.

@@ -1,10 +1,10 @@
 /**
- * The client's subscription to one type, by the wildcard rules of state-of-the-world xDS (controlplane reference W1,
- * W2). Only clusters and listeners have a wildcard. For other types the list is complete.
+ * The client's subscription to one type, by the wildcard rules of state-of-the-world xDS (Envoy's docs,
+ * "xDS protocol": how the client specifies what resources to return). Only clusters and listeners have a wildcard. For other types the list is complete.
  */
 export class Subscription {
 	readonly #hasWildcard: boolean;
-	/** Legacy wildcard ends for good with the first name (W1). */
+	/** Legacy wildcard ends for good with the first name. */
 	#named = false;
 	#wildcard = false;
 	#names: ReadonlySet<string> = new Set();
@@ -26,7 +26,7 @@ export class Subscription {
 	}
 
 	/**
-	 * Replaces the subscription by the full list of a request (W2).
+	 * Replaces the subscription by the full list of a request.
 	 * @returns names that are newly subscribed, and whether the wildcard is new
 	 */
 	replace(list: readonly string[]): { readonly added: readonly string[]; readonly wildcardAdded: boolean } {

@@ -1,4 +1,4 @@
-/** Header semantics (security reference 4 and 5). */
+/** Header semantics. */
 import { TRUST_DOMAIN } from "../../compile/access/mutualTls.js";
 import { type Attack, disarmed, forbidden, headersNamed, refused } from "../case.js";
 import { get } from "../wire.js";

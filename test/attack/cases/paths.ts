@@ -1,4 +1,4 @@
-/** Path and host semantics (security reference 4 and 5). */
+/** Path and host semantics. */
 import { type Attack, disarmed, forbidden, headersNamed, refused } from "../case.js";
 import { get, latin1 } from "../wire.js";
 

@@ -28,7 +28,7 @@ t.test(
 );
 
 t.test(
-	"O1: new clusters and their endpoints are acknowledged before the routes that name them; removals come last",
+	"new clusters and their endpoints are acknowledged before the routes that name them; removals come last",
 	async (t) => {
 		const envoy = new Script(snapshot({ a: A }));
 		envoy.start();
@@ -46,7 +46,7 @@ t.test(
 	},
 );
 
-t.test("O1: clusters that rejected routes would have freed are kept", async (t) => {
+t.test("clusters that rejected routes would have freed are kept", async (t) => {
 	const envoy = new Script(snapshot({ a: A }));
 	envoy.start();
 	envoy.publish(snapshot({ a: { host: "a", variants: { v1: 1001 }, weights: { v1: 1 }, regex: "*" } }, 2));
@@ -56,7 +56,7 @@ t.test("O1: clusters that rejected routes would have freed are kept", async (t) 
 });
 
 t.test(
-	"O2: right after a changed cluster its endpoints are sent again: Envoy ACKs the cluster only when they came",
+	"right after a changed cluster its endpoints are sent again: Envoy ACKs the cluster only when they came",
 	async (t) => {
 		const envoy = new Script(snapshot({ a: A, b: B }));
 		envoy.start(["a/v1", "a/v2", "b/v1"]);

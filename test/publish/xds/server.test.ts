@@ -47,8 +47,8 @@ t.test("nothing is sent before the first publication, then everything that was a
 	server.publish(weights(9, 1), 1);
 	const response = await client.next();
 	t.equal(response.resources.length, 2);
-	t.equal(response.typeUrl, response.resources[0]?.typeUrl, "S7");
-	t.match(response.controlPlane?.identifier, /^weir \d+$/, "S8");
+	t.equal(response.typeUrl, response.resources[0]?.typeUrl, "as the type inside");
+	t.match(response.controlPlane?.identifier, /^weir \d+$/, "control_plane.identifier");
 });
 
 t.test("a revision is acknowledged when every connected client has acknowledged all of it", async (t) => {
@@ -187,7 +187,7 @@ t.test("an inconsistent plan is refused and what was published stays", async (t)
 	t.equal(await done, 1);
 });
 
-t.test("S2: a stream without a node, or with two, is ended", async (t) => {
+t.test("a stream without a node, or with two, is ended", async (t) => {
 	const { connect } = await startServer(t);
 	const anonymous = connect();
 	anonymous.ask("clusters", []);

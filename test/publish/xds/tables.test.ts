@@ -106,7 +106,7 @@ t.test("a NACK is kept with its words and its declaration, and the same table is
 		acceptedVersion: plan(1).version,
 	});
 	t.notOk(sidecar.stream.synced(sidecar.target));
-	t.same(sidecar.publish(snapshot(2, 3)), [], "N2");
+	t.same(sidecar.publish(snapshot(2, 3)), [], "a rejected table is not sent again");
 	t.match(nack("Service employment, timeoutMs: no", 4), { source: "Service employment" });
 	t.match(nack("the table is not JSON", 5), { source: `plan ${plan(5).version}` });
 	t.same(sidecar.agree(sidecar.publish(snapshot(1, 6))), ["tables:plan"], "back to the last good one");

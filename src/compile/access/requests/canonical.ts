@@ -1,6 +1,6 @@
 /**
- * Requests that servers read in different ways, although Envoy forwards them: refused where access is decided (security
- * reference 2.5). The compiler gives the same patterns to Envoy (compile/envoy/canonical.ts); they mean the same in RE2 and
+ * Requests that servers read in different ways, although Envoy forwards them: refused where access is decided.
+ * The compiler gives the same patterns to Envoy (compile/envoy/canonical.ts); they mean the same in RE2 and
  * here. All match a header's values joined by a comma, as Envoy's matchers see repeated headers.
  */
 
