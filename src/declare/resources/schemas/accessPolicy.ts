@@ -32,12 +32,10 @@ const spec = fields({
 	action: oneOf("allow", "deny")
 		.default("allow")
 		.meta({ description: "Effect of the policy; a matching deny overrides every allow. Default allow." }),
-	mode: oneOf("enforce", "shadow")
-		.default("enforce")
-		.meta({
-			description:
-				"enforce (default): the policy decides requests. shadow: it decides nothing, and the verdicts that it would change are counted.",
-		}),
+	mode: oneOf("enforce", "shadow").default("enforce").meta({
+		description:
+			"enforce (default): the policy decides requests. shadow: it decides nothing, and the verdicts that it would change are counted.",
+	}),
 	services: uniqueList(serviceName, SERVICES_HINT).min(1, { error: SERVICES_HINT }).meta({
 		description:
 			"Services that the policy protects: NAME, '*' for all of the same namespace, or NAMESPACE/NAME for one that a ReferenceGrant allows.",
@@ -49,11 +47,9 @@ const spec = fields({
 		description:
 			"SPIFFE ids of callers: an exact id, a prefix (…/*), '*' for any verified id, or anyone, which includes callers without a certificate.",
 	}),
-	users: uniqueList(user, "write a list of ISSUER#SUB")
-		.default([])
-		.meta({
-			description: "Users of verified tokens: ISSUER#SUB, ISSUER#* for all users of an issuer, or '*' for any user.",
-		}),
+	users: uniqueList(user, "write a list of ISSUER#SUB").default([]).meta({
+		description: "Users of verified tokens: ISSUER#SUB, ISSUER#* for all users of an issuer, or '*' for any user.",
+	}),
 	groups: names("group").meta({ description: `The token must have one of these groups. ${ANY_ISSUER}` }),
 	tenants: names("tenant").meta({ description: `The token's tenant must be one of these. ${ANY_ISSUER}` }),
 	purposes: names("purpose").meta({ description: `The token must have one of these purposes. ${ANY_ISSUER}` }),
@@ -63,11 +59,9 @@ const spec = fields({
 	methods: uniqueList(httpMethod, "write a list of HTTP methods")
 		.default([])
 		.meta({ description: "HTTP methods. Empty: all." }),
-	pathPrefixes: uniqueList(pathPrefix, "write a list of path prefixes")
-		.default([])
-		.meta({
-			description: "Path prefixes of whole segments, without *: /v2 matches /v2 and /v2/x, not /v20. Empty: all paths.",
-		}),
+	pathPrefixes: uniqueList(pathPrefix, "write a list of path prefixes").default([]).meta({
+		description: "Path prefixes of whole segments, without *: /v2 matches /v2 and /v2/x, not /v20. Empty: all paths.",
+	}),
 	pathTemplates: uniqueList(pathTemplate, "write a list of path templates")
 		.default([])
 		.meta({ description: "Complete paths; {name} matches one segment. A request must match a prefix or a template." }),

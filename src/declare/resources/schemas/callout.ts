@@ -18,30 +18,22 @@ export const callout = fields({
 			description:
 				"How long Envoy waits for the sidecar, at most 10s; default 200ms. A Gateway uses the longest timeout of its Services.",
 		}),
-	onFailure: oneOf("deny", "default-variant")
-		.default("deny")
-		.meta({
-			description:
-				"If the sidecar does not answer: deny (default) responds 503; default-variant uses the default Variant, if the sidecar does not decide access.",
-		}),
-	maxStaleness: duration(1)
-		.prefault("10m")
-		.meta({
-			description:
-				"Maximum time since control last confirmed the sidecar's table; default 10m. With an older table, access rules deny.",
-		}),
-	onStale: oneOf("deny", "assign")
-		.default("deny")
-		.meta({
-			description:
-				"If the table is older than maxStaleness and the sidecar does not decide access: deny (default) responds 503; assign still assigns.",
-		}),
-	sign: flag
-		.default(false)
-		.meta({
-			description:
-				"Whether the sidecar signs each decision in the header x-weir-decision, which the predictor can require. Default false.",
-		}),
+	onFailure: oneOf("deny", "default-variant").default("deny").meta({
+		description:
+			"If the sidecar does not answer: deny (default) responds 503; default-variant uses the default Variant, if the sidecar does not decide access.",
+	}),
+	maxStaleness: duration(1).prefault("10m").meta({
+		description:
+			"Maximum time since control last confirmed the sidecar's table; default 10m. With an older table, access rules deny.",
+	}),
+	onStale: oneOf("deny", "assign").default("deny").meta({
+		description:
+			"If the table is older than maxStaleness and the sidecar does not decide access: deny (default) responds 503; assign still assigns.",
+	}),
+	sign: flag.default(false).meta({
+		description:
+			"Whether the sidecar signs each decision in the header x-weir-decision, which the predictor can require. Default false.",
+	}),
 })
 	.transform(
 		(value): Callout => ({

@@ -37,12 +37,10 @@ const arm = fields({
 	weight: whole(0, ARM_WEIGHT_MAX)
 		.default(1)
 		.meta({ description: "Share of the allocation, relative to the other arms; default 1." }),
-	baseline: flag
-		.default(false)
-		.meta({
-			description:
-				"Marks the arm that the others are compared with. Exactly one arm, with the Service's default Variant.",
-		}),
+	baseline: flag.default(false).meta({
+		description:
+			"Marks the arm that the others are compared with. Exactly one arm, with the Service's default Variant.",
+	}),
 	parameters,
 });
 

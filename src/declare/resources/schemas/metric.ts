@@ -17,12 +17,10 @@ const spec = fields({
 		description:
 			"mean: mean of any numbers. rate: mean of values in [0, 1]. ratio: a sum divided by the sum of the denominator. quantile: quantile of the request latency.",
 	}),
-	source: oneOf("outcome", "latency", "errors")
-		.default("outcome")
-		.meta({
-			description:
-				"outcome (default): values posted under the name of this metric. latency, errors: from the access log.",
-		}),
+	source: oneOf("outcome", "latency", "errors").default("outcome").meta({
+		description:
+			"outcome (default): values posted under the name of this metric. latency, errors: from the access log.",
+	}),
 	direction: oneOf("up", "down")
 		.optional()
 		.meta({ description: "Direction of an improvement; default up for outcomes, down for latency and errors." }),
@@ -35,12 +33,10 @@ const spec = fields({
 		.lt(1, { error: QUANTILE_HINT })
 		.optional()
 		.meta({ description: "Which quantile, such as 0.99 for p99. Only for type quantile." }),
-	missing: oneOf("exclude", "zero")
-		.optional()
-		.meta({
-			description:
-				"Value of a unit without an outcome in its window: exclude (default) leaves the unit out, zero counts it as 0.",
-		}),
+	missing: oneOf("exclude", "zero").optional().meta({
+		description:
+			"Value of a unit without an outcome in its window: exclude (default) leaves the unit out, zero counts it as 0.",
+	}),
 	perUnit: oneOf("mean", "sum")
 		.optional()
 		.meta({ description: "Aggregation of the outcomes of one unit: mean (default), or sum (default for type ratio)." }),
@@ -71,12 +67,10 @@ const spec = fields({
 			description:
 				"CUPED variance reduction, with the value of this metric during `lookback` before the first exposure of the unit.",
 		}),
-	senders: uniqueList(spiffeId, "write a list of SPIFFE ids")
-		.default([])
-		.meta({
-			description:
-				"SPIFFE ids that may post outcomes of this metric. Empty: only the user that runs control, over the UNIX socket.",
-		}),
+	senders: uniqueList(spiffeId, "write a list of SPIFFE ids").default([]).meta({
+		description:
+			"SPIFFE ids that may post outcomes of this metric. Empty: only the user that runs control, over the UNIX socket.",
+	}),
 }).transform((value, context): Metric["spec"] => {
 	const { type, source, direction, window, quantile, missing, senders } = value;
 	const { perUnit, range, denominator, cap, covariate } = value;

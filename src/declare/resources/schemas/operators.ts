@@ -41,12 +41,10 @@ export const roleBindingSchema: z.ZodType<RoleBinding> = resource(
 			.meta({
 				description: "Permissions. Every verb includes read; admin includes all verbs and the change of RoleBindings.",
 			}),
-		subjects: uniqueList(subject, SUBJECTS_HINT)
-			.min(1, { error: SUBJECTS_HINT })
-			.meta({
-				description:
-					"Operators: SPIFFE ids of client certificates, ISSUER#SUB of tokens, or group:NAME for a group in tokens.",
-			}),
+		subjects: uniqueList(subject, SUBJECTS_HINT).min(1, { error: SUBJECTS_HINT }).meta({
+			description:
+				"Operators: SPIFFE ids of client certificates, ISSUER#SUB of tokens, or group:NAME for a group in tokens.",
+		}),
 		namespaces,
 	}),
 );

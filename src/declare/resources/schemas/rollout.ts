@@ -151,12 +151,10 @@ export const rollout = fields({
 		.nullable()
 		.default(null)
 		.meta({ description: "Maximum duration of the Experiment. Default: no limit." }),
-	onInconclusive: oneOf("keep-default", "pause")
-		.default("keep-default")
-		.meta({
-			description:
-				"At maxDuration without a verdict: keep-default (default) returns to the default Variant; pause waits for an operator.",
-		}),
+	onInconclusive: oneOf("keep-default", "pause").default("keep-default").meta({
+		description:
+			"At maxDuration without a verdict: keep-default (default) returns to the default Variant; pause waits for an operator.",
+	}),
 	onHarm: oneOf("roll-back", "freeze").default("roll-back").meta({
 		description:
 			"After proved harm: roll-back (default) returns to the default Variant; freeze keeps the current allocation until an operator decides.",

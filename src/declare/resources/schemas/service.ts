@@ -180,19 +180,14 @@ const spec = fields({
 	healthCheck: healthCheck.nullable().default(null),
 	outlierDetection: outlierDetection.nullable().default(null),
 	circuitBreaker: circuitBreaker.nullable().default(null),
-	noEndpoint: oneOf("fail", "default-variant")
-		.default("fail")
-		.meta({
-			description:
-				"For a Variant without declared endpoints: fail (default) responds 503; default-variant uses the default Variant.",
-		}),
+	noEndpoint: oneOf("fail", "default-variant").default("fail").meta({
+		description:
+			"For a Variant without declared endpoints: fail (default) responds 503; default-variant uses the default Variant.",
+	}),
 	callout,
-	dataClass: reference
-		.nullable()
-		.default(null)
-		.meta({
-			description: "DataClass of the Service: NAME, or NAMESPACE/NAME if a ReferenceGrant allows it. Default: none.",
-		}),
+	dataClass: reference.nullable().default(null).meta({
+		description: "DataClass of the Service: NAME, or NAMESPACE/NAME if a ReferenceGrant allows it. Default: none.",
+	}),
 	identities,
 	rateLimits: fields({ service: rate, principal: rate, tenant: rate }).prefault({}).meta({
 		description:

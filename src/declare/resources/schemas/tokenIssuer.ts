@@ -55,11 +55,9 @@ const issuer = fields({
 	profile: oneOf("jwt", "at+jwt")
 		.default("jwt")
 		.meta({ description: "Token profile: jwt (default), or at+jwt for access tokens that comply with RFC 9068." }),
-	maxLifetime: duration(1)
-		.prefault("1d")
-		.meta({
-			description: "Maximum lifetime (exp - iat); default 1d. Longer tokens and tokens without iat are rejected.",
-		}),
+	maxLifetime: duration(1).prefault("1d").meta({
+		description: "Maximum lifetime (exp - iat); default 1d. Longer tokens and tokens without iat are rejected.",
+	}),
 	binding: oneOf("none", "dpop", "mtls", "either").default("none").meta({
 		description:
 			"Proof of possession that every token needs: dpop (RFC 9449), mtls (RFC 8705), either, or none (default). A DPoP proof for an https URL is valid only if the Gateway itself terminates TLS, not a load balancer in front.",
