@@ -140,11 +140,12 @@ export async function diff(options: ApiArguments): Promise<void> {
 /** Exit code 1 where something is refused: what was changed since does not hold there. */
 export async function proxyStatus(options: ApiArguments): Promise<void> {
 	const { proxies } = await clientOf(options).proxies();
-	print("NODE                 TYPE        STATE     SENT              ACCEPTED");
+	const width = Math.max(20, ...proxies.map(({ node }) => node.length));
+	print(`${"NODE".padEnd(width)} TYPE        STATE     SENT              ACCEPTED`);
 	for (const proxy of proxies) {
 		for (const [type, one] of Object.entries(proxy.types)) {
 			print(
-				`${proxy.node.padEnd(20)} ${type.padEnd(11)} ${one.state.padEnd(9)} ${one.sentVersion.padEnd(17)} ${one.acceptedVersion}`,
+				`${proxy.node.padEnd(width)} ${type.padEnd(11)} ${one.state.padEnd(9)} ${one.sentVersion.padEnd(17)} ${one.acceptedVersion}`,
 			);
 			if (one.error !== "") print(`  ${one.source === "" ? "" : `${one.source}: `}${one.error}`);
 		}

@@ -44,15 +44,15 @@ function head({ experiment: name, facts, running, plan, input }: ReportedPlan, {
 	const level =
 		plan === null || input === null
 			? ""
-			: `; each claim at ${number(plan.alphaEach)}, found with a chance of ${number(input.power * 100)}%`;
+			: `; each claim is tested at alpha ${number(plan.alphaEach)} with power ${number(input.power * 100)}%`;
 	const { inference } = spec.rollout;
 	return [
 		`Experiment ${name} on Service ${spec.service}: ${challengers} challenger${challengers === 1 ? "" : "s"}, alpha ${number(spec.rollout.alpha)}${level}`,
 		...(inference.design === "sequential" || spec.goal === null
 			? []
-			: [`The goal is tested ${designOf(inference)}; guardrails are watched at every moment`]),
+			: [`The goal is tested ${designOf(inference)}; guardrails are tested continuously`]),
 		traffic === null
-			? "New people a day: not known"
+			? "New people a day: unknown"
 			: `New people a day: ${some.join(", ")}${perDay.length > some.length ? `, … (${perDay.length} days)` : ""} (${traffic.from})`,
 		...(input?.metrics ?? []).map(
 			(metric) => `${metric.name}: ${levelIn(metric)} (${baselines[metric.name]?.from ?? ""})`,
@@ -76,16 +76,15 @@ function levelIn(metric: PlanMetric): string {
 function designOf(design: Exclude<InferenceDesign, { readonly design: "sequential" }>): string {
 	const end = `${count(design.units)} matured people of all arms`;
 	if (design.design === "fixed-horizon") return `once, at ${end}`;
-	const spending = design.spending === "pocock" ? "Pocock" : "O'Brien and Fleming";
-	return `at ${design.looks} looks up to ${end}, alpha spent in the manner of ${spending}`;
+	const spending = design.spending === "pocock" ? "Pocock" : "O'Brien-Fleming";
+	return `at ${design.looks} looks up to ${end}, with ${spending} alpha spending`;
 }
 
 function expected({ expectedMs }: Running): string[] {
 	return expectedMs === null ? [] : [`  At the present pace about ${duration(expectedMs)} more.`];
 }
 
-const COLUMNS = ["METRIC", "ROLE", "ASKED", "BELIEVED", "PEOPLE (HALF)", "PEOPLE (POWER)", "DAY", "ONE LOOK", "FOUND"];
-const LOOK_COLUMNS = ["LOOK", "PEOPLE (ALL ARMS)", "DAY", "Z", "PROVED BY THEN", "IF JUST AS ASKED"];
+const LOOK_COLUMNS = ["LOOK", "PEOPLE (ALL ARMS)", "DAY", "Z", "PROVED BY THEN", "IF AT TARGET"];
 
 /** The first `left` columns begin, the others end under their heads. */
 function table(heads: readonly string[], rows: readonly (readonly string[])[], left: number): string[] {
@@ -101,14 +100,16 @@ function table(heads: readonly string[], rows: readonly (readonly string[])[], l
 function claims({ plan, input }: ReportedPlan): string[] {
 	if (plan === null || input === null) return [];
 	const planned = plan.metrics.find(({ looks }) => looks !== null);
+	const people = `PEOPLE (${number(input.power * 100)}%)`;
 	const rows = plan.metrics.flatMap((claim, index) => {
 		const metric = input.metrics[index];
 		return metric === undefined ? [] : [row(claim, metric)];
 	});
 	return [
-		...table(COLUMNS, rows, 2),
-		"People: in the challenger and the baseline together; half: half of such experiments have proved it by then.",
-		"One look: a classical test that is looked at once, at its end. Found: what is found by the end of the plan.",
+		...table(["METRIC", "ROLE", "TARGET", "ASSUMED", "PEOPLE (50%)", people, "DAY", "ONE LOOK", "DETECTABLE"], rows, 2),
+		"TARGET: what must be proved. ASSUMED: the true effect that the plan assumes.",
+		"PEOPLE: challenger and baseline together, to prove the target with this probability. DAY: when the last of them is measured.",
+		"ONE LOOK: people for a classical test with a single look. DETECTABLE: the smallest effect proved by the end of the plan.",
 		...(planned === undefined ? [] : ["", ...looks(planned)]),
 		"",
 		...plan.metrics.map(({ sentence }) => sentence),
@@ -144,21 +145,22 @@ function looks({ name, looks: planned }: ClaimPlan): string[] {
 	]);
 	return [
 		...table(LOOK_COLUMNS, rows, 1),
-		`Z: in standard errors, how far above what is asked ${name} must lie at this look. Chances by ${LAWS[planned.by]}.`,
-		`People of all arms: with a value of ${name}. Those of a closed arm, and those without a value, do not count, and a look waits.`,
+		`Z: distance from the target, in standard errors, that ${name} needs at this look.`,
+		`PROVED BY THEN: probability with the assumed effect. IF AT TARGET: with a true effect equal to the target. From ${LAWS[planned.by]}.`,
+		`PEOPLE (ALL ARMS): people with a value of ${name}, not of closed arms. A look waits until there are enough.`,
 	];
 }
 
 const LAWS = {
 	counts: "exact counts",
 	"noncentral t": "the noncentral t distribution",
-	"normal law": "the normal law",
+	"normal law": "the normal distribution",
 } as const;
 
 const day = (value: number): string => String(Number(value.toFixed(1)));
 
 function ending({ plan, input, unknown }: ReportedPlan): string[] {
-	const missing = unknown.map((one) => `Not known: ${one}.`);
+	const missing = unknown.map((one) => `Unknown: ${one}.`);
 	if (plan === null || input === null) return [...missing, "Nothing can be planned from what is known."];
 	if (input.traffic === null) return missing.length === 0 ? [] : ["", ...missing];
 	const { horizonDays, core } = input.traffic;

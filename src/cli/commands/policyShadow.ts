@@ -56,7 +56,7 @@ export async function policyShadow(options: PolicyShadowArguments): Promise<void
 	}
 	for (const gap of gaps) print(`NOT TRIED    ${gapWords(gap)}`);
 	for (const name of untold)
-		print(`NOT TOLD     Service ${name}: what changes there is told to who may read its namespace`);
+		print(`NO ACCESS    Service ${name}: you may not read its namespace, so its changed verdicts are not shown`);
 	for (const changed of answer.changes) {
 		const { change, count, service, principal, method, path, rules, inForce, lastMs } = changed;
 		print(
@@ -73,12 +73,11 @@ export async function policyShadow(options: PolicyShadowArguments): Promise<void
 		);
 	}
 	if (answer.changes.length === 0) {
-		const of = [...(gaps.length === 0 ? [] : ["tried"]), ...(untold.length === 0 ? [] : ["told"])].join(" and ");
-		const subject = of === "" ? "the shadow policies that are declared now have" : `what is ${of} of them has`;
+		const without = gaps.length + untold.length === 0 ? "" : "; the lines above are not included";
 		print(
 			asked.length === 0
 				? `no policy ${policy === undefined || tried.length === 0 ? "that is declared now" : policy} is in shadow mode${ofAll(partial)}`
-				: `${subject} changed no verdict so far${ofAll(partial)}${allRules ? "" : " under the rules in force (earlier ones: --all-rules)"}`,
+				: `the shadow policies have changed no verdict so far${ofAll(partial)}${allRules ? "" : " under the current rules (earlier ones: --all-rules)"}${without}`,
 		);
 	}
 	if (answer.cut) print("and more kinds of requests: ask for one --service or --policy");

@@ -65,8 +65,7 @@ export function planInputOf(
 		if (doubt !== "") unknown.push(doubt);
 		return [one];
 	});
-	if (known.traffic === null)
-		unknown.push("how many new people come a day, so no days are told: give --traffic UNITS_PER_DAY");
+	if (known.traffic === null) unknown.push("how many new people come a day: give --traffic UNITS_PER_DAY to get days");
 	for (const name of claimedMetrics(experiment)) {
 		const cap = metrics[name]?.spec.cap ?? null;
 		if (cap === null || !("quantile" in cap)) continue;

@@ -144,7 +144,7 @@ t.test("what is absent is said in words", (t) => {
 	])
 		t.match(fresh, words);
 	const old: ReportInput = { ...reportInput(MEASURING), evidence: null };
-	t.match(page(old), /Fresh evidence could not be had: the numbers below are those of decision \d+/);
+	t.match(page(old), /Current evidence is unavailable: the numbers below are those of decision \d+/);
 	t.end();
 });
 
@@ -226,10 +226,13 @@ t.test("a quantile's picture says which requests it counts, and that an equal ve
 	);
 	t.match(
 		page,
-		/Drawn is the share of a person’s requests above 20 ms, on average over the baseline’s people, less that above 40 ms \(20 ms \+ 100%\) over the challenger’s\./,
+		/share of requests above 20 ms in the baseline minus the share above 40 ms \(20 ms \+ 100%\) in the challenger, each averaged over people\./,
 	);
-	t.match(page, /A version just as fast as the baseline lies right of the thin line\./);
-	t.match(page, /Proved left of the thin line it is beyond its margin; proved right of the dashed one it is within\./);
+	t.match(page, /A version as fast as the baseline lies right of the thin line\./);
+	t.match(
+		page,
+		/An interval left of the thin line proves that the margin is exceeded; one right of the dashed line proves that it is kept\./,
+	);
 	t.notMatch(page.split("Levels of the arms")[0], /share of slow requests/, "of one arm it is one");
 	t.end();
 });

@@ -19,15 +19,15 @@ export function claimsSection(report: Report): Markup {
 		return section(
 			"claims",
 			"Goal and guardrails",
-			html`<p class="wide">No goal, no guardrail, or no evidence yet: nothing is claimed.</p>`,
+			html`<p class="wide">There is no goal, no guardrail or no evidence yet.</p>`,
 		);
 	const arms = experiment.spec.arms.filter(({ name }) => claims.some(({ arm }) => arm === name));
 	const closed = (name: string): string => (status.closedArms.includes(name) ? " (closed: no new exposures)" : "");
 	return section(
 		"claims",
 		"Goal and guardrails",
-		html`<p class="soft wide">Improvement of each challenger over the baseline: right of the thin line is better, whatever the metric’s direction (a latency quantile’s note says what its line is).
-The dashed line is what was asked for or is allowed. Disc: proved. Diamond: harm. Ring: still open. All intervals hold at every look.</p>
+		html`<p class="soft wide">Improvement of each challenger over the baseline. Right of the thin line is better, for every direction of a metric (for a latency quantile, see its note).
+The dashed line is the target of the goal or the margin of the guardrail. Disc: proved. Diamond: harm. Ring: undecided. All intervals are valid at every look.</p>
 ${arms.map(
 	({ name }) => html`${arms.length > 1 ? html`<h3>${named(name)}${closed(name)}</h3>` : null}
 <ul class="claims">
@@ -41,26 +41,25 @@ ${[...claims]
 
 function noGoal({ experiment }: Report): Markup | null {
 	if (experiment.spec.goal !== null) return null;
-	return html`<p class="note">No goal is declared: harm is watched, and a person promotes.</p>`;
+	return html`<p class="note">No goal is declared: the rollout tests for harm, and an operator promotes.</p>`;
 }
 
 /** Whose units the numbers above are, where shares have followed outcomes. */
 function banditNote({ experiment, status }: Report): Markup | null {
 	const { bandit } = experiment.spec.rollout;
 	if (bandit === null || status.shares === undefined) return null;
-	return html`<p class="note">Shares have followed outcomes since ${utc(status.shares.firstMovedAtMs)}. Units that came later count only on the first ${percent(bandit.floorPpm)} of each arm’s live points,
-which are live whatever the outcomes say: there the design is fixed, and what is said here holds. On the others nothing is tested: an arm that grew at a better hour, or that got people who
-had been here before, looks better for that alone.</p>`;
+	return html`<p class="note">The bandit has changed shares since ${utc(status.shares.firstMovedAtMs)}. Units that came later count only in the first ${percent(bandit.floorPpm)} of each arm’s live points, which the outcomes do not change.
+The others are not tested: an arm that grew at a better time of day, or got returning people, would look better for that reason alone.</p>`;
 }
 
 /** Which units count after a promotion: a holdback is another test. */
 function takeoverNote({ status }: Report): Markup | null {
 	const heldBack = heldBackOf(status);
 	if (heldBack !== null)
-		return html`<p class="note">Since ${utc(heldBack.fromMs)} ${percent(heldBack.sharePpm)} of the old version’s people are held back. All numbers here are of people who came first since then,
-and the winner alone is judged: before that the versions had people in another ratio, and both times together would compare one season with another.</p>`;
+		return html`<p class="note">Since ${utc(heldBack.fromMs)} ${percent(heldBack.sharePpm)} of the old version’s people are held back. All numbers here are of people first seen after that,
+and only the winner is tested. Earlier people came in another ratio, so both periods together would compare one season with another.</p>`;
 	if (status.takeover === undefined) return null;
-	return html`<p class="note">The winner began to take over at ${utc(status.takeover.fromMs)}. Units that came later do not count, nor do those whose time to be measured was not over then.</p>`;
+	return html`<p class="note">The winner began to take over at ${utc(status.takeover.fromMs)}. Units that came later do not count, and neither do units whose window had not ended then.</p>`;
 }
 
 const CHIP = {
@@ -92,8 +91,8 @@ ${intervalPicture(finding, axisOf([finding]), scale, true, `${name} of ${finding
 function slowNote({ slow, role }: Finding): Markup | null {
 	if (slow === undefined) return null;
 	const equal = role === "goal" ? "left" : "right";
-	return html`<p class="soft">Drawn is the share of a person’s requests above ${plain(slow.baselineMs, 4)} ms, on average over the baseline’s people, less that above ${slowLimit(slow, role)} over the challenger’s.
-${slow.effect.value === 0 ? null : `A version just as fast as the baseline lies ${equal} of the thin line. `}${role === "goal" ? null : "Proved left of the thin line it is beyond its margin; proved right of the dashed one it is within."}</p>`;
+	return html`<p class="soft">The chart shows the share of requests above ${plain(slow.baselineMs, 4)} ms in the baseline minus the share above ${slowLimit(slow, role)} in the challenger, each averaged over people.
+${slow.effect.value === 0 ? null : `A version as fast as the baseline lies ${equal} of the thin line. `}${role === "goal" ? null : "An interval left of the thin line proves that the margin is exceeded; one right of the dashed line proves that it is kept."}</p>`;
 }
 
 /** What the claim's line is. */
@@ -109,18 +108,14 @@ export function historySection(report: Report): Markup {
 	const drawn = report.history.filter(({ points }) => points.length > 1);
 	const heading = "Confidence sequences over time";
 	if (drawn.length === 0)
-		return section(
-			"history",
-			heading,
-			html`<p class="wide">There has been one look at most: a line over time needs two.</p>`,
-		);
+		return section("history", heading, html`<p class="wide">A chart over time needs at least two looks.</p>`);
 	const several = new Set(drawn.map(({ arm }) => arm)).size > 1;
 	const ordered = [...drawn].sort((a, b) => Number(b.role === "goal") - Number(a.role === "goal"));
 	return section(
 		"history",
 		heading,
-		html`<p class="soft wide">The band holds the true improvement at all times at once, so one may look as often as one likes: it narrows as people come.
-Above the thin line is better, but for a latency quantile, whose line is named above; the dashed line is what was asked for or is allowed.</p>
+		html`<p class="soft wide">The band contains the true improvement at all times simultaneously, so you can look at any time. It narrows as more people are measured.
+Above the thin line is better, except for a latency quantile (see its note above). The dashed line is the target of the goal or the margin of the guardrail.</p>
 <div class="grid">
 ${ordered.map((one, index) => figure(report, one, index, several))}</div>`,
 	);

@@ -25,8 +25,8 @@ export function levelsSection({ levels, metrics }: Report): Markup {
 	return section(
 		"levels",
 		heading,
-		html`<p class="soft wide">Each arm by itself; what is decided is the comparison above. Each interval holds at every look, with a chance of ${plain(100 - 100 * LEVEL_ALPHA)}\u00A0%:
-shares exactly, means from enough people on.</p>
+		html`<p class="soft wide">Each arm on its own; decisions use the comparison above. Each interval is a ${plain(100 - 100 * LEVEL_ALPHA)}\u00A0% interval, valid at every look:
+exact for shares, approximate for means until there are enough people.</p>
 ${table("Levels by metric and arm", COLUMNS, rows)}`,
 	);
 }

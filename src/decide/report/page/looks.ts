@@ -26,10 +26,10 @@ export function looksTable({ looks, experiment, metrics }: Report): Markup | nul
 			proved ? html`<span class="chip good">✓ proved</span>` : "not proved",
 		]),
 	);
-	const note = html`<p class="note">The goal is proved by ${kindOf(rollout.inference.design)} alone, not by its interval above; harm and guardrails are looked at all the time.</p>`;
+	const note = html`<p class="note">The goal is proved only by ${kindOf(rollout.inference.design)}, not by its interval above; harm and guardrails are tested continuously.</p>`;
 	if (rows.length === 0) return html`${note}<p class="wide">No planned look has been taken yet.</p>`;
 	return html`${note}${table(`Planned looks at ${goal.metric}`, COLUMNS, rows)}
-<p class="soft wide">“At least” holds at all planned looks together: while it runs, their plan, goal and alpha cannot be changed, and what a look has spent of alpha stays spent. p is that look’s own${several ? "; by Holm it counts all arms of the look" : ""}.</p>`;
+<p class="soft wide">“At least” is valid at all planned looks together: plan, goal and alpha cannot be changed while the Experiment runs. p is the p-value of that look${several ? ", with Holm’s correction for all arms" : ""}.</p>`;
 }
 
 const kindOf = (design: string): string => (design === "fixed-horizon" ? "one planned look" : "planned looks");

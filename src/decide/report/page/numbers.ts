@@ -35,9 +35,9 @@ export function numbersSection({ evidence, claims, segmentHarms, name }: Report)
 	return section(
 		"numbers",
 		heading,
-		html`<p class="soft wide">Not rounded. One value per person; m2 is the sum of squared deviations from the mean. Improvements are turned so that positive is better;
-the lower bound holds at alpha, the upper one at harm alpha, at all looks. <code>weir report ${name} --json</code> prints all of this page’s numbers,
-<code>weir decisions ${name} --recompute</code> makes every decision again.</p>
+		html`<p class="soft wide">Not rounded. One value per person; m2 is the sum of squared deviations from the mean. Positive improvements are better.
+The lower bound is valid at alpha, the upper bound at harm alpha, at all looks. <code>weir report ${name} --json</code> prints all of this page’s numbers,
+<code>weir decisions ${name} --recompute</code> recomputes every decision.</p>
 <details><summary>What was measured (${moments.length})</summary>${moments.length === 0 ? html`<p>Nothing yet.</p>` : table("Moments by metric and arm", MOMENTS, moments)}</details>
 <details><summary>What was concluded (${findings.length})</summary>${findings.length === 0 ? html`<p>Nothing yet.</p>` : table("Findings", FINDINGS, findings)}</details>`,
 	);
@@ -66,12 +66,11 @@ const FINDINGS = [
 
 export function decisionsSection({ decisions, name }: Report): Markup {
 	const heading = "All decisions";
-	if (decisions.length === 0)
-		return section("decisions", heading, html`<p class="wide">Nothing has been decided yet.</p>`);
+	if (decisions.length === 0) return section("decisions", heading, html`<p class="wide">There is no decision yet.</p>`);
 	return section(
 		"decisions",
 		heading,
-		html`<p class="soft wide">Newest first. Each was made from stored numbers alone; <code>weir decisions ${name}</code> prints the exact sentences.</p>
+		html`<p class="soft wide">Newest first. Each decision uses only stored numbers; <code>weir decisions ${name}</code> prints the exact sentences.</p>
 <ol class="log" reversed="reversed">
 ${[...decisions].reverse().map(entry)}</ol>`,
 	);

@@ -60,7 +60,7 @@ ${answer.because === "" ? null : html`<p class="because">${answer.because}</p>`}
 <dt>What happens next</dt><dd>${answer.next}</dd>
 ${answer.howLong === "" ? null : html`<dt>How long</dt><dd>${answer.howLong}</dd>`}
 </dl>
-${evidence?.from === "decision" ? html`<p class="note">Fresh evidence could not be had: the numbers below are those of decision ${evidence.sequence}.</p>` : null}
+${evidence?.from === "decision" ? html`<p class="note">Current evidence is unavailable: the numbers below are those of decision ${evidence.sequence}.</p>` : null}
 </section>
 <nav aria-label="Contents"><ul>${CONTENTS.map(([id, word]) => html`<li><a href="#${id}">${word}</a></li>`)}</ul></nav>
 ${claimsSection(report)}${historySection(report)}${levelsSection(report)}${allocationSection(report)}${exposureSection(report)}${segmentsSection(report)}${effectSection(report)}${beliefsSection(report)}${qualitySection(report)}${numbersSection(report)}${decisionsSection(report)}</main>

@@ -15,21 +15,17 @@ export function segmentsSection(report: Report): Markup {
 	const { experiment, segments } = report;
 	const heading = "Segments";
 	if (experiment.spec.segments.length === 0)
-		return section(
-			"segments",
-			heading,
-			html`<p class="wide">No segments are declared, so no part of the people is looked at by itself.</p>`,
-		);
+		return section("segments", heading, html`<p class="wide">No segments are declared.</p>`);
 	const names = experiment.spec.segments.map(({ name }) => name).join(", ");
 	if (segments.length === 0)
-		return section("segments", heading, html`<p class="wide">Declared are ${names}; they have no units yet.</p>`);
+		return section("segments", heading, html`<p class="wide">The declared segments ${names} have no units yet.</p>`);
 	const goals = segments.filter(({ role }) => role === "goal");
 	const others = segments.filter(({ role }) => role !== "goal");
 	return section(
 		"segments",
 		heading,
-		html`<p class="soft wide">In a part of the people only harm is proved, at the part’s own share of alpha. A part that looks better than
-the others is what many looks at parts bring by chance.</p>
+		html`<p class="soft wide">Segments are tested for harm only, each with its own part of alpha. With several segments, one of them can look
+better than the others by chance.</p>
 ${goals.map((one) => segmentTable(report, one))}
 ${
 	others.length === 0
@@ -65,7 +61,7 @@ function stratifiedText({ stratified, segment }: SegmentReport, scale: Scale): M
 	const { improvement, standardError, crude } = stratified;
 	const text = (one: typeof crude): string =>
 		`${size(scale, one.improvement)}, standard error ${bare(scale, one.standardError)}`;
-	return html`<p class="soft wide">As if both arms had the same share of every ${named(segment)}: ${text({ improvement, standardError })}; without that ${text(crude)}. For reading: the claim above decides.</p>`;
+	return html`<p class="soft wide">Adjusted to equal shares of every ${named(segment)} in both arms: ${text({ improvement, standardError })}; unadjusted: ${text(crude)}. For information only: the claim above decides.</p>`;
 }
 
 const SEGMENT_COLUMNS = [
@@ -80,20 +76,20 @@ export function effectSection(report: Report): Markup {
 	const { effects, experiment } = report;
 	const heading = "Effect over time";
 	if (experiment.spec.goal === null)
-		return section("effect", heading, html`<p class="wide">No goal is declared, so there is no effect to follow.</p>`);
+		return section("effect", heading, html`<p class="wide">No goal is declared, so there is no effect to show.</p>`);
 	const enough = effects.filter(({ periods }) => periods.length > 1);
 	if (enough.length === 0)
 		return section(
 			"effect",
 			heading,
-			html`<p class="wide">There are not two periods with enough people yet, so whether the effect is one of novelty cannot be said.</p>`,
+			html`<p class="wide">A novelty effect can be assessed when two periods have enough people.</p>`,
 		);
 	const several = effects.length > 1;
 	return section(
 		"effect",
 		heading,
-		html`<p class="soft wide">The goal’s improvement among the people who came first in each period, by themselves. An effect that comes of being new gets smaller.
-Unlike above, the bars of many periods do not hold all together.</p>
+		html`<p class="soft wide">Improvement of the goal for the people first seen in each period. A novelty effect gets smaller over time.
+Unlike above, each bar is valid on its own, not all together.</p>
 <div class="grid">${enough.map((one, index) => effectFigure(report, one, index, several))}</div>`,
 	);
 }
@@ -122,7 +118,7 @@ function trend(halves: EffectByPeriod["halves"], scale: ReturnType<typeof scaleO
 
 export function beliefsSection({ beliefs, experiment, metrics }: Report): Markup {
 	const heading = "Chance to win and expected loss";
-	const never = html`<p class="note"><b>For reading, never for deciding.</b> These Bayesian numbers (flat priors, but for the sceptic, who holds an effect of the size asked for as likely to be a loss as a gain) do not hold at every look; nothing in the rollout rests on them.</p>`;
+	const never = html`<p class="note"><b>For information only.</b> These Bayesian numbers are not valid at every look, and the rollout does not use them. Priors are flat; the sceptical prior expects a loss of the target’s size as often as a gain.</p>`;
 	if (beliefs === null) {
 		const why =
 			experiment.spec.goal === null

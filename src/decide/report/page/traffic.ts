@@ -19,7 +19,7 @@ export function allocationSection({ allocation, decisions, atMs, status, experim
 		return section(
 			"allocation",
 			heading,
-			html`<p class="wide">Nothing has been decided yet, so nothing has moved.</p>`,
+			html`<p class="wide">There is no decision yet, so the allocation has not changed.</p>`,
 		);
 	const takeover = allocation.some(({ takeoverPpm }) => takeoverPpm > 0);
 	const steps = experiment.spec.rollout.stepsPpm.map(percent).join(", ");
@@ -70,7 +70,7 @@ export function exposureSection({ evidence, experiment, sampleRatio }: Report): 
 	const once =
 		classic === null
 			? null
-			: html`<p class="soft wide">Pearson’s chi-square, which may be looked at once only, says p ${pValue(classic.pValue)} (${plain(classic.statistic)} with ${classic.degreesOfFreedom} ${classic.degreesOfFreedom === 1 ? "degree" : "degrees"} of freedom).</p>`;
+			: html`<p class="soft wide">Pearson’s chi-square test, valid for a single look: p ${pValue(classic.pValue)} (${plain(classic.statistic)} with ${classic.degreesOfFreedom} ${classic.degreesOfFreedom === 1 ? "degree" : "degrees"} of freedom).</p>`;
 	return section(
 		"exposure",
 		heading,
@@ -78,7 +78,7 @@ export function exposureSection({ evidence, experiment, sampleRatio }: Report): 
 ${table("People by arm", columns, rows)}${once}
 ${
 	history.length < 2
-		? html`<p class="soft">Its course over time needs two looks.</p>`
+		? html`<p class="soft">A chart over time needs at least two looks.</p>`
 		: html`<div class="grid"><figure><figcaption><b>p of the sample ratio</b>, ${plain(history.length)} looks, one at each decision; dashed: alarm</figcaption>
 ${sampleRatioPicture(sampleRatio)}</figure></div>`
 }`,
@@ -88,15 +88,15 @@ ${sampleRatioPicture(sampleRatio)}</figure></div>`
 export function qualitySection({ quality, evidence, health, status }: Report): Markup {
 	const heading = "Data quality";
 	if (quality === null || evidence === null)
-		return section("quality", heading, html`<p class="wide">There is no evidence to judge.</p>`);
+		return section("quality", heading, html`<p class="wide">There is no evidence yet.</p>`);
 	const from =
 		evidence.from === "store"
 			? `Evidence as of ${utc(evidence.evidence.asOfMs)}.`
 			: `Fresh evidence could not be had; these are the numbers that decision ${evidence.sequence} was made on, as of ${utc(evidence.evidence.asOfMs)}.`;
 	const trouble =
 		quality.troubles.length === 0
-			? html`<p class="wide">Nothing is broken: the rollout relies on these data. ${from}</p>`
-			: html`<div class="note bad"><b>The rollout does not rely on these data.</b>${quality.troubles.map((one) => html`<p>${one}.</p>`)}</div><p class="wide">${from}</p>`;
+			? html`<p class="wide">No problem was found: the rollout uses these data. ${from}</p>`
+			: html`<div class="note bad"><b>The rollout does not use these data.</b>${quality.troubles.map((one) => html`<p>${one}.</p>`)}</div><p class="wide">${from}</p>`;
 	return section(
 		"quality",
 		heading,
@@ -118,7 +118,7 @@ function healthTable(health: readonly HealthReport[]): Markup | null {
 				: `${plain(ratio.lower, 2)} to ${plain(ratio.upper, 2)} times`,
 	]);
 	return html`${table("Requests of the last minute at most", HEALTH, rows)}
-<p class="soft wide">The last column holds with a chance of 95\u00A0% if failures come independently; one outage hits many requests at once. What is decided of failures goes by people.</p>`;
+<p class="soft wide">The last column is a 95\u00A0% interval for independent failures; one outage affects many requests at once. Decisions on failures count people, not requests.</p>`;
 }
 
 const HEALTH = [

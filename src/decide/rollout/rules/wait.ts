@@ -38,13 +38,15 @@ export const wait = (...[input, analysis]: Parameters<RuleFunction>) => {
 		const metric = metrics[first];
 		const measured = input.baselineQuantiles?.[first];
 		const needs = metric === undefined ? 0 : neededToFreeze(metric);
-		const what = metric?.spec.type === "quantile" ? "latency threshold" : "cap";
-		const rows = metric?.spec.type === "quantile" ? "requests" : "values";
+		const isQuantile = metric?.spec.type === "quantile";
+		const what = isQuantile ? "latency threshold" : "cap";
+		const limit = isQuantile ? "limit" : "cap";
+		const rows = isQuantile ? "requests" : "values";
 		return hold(
 			"threshold",
 			{
 				reason: `the ${what} of ${unfrozen.join(", ")} is not frozen, the default variant has ${measured?.requests ?? 0} of ${needs} ${rows} and ${measured?.units ?? 0} of ${minUnits} units`,
-				summary: `how ${unfrozen.map((name) => called(name, metrics[name])).join(", ")} is measured is still being set from the old version's own traffic`,
+				summary: `collecting ${count(needs)} ${rows} from ${count(minUnits)} people of the old version to set the ${limit} of ${unfrozen.map((name) => called(name, metrics[name])).join(", ")} (${count(measured?.requests ?? 0)} from ${count(measured?.units ?? 0)} so far)`,
 			},
 			null,
 		);
