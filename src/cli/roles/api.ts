@@ -64,7 +64,7 @@ export function startPublicApi(context: RoleContext, store: Store, publisher: Pu
 		onLimited: (exceeded) =>
 			meter.count("weir_api_requests_limited_total", "Requests of the API that were answered with 429.", { exceeded }),
 		onHandshakeFault: (reason) =>
-			meter.count(HANDSHAKES_REFUSED.name, HANDSHAKES_REFUSED.help, { door: "api", reason }),
+			meter.count(HANDSHAKES_REFUSED.name, HANDSHAKES_REFUSED.help, { listener: "api", reason }),
 		onError: (error) => log.error("the API failed to answer", { why: String(error) }),
 	});
 }
@@ -85,7 +85,11 @@ async function answerMetrics({ at, meter, log }: RoleContext, store: Store, resp
 		const dropped = store.audit.dropped(chain);
 		meter.gauge("weir_operator_audit_dropped", "Audit records of operators that were dropped.", dropped, { chain });
 	}
-	meter.gauge("weir_rollout_untold_dropped", "Rollbacks that no gate was told of in time.", store.untoldDropped);
+	meter.gauge(
+		"weir_rollback_notices_dropped",
+		"Notices of rollbacks that were dropped before their gate took them.",
+		store.droppedNotices,
+	);
 	try {
 		const parts = await Promise.all([meter.json(), readMetrics(at.ingestSocket), readMetrics(at.sidecarMetricsSocket)]);
 		const text = await mergeMetrics(parts.filter((one) => one !== null));

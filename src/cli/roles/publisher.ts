@@ -176,7 +176,7 @@ export class Publisher {
 				);
 			},
 			onHandshakeFault: (reason) => {
-				meter.count(HANDSHAKES_REFUSED.name, HANDSHAKES_REFUSED.help, { door: "xds", reason });
+				meter.count(HANDSHAKES_REFUSED.name, HANDSHAKES_REFUSED.help, { listener: "xds", reason });
 				this.#handshakes.add(reason);
 			},
 		});

@@ -68,7 +68,7 @@ export class ProcessCounts implements GrpcCounters {
 			),
 			...[...this.#shed].map(([method, count]) => row("weir_sidecar_shed_total", count, { method })),
 			...[...this.#handshakes].map(([reason, count]) =>
-				row(HANDSHAKES_REFUSED.name, count, { door: "sidecar", reason }),
+				row(HANDSHAKES_REFUSED.name, count, { listener: "sidecar", reason }),
 			),
 			row("weir_sidecar_faults_total", this.#faults, {}),
 			row("weir_sidecar_broken_connections_total", this.#broken, {}),

@@ -45,7 +45,7 @@ export class Refusals {
 	}
 
 	handshake(reason: HandshakeFault): void {
-		this.meter.count(COUNTERS.handshakes.name, COUNTERS.handshakes.help, { door: "access-log", reason });
+		this.meter.count(COUNTERS.handshakes.name, COUNTERS.handshakes.help, { listener: "access-log", reason });
 		this.#add({ kind: "stream-refused", reason, principal: null, policy: null, status: null });
 	}
 

@@ -8,10 +8,10 @@ import type { TLSSocket } from "node:tls";
 export const HANDSHAKE_FAULTS = ["no-certificate", "untrusted-certificate", "certificate-ended", "tls"] as const;
 export type HandshakeFault = (typeof HANDSHAKE_FAULTS)[number];
 
-/** The counter of all servers except the predictor, which has its own. Labels: `door`, `reason` (a HandshakeFault). */
+/** The counter of all servers except the predictor, which has its own. Labels: `listener`, `reason` (a HandshakeFault). */
 export const HANDSHAKES_REFUSED = {
 	name: "weir_handshakes_refused_total",
-	help: "TLS handshakes that failed, by door (access-log, xds, api, sidecar) and reason. Connections that were only cut are not counted. Load reports come by the door of xds.",
+	help: "TLS handshakes that failed, by listener (access-log, xds, api, sidecar) and reason. Connections that were only cut are not counted. Load reports use the listener xds.",
 } as const;
 
 /** Classifies a `tlsClientError`. null = the connection was only closed (a health check, a port scan, a client that gave up). */

@@ -98,9 +98,9 @@ t.test("control and an Envoy that share nothing but an authority", async (t) => 
 			nobody.on("error", () => {});
 			await new Promise((resolve) => nobody.resume().once("close", resolve));
 		}
-	for (const door of ["xds", "access-log"]) {
+	for (const listener of ["xds", "access-log"]) {
 		const counted = new RegExp(
-			`^weir_handshakes_refused_total\\{[^}]*door="${door}",reason="no-certificate"\\} 3$`,
+			`^weir_handshakes_refused_total\\{[^}]*listener="${listener}",reason="no-certificate"\\} 3$`,
 			"m",
 		);
 		while (!counted.test((await askApi(api, "/metrics")).text)) await pause(100);

@@ -140,7 +140,7 @@ t.test("over TCP: only an Envoy's SVID, for its own node and Gateway", async (t)
 	// Who has no connection tries once more, as often as there is time.
 	t.ok((refused[2] ?? 0) >= 2, `${refused[2]}`);
 	const handshakes = (reason: string) =>
-		rig.meter.counts.get(seriesKey("weir_handshakes_refused_total", { door: "access-log", reason })) ?? 0;
+		rig.meter.counts.get(seriesKey("weir_handshakes_refused_total", { listener: "access-log", reason })) ?? 0;
 	const seen = ["no-certificate", "untrusted-certificate"].map(handshakes);
 	t.ok(
 		seen.every((count) => count > 0),

@@ -32,7 +32,7 @@ function fill(database: StateDatabase, experiments: readonly string[], { gates =
 const many = (namespace: string, count: number) => Array.from({ length: count }, (_, at) => `${namespace}/trap-${at}`);
 const gatesOf = (shelf: OutboxStore, isMeant: (experiment: string) => boolean): number =>
 	shelf.pending().filter(({ experiment }) => isMeant(experiment)).length;
-const dropped = ({ counters }: StateDatabase) => counters.get("untoldDropped") ?? 0;
+const dropped = ({ counters }: StateDatabase) => counters.get("droppedNotices") ?? 0;
 
 t.test("the oldest notifications are dropped first", (t) => {
 	const { database, shelf } = opened(t);

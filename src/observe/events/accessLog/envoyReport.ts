@@ -6,7 +6,7 @@
 import { AGENT_REPORT_AGE_MAX_MS, AGENT_REPORT_BYTES_MAX } from "../../../limits/index.js";
 import { flag, integer, object, orNull, text } from "../../../trust/clients/jsonShape.js";
 
-export const ENVOY_REPORT_PATH = "/weir.v1.EnvoyKeeper/Tell";
+export const ENVOY_REPORT_PATH = "/weir.v1.EnvoyAgent/Report";
 
 /** Times are milliseconds ago: two machines' clocks differ. */
 export interface EnvoyReport {

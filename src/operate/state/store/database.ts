@@ -68,7 +68,7 @@ type Counter =
 	| "acknowledged"
 	| "auditDropped"
 	| "auditRefusedDropped"
-	| "untoldDropped"
+	| "droppedNotices"
 	| "historyKeptFrom";
 
 export interface StateDatabase {

@@ -52,7 +52,7 @@ export class OutboxStore {
 		const surplus = outbox.getKeysCount() - GATE_OUTBOX_MAX;
 		if (surplus <= 0) return;
 		for (const key of [...outbox.getKeys()].sort(byAge).slice(0, surplus)) outbox.removeSync(key);
-		counters.putSync("untoldDropped", (counters.get("untoldDropped") ?? 0) + surplus);
+		counters.putSync("droppedNotices", (counters.get("droppedNotices") ?? 0) + surplus);
 	}
 }
 

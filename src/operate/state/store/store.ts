@@ -278,8 +278,8 @@ export class Store implements StateStore, Outbox {
 	}
 
 	/** Rollback notifications that were dropped because GATE_OUTBOX_MAX waited. */
-	get untoldDropped(): number {
-		return this.#database.counters.get("untoldDropped") ?? 0;
+	get droppedNotices(): number {
+		return this.#database.counters.get("droppedNotices") ?? 0;
 	}
 
 	async message(key: string): Promise<NotificationMessage | null> {
