@@ -133,14 +133,14 @@ t.test("what is absent is said in words", (t) => {
 	const without = reportInput(MEASURING, { ...DECLARED, spec: { ...spec, segments: [], goal: null } });
 	const text = page(without);
 	t.match(text, /No segments are declared/);
-	t.match(text, /No goal is declared: harm is watched, and a person promotes/);
+	t.match(text, /No goal is declared: the rollout tests for harm, and an operator promotes/);
 	t.match(text, /so there is nothing to win/);
 	const fresh = page(FRESH);
 	for (const words of [
-		/Nothing has been decided yet/,
+		/There is no decision yet/,
 		/No unit has been counted yet/,
-		/There is no evidence to judge/,
-		/one look at most/,
+		/There is no evidence yet/,
+		/needs at least two looks/,
 	])
 		t.match(fresh, words);
 	const old: ReportInput = { ...reportInput(MEASURING), evidence: null };
@@ -194,7 +194,7 @@ t.test("broken data are said where they are read", (t) => {
 	const input = reportInput(MEASURING);
 	const evidence: Evidence = { ...(input.evidence as Evidence), droppedEntries: 100_000 };
 	const text = page({ ...input, evidence });
-	t.match(text, /The rollout does not rely on these data/);
+	t.match(text, /The rollout does not use these data/);
 	t.match(text, /100,000/);
 	t.match(reportOf({ ...input, evidence }).answer, { state: "Data broken", tone: "bad" });
 	t.end();

@@ -305,7 +305,7 @@ t.test("the goal by segment has a stratified estimate beside the plain one", (t)
 	t.equal(goal?.stratified?.strata, 4);
 	t.ok(Math.abs((goal?.stratified?.crude.improvement ?? 0) - (claim?.improvement ?? 1)) < 1e-9);
 	t.ok(Math.abs((goal?.stratified?.improvement ?? 0) - (claim?.improvement ?? 1)) < 0.01);
-	t.match(reportPage(told), /As if both arms had the same share of every <bdi>country<\/bdi>/);
+	t.match(reportPage(told), /Adjusted to equal shares of every <bdi>country<\/bdi>/);
 	t.end();
 });
 
@@ -378,11 +378,11 @@ t.test("a bandit's report says whose units it counts and why nothing is tested o
 	const bandit = { algorithm: "thompson", floorPpm: 200_000, everyMs: 3_600_000 } as const;
 	const declared = { ...DECLARED, spec: { ...DECLARED.spec, rollout: { ...DECLARED.spec.rollout, bandit } } };
 	const input = { ...reportInput(MEASURING), experiment: declared };
-	t.notMatch(reportPage(reportOf(input)), /Shares have followed outcomes/, "nothing has moved yet");
+	t.notMatch(reportPage(reportOf(input)), /The bandit has changed shares/, "nothing has moved yet");
 	const shares = { ppm: { control: 1_000_000, boosted: 400_000 }, firstMovedAtMs: START_MS, movedAtMs: START_MS };
 	const told = reportPage(reportOf({ ...input, status: { ...input.status, shares } }));
-	t.match(told, /Shares have followed outcomes since 2026-03-02 08:00:00 UTC.*first 20% of each arm’s live points/s);
-	t.match(told, /On the others nothing is tested/);
+	t.match(told, /The bandit has changed shares since 2026-03-02 08:00:00 UTC.*first 20% of each arm’s live points/s);
+	t.match(told, /The others are not tested/);
 	t.end();
 });
 
