@@ -36,6 +36,8 @@ export interface TableLog {
 export interface TablesOptions<Compiled> {
 	/** Compiles a table. If it throws, the table is rejected. */
 	readonly compile: (table: VersionedTable) => Compiled;
+	/** Compiles in advance, so that requests do not wait after the swap. */
+	readonly prepare?: (table: VersionedTable) => Promise<void>;
 	readonly kept?: number;
 	readonly clock?: Clock;
 }
@@ -52,6 +54,7 @@ export class Tables<Compiled> implements Freshness {
 	readonly #compile: TablesOptions<Compiled>["compile"];
 	readonly #kept: number;
 	readonly #clock: Clock;
+	readonly #prepare: NonNullable<TablesOptions<Compiled>["prepare"]>;
 	/** The newest table in the queue. */
 	#wanted: VersionedTable | null = null;
 	#swapping: Swapping = async (_, swap) => swap();
@@ -65,9 +68,15 @@ export class Tables<Compiled> implements Freshness {
 	/** null = control confirms the newest table now. */
 	#knownAge: KnownAge | null;
 
-	constructor({ compile, kept = CALLOUT_TABLES_KEPT, clock = SYSTEM_CLOCK }: TablesOptions<Compiled>) {
+	constructor({
+		compile,
+		prepare = async () => {},
+		kept = CALLOUT_TABLES_KEPT,
+		clock = SYSTEM_CLOCK,
+	}: TablesOptions<Compiled>) {
 		this.#compile = compile;
 		this.#kept = kept;
+		this.#prepare = prepare;
 		this.#clock = clock;
 		this.#knownAge = this.#from(Number.POSITIVE_INFINITY);
 	}
@@ -118,8 +127,8 @@ export class Tables<Compiled> implements Freshness {
 	}
 
 	/**
-	 * As put(), after the saved table is removed (see onSwap()); until then the previous one is used. One swap runs at a time,
-	 * and only the newest table waits.
+	 * As put(), after the preparation of the table; until then the previous one is used. One table is prepared at a time, and
+	 * only the newest waits. The first table is put at once and prepared later.
 	 * @param inForce called synchronously with the swap; never, if a newer table replaced it in the queue
 	 */
 	take(given: VersionedTable, inForce: () => void = () => {}): Promise<void> {
@@ -128,9 +137,19 @@ export class Tables<Compiled> implements Freshness {
 				this.put(given);
 				inForce();
 			});
-		this.#wanted = given;
-		const swapped = this.taking ? this.#turn.then(() => (this.#wanted === given ? swap() : undefined)) : swap();
-		this.#turn = swapped.catch(() => {});
+		let swapped: Promise<void>;
+		if (this.#newest === null && !this.taking) {
+			swapped = swap();
+			this.#turn = swapped.then(() => this.#prepare(given)).catch(() => {});
+		} else {
+			this.#wanted = given;
+			swapped = this.#turn.then(async () => {
+				if (this.#wanted !== given) return;
+				await this.#prepare(given);
+				await swap();
+			});
+			this.#turn = swapped.catch(() => {});
+		}
 		const done = swapped.finally(() => this.#takes.delete(done));
 		this.#takes.add(done);
 		return done;

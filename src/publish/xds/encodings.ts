@@ -4,9 +4,9 @@
  * one and the version is replaced in their bytes.
  */
 import { createHash } from "node:crypto";
+import type { Steps } from "../../compile/access/rules/steps.js";
 import type { EnvoyResource } from "../../compile/table/plan.js";
 import { contentHash, type EncodedResource, type EnvoyTypeName, encodeResource } from "./resource.js";
-import type { Steps } from "./slices.js";
 
 /**
  * An encoded route configuration with this virtual host only. Concatenated, such bytes are one configuration with all

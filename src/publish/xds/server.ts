@@ -3,6 +3,7 @@
  * they keep their configuration.
  */
 import { status } from "@grpc/grpc-js";
+import { finish, type Steps } from "../../compile/access/rules/steps.js";
 import type { ProxyStatus } from "../../decide/rollout/ports.js";
 import { WeirError } from "../../error.js";
 import { XDS_ACK_TIMEOUT_MS } from "../../limits/index.js";
@@ -14,7 +15,7 @@ import { isFull, type Peer, type RefusedFor, type RefusedPeer } from "./peer.js"
 import { answerProbe, type Probes } from "./probes.js";
 import { Publication, type Published } from "./publication.js";
 import { withClosures } from "./sidecarClosures.js";
-import { finish, inSlices, type Steps } from "./slices.js";
+import { inSlices } from "./slices.js";
 import { GatewayViews, SnapshotMaker } from "./snapshot.js";
 
 /** Idle timeout of a TCP connection to xds without streams. */

@@ -21,10 +21,11 @@ const RULES = 3_000;
 const CALLERS = 25;
 /**
  * Others use this machine too, and Envoy's 200 ms are soon over where a process waits for a core: rounds of two changes until none
- * is lost. A change of these rules takes the sidecar some 0.16 s, once.
+ * is lost. So it notices a sidecar that reads the rules at once, of which each change loses some; one that loses some now and then is
+ * for test/publish/sidecar/aheadRules.test.ts and test/compile/access/ruleTree.test.ts, which count steps.
  */
 const ROUNDS = 40;
-/** How long a denial may wait: for the file; more on a machine that others use too. */
+/** How long a denial may wait: a second's reading ahead, and the file's; more on a machine that others use too. */
 const IN_FORCE_MS = 5_000;
 
 const rule = (at: number): Partial<AccessPolicy["spec"]> => ({

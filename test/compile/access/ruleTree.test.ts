@@ -3,7 +3,8 @@ import fc from "fast-check";
 import t, { type Test } from "tap";
 import { Rule } from "../../../src/compile/access/rules/rule.js";
 import { RuleIndex } from "../../../src/compile/access/rules/ruleIndex.js";
-import { type Below, type RuleNode, ruleTree } from "../../../src/compile/access/rules/ruleTree.js";
+import { type Below, type RuleNode, treeSteps } from "../../../src/compile/access/rules/ruleTree.js";
+import { finish } from "../../../src/compile/access/rules/steps.js";
 import { NO_MORE } from "../../../src/compile/access/rules/table.js";
 import type { VerifiedToken } from "../../../src/compile/access/users/token.js";
 import type { AccessRequest } from "../../../src/compile/access/verdict.js";
@@ -33,6 +34,8 @@ const texts = (prefix: string, count: number, from = 0): string[] =>
 	Array.from({ length: count }, (_, at) => `${prefix}${from + at}`);
 const rulesOf = (count: number, said: (at: number) => Said): Rule[] =>
 	Array.from({ length: count }, (_, at) => ruleOf(said(at), at));
+
+const ruleTree = (rules: readonly Rule[]): RuleNode => finish(treeSteps(rules));
 
 const filesIn = (below: Below) =>
 	[

@@ -200,21 +200,21 @@ t.test("a table is acknowledged and confirmed when it is in force, and not befor
 	const server = await startServer(t, socketPath);
 	const ready: (() => void)[] = [];
 	const asked: (() => void)[] = [];
-	const tables = new Tables<string>({ compile });
-	tables.onSwap(async (_, swap) => {
-		await new Promise<void>((resolve) => {
-			ready.push(resolve);
-			asked.shift()?.();
-		});
-		swap();
+	const tables = new Tables<string>({
+		compile,
+		prepare: () =>
+			new Promise((resolve) => {
+				ready.push(resolve);
+				asked.shift()?.();
+			}),
 	});
 	const { feed } = startFeed(t, socketPath, { tables });
 	const begun = (): Promise<void> => new Promise((resolve) => asked.push(resolve));
 	let preparing = begun();
 	server.publish(plan(tableOf(1).table), 1);
+	await serves(tables, tableOf(1));
 	await preparing;
 	ready.shift()?.();
-	await serves(tables, tableOf(1));
 	const accepted = () => server.proxies()[0]?.types.tables?.acceptedVersion;
 	preparing = begun();
 	const done = acknowledged(server, 2);

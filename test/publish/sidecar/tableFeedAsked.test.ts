@@ -76,14 +76,14 @@ t.test("the newest table that control names is awaited until it is in force, and
 	let [begun, go] = [(): void => {}, (): void => {}];
 	const isBegun = new Promise<void>((resolve) => (begun = resolve));
 	const mayGo = new Promise<void>((resolve) => (go = resolve));
-	const tables = new Tables({ compile });
-	tables.onSwap(async (version, swap) => {
-		prepared.push(version);
-		if (version === tableOf(2).version) {
+	const tables = new Tables({
+		compile,
+		prepare: async ({ version }) => {
+			prepared.push(version);
+			if (version !== tableOf(2).version) return;
 			begun();
 			await mayGo;
-		}
-		swap();
+		},
 	});
 	const { feed } = startFeed(t, join(folder, "ads.sock"), { tables });
 	await serves(tables, tableOf(1));
@@ -189,13 +189,13 @@ t.test("what was asked before it is asked anew answers nothing: a table that com
 	let [begun, go] = [(): void => {}, (): void => {}];
 	const isBegun = new Promise<void>((resolve) => (begun = resolve));
 	const mayGo = new Promise<void>((resolve) => (go = resolve));
-	const tables = new Tables({ compile });
-	tables.onSwap(async (version, swap) => {
-		if (version === tableOf(2).version) {
+	const tables = new Tables({
+		compile,
+		prepare: async ({ version }) => {
+			if (version !== tableOf(2).version) return;
 			begun();
 			await mayGo;
-		}
-		swap();
+		},
 	});
 	await tables.take(tableOf(1));
 	const { feed, answers, nextAnswer, nextCall } = await asked(t, { tables });

@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import t, { type Test } from "tap";
 import { TABLE_CLOCK_SKEW_MS, TableFile } from "../../../src/publish/sidecar/tableFile.js";
-import { Tables, type VersionedTable } from "../../../src/publish/sidecar/tables.js";
+import { Tables, type TablesOptions, type VersionedTable } from "../../../src/publish/sidecar/tables.js";
 import { removePrivate } from "../../../src/trust/local/privateFile.js";
 import { LogLines, tableOf } from "./sampleTable.js";
 
@@ -87,7 +87,7 @@ t.test("a time from the future is no age: the table counts as old as can be", as
 
 t.test("a file is no match for a table that was given before it", async (t) => {
 	const { clock, log, file } = await save(t);
-	const tables = new Tables({ compile, clock });
+	const tables = new Tables({ compile, clock, prepare: async () => {} });
 	const taken = tables.take(tableOf(2));
 	t.equal(await file().restore(tables), false);
 	await taken;
@@ -226,9 +226,13 @@ t.test("a burst of tables is few writes, and the newest is what is kept", async 
 	t.same(await readdir(join(path, "..")), ["table.json"]);
 });
 
+/** As control's: a table comes into force after a while. */
+const preparing = (clock: TablesOptions<string>["clock"] & object) =>
+	new Tables({ compile, clock, prepare: async () => {} });
+
 t.test("when a table is in force no other one is on disk any more, whatever the disk does then", async (t) => {
 	const { clock, path, file, folder, log } = await start(t);
-	const tables = new Tables({ compile, clock });
+	const tables = preparing(clock);
 	const stop = file().follow(tables);
 	t.teardown(stop);
 	const onDisk = (): string | null => (existsSync(path) ? JSON.parse(readFileSync(path, "utf8")).version : null);
@@ -254,7 +258,7 @@ t.test("when a table is in force no other one is on disk any more, whatever the 
 
 t.test("a disk that hangs keeps no table from its force, and is told", async (t) => {
 	const { clock, path, log } = await start(t);
-	const tables = new Tables({ compile, clock });
+	const tables = preparing(clock);
 	let hangs = false;
 	let goOn = (): void => {};
 	const remove = (...file: Parameters<typeof removePrivate>): Promise<void> =>
@@ -285,12 +289,17 @@ t.test("one that is refused leaves the one before on disk", async (t) => {
 		if (version === tableOf(2).version) throw new Error("refused");
 		return version;
 	};
-	const { clock, path, file } = await start(t);
-	const tables = new Tables({ clock, compile: refuse });
-	const stop = file().follow(tables);
-	tables.confirm();
-	await tables.take(tableOf(1));
-	await t.rejects(tables.take(tableOf(2)), /refused/);
-	await stop();
-	t.equal(JSON.parse(await readFile(path, "utf8")).version, tableOf(1).version);
+	for (const refusing of [
+		{ compile, prepare: async (given: VersionedTable) => void refuse(given) },
+		{ compile: refuse, prepare: async () => {} },
+	]) {
+		const { clock, path, file } = await start(t);
+		const tables = new Tables({ clock, ...refusing });
+		const stop = file().follow(tables);
+		tables.confirm();
+		await tables.take(tableOf(1));
+		await t.rejects(tables.take(tableOf(2)), /refused/);
+		await stop();
+		t.equal(JSON.parse(await readFile(path, "utf8")).version, tableOf(1).version);
+	}
 });

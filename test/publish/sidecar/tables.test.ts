@@ -112,17 +112,17 @@ t.test("listeners hear of every change, once, and no more after they stopped", (
 	t.end();
 });
 
-/** Tables whose swaps wait for the test. */
-function waiting() {
+/** Tables that are prepared when the test says so. */
+function preparing() {
 	const asked: string[] = [];
 	const ready: (() => void)[] = [];
-	const tables = new Tables({ compile });
-	tables.onSwap(async (version, swap) => {
-		await new Promise<void>((resolve) => {
-			asked.push(version);
-			ready.push(resolve);
-		});
-		swap();
+	const tables = new Tables({
+		compile,
+		prepare: ({ version }) =>
+			new Promise<void>((resolve) => {
+				asked.push(version);
+				ready.push(resolve);
+			}),
 	});
 	const turn = async (): Promise<void> => {
 		ready.shift()?.();
@@ -131,14 +131,33 @@ function waiting() {
 	return { tables, asked, turn };
 }
 
+t.test("a table comes into force when it is prepared, the first at once", async (t) => {
+	const { tables, asked, turn } = preparing();
+	const [one, two] = [tableOf(1), tableOf(2)];
+	await tables.take(one);
+	t.equal(tables.newest, one);
+	t.same(asked, [one.version], "and is prepared beside");
+	t.notOk(tables.taking);
+	const seen: unknown[] = [];
+	tables.onChange(() => seen.push(tables.newest));
+	const taken = tables.take(two, () => seen.push("in force"));
+	await turn();
+	t.equal(tables.newest, one);
+	t.ok(tables.taking);
+	await turn();
+	await taken;
+	t.same(seen, [two, "in force"]);
+	t.notOk(tables.taking);
+});
+
 t.test("of those that wait only the newest comes, and what was begun comes first, however many follow", async (t) => {
-	const { tables, asked, turn } = waiting();
+	const { tables, asked, turn } = preparing();
 	const given = [1, 2, 3, 4, 5].map(tableOf);
 	const [one, two, three, four, five] = given.map(({ version }) => version);
 	const inForce: (string | undefined)[] = [];
 	const taken = given.slice(0, 2).map((each) => tables.take(each, () => inForce.push(each.version)));
 	await new Promise((resolve) => setImmediate(resolve));
-	t.same(asked, [one], "the second waits for the first");
+	t.same(asked, [one], "the second waits until the first, which is in force, is prepared");
 	await turn();
 	t.same(asked, [one, two]);
 	for (const each of given.slice(2)) taken.push(tables.take(each, () => inForce.push(each.version)));
@@ -161,6 +180,7 @@ t.test("one that cannot be compiled changes nothing, and holds up none after it"
 			if (given === bad) throw new Error("no");
 			return compile(given);
 		},
+		prepare: async () => {},
 	});
 	await tables.take(tableOf(1));
 	await t.rejects(tables.take(bad), { message: "no" });
@@ -173,7 +193,7 @@ t.test("one that cannot be compiled changes nothing, and holds up none after it"
 t.test("what keeps the newest elsewhere is called before another one comes into force", async (t) => {
 	const did: string[] = [];
 	const [one, two] = [tableOf(1), tableOf(2)];
-	const tables = new Tables({ compile });
+	const tables = new Tables({ compile, prepare: async () => {} });
 	tables.onSwap(async (version, swap) => {
 		await new Promise((resolve) => setImmediate(resolve));
 		did.push(`${version} from ${tables.newest?.version ?? "none"}`);

@@ -4,6 +4,7 @@ import { isDeepStrictEqual } from "node:util";
 import { equals, fromBinary } from "@bufbuild/protobuf";
 import fc from "fast-check";
 import t from "tap";
+import { finish } from "../../../src/compile/access/rules/steps.js";
 import { compile, NO_COLLECTORS } from "../../../src/compile/compile.js";
 import type { EnvoyResource, Plan } from "../../../src/compile/table/plan.js";
 import { EMPTY_STATUS } from "../../../src/decide/rollout/status.js";
@@ -12,7 +13,6 @@ import { RouteConfigurationSchema } from "../../../src/gen/envoy/config/route/v3
 import { Encodings } from "../../../src/publish/xds/encodings.js";
 import { encodeEnvoyResource } from "../../../src/publish/xds/registry.js";
 import { encodeResource } from "../../../src/publish/xds/resource.js";
-import { finish } from "../../../src/publish/xds/slices.js";
 import { SnapshotMaker } from "../../../src/publish/xds/snapshot.js";
 import { accessPolicy, experiment, gateway, layer, resourceSet, service, variant } from "../../fixtures/resources.js";
 

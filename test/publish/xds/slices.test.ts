@@ -1,7 +1,8 @@
 /** A publication in slices: the same as at once, with the event loop's other work in between. */
 import t from "tap";
+import { finish, type Steps } from "../../../src/compile/access/rules/steps.js";
 import { XdsServer } from "../../../src/publish/xds/server.js";
-import { finish, inSlices, type Steps } from "../../../src/publish/xds/slices.js";
+import { inSlices } from "../../../src/publish/xds/slices.js";
 import { published, tinyPlan } from "./tinyPlan.js";
 
 function* slow(steps: number): Steps<number> {

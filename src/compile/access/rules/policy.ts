@@ -14,6 +14,7 @@ import { isAmbiguous } from "../requests/path.js";
 import type { AccessRequest, Verdict } from "../verdict.js";
 import { Rule } from "./rule.js";
 import { RuleIndex } from "./ruleIndex.js";
+import { finish, type Steps } from "./steps.js";
 import { accessTable, isOpen, judgesPath, namesCaller } from "./table.js";
 
 export { AMBIGUOUS_PATH_PARTS, ESCAPED_UNRESERVED, underPrefix } from "../requests/path.js";
@@ -45,27 +46,35 @@ export type Judge = (request: AccessRequest) => Verdict;
  * @param service qualified name, for conditions
  * @throws ConditionError or RangeError for a condition or time zone that validation refuses
  */
-export function compileAccess(table: AccessTable, service: string): Judge {
+export const compileAccess = (table: AccessTable, service: string): Judge => finish(accessSteps(table, service));
+
+/** The same in steps. */
+export function* accessSteps(table: AccessTable, service: string): Steps<Judge> {
 	if (isOpen(table)) return () => OPEN;
-	return compileRules(
+	return yield* ruleSteps(
 		table.policies.filter(({ shadow }) => !shadow),
 		service,
 	);
 }
 
 /** The verdict as if shadow policies were enforced; null = there are none. */
-export const compileShadow = (table: AccessTable, service: string): Judge | null =>
-	table.policies.some(({ shadow }) => shadow) ? compileRules(table.policies, service) : null;
+export const compileShadow = (table: AccessTable, service: string): Judge | null => finish(shadowSteps(table, service));
 
-function compileRules(policies: readonly PolicyTable[], service: string): Judge {
+/** The same in steps. */
+export function* shadowSteps(table: AccessTable, service: string): Steps<Judge | null> {
+	return table.policies.some(({ shadow }) => shadow) ? yield* ruleSteps(table.policies, service) : null;
+}
+
+function* ruleSteps(policies: readonly PolicyTable[], service: string): Steps<Judge> {
 	const ambiguityMatters = policies.some(judgesPath);
 	const rules: Rule[] = [];
 	for (const policy of policies) {
 		// An allow without a caller matches no one.
 		if (policy.action === "deny" || namesCaller(policy)) rules.push(new Rule(policy, rules.length, service));
+		yield;
 	}
-	const denials = new RuleIndex(rules.filter(({ deny }) => deny));
-	const grants = new RuleIndex(rules.filter(({ deny }) => !deny));
+	const denials = yield* RuleIndex.steps(rules.filter(({ deny }) => deny));
+	const grants = yield* RuleIndex.steps(rules.filter(({ deny }) => !deny));
 	return (request) => {
 		if (ambiguityMatters && isAmbiguous(request.path)) return AMBIGUOUS;
 		return (denials.first(request) ?? grants.first(request))?.verdict ?? NOT_ALLOWED;

@@ -7,10 +7,29 @@ import { type Texts, tokenTexts } from "../users/tokenTexts.js";
 import type { AccessRequest } from "../verdict.js";
 import { prefixHashes } from "./prefixHash.js";
 import type { Rule } from "./rule.js";
-import { type Below, type Files, type Key, PARTS_MAX, pathHeads, type RuleNode, ruleTree } from "./ruleTree.js";
+import { type Below, type Files, type Key, PARTS_MAX, pathHeads, type RuleNode, treeSteps } from "./ruleTree.js";
+import { finish, type Steps } from "./steps.js";
 
 /** Largest value of an Int32Array. */
 const REQUESTS_MAX = 2 ** 31 - 1;
+
+/** The parts of an index that take time to build. */
+interface Made {
+	readonly root: RuleNode;
+	readonly longestPath: number;
+	readonly longestPrincipal: number;
+}
+
+function* madeSteps(rules: readonly Rule[]): Steps<Made> {
+	let longestPath = 0;
+	let longestPrincipal = 0;
+	for (const rule of rules) {
+		for (const { length } of pathHeads(rule)) longestPath = Math.max(longestPath, length);
+		for (const { length } of rule.principalPrefixes) longestPrincipal = Math.max(longestPrincipal, length);
+		yield;
+	}
+	return { root: yield* treeSteps(rules), longestPath, longestPrincipal };
+}
 
 /** Reuses one buffer for the prefix hashes of the current request. */
 export class RuleIndex {
@@ -35,17 +54,17 @@ export class RuleIndex {
 	constructor(
 		rules: readonly Rule[],
 		private readonly requestsMax = REQUESTS_MAX,
+		{ root, longestPath, longestPrincipal } = finish(madeSteps(rules)),
 	) {
-		let longestPath = 0;
-		let longestPrincipal = 0;
-		for (const rule of rules) {
-			for (const { length } of pathHeads(rule)) longestPath = Math.max(longestPath, length);
-			for (const { length } of rule.principalPrefixes) longestPrincipal = Math.max(longestPrincipal, length);
-		}
 		this.#longestPath = longestPath;
 		this.#longestPrincipal = longestPrincipal;
 		this.#askedOf = new Int32Array((rules.at(-1)?.order ?? 0) + 1);
-		this.#root = ruleTree(rules);
+		this.#root = root;
+	}
+
+	/** Little by little. @param rules in order */
+	static *steps(rules: readonly Rule[]): Steps<RuleIndex> {
+		return new RuleIndex(rules, REQUESTS_MAX, yield* madeSteps(rules));
 	}
 
 	/** The first rule by its order that matches; null = none does. Each is asked once at most. */

@@ -5,6 +5,7 @@
 import { claimPath } from "../users/claim.js";
 import { hashOf } from "./prefixHash.js";
 import type { Rule } from "./rule.js";
+import type { Steps } from "./steps.js";
 
 /** Limits of the index. */
 interface Fineness {
@@ -84,10 +85,14 @@ interface Entry {
 type Counts = ReadonlyMap<Dimension, ReadonlyMap<Key, number>>;
 
 /** @param rules in order */
-export function ruleTree(rules: readonly Rule[]): RuleNode {
-	const entries = rules.map(entryOf);
+export function* treeSteps(rules: readonly Rule[]): Steps<RuleNode> {
+	const entries: Entry[] = [];
+	for (const rule of rules) {
+		entries.push(entryOf(rule));
+		yield;
+	}
 	const names = entries.reduce((sum, { facets }) => sum + namesIn(facets), 0);
-	return nodeOf(entries, names > FINE_NAMES_MAX ? COARSE : FINE);
+	return yield* nodeSteps(entries, names > FINE_NAMES_MAX ? COARSE : FINE);
 }
 
 const namesIn = (facets: readonly Facet[]): number => facets.reduce((sum, { keys }) => sum + keys.length, 0);
@@ -163,16 +168,17 @@ function segmentsAt(templates: Rule["paths"]["templates"], at: number): readonly
 	return found.length === 0 ? null : found;
 }
 
-function depthsOf(rules: readonly Rule[], headsOf: (rule: Rule) => readonly string[]): number {
+function* depthSteps(rules: readonly Rule[], headsOf: (rule: Rule) => readonly string[]): Steps<number> {
 	let bits = 0;
 	for (const rule of rules) {
 		for (const head of headsOf(rule)) bits |= 1 << (Math.min(partsOf(head), PARTS_MAX) - 1);
+		yield;
 	}
 	return bits;
 }
 
 /** Number of rules per key, in each dimension. */
-function countsOf(entries: readonly Entry[]): Counts {
+function* countSteps(entries: readonly Entry[]): Steps<Counts> {
 	const counts = new Map<Dimension, Map<Key, number>>();
 	for (const entry of entries) {
 		for (const { dimension, keys } of entry.facets) {
@@ -180,6 +186,7 @@ function countsOf(entries: readonly Entry[]): Counts {
 			counts.set(dimension, of);
 			for (const key of keys) of.set(key, (of.get(key) ?? 0) + 1);
 		}
+		yield;
 	}
 	return counts;
 }
@@ -233,13 +240,14 @@ class Filing {
 		}
 	}
 
-	files(fineness: Fineness): Files {
+	*steps(fineness: Fineness): Steps<Files> {
 		const nodes = new Map<Row, RuleNode>();
 		const files = new Map<Key, RuleNode>();
 		for (const [key, row] of this.#rows) {
-			const node = nodes.get(row) ?? nodeOf(entriesOf(row), fineness);
+			const node = nodes.get(row) ?? (yield* nodeSteps(entriesOf(row), fineness));
 			nodes.set(row, node);
 			files.set(key, node);
+			yield;
 		}
 		return files;
 	}
@@ -251,12 +259,13 @@ function entriesOf(row: Row): readonly Entry[] {
 	return entries.reverse();
 }
 
-function nodeOf(entries: readonly Entry[], { atOnce, levels }: Fineness): RuleNode {
+function* nodeSteps(entries: readonly Entry[], { atOnce, levels }: Fineness): Steps<RuleNode> {
 	if (entries.length <= atOnce || levels === 0) return { rules: entries.map(({ rule }) => rule), below: null };
-	const counts = countsOf(entries);
+	const counts = yield* countSteps(entries);
 	const rules: Rule[] = [];
 	const filed = new Map<Dimension, Filing>();
 	for (const entry of entries) {
+		yield;
 		const facet = rarest(entry, entries.length, counts);
 		if (facet === null) {
 			rules.push(entry.rule);
@@ -266,15 +275,15 @@ function nodeOf(entries: readonly Entry[], { atOnce, levels }: Fineness): RuleNo
 		filed.set(facet.dimension, of);
 		of.add(entry, facet, under(entry, facet));
 	}
-	return { rules, below: filed.size === 0 ? null : belowOf(filed, { atOnce, levels: levels - 1 }) };
+	return { rules, below: filed.size === 0 ? null : yield* belowSteps(filed, { atOnce, levels: levels - 1 }) };
 }
 
-function belowOf(filed: ReadonlyMap<Dimension, Filing>, fineness: Fineness): Below {
+function* belowSteps(filed: ReadonlyMap<Dimension, Filing>, fineness: Fineness): Steps<Below> {
 	const nodes = new Map<Dimension, Files>();
-	for (const [dimension, filing] of filed) nodes.set(dimension, filing.files(fineness));
+	for (const [dimension, filing] of filed) nodes.set(dimension, yield* filing.steps(fineness));
 	const of = (dimension: Dimension): Files | null => nodes.get(dimension) ?? null;
-	const depths = (dimension: Dimension, headsOf: (rule: Rule) => readonly string[]): number =>
-		depthsOf(filed.get(dimension)?.rules ?? [], headsOf);
+	const depths = (dimension: Dimension, headsOf: (rule: Rule) => readonly string[]): Steps<number> =>
+		depthSteps(filed.get(dimension)?.rules ?? [], headsOf);
 	const segments: { at: number; files: Files }[] = [];
 	const claims: { claim: string; path: readonly string[]; files: Files }[] = [];
 	for (const [dimension, files] of nodes) {
@@ -286,13 +295,13 @@ function belowOf(filed: ReadonlyMap<Dimension, Filing>, fineness: Fineness): Bel
 	}
 	return {
 		principal: of("principal"),
-		principalDepths: depths("principal", principalHeads),
+		principalDepths: yield* depths("principal", principalHeads),
 		user: of("user"),
 		tenant: of("tenant"),
 		group: of("group"),
 		purpose: of("purpose"),
 		path: of("path"),
-		pathDepths: depths("path", pathHeads),
+		pathDepths: yield* depths("path", pathHeads),
 		segments,
 		claims,
 	};
