@@ -87,7 +87,7 @@ t.test("the sidecar counts them in its metrics", async (t) => {
 		if (fault !== "tls" && fault !== null) await knock(port);
 	const rows = () => counts.rows().filter(({ name }) => name === "weir_handshakes_refused_total");
 	for (let tries = 0; tries < 200 && rows().length < 3; tries++) await pause(5);
-	t.same(Object.fromEntries(rows().map(({ labels, count }) => [`${labels.door} ${labels.reason}`, count])), {
+	t.same(Object.fromEntries(rows().map(({ labels, count }) => [`${labels.listener} ${labels.reason}`, count])), {
 		"sidecar no-certificate": 1,
 		"sidecar untrusted-certificate": 1,
 		"sidecar certificate-ended": 2,
