@@ -1,7 +1,7 @@
 /**
- * The demo's crowd, in a child process: people ask the model, open loop at the machine's pace, one to three times each,
- * and a moment later it is told whether its answer was right. The app asks with its identity, the labels come with
- * another. Every answer is checked: status, and that nobody ever changes arm.
+ * The demo's crowd, a child process (crowdProcess.ts): each person asks the model one to three times, and a moment later
+ * the API gets the label, whether the answer was right. The app and the sender of labels have an identity each. Every
+ * answer is checked for its status, and that no person changes arm.
  */
 import { type ClientHttp2Session, connect } from "node:http2";
 import { type Agent, request } from "node:https";
@@ -9,69 +9,21 @@ import { setTimeout as pause } from "node:timers/promises";
 import { clientTls, mutualAgent } from "../../trust/identity/nodeTls.js";
 import type { Identity } from "../../trust/identity/svid.js";
 import { ownIdentity } from "../stack/identity.js";
+import { type CrowdCount, type CrowdOrders, NO_COUNT } from "./crowdProcess.js";
 import { hostOf } from "./declaration.js";
 import type { DemoService } from "./modes.js";
 import { Pace } from "./pace.js";
 import { type Person, readPeople } from "./people.js";
 
-export interface CrowdOrders {
-	readonly gatewayPort: number;
-	/** `https://127.0.0.1:PORT` */
-	readonly api: string;
-	readonly services: readonly DemoService[];
-	/** UNIX sockets of the identities. */
-	readonly app: string;
-	readonly labels: string;
-	readonly stranger: string;
-	/** SPIFFE ids of those that are talked to. */
-	readonly envoyId: string;
-	readonly controlId: string;
-}
-
-/** Told to the parent four times a second. */
-export interface CrowdCount {
-	readonly requests: number;
-	/** Non-2xx, resets, timeouts, missing answers: of those who may ask. */
-	readonly failed: number;
-	/** The stranger's requests that were refused, and that were not. */
-	readonly denied: number;
-	readonly notDenied: number;
-	/** Answers from a Variant that is not the person's arm, or of a person who changed arm. */
-	readonly assignmentMismatches: number;
-	readonly outcomesPosted: number;
-	readonly outcomesRefused: number;
-	readonly inFlight: number;
-	/** People who did not come, because too many waited already. */
-	readonly stayedAway: number;
-	readonly firstFailure: string | null;
-	/** Of the first variants' answers in the last second: 90th percentile of the latency, in ms. */
-	readonly p90Ms: number;
-	/** Of the people meant to come. */
-	readonly share: number;
-	readonly stage: Pace["stage"];
-}
-
 const TICK_MS = 5;
 const REQUEST_TIMEOUT_MS = 5_000;
-/** Nobody else comes while so many wait for an answer: a machine that stands still is no failed request. */
+/** No more people come while so many wait for an answer: a stalled machine is not a failed request. */
 const IN_FLIGHT_MAX = 200;
 const LABEL_DELAY_MS = 150;
 /** People ask again after about this long. */
 const RETURN_MS = [120, 450] as const;
 
-const count = {
-	requests: 0,
-	failed: 0,
-	denied: 0,
-	notDenied: 0,
-	assignmentMismatches: 0,
-	outcomesPosted: 0,
-	outcomesRefused: 0,
-	inFlight: 0,
-	stayedAway: 0,
-	firstFailure: null as string | null,
-	p90Ms: 0,
-};
+const count: { -readonly [Field in keyof CrowdCount]: CrowdCount[Field] } = { ...NO_COUNT };
 /** Of the first variants alone: one of the second ones is slow on purpose. */
 let latencies: number[] = [];
 const pace = new Pace();
@@ -90,28 +42,28 @@ async function work(orders: CrowdOrders): Promise<void> {
 	const reports = setInterval(() => process.send?.({ count: report() }), 250);
 	const seconds = setInterval(() => {
 		latencies.sort((a, b) => a - b);
-		// Answers that nobody gave for a second are the longest wait of all.
+		// No answer for a second counts as a latency of a second.
 		count.p90Ms = latencies[Math.floor(latencies.length * 0.9)] ?? (count.inFlight > 0 ? 1_000 : 0);
 		latencies = [];
 		pace.second(count.p90Ms);
 	}, 1_000);
-	const [app, labels, strangers] = await Promise.all(
-		[orders.app, orders.labels, orders.stranger].map((socket) => ownIdentity(socket)),
+	const [app, labels, outsiderIdentity] = await Promise.all(
+		[orders.app, orders.labels, orders.outsider].map((socket) => ownIdentity(socket)),
 	);
-	if (app === undefined || labels === undefined || strangers === undefined) return;
+	if (app === undefined || labels === undefined || outsiderIdentity === undefined) return;
 	const outcomes = new OutcomePoster(orders, labels);
 	const loads = orders.services.map((service) => new ServiceLoad(orders, app, service, outcomes));
-	const stranger = new Line(orders, strangers);
-	let strangerDue = 0;
+	const outsider = new Line(orders, outsiderIdentity);
+	let outsiderDue = 0;
 	const start = performance.now();
 	let lastMs = 0;
 	while (!stopping) {
 		const elapsedMs = performance.now() - start;
 		for (const load of loads) load.arrive((elapsedMs - lastMs) * pace.share);
 		lastMs = elapsedMs;
-		if (elapsedMs >= strangerDue) {
-			strangerDue += 100;
-			void knock(stranger, orders);
+		if (elapsedMs >= outsiderDue) {
+			outsiderDue += 100;
+			void askWithoutRights(outsider, orders);
 		}
 		await pause(TICK_MS);
 	}
@@ -261,12 +213,12 @@ class ServiceLoad {
 	}
 }
 
-/** The one who may not ask. */
-async function knock(line: Line, { services }: CrowdOrders): Promise<void> {
+/** A request of a client without rights. */
+async function askWithoutRights(line: Line, { services }: CrowdOrders): Promise<void> {
 	const [first] = services;
 	if (first === undefined) return;
 	const answer = await line.ask(
-		{ ":path": "/v2/models/employment/infer", ":authority": hostOf(first.service), "x-user-id": "stranger" },
+		{ ":path": "/v2/models/employment/infer", ":authority": hostOf(first.service), "x-user-id": "outsider" },
 		"{}",
 	);
 	if (answer.status === 403) count.denied++;

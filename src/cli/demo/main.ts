@@ -1,6 +1,6 @@
 /**
  * `npm run demo`: the main job on real input. Three Services with real models, real people's records, a real
- * Envoy; one challenger is promoted, two are rolled back, a stranger is refused, and no request fails. Exit 0
+ * Envoy; one challenger is promoted, two are rolled back, a client without rights is refused, and no request fails. Exit 0
  * only if all of that came out of the rules.
  */
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
@@ -30,7 +30,7 @@ const POLL_MS = 250;
 const PROGRESS_MS = 2_000;
 /** An A/A run has no verdict to wait for; it ends after this long. */
 const AA_MS = 60_000;
-/** Of the whole run, if everybody comes: what has not been decided by then has failed. */
+/** Limit of the whole run if all planned people come: an Experiment that is undecided then has failed. */
 const GIVE_UP_MS = 112_000;
 
 const PROTECTED =
@@ -43,7 +43,7 @@ const program = new Command("demo")
 	.option("--no-delay", "take the slow challenger's delay away")
 	.parse();
 const options = program.opts<{ aa: boolean; swap: boolean; delay: boolean }>();
-// The timeline tells what happens; the parts' own logs would stand between its lines.
+// The parts' own logs would stand between the lines of the timeline.
 process.env.WEIR_LOG ??= "error";
 process.exitCode = await demo({ aa: options.aa, swap: options.swap, noDelay: !options.delay });
 
@@ -111,14 +111,14 @@ async function run(
 		services,
 		app: stack.identity.socketOf("app"),
 		labels: stack.identity.socketOf("labels"),
-		stranger: stack.identity.socketOf("stranger"),
+		outsider: stack.identity.socketOf("outsider"),
 		envoyId: stack.identity.ids.envoy,
 		controlId: stack.identity.ids.control,
 	});
 	undo.push(async () => crowd.kill());
 	const rate = services.reduce((sum, { requestsPerSecond }) => sum + requestsPerSecond, 0);
 	timeline.say(
-		`people arrive: up to ${rate} requests/s over ${services.length} Services, each person asks 1 to 3 times; one stranger knocks`,
+		`people arrive: up to ${rate} requests/s over ${services.length} Services, each person asks 1 to 3 times; a client without rights asks too`,
 	);
 	const share = await warmUp(crowd);
 	timeline.say(

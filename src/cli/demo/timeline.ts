@@ -1,7 +1,7 @@
 /** The demo as a readable timeline: what happened when, progress in between, and a picture at the end. */
 import type { Decision } from "../../decide/rollout/decision.js";
 import type { ExperimentStatus } from "../../decide/rollout/status.js";
-import type { CrowdCount } from "./crowd.js";
+import type { CrowdCount } from "./crowdProcess.js";
 
 const BARS = " ▁▂▃▄▅▆▇█";
 

@@ -1,7 +1,7 @@
 /** What the demo came to: a line per Service, the figures of RESULT, and what differs from what was expected. */
 import type { Decision } from "../../decide/rollout/decision.js";
 import type { ExperimentStatus } from "../../decide/rollout/status.js";
-import type { CrowdCount } from "./crowd.js";
+import type { CrowdCount } from "./crowdProcess.js";
 import type { DemoService } from "./modes.js";
 
 export interface Ending {
@@ -50,7 +50,7 @@ export function faultsOf(ending: Ending): readonly string[] {
 		...unexpected,
 		...(count.failed > 0 ? [`${count.failed} requests failed, the first: ${count.firstFailure}`] : []),
 		...(count.denied === 0 || count.notDenied > 0
-			? [`the stranger was refused ${count.denied} times, and not ${count.notDenied} times`]
+			? [`the client without rights was refused ${count.denied} times, and ${count.notDenied} times not`]
 			: []),
 		...(count.assignmentMismatches > 0 ? [`${count.assignmentMismatches} answers came from another arm`] : []),
 		...(count.outcomesRefused > 0 ? [`${count.outcomesRefused} outcomes were refused`] : []),

@@ -1,5 +1,6 @@
 /** What answers, in the one process or in each worker: tables that it follows itself, and a gRPC server over them. */
 import { CALLOUT_STALENESS_MS } from "../../limits/index.js";
+import { inSlices } from "../../limits/slices.js";
 import { within } from "../../limits/within.js";
 import type { Log } from "../../observe/telemetry/log.js";
 import { tracesSocket } from "../../observe/telemetry/tracesSocket.js";
@@ -9,7 +10,6 @@ import { mintUnit } from "../../publish/sidecar/cookie.js";
 import { Health } from "../../publish/sidecar/grpc/health.js";
 import { type GrpcAddress, type GrpcServer, startGrpcServer } from "../../publish/sidecar/grpc/server.js";
 import { sidecarMethods } from "../../publish/sidecar/methods.js";
-import { inSlices } from "../../publish/sidecar/slices.js";
 import { Tables, type VersionedTable } from "../../publish/sidecar/tables.js";
 import type { ProofMemory } from "../../trust/tokens/replays.js";
 import { ProcessCounts, type Report } from "./counts.js";

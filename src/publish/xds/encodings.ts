@@ -4,8 +4,8 @@
  * one and the version is replaced in their bytes.
  */
 import { createHash } from "node:crypto";
-import type { Steps } from "../../compile/access/rules/steps.js";
 import type { EnvoyResource } from "../../compile/table/plan.js";
+import type { Steps } from "../../limits/slices.js";
 import { contentHash, type EncodedResource, type EnvoyTypeName, encodeResource } from "./resource.js";
 
 /**

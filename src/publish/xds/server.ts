@@ -3,10 +3,10 @@
  * they keep their configuration.
  */
 import { status } from "@grpc/grpc-js";
-import { finish, type Steps } from "../../compile/access/rules/steps.js";
 import type { ProxyStatus } from "../../decide/rollout/ports.js";
 import { WeirError } from "../../error.js";
 import { XDS_ACK_TIMEOUT_MS } from "../../limits/index.js";
+import { finish, inSlices, type Steps } from "../../limits/slices.js";
 import type { HandshakeFault } from "../../trust/tls/handshake.js";
 import { type Call, Connection, type Remembered } from "./connection.js";
 import { GrpcListeners, type XdsAddress, type XdsSecurity } from "./grpcListeners.js";
@@ -15,7 +15,6 @@ import { isFull, type Peer, type RefusedFor, type RefusedPeer } from "./peer.js"
 import { answerProbe, type Probes } from "./probes.js";
 import { Publication, type Published } from "./publication.js";
 import { withClosures } from "./sidecarClosures.js";
-import { inSlices } from "./slices.js";
 import { GatewayViews, SnapshotMaker } from "./snapshot.js";
 
 /** Idle timeout of a TCP connection to xds without streams. */
@@ -112,7 +111,7 @@ export class XdsServer {
 
 	/** The same in slices, one plan at a time: to encode the first one of many Services takes seconds. */
 	async publishInSlices(plan: Published, revision: number): Promise<void> {
-		await inSlices(this.#publish(plan, revision));
+		await inSlices(this.#publish(plan, revision), Number.POSITIVE_INFINITY);
 	}
 
 	*#publish(plan: Published, revision: number): Steps<void> {

@@ -2,10 +2,11 @@
  * The resources of a published plan: one immutable view per type. The version is a hash of the content, so it is the
  * same after a restart and on other servers. An inconsistent snapshot is never published.
  */
-import { finish, type Steps } from "../../compile/access/rules/steps.js";
+
 import type { EnvoyResources, Plan } from "../../compile/table/plan.js";
 import { WeirError } from "../../error.js";
 import { RESOURCES_MAX } from "../../limits/index.js";
+import { finish, type Steps } from "../../limits/slices.js";
 import { Encodings } from "./encodings.js";
 import {
 	contentHash,

@@ -4,11 +4,11 @@ import t, { type Test } from "tap";
 import { Rule } from "../../../src/compile/access/rules/rule.js";
 import { RuleIndex } from "../../../src/compile/access/rules/ruleIndex.js";
 import { type Below, type RuleNode, treeSteps } from "../../../src/compile/access/rules/ruleTree.js";
-import { finish } from "../../../src/compile/access/rules/steps.js";
 import { NO_MORE } from "../../../src/compile/access/rules/table.js";
 import type { VerifiedToken } from "../../../src/compile/access/users/token.js";
 import type { AccessRequest } from "../../../src/compile/access/verdict.js";
 import type { MoreConditions, PolicyTable } from "../../../src/compile/table/plan.js";
+import { finish } from "../../../src/limits/slices.js";
 
 type Said = Partial<Omit<PolicyTable, "more">> & Partial<MoreConditions>;
 

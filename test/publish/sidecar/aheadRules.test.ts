@@ -1,10 +1,9 @@
 /** Large rules are read before their table is in force, little by little, and what is left then by who asks first. */
 import t from "tap";
 import type { AccessRequest } from "../../../src/compile/access/rules/policy.js";
-import { finish } from "../../../src/compile/access/rules/steps.js";
 import type { ServiceTable } from "../../../src/compile/table/plan.js";
+import { finish, inSlices } from "../../../src/limits/slices.js";
 import { CompiledAccess } from "../../../src/publish/sidecar/compiledAccess.js";
-import { inSlices } from "../../../src/publish/sidecar/slices.js";
 import { serviceTable } from "./calloutTable.js";
 
 const RULES = 500;

@@ -9,12 +9,12 @@ import {
 	type ReferenceGrant,
 	type Service,
 } from "../../../declare/resources/resource.js";
+import { finish, type Steps } from "../../../limits/slices.js";
 import type { AccessTable, PolicyTable } from "../../table/plan.js";
 import { isAmbiguous } from "../requests/path.js";
 import type { AccessRequest, Verdict } from "../verdict.js";
 import { Rule } from "./rule.js";
 import { RuleIndex } from "./ruleIndex.js";
-import { finish, type Steps } from "./steps.js";
 import { accessTable, isOpen, judgesPath, namesCaller } from "./table.js";
 
 export { AMBIGUOUS_PATH_PARTS, ESCAPED_UNRESERVED, underPrefix } from "../requests/path.js";

@@ -3,12 +3,12 @@
  * rule is then matched in full, so a node may have too many rules but never too few.
  */
 
+import { finish, type Steps } from "../../../limits/slices.js";
 import { type Texts, tokenTexts } from "../users/tokenTexts.js";
 import type { AccessRequest } from "../verdict.js";
 import { prefixHashes } from "./prefixHash.js";
 import type { Rule } from "./rule.js";
 import { type Below, type Files, type Key, PARTS_MAX, pathHeads, type RuleNode, treeSteps } from "./ruleTree.js";
-import { finish, type Steps } from "./steps.js";
 
 /** Largest value of an Int32Array. */
 const REQUESTS_MAX = 2 ** 31 - 1;

@@ -2,10 +2,11 @@
  * An index of rules by their rarest condition: a caller, a group, a path … Its size is linear in the declaration: a rule
  * is in at most as many places as it has names, in a tree of few levels, and keys with the same rules share a node.
  */
+
+import type { Steps } from "../../../limits/slices.js";
 import { claimPath } from "../users/claim.js";
 import { hashOf } from "./prefixHash.js";
 import type { Rule } from "./rule.js";
-import type { Steps } from "./steps.js";
 
 /** Limits of the index. */
 interface Fineness {
