@@ -185,7 +185,7 @@ function ending({ plan, input, unknown }: ReportedPlan): string[] {
 }
 
 function decided({ decisionDay, metrics }: Plan, power: number, horizonDays: number): string {
-	const found = `with a chance of ${number(power * 100)}%`;
+	const found = `with ${number(power * 100)}% probability`;
 	if (decisionDay === null) {
 		const open = metrics.filter(({ atPower }) => atPower.day === null).map(({ name }) => name);
 		return `Decision: not to be expected ${found}${open.length === 0 ? "" : `, because of ${open.join(", ")}`}.`;

@@ -133,7 +133,7 @@ function claimPlan(metric: PlanMetric, input: PlanInput, pair: Pair): ClaimPlan 
 			? sequentialPlan(metric, power, pair)
 			: plannedPlan(looksPlan(metric, { design, ...pair, pairShare: pair.share, power }), power, pair);
 	const plan = { name, role, ...planned, fixedUnits: fixed };
-	return { ...plan, sentence: claimSentence(metric, plan, { power, days: traffic?.horizonDays ?? null, design }) };
+	return { ...plan, sentence: claimSentence(metric, plan, { power, design, trafficKnown: traffic !== null }) };
 }
 
 type Planned = Pick<ClaimPlan, "method" | "median" | "atPower" | "detectable" | "looks">;

@@ -3,7 +3,7 @@
  * unit. Independent of the machine's locale.
  */
 import { isRelative, signOf } from "../statistics/question.js";
-import { boundsOf, isPossible, type PlanMetric, planLine, treatedMean } from "./planMetric.js";
+import { boundsOf, type PlanMetric, planLine, treatedMean } from "./planMetric.js";
 
 const three = (value: number): string => grouped(String(Number(value.toPrecision(3))));
 
@@ -57,13 +57,6 @@ export function stretchOf({ effect }: Pick<PlanMetric, "effect">): string {
 /** The verbs of better and of worse. */
 export function verbs({ metric }: Pick<PlanMetric, "metric">): { readonly better: string; readonly worse: string } {
 	return signOf(metric) === 1 ? { better: "rise", worse: "fall" } : { better: "fall", worse: "rise" };
-}
-
-/** `from 78% to 83%`; `from 78%` if the target is outside of the range. */
-export function fromTo(metric: PlanMetric, improvement: number): string {
-	const from = `from ${levelOf(metric, metric.baselineMean)}`;
-	if (!isPossible(metric, improvement)) return from;
-	return `${from} to ${levelOf(metric, treatedMean(metric, improvement))}`;
 }
 
 /** The claimed, assumed and detectable sizes of a claim, for a table. */
