@@ -9,8 +9,14 @@ import { request } from "node:http";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { WeirError } from "../../error.js";
-import { ENVOY_FINAL_FLUSH_MS, ENVOY_FINAL_FLUSH_TRIES } from "../../limits/index.js";
 import { within } from "../../limits/within.js";
+
+/**
+ * How long a stopped Envoy may write its access log: two flushes and its admin's responses. Between tries its admin is
+ * asked for requests in progress.
+ */
+const ENVOY_FINAL_FLUSH_MS = 500;
+const ENVOY_FINAL_FLUSH_TRIES = 3;
 
 /**
  * How long a stopping Envoy waits for its agent's final report: less, with ENVOY_FINAL_FLUSH_TRIES, than the stop timeout
