@@ -52,8 +52,8 @@ const POLL_MS = 20;
 /** Resolves when Envoy is live and every listener listens. @throws WeirError `unavailable` with Envoy's last output. */
 export async function startEnvoy(options: EnvoyOptions): Promise<EnvoyProcess> {
 	const { directory, adminSocket } = options;
-	const pidFile = join(directory, "envoy.pid");
-	endOrphan(pidFile, directory);
+	endOrphan(directory);
+	const pidFile = pidFileIn(directory);
 	rmSync(adminSocket, { force: true });
 	const config = join(directory, "bootstrap.json");
 	writeFileSync(config, JSON.stringify(options.bootstrap, null, 1), { mode: 0o600 });
@@ -182,10 +182,12 @@ function adminCall(socketPath: string, path: string, method: string): Promise<st
 	});
 }
 
-/** Ends the process in the pid file if it still is an Envoy of this directory. */
-function endOrphan(pidFile: string, directory: string): void {
+const pidFileIn = (directory: string): string => join(directory, "envoy.pid");
+
+/** Ends an Envoy of this directory that outlived its parent. */
+export function endOrphan(directory: string): void {
 	try {
-		const pid = Number(readFileSync(pidFile, "utf8"));
+		const pid = Number(readFileSync(pidFileIn(directory), "utf8"));
 		const command = readFileSync(`/proc/${pid}/cmdline`, "utf8");
 		if (command.includes(join(directory, "bootstrap.json"))) process.kill(pid, "SIGKILL");
 	} catch {
