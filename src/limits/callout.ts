@@ -1,16 +1,7 @@
 /** Limits of the sidecar: calls, connections and its table. */
 
-/** Largest gRPC message to the sidecar: it holds request headers (GATEWAY_HEADERS_KIB) and their context. */
-export const GRPC_CALLOUT_MESSAGE_BYTES_MAX = 1024 * 1024;
-
-/** Open calls on one connection to the sidecar. An Envoy that needs more opens another connection. */
-export const CALLOUT_STREAMS_MAX = 1_024;
-
 /** HTTP/2 flow-control windows of the sidecar: a usual message (60 KiB of headers) arrives without a window update. */
 export const CALLOUT_WINDOW_BYTES = { stream: 128 * 1024, connection: 1024 * 1024 } as const;
-
-/** Default timeout of a callout: Envoy's own default for ext_authz and ext_proc. */
-export const CALLOUT_TIMEOUT_MS = 200;
 
 /**
  * Largest table (JSON) of a plan: some 3,000 Services of five policies with ten principals each. Parsing blocks the

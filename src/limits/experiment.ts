@@ -1,4 +1,4 @@
-/** Limits of Experiments: settling, segments, looks, periods. */
+/** Limits of Experiments: segments and gates. */
 
 /** Values of a segment that are counted separately, in order of appearance; the rest are `other`. */
 export const SEGMENT_VALUES_MAX = 20;
@@ -8,6 +8,3 @@ export const GATES_MAX = 16;
 
 /** Longest timeout of a gate: control holds a connection meanwhile. A gate that refuses is asked again. */
 export const GATE_TIMEOUT_MS_MAX = 60_000;
-
-/** Periods of first exposure: one day each, merged in pairs beyond this number. */
-export const PERIODS_MAX = 60;

@@ -1,6 +1,6 @@
 /**
- * All limits of Weir, each with its reason, by subject. Import them only from here. Sizes are in bytes and times in
- * milliseconds, unless the name says otherwise.
+ * Limits that several files use, by subject. A limit of one file stands in that file. Import these only from here. Sizes
+ * are in bytes and times in milliseconds, unless the name says otherwise.
  */
 export * from "./assignment.js";
 export * from "./callout.js";
@@ -12,6 +12,5 @@ export * from "./predictor.js";
 export * from "./resource.js";
 export * from "./server.js";
 export * from "./state.js";
-export * from "./telemetry.js";
 export * from "./token.js";
 export * from "./xds.js";

@@ -10,13 +10,6 @@ export const OUTCOME_VALUE_MAX = 1e30;
 /** How often Envoy flushes its access-log buffer to ingest; evidence waits two of these (see settle). */
 export const ACCESS_LOG_FLUSH_MS = 200;
 
-/**
- * How long a stopped Envoy may write its access log: two flushes and its admin's responses. Between tries its admin is
- * asked for requests in progress.
- */
-export const ENVOY_FINAL_FLUSH_MS = 500;
-export const ENVOY_FINAL_FLUSH_TRIES = 3;
-
 /** Pseudonyms in memory (about 30 MB), and exposures that wait until they are final. */
 export const UNIT_CACHE_MAX = 100_000;
 
@@ -32,44 +25,14 @@ export const REQUEST_ID_CHARS_MAX = 256;
  */
 export const EVENTS_MARGIN_MS = 60 * 60 * 1000;
 
-/**
- * Newest requests of a Service, or outcomes of a Metric, that are kept to freeze a threshold or a cap. Each evaluation
- * sorts them in about a second; a p99.9 needs 50,000.
- */
-export const FREEZING_ROWS_MAX = 1_000_000;
-
 /** Timeout of one aggregate query to ingest. */
 export const EVIDENCE_TIMEOUT_MS = 10_000;
-
-/** Largest access-log message: Envoy sends from ACCESS_LOG_BUFFER_BYTES on, and an entry has at most 60 KiB. */
-export const ACCESS_LOG_MESSAGE_BYTES_MAX = 4 * 1024 * 1024;
-
-/**
- * Streams on one connection: an Envoy has a connection per worker and a stream on it per Gateway; for more it opens
- * another.
- */
-export const ACCESS_LOG_STREAMS_MAX = 64;
-
-/**
- * Log entries that a worker buffers before it sends them, also while it connects. With Envoy's default of 16 KiB it
- * dropped entries of a burst on a new connection. Below ACCESS_LOG_MESSAGE_BYTES_MAX.
- */
-export const ACCESS_LOG_BUFFER_BYTES = 2 * 1024 * 1024;
 
 /** How often Envoy logs an open request whose unit is set by a filter: its exposure is known only then. */
 export const ACCESS_LOG_PERIODIC_MS = 1_000;
 
-/**
- * How long an exposure may be revoked after its first log entry. On an open Service the start of a request makes it, and
- * a refusal by access rules or rate limits is logged one flush later.
- */
-export const EXPOSURE_SETTLES_MS = 1_000;
-
 /** Requests that began within this time before ingest's outage may have ended in it; older open ones have failed. */
 export const IN_PROGRESS_MS = 60_000;
-
-/** Ended requests that `weir why` can explain: minutes of a busy Gateway, hours of a quiet one. */
-export const RECENT_REQUESTS_MAX = 20_000;
 
 /** Decision records that wait for the store; beyond it new ones are dropped and counted. */
 export const DECISION_QUEUE_MAX = 20_000;
@@ -82,14 +45,6 @@ export const ENVOY_PING_MS = 2_000;
 
 /** A remote Envoy that has not answered for this time is down or unreachable. */
 export const ENVOY_SILENT_MS = 10_000;
-
-/** Size of one report of `weir envoy`, and the greatest age of its entries: a month. */
-export const AGENT_REPORT_BYTES_MAX = 4_096;
-export const AGENT_REPORT_AGE_MAX_MS = 31 * 24 * 60 * 60 * 1000;
-
-/** Retention of decision records, by age and by number (about 200 bytes each on disk); the oldest are dropped first. */
-export const DECISIONS_KEPT_MS = 30 * 24 * 60 * 60 * 1000;
-export const DECISIONS_ROWS_MAX = 1_000_000;
 
 /** Names of the namespaces that a reader of the decision log has roles in, as the API sends them: 8,000 of the longest. */
 export const NAMESPACES_HEADER_BYTES_MAX = 512 * 1024;

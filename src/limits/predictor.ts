@@ -6,9 +6,6 @@ export const INFER_BODY_BYTES_MAX = 16 * 1024 * 1024;
 /** Bytes of all bodies in transfer, and the same again of complete requests: 16 of the largest. */
 export const PREDICTOR_BODY_BYTES_TOTAL_MAX = 16 * INFER_BODY_BYTES_MAX;
 
-/** Slowest upload, in bytes a second: the largest body may take 15 minutes. */
-export const PREDICTOR_BODY_RATE_MIN = 16 * 1024;
-
 /** First and longest pause before a dead session worker is replaced; doubled each time it dies early. */
 export const WORKER_RESTART_MS = { first: 50, max: 5_000 } as const;
 

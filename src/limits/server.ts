@@ -1,7 +1,4 @@
-/** Limits of listeners: unauthenticated connections, certificate lifetimes, unread bodies. */
-
-/** How long an authenticated connection may send no first request, where the listener sees requests. */
-export const REQUESTLESS_CONNECTION_MS = 30_000;
+/** Limits of listeners: certificate lifetimes, failed handshakes. */
 
 /**
  * A connection is drained this long before its peer's certificate expires, or this share of the remaining life if that

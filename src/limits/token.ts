@@ -21,9 +21,8 @@ export const KEYS_RETRY_MS = 1_000;
 /** Timeout of one fetch of a JWKS, with name resolution. */
 export const KEYS_FETCH_MS = 5_000;
 
-/** A JWKS: a hundred keys of 4,096 bits take 80 KiB. A file of CA certificates has the same limit. */
+/** A JWKS, with KEYS_MAX keys. A file of CA certificates has the same limit. */
 export const KEYS_BYTES_MAX = 256 * 1024;
-export const KEYS_MAX = 100;
 
 /** Age of a DPoP proof, and how far in the future it may be, in seconds (RFC 9449 11.1: brief). */
 export const DPOP_AGE_SECONDS = 60;

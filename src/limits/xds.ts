@@ -21,12 +21,6 @@ export const XDS_KEEPALIVE_MS = 30_000;
 export const XDS_KEEPALIVE_ANSWER_MS = 10_000;
 
 /**
- * Lifetime of a TCP connection to xds, so that its client presents a renewed certificate: SVIDs live for an hour and are
- * renewed at half of it. Envoys keep their configuration meanwhile.
- */
-export const XDS_CONNECTION_AGE_MS = 10 * 60 * 1000;
-
-/**
  * How long a removed cluster keeps its last endpoints until routes stop using it: usually milliseconds. An Envoy that
  * waits for other clusters takes longer and must not send to removed endpoints.
  */

@@ -2,9 +2,13 @@
 
 import { GATEWAY_CONNECTIONS_MAX } from "../../src/compile/envoy/bootstrap.js";
 import { GATEWAY_HARDENING } from "../../src/compile/envoy/canonical.js";
-import { GATEWAY_CONNECTIONS_EACH_MAX, GATEWAY_HANDSHAKE_MS } from "../../src/compile/envoy/listener.js";
+import {
+	GATEWAY_CONNECTIONS_EACH_MAX,
+	GATEWAY_HANDSHAKE_MS,
+	GATEWAY_IDLE_MS,
+} from "../../src/compile/envoy/listener.js";
 import { GATEWAY_IDLE_MS_MAX, GATEWAY_IDLE_MS_MIN } from "../../src/declare/resources/schemas/gateway.js";
-import { GATEWAY_CONNECTION_MS, GATEWAY_IDLE_MS } from "../../src/limits/index.js";
+import { GATEWAY_CONNECTION_MS } from "../../src/limits/index.js";
 
 const number = (value: number): string => value.toLocaleString("en");
 const seconds = (ms: number): string => `${number(ms / 1_000)} s`;

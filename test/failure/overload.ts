@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { setTimeout } from "node:timers/promises";
 import type { Test } from "tap";
 import type { CalloutProtocol } from "../../src/compile/table/execution.js";
-import { CALLOUT_STREAMS_MAX } from "../../src/limits/index.js";
+import { CALLOUT_STREAMS_MAX } from "../../src/publish/sidecar/grpc/server.js";
 import { pipelined } from "../envoy/pipeline.js";
 import { flood } from "../soak/flood.js";
 import { Tally } from "../soak/tally.js";

@@ -31,10 +31,17 @@ function report({ file, seconds, fault, skipped, output }: Finished): void {
 	for (const what of skipped) print(`   ${what}`);
 }
 
+/** @throws Error with what to write instead */
+const filesOf = async (places: readonly string[]): Promise<readonly string[]> =>
+	places.length > 0 ? (await Promise.all(places.map(filesIn))).flat() : fastFiles();
+
+const asked = await filesOf(positionals).catch((error: Error) => {
+	process.stderr.write(`${error.message}\n`);
+	process.exit(1);
+});
 const [bundled] = await Promise.all([freshBundle(), bundleTap()]);
 if (bundled !== null) process.env.WEIR_MAIN ??= bundled;
 
-const asked = positionals.length > 0 ? (await Promise.all(positionals.map(filesIn))).flat() : await fastFiles();
 const files = [...new Set(asked)].sort();
 const waiting = [...grouped(files)];
 const failed: Finished[] = [];

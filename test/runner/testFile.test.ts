@@ -1,5 +1,5 @@
 /** The runner must not call a pass what is none. */
-import { execFile } from "node:child_process";
+import { execFile, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
@@ -179,4 +179,13 @@ t.test("the closing line and the exit code", async (t) => {
 	t.match(both, { code: 1 });
 	t.equal(both.lines.at(-1), "# { total: 2, pass: 1, fail: 1 }");
 	t.ok(both.lines.includes("not ok 1 - seen"), "a failed file's output is shown");
+});
+
+t.test("a path that names no tests ends it with what to write instead", async (t) => {
+	const main = resolve(import.meta.dirname, "main.js");
+	for (const place of ["test/runner/tiers.test.ts", "dist/test/runner/none.test.js", "none"]) {
+		const { status, stdout, stderr } = spawnSync(process.execPath, [main, place], { encoding: "utf8" });
+		t.same([status, stdout], [1, ""]);
+		t.match(stderr, new RegExp(`^'${place}' is neither a folder of test nor a compiled file: write [^\\n]*\\n$`));
+	}
 });

@@ -1,4 +1,5 @@
 /** Which compiled test files a run is about: those whose source is there. Of others what was compiled may lie beside them. */
+import { existsSync, statSync } from "node:fs";
 import { readdir } from "node:fs/promises";
 import { join, resolve } from "node:path";
 
@@ -8,10 +9,18 @@ export const SOURCES = resolve(COMPILED, "../../test");
 /** Folders that `npm test` leaves out. */
 export const SLOW = ["long", "components", "bench"];
 
-/** @param place a folder of test, or a compiled file */
+/**
+ * @param place a folder of test, or a compiled file
+ * @throws Error with what to write instead
+ */
 export async function filesIn(place: string): Promise<readonly string[]> {
-	if (place.endsWith(".js")) return [resolve(place)];
-	const names = await readdir(resolve(SOURCES, place), { recursive: true });
+	if (place.endsWith(".js") && existsSync(place)) return [resolve(place)];
+	const folder = resolve(SOURCES, place);
+	if (!statSync(folder, { throwIfNoEntry: false })?.isDirectory())
+		throw new Error(
+			`'${place}' is neither a folder of test nor a compiled file: write a folder such as runner, or a file such as dist/test/runner/tiers.test.js`,
+		);
+	const names = await readdir(folder, { recursive: true });
 	return names
 		.filter((name) => name.endsWith(".test.ts"))
 		.map((name) => join(COMPILED, place, name.replace(/ts$/, "js")));

@@ -55,8 +55,8 @@ export async function control(options: ControlArguments): Promise<void> {
 			"operators' tokens are accepted only by the API's TCP listener, which is not open",
 			"add --api-port PORT",
 		);
-	const { startControl } = await import("../roles/control.js");
-	await run("control", options, [apiPort, xdsListen, accessLogListen], startControl, async ({ identity, log }) => ({
+	const { startControlRole } = await import("../roles/control.js");
+	await run("control", options, [apiPort, xdsListen, accessLogListen], startControlRole, async ({ identity, log }) => ({
 		traceSamplingPercent: percent(options.traceSampling),
 		apiListener:
 			identity === null || apiPort === undefined

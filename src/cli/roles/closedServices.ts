@@ -6,7 +6,7 @@
 
 import { type Closure, closuresOf } from "../../decide/rollout/closedServices.js";
 import type { ProxyStatus } from "../../decide/rollout/ports.js";
-import { type AlarmOptions, type AlarmWatch, watchAlarms } from "./standingAlarms.js";
+import { type AlarmOptions, type AlarmWatch, watchAlarms } from "./alarmWatch.js";
 
 /** A client that is absent for less is only reconnecting (XDS_CONNECTION_AGE_MS): its alarms continue. */
 export const XDS_CLIENT_AWAY_MS = 30_000;

@@ -14,7 +14,7 @@ import { startRollout } from "./rollout.js";
 /** How long a start waits for the first publication. */
 const FIRST_PUBLICATION_MS = 10_000;
 
-export async function startControl(context: RoleContext): Promise<RunningRole> {
+export async function startControlRole(context: RoleContext): Promise<RunningRole> {
 	const { at, log, allowLocalGates = false } = context;
 	let listeners: readonly ControlListener[] = [];
 	const store = new Store(join(at.dataDirectory, "state"), { controlListeners: () => listeners, allowLocalGates });

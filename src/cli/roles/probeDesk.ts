@@ -5,12 +5,14 @@
 import type { ProbeReport, ProbeResult, ProbeTargets } from "../../compile/access/bypass/probe.js";
 import { NONE } from "../../compile/access/bypass/served.js";
 import type { ProxyStatus } from "../../decide/rollout/ports.js";
-import { PROBE_INTERVAL_MS } from "../../limits/index.js";
 import { within } from "../../limits/within.js";
 import type { Log } from "../../observe/telemetry/log.js";
 import type { Meter } from "../../observe/telemetry/meter.js";
 import { type GatewayAlarm, PROBE_FAILED } from "../../operate/api/wire.js";
 import type { Probes } from "../../publish/xds/probes.js";
+
+/** Pause between two rounds of probes, with two requests per Service. */
+const PROBE_INTERVAL_MS = 30_000;
 
 /** An Envoy without a verdict or report for three intervals has failed the probe. */
 export const PROBE_LATE_MS = 3 * PROBE_INTERVAL_MS;

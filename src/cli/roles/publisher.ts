@@ -21,6 +21,7 @@ import { describeFault, HANDSHAKES_REFUSED, type HandshakeFault } from "../../tr
 import { GatewayPorts } from "../stack/gatewayPorts.js";
 import { installationId } from "../stack/installation.js";
 import { collectorsOf } from "../stack/places.js";
+import type { AlarmWatch } from "./alarmWatch.js";
 import { watchClosures } from "./closedServices.js";
 import { connectionLifeMs } from "./connectionLife.js";
 import { IssuerKeys } from "./issuerKeys.js";
@@ -29,7 +30,6 @@ import { meshClientTroubles } from "./meshClients.js";
 import { ProbeDesk } from "./probeDesk.js";
 import { watchRefusals } from "./refusedConfigurations.js";
 import { gatewaysOfEnvoy, type RoleContext } from "./role.js";
-import type { AlarmWatch } from "./standingAlarms.js";
 import { UnknownKeysReader } from "./unknownKeys.js";
 
 /** Interval of audit records for refused xDS streams with one id and reason: clients retry every few seconds. */

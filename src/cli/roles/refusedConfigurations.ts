@@ -3,7 +3,7 @@
  * changes have no effect there, for any Service. A log line, an audit record, and a metric while it lasts.
  */
 import { type Refusal, refusalsOf } from "../../decide/rollout/refusal.js";
-import { type AlarmOptions, type AlarmWatch, watchAlarms } from "./standingAlarms.js";
+import { type AlarmOptions, type AlarmWatch, watchAlarms } from "./alarmWatch.js";
 
 export function watchRefusals({ log, meter, audit }: AlarmOptions): AlarmWatch {
 	const gauge = (value: 0 | 1, { node, type }: Refusal): void =>

@@ -5,8 +5,11 @@
 import { connect } from "node:http2";
 import type { Duplex } from "node:stream";
 import { WeirError } from "../../error.js";
-import { AGENT_REPORT_AGE_MAX_MS } from "../../limits/index.js";
-import { ENVOY_REPORT_PATH, type EnvoyReport } from "../../observe/events/accessLog/envoyReport.js";
+import {
+	AGENT_REPORT_AGE_MAX_MS,
+	ENVOY_REPORT_PATH,
+	type EnvoyReport,
+} from "../../observe/events/accessLog/envoyReport.js";
 
 /** How often `weir envoy` on another machine reports to ingest, its timeout, and its pause after a refusal. */
 const AGENT_REPORT_MS = 1_000;

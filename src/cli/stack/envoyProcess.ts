@@ -9,8 +9,14 @@ import { request } from "node:http";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { WeirError } from "../../error.js";
-import { ENVOY_FINAL_FLUSH_MS, ENVOY_FINAL_FLUSH_TRIES } from "../../limits/index.js";
 import { within } from "../../limits/within.js";
+
+/**
+ * How long a stopped Envoy may write its access log: two flushes and its admin's responses. Between tries its admin is
+ * asked for requests in progress.
+ */
+const ENVOY_FINAL_FLUSH_MS = 500;
+const ENVOY_FINAL_FLUSH_TRIES = 3;
 
 /**
  * How long a stopping Envoy waits for its agent's final report: less, with ENVOY_FINAL_FLUSH_TRIES, than the stop timeout
@@ -46,8 +52,8 @@ const POLL_MS = 20;
 /** Resolves when Envoy is live and every listener listens. @throws WeirError `unavailable` with Envoy's last output. */
 export async function startEnvoy(options: EnvoyOptions): Promise<EnvoyProcess> {
 	const { directory, adminSocket } = options;
-	const pidFile = join(directory, "envoy.pid");
-	endOrphan(pidFile, directory);
+	endOrphan(directory);
+	const pidFile = pidFileIn(directory);
 	rmSync(adminSocket, { force: true });
 	const config = join(directory, "bootstrap.json");
 	writeFileSync(config, JSON.stringify(options.bootstrap, null, 1), { mode: 0o600 });
@@ -176,10 +182,12 @@ function adminCall(socketPath: string, path: string, method: string): Promise<st
 	});
 }
 
-/** Ends the process in the pid file if it still is an Envoy of this directory. */
-function endOrphan(pidFile: string, directory: string): void {
+const pidFileIn = (directory: string): string => join(directory, "envoy.pid");
+
+/** Ends an Envoy of this directory that outlived its parent. */
+export function endOrphan(directory: string): void {
 	try {
-		const pid = Number(readFileSync(pidFile, "utf8"));
+		const pid = Number(readFileSync(pidFileIn(directory), "utf8"));
 		const command = readFileSync(`/proc/${pid}/cmdline`, "utf8");
 		if (command.includes(join(directory, "bootstrap.json"))) process.kill(pid, "SIGKILL");
 	} catch {

@@ -69,9 +69,11 @@ export function workloadIds(texts: readonly string[], trustDomain: string): Iden
 export function caChild(options: {
 	readonly data: string;
 	readonly run: string;
-	readonly trustDomain?: string;
+	readonly trustDomain?: string | undefined;
 	readonly ids: IdentityNames;
+	readonly svidLifetime?: string | undefined;
 }): ChildSpec {
+	const { svidLifetime } = options;
 	return {
 		name: "ca",
 		module: MAIN,
@@ -79,6 +81,7 @@ export function caChild(options: {
 			"ca",
 			...["--data", options.data, "--run", options.run, "--trust-domain", options.trustDomain ?? TRUST_DOMAIN],
 			...Object.entries(options.ids).flatMap(([name, id]) => ["--workload", `${name}=${id}`]),
+			...(svidLifetime === undefined ? [] : ["--svid-lifetime", svidLifetime]),
 		],
 	};
 }

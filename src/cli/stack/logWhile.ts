@@ -1,6 +1,7 @@
 /** Says in the log once that something stands, and once that it does not any more. */
-import { PUBLICATION_CHECK_MS } from "../../limits/index.js";
 import type { Log } from "../../observe/telemetry/log.js";
+
+const CHECK_MS = 1_000;
 
 /** @param look why it stands; null = it does not. @returns stops it */
 export function logWhile(
@@ -15,7 +16,7 @@ export function logWhile(
 		if (why !== null && !logged) log.error(begun, { why });
 		if (why === null && logged) log.info(over);
 		logged = why !== null;
-	}, PUBLICATION_CHECK_MS);
+	}, CHECK_MS);
 	timer.unref();
 	return () => clearInterval(timer);
 }

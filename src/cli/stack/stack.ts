@@ -14,7 +14,8 @@ import { ApiClient } from "../../operate/api/apiClient.js";
 import { isAnswered } from "../../trust/local/socket.js";
 import type { ResourceFile } from "../resourceFiles.js";
 import { declare } from "./declare.js";
-import { untilListening } from "./gatewayPorts.js";
+import { endOrphan } from "./envoyProcess.js";
+import { requireFreePorts, untilListening } from "./gatewayPorts.js";
 import { caChild, identitySocket, stackIds, TRUST_DOMAIN } from "./identity.js";
 import { type Places, places } from "./places.js";
 import { type ChildSpec, Supervisor } from "./supervisor.js";
@@ -97,25 +98,14 @@ export async function startStack(options: StackOptions): Promise<Stack> {
 			: { [TRACES_SOCKET]: at.traceQuerySocket };
 	// Ports are chosen anew at each start: another program may have one of the last.
 	rmSync(at.gatewayPortsFile, { force: true });
-	const control = (port: string) => [
-		...["control", ...common, "--identity", identity.socketOf("control"), "--admin", identity.ids.operator],
-		...["--api-port", port, "--gateway-ports", at.gatewayPortsFile],
-		...(options.allowLocalGates === true ? ["--allow-local-gates"] : []),
-	];
 	try {
 		if (options.identitySocket === undefined) {
-			const { trustDomain = TRUST_DOMAIN, workloads } = options;
+			const { trustDomain, workloads, svidLifetime } = options;
 			const ids = { ...identity.ids, ...workloads };
-			const child = caChild({ data: at.dataDirectory, run: at.runDirectory, trustDomain, ids });
-			const lifetime = options.svidLifetime === undefined ? [] : ["--svid-lifetime", options.svidLifetime];
-			await supervisor.start({ ...child, args: [...child.args, ...lifetime] });
+			await supervisor.start(caChild({ data: at.dataDirectory, run: at.runDirectory, trustDomain, ids, svidLifetime }));
 		}
-		const { api: https } = (await supervisor.start({
-			name: "control",
-			module: MAIN,
-			args: control(String(options.apiPort)),
-			argsAgain: (said) => control(new URL((said as { api: string }).api).port),
-		})) as { api: string };
+		const control = controlChild(options, at, identity, common);
+		const { api: https } = (await supervisor.start(control)) as { api: string };
 		const api = `unix:${at.apiSocket}`;
 		// What does not need each other starts side by side; a part that stops goes after all that began later.
 		const children = options.children?.(identity) ?? [];
@@ -135,6 +125,8 @@ export async function startStack(options: StackOptions): Promise<Stack> {
 		const { overwrite = false, notice } = options;
 		const resources = await declare(files, { api, at, overwrite, notice });
 		const declared = resources.filter((resource): resource is Gateway => resource.kind === "Gateway");
+		endOrphan(at.runDirectory);
+		await requireFreePorts(declared);
 		// Envoy after the sidecar, so that it stops before it: a sidecar that went first would fail Envoy's open calls, and
 		// Envoy 1.40.0 can crash when both end at once.
 		await supervisor.start({
@@ -149,16 +141,8 @@ export async function startStack(options: StackOptions): Promise<Stack> {
 			args: ["envoy", ...common, "--node", ENVOY, "--identity", identity.socketOf("envoy")],
 		})) as { version: string };
 		const unheard = await allListen(declared, at, api, options.notice);
-		const listeners = await envoyAdmin(at.envoyAdminSocket).listeners();
-		const gateways: Record<string, string> = {};
-		for (const { metadata, spec } of declared) {
-			const listener = qualifiedName(metadata);
-			if (unheard.has(listener)) continue;
-			const { address, tls } = spec;
-			const host = address === "0.0.0.0" || address === "::" ? "127.0.0.1" : address;
-			gateways[listener] =
-				`${tls === null ? "http" : "https"}://${host.includes(":") ? `[${host}]` : host}:${spec.port || listeners.get(listener)?.port}`;
-		}
+		const listening = declared.filter(({ metadata }) => !unheard.has(qualifiedName(metadata)));
+		const gateways = await gatewayUrls(listening, at);
 		const metrics = `${https}/metrics`;
 		const operator = identity.socketOf("operator");
 		const addresses = { api, https, metrics, gateways, operator, traces: at.traceQuerySocket, pid: process.pid };
@@ -183,6 +167,40 @@ export async function startStack(options: StackOptions): Promise<Stack> {
 	}
 }
 
+/** A restarted control has the API port of its first start. */
+function controlChild(
+	{ apiPort, allowLocalGates = false }: StackOptions,
+	at: Places,
+	identity: StackIdentity,
+	common: readonly string[],
+): ChildSpec {
+	const args = (port: string) => [
+		...["control", ...common, "--identity", identity.socketOf("control"), "--admin", identity.ids.operator],
+		...["--api-port", port, "--gateway-ports", at.gatewayPortsFile],
+		...(allowLocalGates ? ["--allow-local-gates"] : []),
+	];
+	return {
+		name: "control",
+		module: MAIN,
+		args: args(String(apiPort)),
+		argsAgain: (ready) => args(new URL((ready as { api: string }).api).port),
+	};
+}
+
+/** By qualified name. */
+async function gatewayUrls(gateways: readonly Gateway[], at: Places): Promise<Readonly<Record<string, string>>> {
+	const listeners = await envoyAdmin(at.envoyAdminSocket).listeners();
+	return Object.fromEntries(
+		gateways.map(({ metadata, spec }) => {
+			const name = qualifiedName(metadata);
+			const address = spec.address === "0.0.0.0" || spec.address === "::" ? "127.0.0.1" : spec.address;
+			const host = address.includes(":") ? `[${address}]` : address;
+			const scheme = spec.tls === null ? "http" : "https";
+			return [name, `${scheme}://${host}:${spec.port || listeners.get(name)?.port}`];
+		}),
+	);
+}
+
 /** An external agent attests each process itself: one socket for all. */
 function identityOf({ identitySocket: agent, trustDomain = TRUST_DOMAIN }: StackOptions, run: string): StackIdentity {
 	return {
@@ -194,7 +212,7 @@ function identityOf({ identitySocket: agent, trustDomain = TRUST_DOMAIN }: Stack
 /**
  * Waits until Envoy listens for the declared Gateways.
  * @returns qualified names of Gateways that do not listen
- * @throws WeirError `unavailable` if none does and Envoy reports why, such as a port in use
+ * @throws WeirError `unavailable` if none does and Envoy reports why, such as an address of another machine
  */
 async function allListen(
 	declared: readonly Gateway[],
@@ -219,12 +237,8 @@ async function allListen(
 	if (unheard === null) return new Set();
 	const which = unheard.names.map((name) => `Gateway ${name}`).join(", ");
 	const why = unheard.why === null ? "Envoy has not taken its listener yet" : unheard.why.trim();
-	if (unheard.why !== null && unheard.names.length === names.length) {
-		const hint = /cannot bind|already in use/i.test(why)
-			? "free the port, or declare another one"
-			: "correct the Gateway";
-		throw new WeirError("unavailable", `${which}: nothing listens: ${why}`, hint);
-	}
+	if (unheard.why !== null && unheard.names.length === names.length)
+		throw new WeirError("unavailable", `${which}: nothing listens: ${why}`, "correct the Gateway");
 	notice(`${which}: nothing listens: ${why} (weir status)`);
 	return new Set(unheard.names);
 }

@@ -4,7 +4,6 @@
  * on. A verdict also needs a proof of the answer: see calloutProof.ts.
  */
 
-import { CALLOUT_TIMEOUT_MS } from "../../limits/index.js";
 import { DECISION_HEADER } from "../access/signedDecision.js";
 import type { CalloutProtocol } from "../table/execution.js";
 import type { CalloutTable } from "../table/plan.js";
@@ -12,6 +11,9 @@ import { ASSIGN_FILTER, CONTEXT, METADATA_NAMESPACE, PROCESS_FILTER, VERDICT_FIL
 import { noProof, processProof, proofFilter } from "./calloutProof.js";
 import { protoDuration } from "./duration.js";
 import { ARM_HEADER, FORWARDED_CERT_HEADER, VARIANT_HEADER, WEIR_HEADER_PREFIX } from "./headers.js";
+
+/** Default timeout of a callout: Envoy's own default for ext_authz and ext_proc. */
+export const CALLOUT_TIMEOUT_MS = 200;
 
 /** Static bootstrap clusters of the sidecar: for ext_authz calls, and for ext_proc streams, which live longer. */
 export const SIDECAR_CLUSTER = "weir_sidecar";

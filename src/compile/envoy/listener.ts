@@ -6,14 +6,7 @@
  */
 
 import { demandsClientCertificates, type Gateway, qualifiedName, tlsFiles } from "../../declare/resources/resource.js";
-import {
-	ACCESS_LOG_BUFFER_BYTES,
-	ACCESS_LOG_FLUSH_MS,
-	ACCESS_LOG_PERIODIC_MS,
-	GATEWAY_CONNECTION_MS,
-	GATEWAY_HEADERS_KIB,
-	GATEWAY_IDLE_MS,
-} from "../../limits/index.js";
+import { ACCESS_LOG_FLUSH_MS, ACCESS_LOG_PERIODIC_MS, GATEWAY_CONNECTION_MS } from "../../limits/index.js";
 import { type Collectors, type EnvoyResource, routeConfigName } from "../table/plan.js";
 import { accessFilters, gateFilter } from "./accessControl.js";
 import { type CalloutFilters, calloutFilters } from "./calloutFilters.js";
@@ -25,6 +18,21 @@ import { downstreamIdentity, NO_RESUMPTION, ofTrustDomains, uriNames } from "./i
 import { denialReplies } from "./localReplies.js";
 import { limitsAfterTokens, limitsBeforeTokens } from "./rateLimits.js";
 import { type TokensContext, tokenFilters } from "./tokens.js";
+
+/** Gateway request header limit in KiB: Envoy's own default. It also limits a unit in Envoy. */
+const GATEWAY_HEADERS_KIB = 60;
+
+/**
+ * Default idle timeout where clients need no certificate; also the request head timeout where no Service is protected.
+ * Longer than the 60 s of usual load balancers in front: the side that closes first loses no request.
+ */
+export const GATEWAY_IDLE_MS = 75_000;
+
+/**
+ * Log entries that a worker buffers before it sends them, also while it connects. With Envoy's default of 16 KiB it
+ * dropped entries of a burst on a new connection. Below ACCESS_LOG_MESSAGE_BYTES_MAX.
+ */
+const ACCESS_LOG_BUFFER_BYTES = 2 * 1024 * 1024;
 
 /** Timeout of a client's TLS handshake: two round trips and retransmissions. */
 export const GATEWAY_HANDSHAKE_MS = 10_000;

@@ -34,7 +34,7 @@ import { Outcomes } from "./outcomes/outcomes.js";
 import { Refusals } from "./refusals.js";
 import { type IngestServices, serveSocket } from "./server.js";
 import { gaugeStore, prune, pruneDecisions } from "./store/retention.js";
-import { type EventStore, openEventStore } from "./store/store.js";
+import { openEventStore } from "./store/store.js";
 
 /** How often ingest prunes and refreshes its gauges. */
 const EVENTS_MAINTENANCE_MS = 10_000;
@@ -84,63 +84,120 @@ export interface Ingest {
 
 /** Resolves when all sockets accept connections. Throws WeirError if another process holds the store or a socket. */
 export async function startIngest(options: IngestOptions): Promise<Ingest> {
-	const { clock, meter, log } = options;
+	const { clock, log } = options;
+	const parts = await openParts(options);
+	const { intake, decisions } = parts;
+	const evidence = evidenceSource(parts, options);
+	const services: IngestServices = {
+		outcomes: parts.outcomes,
+		evidence,
+		account: (requestId) => findAccount(parts, requestId),
+		decisions: (query, namespaces) => answerQuery(parts, options.newestPlan, query, namespaces),
+		unknownKeys: () => parts.unknownKeys.counts(),
+		metricsJson: options.metricsJson,
+		log,
+	};
+	const undelivered = (entries: number, sinceMs: number, envoy: GapOf = ANY_ENVOY): void => {
+		intake.undelivered(entries, sinceMs);
+		decisions.queue.gaps.notReceived(envoy, sinceMs, clock(), entries);
+	};
+	const sink = entrySink(parts, clock, undelivered);
+	const maintain = () => maintainStore(parts, options);
+	const stopMaintenance = startMaintenance(maintain, log);
+	const logs: AccessLogServer[] = [];
+	let http: { close(): Promise<void> } | null = null;
+	const close = async (): Promise<void> => {
+		const maintained = stopMaintenance();
+		await Promise.all(logs.map((server) => server.close()));
+		// All at once: an exposure must not settle while entries that may precede it are no longer received.
+		const lost = (thrown: unknown): void => log.error("the last entries were lost", { error: String(thrown) });
+		await Promise.all([intake.close().catch(lost), http?.close()]);
+		await maintained;
+		await parts.outcomes.close();
+		parts.refusals.close();
+		await decisions.queue
+			.close()
+			.catch((thrown: unknown) => log.error("the last records were lost", { error: String(thrown) }));
+		await parts.store.close();
+	};
+	try {
+		logs.push(await serveAccessLog(options.accessLogSocket, sink, clock, log));
+		http = await serveSocket(options.httpSocket, services);
+		const tcp = options.accessLogTcp ?? null;
+		const accessLog = tcp === null ? null : await serveAccessLogTcp(tcp, sink, clock, log);
+		if (accessLog !== null) logs.push(accessLog);
+		decisions.queue.listening();
+		return { accessLogPort: accessLog?.port ?? null, evidence, undelivered, maintain, close };
+	} catch (thrown) {
+		await close();
+		throw thrown;
+	}
+}
+
+type Parts = Awaited<ReturnType<typeof openParts>>;
+
+/** Opens the store, and what writes to it and reads from it. */
+async function openParts(options: IngestOptions) {
+	const { clock, meter, log, exposureSettlesMs } = options;
 	const store = await openEventStore(options.dataDirectory);
 	const plans = new PlanReader(options.plans);
-	const allowedPpm = options.allowedDecisionsPpm ?? 0;
-	const logs: AccessLogServer[] = [];
-	const decisions = new DecisionLog({ store, clock, meter, log, allowedPpm });
+	const decisions = new DecisionLog({ store, clock, meter, log, allowedPpm: options.allowedDecisionsPpm ?? 0 });
 	await decisions.recall();
-	const { exposureSettlesMs } = options;
 	const intake = new Intake({
 		...{ store, plans, clock, meter, log },
 		ended: (request) => decisions.ended(request),
 		...(exposureSettlesMs === undefined ? {} : { exposureSettlesMs }),
 	});
-	const recent = new RecentRequests();
-	const unknownKeys = new UnknownKeys();
 	const catalogue = new MetricCatalogue(options.metrics);
 	const refusals = new Refusals((record) => decisions.queue.refused(record), clock, meter);
 	const outcomes = new Outcomes({
-		store,
-		catalogue,
-		clock,
-		meter,
-		log,
+		...{ store, catalogue, clock, meter, log },
 		refused: (refusal) => refusals.outcomes(refusal),
 	});
-	const looks = new Looks();
-	const evidence = evidenceSource(store, intake, looks, clock, meter, log);
-	const account = async (requestId: string): Promise<RequestAccount | null> => {
-		const atHand = () => {
-			const found = recent.find(requestId);
-			return found === null ? null : accountOf(found, plans, store.pseudonyms);
-		};
-		const atOnce = atHand();
-		if (atOnce !== null) return atOnce;
-		await intake.flush();
-		const stored = await outlineOf(store, requestId);
-		// The request may have ended meanwhile; the outline from the store is only a fallback.
-		return atHand() ?? stored;
+	return {
+		...{ store, plans, decisions, intake, catalogue, refusals, outcomes },
+		recent: new RecentRequests(),
+		unknownKeys: new UnknownKeys(),
+		looks: new Looks(),
 	};
-	const askDecisions = async (query: URLSearchParams, namespaces: ReadNamespaces): Promise<unknown> => {
-		const question = parseDecisionQuery(query, namespaces);
-		await intake.plansLoaded();
-		await decisions.queue.flush();
-		return question.view === "shadow"
-			? answerShadow(store, question, triedRulesIn(await options.newestPlan()))
-			: answerDecisions(store, question);
+}
+
+async function findAccount(parts: Parts, requestId: string): Promise<RequestAccount | null> {
+	const { store, plans, intake, recent } = parts;
+	const inMemory = () => {
+		const found = recent.find(requestId);
+		return found === null ? null : accountOf(found, plans, store.pseudonyms);
 	};
-	const services: IngestServices = {
-		outcomes,
-		evidence,
-		account,
-		decisions: askDecisions,
-		unknownKeys: () => unknownKeys.counts(),
-		metricsJson: options.metricsJson,
-		log,
-	};
-	const sink: EntrySink = {
+	const atOnce = inMemory();
+	if (atOnce !== null) return atOnce;
+	await intake.flush();
+	const stored = await outlineOf(store, requestId);
+	// The request may have ended meanwhile; the outline from the store is only a fallback.
+	return inMemory() ?? stored;
+}
+
+/** Answers a query of the decision log. */
+async function answerQuery(
+	{ store, intake, decisions }: Parts,
+	newestPlan: IngestOptions["newestPlan"],
+	query: URLSearchParams,
+	namespaces: ReadNamespaces,
+): Promise<unknown> {
+	const question = parseDecisionQuery(query, namespaces);
+	await intake.plansLoaded();
+	await decisions.queue.flush();
+	return question.view === "shadow"
+		? answerShadow(store, question, triedRulesIn(await newestPlan()))
+		: answerDecisions(store, question);
+}
+
+function entrySink(
+	{ intake, decisions, recent, unknownKeys, refusals }: Parts,
+	clock: () => number,
+	undelivered: (entries: number, sinceMs: number, envoy: GapOf) => void,
+): EntrySink {
+	const { gaps } = decisions.queue;
+	return {
 		offer(entry, receivedMs, gateway) {
 			if (entry.kind === "end") {
 				recent.keep(entry);
@@ -151,67 +208,40 @@ export async function startIngest(options: IngestOptions): Promise<Ingest> {
 		broken: () => intake.broken(),
 		impossible: (entry) => intake.impossible(entry),
 		refused: (fault, peer) => refusals.stream(fault, shownId(peer)),
-		opened: (peer, gateway, receivedMs) => decisions.queue.gaps.heard(envoyOf(peer, gateway), receivedMs),
-		broke: (fromMs, peer, gateway) => decisions.queue.gaps.broke(envoyOf(peer, gateway), fromMs, clock()),
+		opened: (peer, gateway, receivedMs) => gaps.heard(envoyOf(peer, gateway), receivedMs),
+		broke: (fromMs, peer, gateway) => gaps.broke(envoyOf(peer, gateway), fromMs, clock()),
 		undelivered: (entries, sinceMs, peer) => undelivered(entries, sinceMs, envoyOf(peer, null)),
 		handshakeFailed: (fault) => refusals.handshake(fault),
 	};
-	const undelivered = (entries: number, sinceMs: number, envoy: GapOf = ANY_ENVOY): void => {
-		intake.undelivered(entries, sinceMs);
-		decisions.queue.gaps.notReceived(envoy, sinceMs, clock(), entries);
-	};
-	let http: { close(): Promise<void> } | null = null;
-	const maintain = async (): Promise<void> => {
-		await intake.flush();
-		const nowMs = clock();
-		const declared = await catalogue.current().catch(() => null);
-		// Without declarations the retention time is unknown.
-		if (declared !== null) await prune(store, nowMs, [...declared.values()], looks, meter, options.freezingRowsMax);
-		await pruneDecisions(store, nowMs, meter, options.decisionRowsMax);
-		await gaugeStore(store, meter);
-	};
-	const unmaintained = new ReportThrottle<string>(
+}
+
+/** Prunes the store and refreshes its gauges. */
+async function maintainStore({ store, intake, catalogue, looks }: Parts, options: IngestOptions): Promise<void> {
+	const { meter } = options;
+	await intake.flush();
+	const nowMs = options.clock();
+	const declared = await catalogue.current().catch(() => null);
+	// Without declarations the retention time is unknown.
+	if (declared !== null) await prune(store, nowMs, [...declared.values()], looks, meter, options.freezingRowsMax);
+	await pruneDecisions(store, nowMs, meter, options.decisionRowsMax);
+	await gaugeStore(store, meter);
+}
+
+/** @returns stops it at once; the promise resolves when a running maintenance has ended */
+function startMaintenance(maintain: () => Promise<void>, log: Log): () => Promise<void> {
+	const failures = new ReportThrottle<string>(
 		(error, times) => log.error("maintenance of the event store failed", { error, times: String(times) }),
 		COMMIT_FAULTS_LOGGED_MS,
 	);
-	let maintaining: Promise<void> = Promise.resolve();
-	let timer: NodeJS.Timeout | null = null;
-	const close = async (): Promise<void> => {
-		if (timer !== null) clearInterval(timer);
-		await Promise.all(logs.map((server) => server.close()));
-		// All at once: an exposure must not settle while entries that may precede it are no longer received.
-		const lost = (thrown: unknown): void => log.error("the last entries were lost", { error: String(thrown) });
-		await Promise.all([intake.close().catch(lost), http?.close()]);
-		await maintaining;
-		unmaintained.close();
-		await outcomes.close();
-		refusals.close();
-		await decisions.queue
-			.close()
-			.catch((thrown: unknown) => log.error("the last records were lost", { error: String(thrown) }));
-		await store.close();
+	let running: Promise<void> = Promise.resolve();
+	const timer = setInterval(() => {
+		running = running.then(maintain).catch((thrown: unknown) => failures.add(String(thrown)));
+	}, EVENTS_MAINTENANCE_MS);
+	return async () => {
+		clearInterval(timer);
+		await running;
+		failures.close();
 	};
-	try {
-		logs.push(await serveAccessLog(options.accessLogSocket, sink, clock, log));
-		http = await serveSocket(options.httpSocket, services);
-		const tcp = options.accessLogTcp ?? null;
-		const accessLog = tcp === null ? null : await serveAccessLogTcp(tcp, sink, clock, log);
-		if (accessLog !== null) logs.push(accessLog);
-		decisions.queue.listening();
-		timer = setInterval(() => {
-			maintaining = maintaining.then(maintain).catch((thrown: unknown) => unmaintained.add(String(thrown)));
-		}, EVENTS_MAINTENANCE_MS);
-		return {
-			accessLogPort: accessLog?.port ?? null,
-			evidence,
-			undelivered,
-			maintain,
-			close,
-		};
-	} catch (thrown) {
-		await close();
-		throw thrown;
-	}
 }
 
 /** SPIFFE id that the caller proved, in printable form; null = the owner's own process, or no id. */
@@ -222,14 +252,7 @@ const envoyOf = (peer: StreamPeer, gateway: string | null): GapOf => ({
 	principal: shownId(peer),
 });
 
-function evidenceSource(
-	store: EventStore,
-	intake: Intake,
-	looks: Looks,
-	clock: () => number,
-	meter: Meter,
-	log: Log,
-): EvidenceSource {
+function evidenceSource({ store, intake, looks }: Parts, { clock, meter, log }: IngestOptions): EvidenceSource {
 	/** Entries that arrived before the query count in its answer. */
 	const answer = async <Result>(gather: () => Promise<Result>): Promise<Result> => {
 		const started = performance.now();

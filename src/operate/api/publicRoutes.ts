@@ -8,7 +8,7 @@ import type { EvidenceSource } from "../../decide/rollout/ports.js";
 import { fields, flag, oneOf, say } from "../../declare/resources/fields/strict.js";
 import { resourcesOf } from "../../declare/resources/kinds.js";
 import { qualifiedText } from "../../declare/resources/resource.js";
-import { DECISIONS_PAGE_MAX, OPERATOR_AUDIT_PAGE_MAX, PERSON_TEXT_CHARS_MAX } from "../../limits/index.js";
+import { DECISIONS_PAGE_MAX, OPERATOR_AUDIT_PAGE_MAX } from "../../limits/index.js";
 import type { Approvals } from "../approvals/approvals.js";
 import { PERSON_VERBS } from "../approvals/personRequest.js";
 import type { AuditedCall } from "../audit/actRecord.js";
@@ -31,6 +31,9 @@ import {
 	requestAnswer,
 	type ShadowGapsAnswer,
 } from "./wire.js";
+
+/** Longest name of a person and reason of an operation: they are stored with every decision. */
+const PERSON_TEXT_CHARS_MAX = 1_000;
 
 export interface ApiServices extends DeclarationServices, StatusSources, ReadinessSources {
 	readonly approvals: Approvals;

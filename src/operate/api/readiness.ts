@@ -6,7 +6,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import { closedServices } from "../../decide/rollout/closedServices.js";
 import { refusalsOf } from "../../decide/rollout/refusal.js";
 import { unansweredTables } from "../../decide/rollout/unansweredTables.js";
-import { PUBLICATION_LAG_MS, READY_NOTES_MS } from "../../limits/index.js";
+import { PUBLICATION_LAG_MS } from "../../limits/index.js";
 import type { Store } from "../state/store/store.js";
 import type { AlarmSources } from "./alarmSources.js";
 import type { Answer } from "./http.js";
@@ -20,6 +20,9 @@ import {
 	STATE_UNWRITTEN,
 	UNANSWERED,
 } from "./wire.js";
+
+/** How long /readyz waits for its notes: probes time out after a second, and a note must not cause that. */
+const READY_NOTES_MS = 250;
 
 export interface ReadinessSources extends AlarmSources {
 	readonly store: Store;

@@ -3,7 +3,7 @@ import { randomUUID } from "node:crypto";
 import type { IncomingMessage } from "node:http";
 import { createServer, type Server } from "node:https";
 import { WeirError } from "../../error.js";
-import { API_CONNECTIONS_MAX, HANDSHAKE_FAULTS_RECORDED_MS, REQUESTLESS_CONNECTION_MS } from "../../limits/index.js";
+import { API_CONNECTIONS_MAX, HANDSHAKE_FAULTS_RECORDED_MS } from "../../limits/index.js";
 import { ReportThrottle } from "../../trust/clients/reportThrottle.js";
 import { type LargestClient, type LimitedConnections, limitConnections } from "../../trust/tls/connectionLimits.js";
 import { describeFault, type HandshakeFault } from "../../trust/tls/handshake.js";
@@ -12,6 +12,9 @@ import { record } from "../audit/actRecord.js";
 import { type Caller, callerOf, type ListenerTls, type TcpListener } from "./caller.js";
 import { type ListenerContext, serveApi, withBounds } from "./handler.js";
 import { auditedPath, checkOrigin } from "./http.js";
+
+/** How long an authenticated connection may send no first request, where the listener sees requests. */
+export const REQUESTLESS_CONNECTION_MS = 30_000;
 
 /** Creates the HTTPS server; it does not listen yet. */
 export async function secureServer(context: ListenerContext, tcp: TcpListener): Promise<Server> {

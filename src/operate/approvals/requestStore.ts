@@ -1,12 +1,14 @@
 /** Requests in the state file, and the operations of pending ones. Writes run inside the caller's transaction. */
 import { randomBytes } from "node:crypto";
 import { WeirError } from "../../error.js";
-import { APPROVAL_EFFECTS_SHOWN_MAX } from "../../limits/index.js";
 import type { Caller } from "../api/caller.js";
 import type { Authorisation } from "../operations/authorise.js";
 import type { StateDatabase } from "../state/store/database.js";
 import type { ApprovalRequest, Operation, WaitingRequest } from "./request.js";
 import { fingerprint } from "./required.js";
+
+/** Effects that an approval request lists; its documents have the rest. */
+const APPROVAL_EFFECTS_SHOWN_MAX = 20;
 
 /** Approval requests that are pending. */
 const APPROVAL_REQUESTS_PENDING_MAX = 200;

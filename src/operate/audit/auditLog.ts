@@ -4,10 +4,13 @@
  * so a changed, removed or inserted record breaks the chain. A process that can write the whole file can make a new
  * chain, so note the heads elsewhere (`weir audit operators --verify` prints them) and verify them later.
  */
-import { OPERATOR_AUDIT_OBJECTS_MAX, OPERATOR_AUDIT_PAGE_MAX } from "../../limits/index.js";
+import { OPERATOR_AUDIT_PAGE_MAX } from "../../limits/index.js";
 import type { StateDatabase } from "../state/store/database.js";
 import type { AuditHead, AuditRecord, NewAuditRecord } from "./auditRecord.js";
 import { AuditStore } from "./auditStore.js";
+
+/** Object names in one audit record, which also has their total. A larger change writes several records. */
+const OPERATOR_AUDIT_OBJECTS_MAX = 50;
 
 /**
  * Audit records that are kept: 100 MB at 1 KB each (up to 14 KB with 50 long names). The oldest are dropped and counted.

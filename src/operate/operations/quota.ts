@@ -7,8 +7,14 @@ import type { Status } from "../../decide/rollout/status.js";
 import { resourceSet } from "../../declare/resources/kinds.js";
 import { namedIn } from "../../declare/resources/reference.js";
 import { type Problem, qualifiedName, type Resource, type ResourceSet } from "../../declare/resources/resource.js";
-import { DECLARED_TABLE_BYTES_MAX, RESOURCES_MAX } from "../../limits/index.js";
+import { RESOURCES_MAX, TABLE_BYTES_MAX } from "../../limits/index.js";
 import type { StoredResource } from "../state/store/database.js";
+
+/**
+ * The table of an applied declaration. The rest of TABLE_BYTES_MAX is for later additions: a Service's callout and an
+ * Experiment's takeover, some 100 bytes each.
+ */
+export const DECLARED_TABLE_BYTES_MAX = TABLE_BYTES_MAX - 1024 * 1024;
 
 /** All declared documents: each apply reads them all. */
 export const DECLARED_BYTES_MAX = 32 * 1024 * 1024;

@@ -5,12 +5,7 @@
 import { rm } from "node:fs/promises";
 import { Server, ServerCredentials } from "@grpc/grpc-js";
 import { WeirError } from "../../error.js";
-import {
-	XDS_CONNECTION_AGE_MS,
-	XDS_CONNECTIONS_MAX,
-	XDS_KEEPALIVE_ANSWER_MS,
-	XDS_KEEPALIVE_MS,
-} from "../../limits/index.js";
+import { XDS_CONNECTIONS_MAX, XDS_KEEPALIVE_ANSWER_MS, XDS_KEEPALIVE_MS } from "../../limits/index.js";
 import { claimSocket, restrictSocket } from "../../trust/local/socket.js";
 import { type AdmitPeers, admitting } from "../../trust/tls/admitPeers.js";
 import { listenHttp2, type MutualTls } from "../../trust/tls/connectionLimits.js";
@@ -21,6 +16,12 @@ import { type LoadCall, LoadReportingServiceDefinition } from "./loadReports.js"
 import { type Peer, peerOf, type RefusedFor, type RefusedPeer } from "./peer.js";
 import { type AnswerProbe, type ProbeCall, ProbeServiceDefinition } from "./probes.js";
 import { AggregatedDiscoveryServiceDefinition } from "./service.js";
+
+/**
+ * Lifetime of a TCP connection to xds, so that its client presents a renewed certificate: SVIDs live for an hour and are
+ * renewed at half of it. Envoys keep their configuration meanwhile.
+ */
+const XDS_CONNECTION_AGE_MS = 10 * 60 * 1000;
 
 /** One DiscoveryRequest: a node with its metadata, or the names of some ten thousand clusters. */
 const XDS_REQUEST_BYTES_MAX = 4 * 1024 * 1024;

@@ -6,7 +6,10 @@
 import { isUtf8 } from "node:buffer";
 import type { IncomingMessage } from "node:http";
 import { performance } from "node:perf_hooks";
-import { INFER_BODY_BYTES_MAX, PREDICTOR_BODY_BYTES_TOTAL_MAX, PREDICTOR_BODY_RATE_MIN } from "../../limits/index.js";
+import { INFER_BODY_BYTES_MAX, PREDICTOR_BODY_BYTES_TOTAL_MAX } from "../../limits/index.js";
+
+/** Slowest upload, in bytes a second: the largest body may take 15 minutes. */
+const PREDICTOR_BODY_RATE_MIN = 16 * 1024;
 
 /** Inference bodies in transfer; beyond it the slowest one is ended with 408 for the new one. */
 const PREDICTOR_BODIES_MAX = 1_024;

@@ -1,7 +1,7 @@
 /** Control as a process of its own, whose disk can be filled: `node apiProcess.js DIRECTORY`; prints READY. */
-import { startControl } from "../../../src/cli/roles/control.js";
+import { startControlRole } from "../../../src/cli/roles/control.js";
 import { places } from "../../../src/cli/stack/places.js";
 import { roleContext } from "./roleContext.js";
 
-await startControl(roleContext(places(process.argv[2] ?? ""), "control"));
+await startControlRole(roleContext(places(process.argv[2] ?? ""), "control"));
 process.stdout.write("READY\n");

@@ -9,7 +9,7 @@ import { createServer, connect as plainConnect, type Socket } from "node:net";
 import { join } from "node:path";
 import { connect } from "node:tls";
 import t, { type Test } from "tap";
-import { startControl } from "../../../src/cli/roles/control.js";
+import { startControlRole } from "../../../src/cli/roles/control.js";
 import { forwardTo } from "../../../src/cli/roles/forward.js";
 import { startIngestRole } from "../../../src/cli/roles/ingest.js";
 import { readMetrics } from "../../../src/cli/roles/metrics.js";
@@ -100,7 +100,7 @@ async function startStack(t: Test) {
 	const logged: string[] = [];
 	const tls = await controlTls(ca);
 	const apiListener = { address: "127.0.0.1", port: 0, tls, peer: uriOf, tokens };
-	const api = await startControl({ ...roleContext(at, "control", logged), apiListener });
+	const api = await startControlRole({ ...roleContext(at, "control", logged), apiListener });
 	t.teardown(() => api.close());
 	const owner = new ApiClient(`unix:${at.apiSocket}`);
 	t.match(await owner.apply([{ name: "a.yaml", text: DECLARED }], { dryRun: false }), { outcome: "applied" });

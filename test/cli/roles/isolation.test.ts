@@ -6,7 +6,7 @@
 import { symlinkSync } from "node:fs";
 import { join } from "node:path";
 import t, { type Test } from "tap";
-import { startControl } from "../../../src/cli/roles/control.js";
+import { startControlRole } from "../../../src/cli/roles/control.js";
 import { collectorsOf, places } from "../../../src/cli/stack/places.js";
 import { dynamicBootstrap } from "../../../src/compile/envoy/bootstrap.js";
 import { ApiClient } from "../../../src/operate/api/apiClient.js";
@@ -70,7 +70,7 @@ async function scene(t: Test, more: readonly string[] = [], port = 0) {
 	const upstreams = await startVariants(t, namespaces.length);
 	const ports = Object.fromEntries(namespaces.map((name, index) => [name, upstreams[index]?.port ?? 0]));
 	const lines: string[] = [];
-	let control = await startControl(roleContext(at, "control", lines));
+	let control = await startControlRole(roleContext(at, "control", lines));
 	t.teardown(() => control.close());
 	const client = new ApiClient(`unix:${at.apiSocket}`);
 	const apply = async (...texts: readonly string[]): Promise<number> => {
@@ -109,7 +109,7 @@ async function scene(t: Test, more: readonly string[] = [], port = 0) {
 			}),
 		restartControl: async () => {
 			await control.close();
-			control = await startControl(roleContext(at, "control", lines));
+			control = await startControlRole(roleContext(at, "control", lines));
 		},
 	};
 }

@@ -3,7 +3,7 @@ import { generateKeyPairSync } from "node:crypto";
 import { rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import t from "tap";
-import { startControl } from "../../../src/cli/roles/control.js";
+import { startControlRole } from "../../../src/cli/roles/control.js";
 import { IssuerKeys } from "../../../src/cli/roles/issuerKeys.js";
 import { places } from "../../../src/cli/stack/places.js";
 import { ApiClient } from "../../../src/operate/api/apiClient.js";
@@ -53,7 +53,7 @@ t.test("through control: an alarm of the status, a note of readiness, until ther
 	const at = places(join(directory, "data"));
 	const file = join(directory, "keys.json");
 	await writeFile(file, set(WRONG));
-	const control = await startControl(roleContext(at, "control"));
+	const control = await startControlRole(roleContext(at, "control"));
 	t.teardown(() => control.close());
 	const client = new ApiClient(`unix:${at.apiSocket}`);
 	const text = `apiVersion: weir.dev/v1alpha1

@@ -2,7 +2,7 @@
 import { join } from "node:path";
 import t from "tap";
 import { alarmLines } from "../../../src/cli/commands/alarms.js";
-import { startControl } from "../../../src/cli/roles/control.js";
+import { startControlRole } from "../../../src/cli/roles/control.js";
 import { meshClientTroubles } from "../../../src/cli/roles/meshClients.js";
 import { places } from "../../../src/cli/stack/places.js";
 import { ApiClient } from "../../../src/operate/api/apiClient.js";
@@ -23,7 +23,7 @@ async function listenerOf(
 ): Promise<{ listener: string; lines: string }> {
 	const at = places(join(await temporaryDirectory(t), "data"));
 	const lines: string[] = [];
-	const control = await startControl({ ...roleContext(at, "control", lines), identity });
+	const control = await startControlRole({ ...roleContext(at, "control", lines), identity });
 	t.teardown(() => control.close());
 	await new ApiClient(`unix:${at.apiSocket}`).apply([{ name: "a.yaml", text: MESH_GATEWAY }], { dryRun: false });
 	const client = new AdsClient(`unix:${at.adsSocket}`);

@@ -4,7 +4,7 @@ import { symlinkSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import t from "tap";
-import { startControl } from "../../../src/cli/roles/control.js";
+import { startControlRole } from "../../../src/cli/roles/control.js";
 import { collectorsOf, places } from "../../../src/cli/stack/places.js";
 import { startProbeAgent } from "../../../src/cli/stack/probeAgent.js";
 import { dynamicBootstrap } from "../../../src/compile/envoy/bootstrap.js";
@@ -56,7 +56,7 @@ t.test("a probe passes, and fails with an alarm where requests come past the ver
 	const [upstream] = await startVariants(t, 1);
 	const [port, bypassPort] = [await freePort(), await freePort()];
 	const lines: string[] = [];
-	const control = await startControl(roleContext(at, "control", lines));
+	const control = await startControlRole(roleContext(at, "control", lines));
 	t.teardown(() => control.close());
 	const client = new ApiClient(`unix:${at.apiSocket}`);
 	const gateway = `apiVersion: weir.dev/v1alpha1

@@ -2,7 +2,7 @@
 import { createServer } from "node:http";
 import { join } from "node:path";
 import t from "tap";
-import { startControl } from "../../../src/cli/roles/control.js";
+import { startControlRole } from "../../../src/cli/roles/control.js";
 import { places } from "../../../src/cli/stack/places.js";
 import { EVIDENCE_PATHS } from "../../../src/observe/events/client.js";
 import { ApiClient } from "../../../src/operate/api/apiClient.js";
@@ -12,7 +12,7 @@ import { roleContext } from "./roleContext.js";
 
 t.test("readers query the state of an Experiment, the loop queries looks", async (t) => {
 	const at = places(join(await temporaryDirectory(t), "data"));
-	const control = await startControl(roleContext(at, "control"));
+	const control = await startControlRole(roleContext(at, "control"));
 	t.teardown(() => control.close());
 	const asked: string[] = [];
 	let looked = (): void => undefined;

@@ -1,8 +1,8 @@
 /** A refused configuration is an alarm: log, metric, audit record, readiness, `weir status` and `weir proxy-status`. */
 import t from "tap";
+import { type AlarmOptions, type AlarmWatch, watchAlarms } from "../../../src/cli/roles/alarmWatch.js";
 import { watchClosures, XDS_CLIENT_AWAY_MS } from "../../../src/cli/roles/closedServices.js";
 import { watchRefusals } from "../../../src/cli/roles/refusedConfigurations.js";
-import { type AlarmOptions, type AlarmWatch, watchAlarms } from "../../../src/cli/roles/standingAlarms.js";
 import type { ProxyStatus } from "../../../src/decide/rollout/ports.js";
 import type { Refusal } from "../../../src/decide/rollout/refusal.js";
 import { PUBLICATION_LAG_MS } from "../../../src/limits/index.js";

@@ -1,9 +1,9 @@
-/** `weir up` says READY of Gateways that listen, and of no others: a port that another program has is told. */
+/** `weir up` says READY of Gateways that listen, and of no others. It does not share a port with another program. */
 import { once } from "node:events";
 import { get, type IncomingMessage } from "node:http";
 import { type AddressInfo, createServer } from "node:net";
-import t, { type Test } from "tap";
-import { GatewayPorts, untilListening } from "../../../src/cli/stack/gatewayPorts.js";
+import t from "tap";
+import { GatewayPorts, requireFreePorts, untilListening } from "../../../src/cli/stack/gatewayPorts.js";
 import { gateway } from "../../fixtures/resources.js";
 import { startBackend } from "../backend.js";
 import { fileOf, temporaryDirectory, weirUp } from "../command.js";
@@ -11,32 +11,28 @@ import { gatewayText, serviceText } from "../documents.js";
 
 t.setTimeout(120_000);
 
-async function taken(t: Test): Promise<number> {
-	const server = createServer().listen(0, "127.0.0.1");
-	await once(server, "listening");
-	t.teardown(() => server.close());
-	return (server.address() as AddressInfo).port;
-}
-
-const declared = (gateways: Readonly<Record<string, number>>, backend: number): string =>
+const declared = (gateways: Readonly<Record<string, string>>, backend: number): string =>
 	[
-		...Object.entries(gateways).map(([name, port]) => gatewayText(`port: ${port}`, name)),
+		...Object.entries(gateways).map(([name, spec]) => gatewayText(spec, name)),
 		serviceText("own", [backend], "access: open"),
 	].join("---\n");
 
-t.test("a Gateway whose port is taken is told; another one serves", async (t) => {
+/** Of no machine (RFC 5737). */
+const ELSEWHERE = "address: 192.0.2.1, port: 8080";
+
+t.test("a Gateway that Envoy refuses is told; another one serves, and its port is not shared", async (t) => {
 	const directory = await temporaryDirectory(t);
-	const [port, backend] = await Promise.all([taken(t), startBackend(t)]);
-	const alone = await fileOf(directory, "alone.yaml", declared({ edge: port }, backend));
-	const words = new RegExp(`Gateway edge: nothing listens: .*cannot bind '127.0.0.1:${port}': Address already in use`);
+	const backend = await startBackend(t);
+	const alone = await fileOf(directory, "alone.yaml", declared({ edge: ELSEWHERE }, backend));
+	const words = /Gateway edge: nothing listens: .*cannot bind '192.0.2.1:8080': Cannot assign requested address/;
 	await t.rejects(weirUp(alone, `${directory}/alone`), { message: words });
 
-	const both = await fileOf(directory, "both.yaml", declared({ edge: port, other: 0, more: 0 }, backend));
+	const gateways = { edge: ELSEWHERE, other: "port: 0", more: "port: 0" };
+	const both = await fileOf(directory, "both.yaml", declared(gateways, backend));
 	const up = await weirUp(both, `${directory}/both`);
 	t.teardown(() => up.stop());
 	t.match(up.log(), words);
 	const { port: other } = new URL(up.ready.gateway);
-	t.not(other, String(port));
 	t.same(Object.keys(up.ready.gateways), ["more", "other"], "all that listen, by name");
 	t.equal(up.ready.gateways.more, up.ready.gateway, "the first is the one that was always said");
 	const [answer] = (await once(get({ host: "127.0.0.1", port: other, headers: { host: "own.test" } }), "response")) as [
@@ -44,7 +40,25 @@ t.test("a Gateway whose port is taken is told; another one serves", async (t) =>
 	];
 	answer.resume();
 	t.equal(answer.statusCode, 200);
+	const second = await fileOf(directory, "second.yaml", declared({ edge: `port: ${other}` }, backend));
+	await t.rejects(weirUp(second, `${directory}/second`), {
+		message: `Gateway edge: another program listens on port ${other} of 127.0.0.1`,
+	});
 	t.equal(await up.stop(), 0);
+});
+
+t.test("a port that is freed in time is no error", async (t) => {
+	const server = createServer().listen(0, "127.0.0.1");
+	await once(server, "listening");
+	const { port } = server.address() as AddressInfo;
+	const gateways = [gateway(), gateway({ port }, "fixed")];
+	await t.rejects(requireFreePorts(gateways, 0), {
+		code: "unavailable",
+		message: new RegExp(`^Gateway fixed: .* ${port} `),
+	});
+	const waits = requireFreePorts(gateways);
+	server.close();
+	await waits;
 });
 
 t.test("it waits for what listens late, and no longer than it should", async (t) => {

@@ -1,14 +1,14 @@
 /** Conditions in CEL: what they see, what is an error, and that none costs more than it may. */
 import t from "tap";
-import { compileCondition, conditionFault } from "../../../src/compile/access/conditions/condition.js";
-import type { VerifiedToken } from "../../../src/compile/access/users/token.js";
-import type { AccessRequest } from "../../../src/compile/access/verdict.js";
 import {
 	CONDITION_CHARS_MAX,
 	CONDITION_DEPTH_MAX,
-	CONDITION_LIST_MAX,
-	RESOURCES_MAX,
-} from "../../../src/limits/index.js";
+	compileCondition,
+	conditionFault,
+} from "../../../src/compile/access/conditions/condition.js";
+import type { VerifiedToken } from "../../../src/compile/access/users/token.js";
+import type { AccessRequest } from "../../../src/compile/access/verdict.js";
+import { CONDITION_LIST_MAX, RESOURCES_MAX } from "../../../src/limits/index.js";
 import { CONDITIONS } from "./conditions.js";
 
 const token: VerifiedToken = {

@@ -8,10 +8,10 @@ import {
 	PROCESS_FILTER,
 	VERDICT_FILTER,
 } from "../../../src/compile/envoy/calloutContext.js";
+import { CALLOUT_TIMEOUT_MS } from "../../../src/compile/envoy/calloutFilters.js";
 import { PROOF_FILTER } from "../../../src/compile/envoy/calloutProof.js";
 import { VARIANT_HEADER } from "../../../src/compile/envoy/headers.js";
 import { type Plan, routeName } from "../../../src/compile/table/plan.js";
-import { CALLOUT_TIMEOUT_MS } from "../../../src/limits/index.js";
 import { tokenIssuer } from "../../fixtures/resources.js";
 import { build, IN_CALLOUT, NATIVE, neighbours } from "./neighbours.js";
 import {

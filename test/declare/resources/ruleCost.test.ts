@@ -1,9 +1,9 @@
 /** The rule values that one request is compared with are limited per Service, with an error at the declaration. */
 
 import t from "tap";
-import { RULE_VALUES_MAX } from "../../../src/declare/resources/checks/rules.js";
+import { RULE_STEPS_MAX, RULE_VALUES_MAX } from "../../../src/declare/resources/checks/rules.js";
 import { loadResources } from "../../../src/declare/resources/parse.js";
-import { LISTED_VALUES_MAX, RULE_STEPS_MAX } from "../../../src/limits/index.js";
+import { LISTED_VALUES_MAX } from "../../../src/limits/index.js";
 import { file } from "../../operate/employment.js";
 import { mutualApi } from "../../operate/mutualApi.js";
 

@@ -5,7 +5,7 @@
 
 import { parseResources } from "../../../src/declare/resources/parse.js";
 import { formatProblem } from "../../../src/declare/resources/resource.js";
-import { RESOURCE_FILE_BYTES_MAX } from "../../../src/limits/index.js";
+import { RESOURCE_FILE_BYTES_MAX } from "../../../src/declare/resources/yaml/yaml.js";
 
 type Files = readonly { readonly name: string; readonly text: string }[];
 

@@ -3,7 +3,7 @@
 import { once } from "node:events";
 import { type ClientRequest, type IncomingMessage, request } from "node:http";
 import t from "tap";
-import { EXPOSURE_SETTLES_MS } from "../../../src/limits/index.js";
+import { EXPOSURE_SETTLES_MS } from "../../../src/observe/events/evidence/settlingExposures.js";
 import { ACCESS_LOG_COMMIT_MS } from "../../../src/observe/events/intake.js";
 import { EVENTS_DRAIN_MS } from "../../../src/observe/events/server.js";
 import { metric, query, type Rig, startRig, unitsOf } from "./rig.js";

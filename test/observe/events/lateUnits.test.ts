@@ -1,6 +1,7 @@
 /** Units that a filter makes: verified claims (Envoy assigns) and what the sidecar says (it assigns). */
 import t from "tap";
-import { ACCESS_LOG_PERIODIC_MS, EXPOSURE_SETTLES_MS } from "../../../src/limits/index.js";
+import { ACCESS_LOG_PERIODIC_MS } from "../../../src/limits/index.js";
+import { EXPOSURE_SETTLES_MS } from "../../../src/observe/events/evidence/settlingExposures.js";
 import { COUNTERS } from "../../../src/observe/events/meter.js";
 import {
 	CALLOUT,

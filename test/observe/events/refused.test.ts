@@ -2,7 +2,7 @@
 import t from "tap";
 import { NO_MORE } from "../../../src/compile/access/rules/table.js";
 import type { AccessTable } from "../../../src/compile/table/plan.js";
-import { EXPOSURE_SETTLES_MS } from "../../../src/limits/index.js";
+import { EXPOSURE_SETTLES_MS } from "../../../src/observe/events/evidence/settlingExposures.js";
 import { CALLOUT, type Entry, EXPERIMENT, metric, planWith, query, startRig, unitsOf, withStarts } from "./rig.js";
 
 const T0 = 1_000_000;

@@ -17,8 +17,8 @@ import type {
 import { EMPTY_STATUS } from "../../../src/decide/rollout/status.js";
 import type { ResourceSet } from "../../../src/declare/resources/resource.js";
 import type { EvidenceMetric, EvidenceQuery } from "../../../src/infer/statistics/evidence.js";
-import { EXPOSURE_SETTLES_MS } from "../../../src/limits/index.js";
 import { encodeNamespaces, NAMESPACES_HEADER } from "../../../src/observe/events/decisions/readNamespaces.js";
+import { EXPOSURE_SETTLES_MS } from "../../../src/observe/events/evidence/settlingExposures.js";
 import { type Ingest, type IngestOptions, startIngest } from "../../../src/observe/events/ingest.js";
 import type { Labels, Meter } from "../../../src/observe/events/meter.js";
 import type { MetricDeclaration } from "../../../src/observe/events/outcomes/metricDeclaration.js";

@@ -5,7 +5,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import { connect as connectTls } from "node:tls";
 import t, { type Test } from "tap";
 import { EnvoyAgent } from "../../../src/cli/stack/envoyAgent.js";
-import { ACCESS_LOG_MESSAGE_BYTES_MAX } from "../../../src/limits/index.js";
+import { ACCESS_LOG_MESSAGE_BYTES_MAX } from "../../../src/observe/events/accessLog/accessLog.js";
 import { envoyName, gatewayOfLogName, streamFault } from "../../../src/observe/events/accessLog/streamIdentity.js";
 import type { DecisionsAnswer } from "../../../src/observe/events/decisions/decisionQuery.js";
 import { COUNTERS } from "../../../src/observe/events/meter.js";

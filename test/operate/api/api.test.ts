@@ -156,7 +156,7 @@ t.test("a namespaced experiment is one path segment", async (t) => {
 	t.match(await client.delete("Experiment", "team/boosted", wet), { outcome: "applied" });
 });
 
-const BAD: readonly {
+interface BadRequest {
 	readonly what: string;
 	readonly path: string;
 	readonly method?: string;
@@ -164,7 +164,14 @@ const BAD: readonly {
 	readonly body?: string;
 	readonly status: number;
 	readonly match: RegExp;
-}[] = [
+}
+
+const badPause = (what: string, body: string, match: RegExp): BadRequest => ({
+	...{ what, body, match, status: 400, method: "POST", path: "/v1/experiments/boosted/pause" },
+	headers: { "content-type": "application/json" },
+});
+
+const BAD: readonly BadRequest[] = [
 	{
 		what: "another Host (DNS rebinding)",
 		path: "/v1/status",
@@ -228,33 +235,9 @@ const BAD: readonly {
 		status: 400,
 		match: /absent/,
 	},
-	{
-		what: "an unknown field",
-		path: "/v1/experiments/boosted/pause",
-		method: "POST",
-		headers: { "content-type": "application/json" },
-		body: '{"force":true}',
-		status: 400,
-		match: /force/,
-	},
-	{
-		what: "an arm for a pause",
-		path: "/v1/experiments/boosted/pause",
-		method: "POST",
-		headers: { "content-type": "application/json" },
-		body: '{"arm":"boosted"}',
-		status: 400,
-		match: /arm/,
-	},
-	{
-		what: "a decision in another's name",
-		path: "/v1/experiments/boosted/pause",
-		method: "POST",
-		headers: { "content-type": "application/json" },
-		body: '{"by":"grace"}',
-		status: 400,
-		match: /'by' is not believed/,
-	},
+	badPause("an unknown field", '{"force":true}', /force/),
+	badPause("an arm for a pause", '{"arm":"boosted"}', /arm/),
+	badPause("a decision in another's name", '{"by":"grace"}', /'by' is not believed/),
 	{
 		what: "a declaration in another's name",
 		path: "/v1/resources?by=grace",
@@ -264,33 +247,9 @@ const BAD: readonly {
 		status: 400,
 		match: /'by' is not believed/,
 	},
-	{
-		what: "two lines in a reason",
-		path: "/v1/experiments/boosted/pause",
-		method: "POST",
-		headers: { "content-type": "application/json" },
-		body: '{"reason":"x\\ny"}',
-		status: 400,
-		match: /one line/,
-	},
-	{
-		what: "broken JSON",
-		path: "/v1/experiments/boosted/pause",
-		method: "POST",
-		headers: { "content-type": "application/json" },
-		body: "{",
-		status: 400,
-		match: /not JSON/,
-	},
-	{
-		what: "a list",
-		path: "/v1/experiments/boosted/pause",
-		method: "POST",
-		headers: { "content-type": "application/json" },
-		body: "[]",
-		status: 400,
-		match: /object/,
-	},
+	badPause("two lines in a reason", '{"reason":"x\\ny"}', /one line/),
+	badPause("broken JSON", "{", /not JSON/),
+	badPause("a list", "[]", /object/),
 	{
 		what: "an unknown experiment",
 		path: "/v1/experiments/none/pause",

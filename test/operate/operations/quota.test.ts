@@ -3,12 +3,13 @@
 import t, { type Test } from "tap";
 import { EMPTY_STATUS } from "../../../src/decide/rollout/status.js";
 import type { AccessPolicy, Resource, Service } from "../../../src/declare/resources/resource.js";
-import { DECLARED_TABLE_BYTES_MAX, RESOURCES_MAX, TABLE_BYTES_MAX } from "../../../src/limits/index.js";
+import { RESOURCES_MAX, TABLE_BYTES_MAX } from "../../../src/limits/index.js";
 import { StateClient } from "../../../src/operate/api/client.js";
 import { API_BODY_BYTES_MAX } from "../../../src/operate/api/http.js";
 import {
 	CHECKED_ENDPOINTS_MAX,
 	DECLARED_BYTES_MAX,
+	DECLARED_TABLE_BYTES_MAX,
 	quotaProblems,
 	ruleProblems,
 	SELECTED_RULES_MAX,

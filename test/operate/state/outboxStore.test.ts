@@ -2,9 +2,8 @@
 import t, { type Test } from "tap";
 import { gateQuestion } from "../../../src/decide/rollout/gate.js";
 import type { Gate } from "../../../src/declare/resources/resource.js";
-import { GATE_OUTBOX_MAX } from "../../../src/limits/index.js";
 import { openDatabase, type StateDatabase } from "../../../src/operate/state/store/database.js";
-import { OutboxStore } from "../../../src/operate/state/store/outboxStore.js";
+import { GATE_OUTBOX_MAX, OutboxStore } from "../../../src/operate/state/store/outboxStore.js";
 import { Store } from "../../../src/operate/state/store/store.js";
 import { input } from "../../decide/rollout/example.js";
 import { experiment, file, METRIC, outcome, SERVICE, temporaryDirectory } from "../employment.js";

@@ -1,6 +1,6 @@
 /** More ext_proc streams at once than one connection carries and than Envoy's default breaker lets through. */
 import t from "tap";
-import { CALLOUT_STREAMS_MAX } from "../../../src/limits/index.js";
+import { CALLOUT_STREAMS_MAX } from "../../../src/publish/sidecar/grpc/server.js";
 import { openStreams } from "./openStreams.js";
 
 const STREAMS = 1_500;

@@ -6,7 +6,7 @@ import { type AddressInfo, connect, type Socket } from "node:net";
 import { setImmediate } from "node:timers/promises";
 import { connect as connectTls, createServer, type Server, type TLSSocket } from "node:tls";
 import t, { type Test } from "tap";
-import { REQUESTLESS_CONNECTION_MS } from "../../../src/limits/index.js";
+import { REQUESTLESS_CONNECTION_MS } from "../../../src/operate/api/tlsListener.js";
 import {
 	CONNECTION_QUIET_MS,
 	CONNECTIONS_CHECK_MS,

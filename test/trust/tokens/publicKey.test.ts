@@ -2,9 +2,8 @@
 import { createHash, generateKeyPairSync, randomBytes } from "node:crypto";
 import { calculateJwkThumbprint } from "jose";
 import t from "tap";
-import { KEYS_MAX } from "../../../src/limits/index.js";
 import { isStrongEd25519Point } from "../../../src/trust/tokens/ed25519Point.js";
-import { KEYS_SAME_NAME_MAX, keySetFault, readKeySet } from "../../../src/trust/tokens/keySet.js";
+import { KEYS_MAX, KEYS_SAME_NAME_MAX, keySetFault, readKeySet } from "../../../src/trust/tokens/keySet.js";
 import { publicKey } from "../../../src/trust/tokens/publicKey.js";
 import { publishedKeySet } from "../../../src/trust/tokens/publishedKeys.js";
 

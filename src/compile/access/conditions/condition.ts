@@ -8,18 +8,17 @@
  * (conditionConversions.ts).
  */
 import { type ASTNode, Environment } from "@marcbachmann/cel-js";
-import {
-	CONDITION_CHARS_MAX,
-	CONDITION_DEPTH_MAX,
-	CONDITION_NODES_MAX,
-	CONDITION_STEPS_MAX,
-	RESOURCES_MAX,
-} from "../../../limits/index.js";
+import { CONDITION_STEPS_MAX, RESOURCES_MAX } from "../../../limits/index.js";
 import type { AccessRequest } from "../verdict.js";
 import { asWritten, CONVERSIONS, OVERLOADS } from "./conditionConversions.js";
 import { conditionSteps } from "./conditionCost.js";
 import { isWithinLimits, NO_USER, RequestView, UserView, userOf } from "./conditionInput.js";
 import { decodedPath, pathFault, WALKS } from "./conditionPaths.js";
+
+/** A CEL condition: its characters, and the nodes and depth of its tree. */
+export const CONDITION_CHARS_MAX = 2_048;
+const CONDITION_NODES_MAX = 128;
+export const CONDITION_DEPTH_MAX = 24;
 
 export interface Condition {
 	/** error: undecidable, e.g. the token lacks a claim, or the path is too long or not UTF-8. */

@@ -7,11 +7,17 @@ import { comparedValues } from "../../../compile/access/rules/comparedValues.js"
 import { accessTable } from "../../../compile/access/rules/table.js";
 import { proxiedGateway } from "../../../compile/access/verdictReason.js";
 import { dryRunOf } from "../../../compile/table/shadow.js";
-import { RULE_STEPS_MAX } from "../../../limits/index.js";
 import { resourceTitle } from "../position.js";
 import type { AccessPolicy, ResourceSet, Service } from "../resource.js";
 import { sidecarDecides, sidecarDecidesAlways } from "./callout.js";
 import type { Check } from "./report.js";
+
+/**
+ * Rules, path segments and texts (two count one) that the sidecar may read for one request: 50 to 150 ns each, so 1 to 3
+ * ms. A token is split once per request into sets: 45 µs for 600 scopes and 400 groups (6 KB, measured on 2026-11-28, 2
+ * cores).
+ */
+export const RULE_STEPS_MAX = 20_000;
 
 /**
  * Values in a Service's rules that Envoy may compare for one request (100 ns each; a path counts up to ten times): about

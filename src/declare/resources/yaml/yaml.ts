@@ -4,12 +4,15 @@
  * tokens, nesting and aliases. Never throws: every error becomes a Problem.
  */
 import { type Document, isAlias, isMap, isScalar, isSeq, LineCounter } from "yaml";
-import { RESOURCE_DEPTH_MAX, RESOURCE_DOCUMENTS_MAX, RESOURCE_FILE_BYTES_MAX } from "../../../limits/index.js";
+import { RESOURCE_DEPTH_MAX, RESOURCE_DOCUMENTS_MAX } from "../../../limits/index.js";
 import type { DocumentPlaces } from "../position.js";
 import type { Position, Problem } from "../resource.js";
 import { DocumentReader } from "./reader.js";
 import { documentsOf, type Ended, syntaxProblems } from "./syntax.js";
 import { type TokenBudget, tokenBudget, tokensOf } from "./tokens.js";
+
+/** One resource file: far above any real one, and small enough to parse at once. */
+export const RESOURCE_FILE_BYTES_MAX = 4 * 1024 * 1024;
 
 /** One document that is a mapping. Its value has only strings, numbers, booleans, null, arrays and plain objects. */
 export interface YamlDocument {

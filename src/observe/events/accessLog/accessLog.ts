@@ -13,7 +13,7 @@ import {
 	type sendUnaryData,
 } from "@grpc/grpc-js";
 import { WeirError } from "../../../error.js";
-import { ACCESS_LOG_MESSAGE_BYTES_MAX, ACCESS_LOG_STREAMS_MAX, XDS_CONNECTIONS_MAX } from "../../../limits/index.js";
+import { XDS_CONNECTIONS_MAX } from "../../../limits/index.js";
 import { claimSocket, restrictSocket } from "../../../trust/local/socket.js";
 import { type AdmitPeers, admitting } from "../../../trust/tls/admitPeers.js";
 import { listenHttp2, type MutualTls } from "../../../trust/tls/connectionLimits.js";
@@ -34,6 +34,15 @@ import {
 	type StreamTrust,
 	streamFault,
 } from "./streamIdentity.js";
+
+/** Largest access-log message: Envoy sends from ACCESS_LOG_BUFFER_BYTES on, and an entry has at most 60 KiB. */
+export const ACCESS_LOG_MESSAGE_BYTES_MAX = 4 * 1024 * 1024;
+
+/**
+ * Streams on one connection: an Envoy has a connection per worker and a stream on it per Gateway; for more it opens
+ * another.
+ */
+export const ACCESS_LOG_STREAMS_MAX = 64;
 
 /** Flow-control window of Envoy's access log, per stream and per connection (one for each worker). */
 export const ACCESS_LOG_WINDOW_BYTES = 4 * 1024 * 1024;

@@ -3,8 +3,11 @@
  * written its whole access log.
  */
 
-import { AGENT_REPORT_AGE_MAX_MS, AGENT_REPORT_BYTES_MAX } from "../../../limits/index.js";
 import { flag, integer, object, orNull, text } from "../../../trust/clients/jsonShape.js";
+
+/** Size of one report of `weir envoy`, and the greatest age of its entries: a month. */
+const AGENT_REPORT_BYTES_MAX = 4_096;
+export const AGENT_REPORT_AGE_MAX_MS = 31 * 24 * 60 * 60 * 1000;
 
 export const ENVOY_REPORT_PATH = "/weir.v1.EnvoyAgent/Report";
 

@@ -20,9 +20,11 @@ import {
 	mergeAllExtremes,
 	NO_EXTREMES,
 } from "../../../infer/statistics/statistics/extremes.js";
-import { PERIODS_MAX } from "../../../limits/index.js";
 import { dayStartMs } from "../evidence/aggregateSql.js";
 import type { Row } from "../store/store.js";
+
+/** Periods of first exposure: one day each, merged in pairs beyond this number. */
+const PERIODS_MAX = 60;
 
 /** Sums of one series in one arm and part, or of several merged. */
 export interface Sums {

@@ -2,9 +2,11 @@
  * The last ended requests, for `weir why`: a ring buffer of the entries' bytes, so memory is bounded and decoding is
  * deferred. In memory only: the bytes hold unit ids and paths.
  */
-import { RECENT_REQUESTS_MAX } from "../../../limits/index.js";
 import type { AccessLogEntry } from "./accessLogEntry.js";
 import { decodeEntry } from "./entryDecoder.js";
+
+/** Ended requests that `weir why` can explain: minutes of a busy Gateway, hours of a quiet one. */
+const RECENT_REQUESTS_MAX = 20_000;
 
 /** Memory of their access-log entries: RECENT_REQUESTS_MAX of 1.6 KB, twice the usual size; then the oldest are dropped. */
 const RECENT_REQUESTS_BYTES_MAX = 32 * 1024 * 1024;

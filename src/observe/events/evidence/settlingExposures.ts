@@ -8,8 +8,14 @@
  * On open Services exposures are reported before any filter, and a refused request withdraws its exposure. The wait counts
  * from arrival, not from the request's start, because the client decides how long its headers take.
  */
-import { ACCESS_LOG_PERIODIC_MS, EXPOSURE_SETTLES_MS, UNIT_CACHE_MAX } from "../../../limits/index.js";
+import { ACCESS_LOG_PERIODIC_MS, UNIT_CACHE_MAX } from "../../../limits/index.js";
 import type { Exposure, RequestKey } from "../store/requestRow.js";
+
+/**
+ * How long an exposure may be revoked after its first log entry. On an open Service the start of a request makes it, and
+ * a refusal by access rules or rate limits is logged one flush later.
+ */
+export const EXPOSURE_SETTLES_MS = 1_000;
 
 const LATE_SETTLES_MS = 2 * ACCESS_LOG_PERIODIC_MS;
 

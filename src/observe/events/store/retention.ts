@@ -2,7 +2,7 @@
  * Retention. Entries and outcomes are kept until every observation that may use them is closed. Units and
  * observations stay: they are the evidence.
  */
-import { DECISIONS_KEPT_MS, DECISIONS_ROWS_MAX, EVENTS_MARGIN_MS, FREEZING_ROWS_MAX } from "../../../limits/index.js";
+import { EVENTS_MARGIN_MS } from "../../../limits/index.js";
 import { dropAboveLimit, forgetDropped } from "../decisions/rowLimit.js";
 import type { Times } from "../evidence/eras.js";
 import { freezingRows, isHeld } from "../evidence/freezingRows.js";
@@ -12,6 +12,16 @@ import { COUNTERS, GAUGES, type Meter } from "../meter.js";
 import type { MetricDeclaration } from "../outcomes/metricDeclaration.js";
 import { TABLES } from "./schema.js";
 import type { EventStore, Lane } from "./store.js";
+
+/**
+ * Newest requests of a Service, or outcomes of a Metric, that are kept to freeze a threshold or a cap. Each evaluation
+ * sorts them in about a second; a p99.9 needs 50,000.
+ */
+const FREEZING_ROWS_MAX = 1_000_000;
+
+/** Retention of decision records, by age and by number (about 200 bytes each on disk); the oldest are dropped first. */
+const DECISIONS_KEPT_MS = 30 * 24 * 60 * 60 * 1000;
+const DECISIONS_ROWS_MAX = 1_000_000;
 
 /** How long an idempotency key is stored: above any client's retries. */
 export const IDEMPOTENCY_KEPT_MS = 24 * 60 * 60 * 1000;

@@ -2,8 +2,10 @@
 
 import type { Decision } from "../../../decide/rollout/decision.js";
 import type { NotificationMessage, PendingNotification } from "../../../decide/rollout/ports.js";
-import { GATE_OUTBOX_MAX } from "../../../limits/index.js";
 import type { OutboxKey, StateDatabase } from "./database.js";
+
+/** Pending rollback notifications of all Experiments; beyond it the oldest is dropped and counted. */
+export const GATE_OUTBOX_MAX = 10_000;
 
 /** More than the gates of one decision: the index of a notification is revision * PLACES + gate. */
 const PLACES = 2 ** 16;

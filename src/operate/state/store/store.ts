@@ -25,7 +25,7 @@ import type { ControlListener } from "../../../declare/resources/checks/controlL
 import { serviceOf } from "../../../declare/resources/lookup.js";
 import { type Experiment, qualifiedName } from "../../../declare/resources/resource.js";
 import { WeirError } from "../../../error.js";
-import { STATE_KEY_CHARS_MAX, STATE_LONG_POLL_MS_MAX } from "../../../limits/index.js";
+import { STATE_KEY_CHARS_MAX } from "../../../limits/index.js";
 import { lastDecisionIn } from "../../api/lastDecision.js";
 import { RevisionWaiters } from "../../api/revisionWaiters.js";
 import type { LastDecision } from "../../api/wire.js";
@@ -43,6 +43,9 @@ import { type MetricName, metricNames, sortedSet } from "./resourceSet.js";
 import { defaultChange, stateIn, storedIn, writeAcknowledged, writeDecided, writePlan } from "./written.js";
 
 export type { ApplyResult } from "../../operations/applyPlan.js";
+
+/** Longest long poll on the state: below the idle timeouts of common HTTP stacks. */
+const STATE_LONG_POLL_MS_MAX = 60_000;
 
 /** Recent changes of live traffic that are searched for a request's allocation: Envoys apply a plan in seconds. */
 export const TRAFFIC_CHANGES_SEARCHED = 10;

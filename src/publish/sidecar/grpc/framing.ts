@@ -2,8 +2,10 @@
  * gRPC's length-prefixed messages (grpc/grpc doc/PROTOCOL-HTTP2.md, "Length-Prefixed-Message"): one byte for
  * compression, four bytes of length, the message. DATA frames may split them anywhere.
  */
-import { GRPC_CALLOUT_MESSAGE_BYTES_MAX } from "../../../limits/index.js";
 import { GRPC, GrpcFailure } from "./service.js";
+
+/** Largest gRPC message to the sidecar: it holds request headers (GATEWAY_HEADERS_KIB) and their context. */
+export const GRPC_CALLOUT_MESSAGE_BYTES_MAX = 1024 * 1024;
 
 /** Incomplete gRPC messages of all calls together: 64 of the largest. */
 const CALLOUT_PARTIAL_BYTES_MAX = 64 * GRPC_CALLOUT_MESSAGE_BYTES_MAX;

@@ -17,7 +17,7 @@ import type { AddressInfo } from "node:net";
 import { performance } from "node:perf_hooks";
 import type { TlsOptions } from "node:tls";
 import { WeirError } from "../../../error.js";
-import { CALLOUT_STREAMS_MAX, CALLOUT_WINDOW_BYTES } from "../../../limits/index.js";
+import { CALLOUT_WINDOW_BYTES } from "../../../limits/index.js";
 import { claimSocket, restrictSocket } from "../../../trust/local/socket.js";
 import { limitConnections } from "../../../trust/tls/connectionLimits.js";
 import type { Shared } from "./call.js";
@@ -31,6 +31,9 @@ import { Sessions } from "./sessions.js";
 import { StreamCall } from "./streamCall.js";
 import { Turn } from "./turn.js";
 import { UnaryCall } from "./unaryCall.js";
+
+/** Open calls on one connection to the sidecar. An Envoy that needs more opens another connection. */
+export const CALLOUT_STREAMS_MAX = 1_024;
 
 /** Connections to the sidecar: Envoy opens one per worker thread and cluster, and more only beyond CALLOUT_STREAMS_MAX. */
 export const CALLOUT_CONNECTIONS_MAX = 1_024;

@@ -1,2 +1,0 @@
-/** Limits of spans and metrics. */
-
