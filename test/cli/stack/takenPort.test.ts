@@ -1,4 +1,4 @@
-/** `weir up` says READY of Gateways that listen, and of no others: a port that another program has is told. */
+/** `weir up` prints READY only for Gateways that listen, and reports a port that another program has. */
 import { once } from "node:events";
 import { get, type IncomingMessage } from "node:http";
 import { type AddressInfo, createServer } from "node:net";
@@ -24,7 +24,7 @@ const declared = (gateways: Readonly<Record<string, number>>, backend: number): 
 		serviceText("own", [backend], "access: open"),
 	].join("---\n");
 
-t.test("a Gateway whose port is taken is told; another one serves", async (t) => {
+t.test("a Gateway whose port is taken is reported, and another one serves", async (t) => {
 	const directory = await temporaryDirectory(t);
 	const [port, backend] = await Promise.all([taken(t), startBackend(t)]);
 	const alone = await fileOf(directory, "alone.yaml", declared({ edge: port }, backend));
@@ -38,7 +38,7 @@ t.test("a Gateway whose port is taken is told; another one serves", async (t) =>
 	const { port: other } = new URL(up.ready.gateway);
 	t.not(other, String(port));
 	t.same(Object.keys(up.ready.gateways), ["more", "other"], "all that listen, by name");
-	t.equal(up.ready.gateways.more, up.ready.gateway, "the first is the one that was always said");
+	t.equal(up.ready.gateways.more, up.ready.gateway, "gateway is the first by name");
 	const [answer] = (await once(get({ host: "127.0.0.1", port: other, headers: { host: "own.test" } }), "response")) as [
 		IncomingMessage,
 	];
@@ -47,7 +47,7 @@ t.test("a Gateway whose port is taken is told; another one serves", async (t) =>
 	t.equal(await up.stop(), 0);
 });
 
-t.test("it waits for what listens late, and no longer than it should", async (t) => {
+t.test("up waits for a late listener, and no longer than its patience", async (t) => {
 	const asked = (has: string[][], word: string | null) => ({
 		listening: async () => new Set(has.length > 1 ? has.shift() : has[0]),
 		refusal: async () => word,
@@ -60,15 +60,12 @@ t.test("it waits for what listens late, and no longer than it should", async (t)
 	t.equal(await untilListening([], asked([[]], "no")), null);
 });
 
-t.test(
-	"a declared port of 0 is one that no client's connection can have, and a restarted control keeps it",
-	async (t) => {
-		const file = `${await temporaryDirectory(t)}/ports.json`;
-		const gateways = [gateway(), gateway({ port: 8080 }, "fixed")];
-		const ports = await new GatewayPorts(file).of(gateways);
-		const port = ports.get("edge") ?? 0;
-		t.same([...ports.keys()], ["edge"]);
-		t.ok(port >= 20_000 && port < 32_000);
-		t.same(await new GatewayPorts(file).of(gateways), ports);
-	},
-);
+t.test("port 0 gets a port outside of the ephemeral range, and a restarted control keeps it", async (t) => {
+	const file = `${await temporaryDirectory(t)}/ports.json`;
+	const gateways = [gateway(), gateway({ port: 8080 }, "fixed")];
+	const ports = await new GatewayPorts(file).of(gateways);
+	const port = ports.get("edge") ?? 0;
+	t.same([...ports.keys()], ["edge"]);
+	t.ok(port >= 20_000 && port < 32_000);
+	t.same(await new GatewayPorts(file).of(gateways), ports);
+});
