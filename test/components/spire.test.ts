@@ -224,7 +224,7 @@ t.test(
 		]);
 		const port = await startBackend(t);
 		const file = join(directory, "weir.yaml");
-		const [own, foreign] = [id("control"), id("stranger")];
+		const [own, foreign] = [id("control"), id("other")];
 		await writeFile(
 			file,
 			[protectedService("own", port, own), protectedService("foreign", port, foreign), MESH_GATEWAY].join("---\n"),

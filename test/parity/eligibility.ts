@@ -1,6 +1,4 @@
-/**
- * The judge's reading of eligibility (design.md: Exposure), from the declared resources alone: it shares no code with src.
- */
+/** The judge's own eligibility rules (docs/experiments.md), from the declared resources alone; it shares no code with src. */
 import type { Subject } from "./declaration.js";
 
 type Taking = Subject["experiments"][number];

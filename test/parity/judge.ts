@@ -1,6 +1,6 @@
 /**
- * The judge: what must become of a generated request, from the declared resources and the text of design.md alone.
- * It shares no code with src (types apart), so that a fault that is the same in every execution is seen too.
+ * The judge: the expected result of a request, from the declared resources and docs/access.md and docs/experiments.md. It shares
+ * no code with src (types apart), to find faults that all executions share.
  */
 import { type Expected, expected, unitOf } from "../envoy/oracle.js";
 import { type Generated, NOBODY, PLAIN_GATEWAY, type Subject } from "./declaration.js";

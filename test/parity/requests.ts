@@ -205,29 +205,29 @@ function ambiguous(
 	return paths.map((path) => requestOf({ ...found, path, subject, values: [] }, []));
 }
 
-type Said = Pick<GeneratedRequest, "subject" | "who" | "method" | "path" | "values">;
+type Parts = Pick<GeneratedRequest, "subject" | "who" | "method" | "path" | "values">;
 
 /** @param lines of the head, as latin1 */
-export function requestOf(said: Said, lines: readonly string[]): GeneratedRequest {
-	const [first = ""] = said.subject.service.spec.hosts;
+export function requestOf(parts: Parts, lines: readonly string[]): GeneratedRequest {
+	const [first = ""] = parts.subject.service.spec.hosts;
 	const host = first.startsWith("*.") ? `a.b.${first.slice(2)}` : first;
 	const raw = lines.map((line) => Buffer.from(line, "latin1"));
-	const gateway = said.who === NOBODY ? PLAIN_GATEWAY : TLS_GATEWAY;
-	return { ...said, gateway, host, bytes: rawGet(host, raw, said.path, said.method) };
+	const gateway = parts.who === NOBODY ? PLAIN_GATEWAY : TLS_GATEWAY;
+	return { ...parts, gateway, host, bytes: rawGet(host, raw, parts.path, parts.method) };
 }
 
 /** Who, how and where the unit passes, so that its arm is seen; null where no policy lets it. */
 function passing(
 	generated: Generated,
-	unit: Pick<Said, "subject" | "values">,
+	unit: Pick<Parts, "subject" | "values">,
 	spiffe: (who: string) => string,
-): Omit<Said, "subject" | "values"> | null {
+): Omit<Parts, "subject" | "values"> | null {
 	for (const who of PRINCIPALS) {
 		for (const method of new Set(METHODS)) {
 			for (const path of PREFIXES) {
-				const said = { who, method, path };
-				const request = { ...said, ...unit, gateway: TLS_GATEWAY, host: "", bytes: Buffer.alloc(0) };
-				if (judge(generated, request, path, null, spiffe).verdict === "allow") return said;
+				const parts = { who, method, path };
+				const request = { ...parts, ...unit, gateway: TLS_GATEWAY, host: "", bytes: Buffer.alloc(0) };
+				if (judge(generated, request, path, null, spiffe).verdict === "allow") return parts;
 			}
 		}
 	}

@@ -134,8 +134,8 @@ export async function runSecure(t: Test, extent: SecureExtent): Promise<SecureRe
 			const answer = verifier.verify(question);
 			const fromMs = performance.now();
 			// Timers have whole milliseconds.
-			const told = () => (lateAnswers += performance.now() - fromMs >= SHADOW_TOKEN_WAIT_MS - 1 ? 1 : 0);
-			if (answer instanceof Promise) answer.then(told, told);
+			const counted = () => (lateAnswers += performance.now() - fromMs >= SHADOW_TOKEN_WAIT_MS - 1 ? 1 : 0);
+			if (answer instanceof Promise) answer.then(counted, counted);
 			return answer;
 		};
 		const sidecar = await startSidecar(t, plan, { nowMs: Date.now, verifyToken });
