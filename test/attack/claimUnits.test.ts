@@ -35,7 +35,7 @@ const UNJUDGED = ["open", "mesh"] as const;
 const SERVICES = [...UNJUDGED, "users"] as const;
 const VARIANTS = ["v1", "v2"] as const;
 
-/** What became of a request: its arm, as the client and the upstream are told, and whom the upstream is told of. */
+/** The result of a request: its arm at the client and the upstream, and the user header that the upstream got. */
 interface Seen {
 	readonly status: number | undefined;
 	readonly arm: string | null;

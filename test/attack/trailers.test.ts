@@ -29,7 +29,7 @@ const FORGED: Readonly<Record<string, string>> = {
 	),
 	via: "1.1 inside",
 	cookie: "weir_id=stolen",
-	"x-user-id": "somebody-else",
+	"x-user-id": "someone-else",
 	authorization: "Bearer x",
 	dpop: "a.b.c",
 	"x-envoy-original-path": "/admin",

@@ -3,7 +3,7 @@
  * no code with src (types apart), to find faults that all executions share.
  */
 import { type Expected, expected, unitOf } from "../envoy/oracle.js";
-import { type Generated, NOBODY, PLAIN_GATEWAY, type Subject } from "./declaration.js";
+import { ANONYMOUS, type Generated, PLAIN_GATEWAY, type Subject } from "./declaration.js";
 import { armVariants, running as runningOf, tellsArmsApart } from "./eligibility.js";
 import type { Outcome } from "./outcome.js";
 import type { GeneratedRequest } from "./requests.js";
@@ -137,7 +137,7 @@ function verdict(
 	if (isStrange(path) || (judgesPaths && isAmbiguous(path))) {
 		return { allowed: false, reason: "not-canonical", policy: null };
 	}
-	const caller = who === NOBODY ? null : spiffe(who);
+	const caller = who === ANONYMOUS ? null : spiffe(who);
 	const byName = [...policies].sort((one, other) => (name(one.metadata) < name(other.metadata) ? -1 : 1));
 	const [denial, allowance] = (["deny", "allow"] as const).map((action) =>
 		byName.find(({ spec }) => {

@@ -113,7 +113,7 @@ const runs = (pid: number): boolean => {
 		process.kill(pid, 0);
 		return !/^\d+ \(.*\) Z/.test(readFileSync(`/proc/${pid}/stat`, "utf8"));
 	} catch (error) {
-		// Where there is no /proc, what can be told a signal runs.
+		// Where there is no /proc, a process that accepts a signal counts as running.
 		return (error as NodeJS.ErrnoException).syscall === "open" && !existsSync("/proc/self");
 	}
 };

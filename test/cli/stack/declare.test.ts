@@ -180,7 +180,7 @@ t.test("only the socket's owner can mark a declaration as a start", async (t) =>
 			why: "only who owns the socket can start with files",
 		},
 	]);
-	await t.rejects((await as("nobody")).apply(metric, { ...asked, dryRun: true }), { code: "permission-denied" });
+	await t.rejects((await as("roleless")).apply(metric, { ...asked, dryRun: true }), { code: "permission-denied" });
 	t.equal(store.audit.page(0, 10, "refused").records.length, 2);
 	await ann.apply(metric, now);
 	await owner.apply(file(text(NARROW)), { ...asked, dryRun: true });

@@ -38,7 +38,7 @@ async function scene(t: Parameters<typeof mutualApi>[0], spec: string, more: Mut
 	await made.owner.apply(file([ALL, CLICKS, PEOPLE].join("---\n")), now);
 	await made.owner.apply(file(policy(spec)), now);
 	const [ada, bob, carol, dave, root] = await Promise.all(["ada", "bob", "carol", "dave", "root"].map(made.as));
-	if (!ada || !bob || !carol || !dave || !root) throw new Error("nobody");
+	if (!ada || !bob || !carol || !dave || !root) throw new Error("an operator is missing");
 	return { ...made, ada, bob, carol, dave, root };
 }
 

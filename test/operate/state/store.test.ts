@@ -398,7 +398,7 @@ t.test("a person's verb is recorded with the person and the reason", async (t) =
 	});
 	t.equal(statusOf(store, "boosted").phase, "Paused");
 	t.throws(() => store.act("boosted", { verb: "pause", ...act }), { code: "failed-precondition" });
-	t.throws(() => store.act("nobody", { verb: "pause", ...act }), { code: "not-found" });
+	t.throws(() => store.act("unknown", { verb: "pause", ...act }), { code: "not-found" });
 	t.match(store.act("boosted", { verb: "resume", ...act }), { revision: 3 });
 	t.match(store.act("boosted", { verb: "promote", ...act }), { revision: 4 });
 	t.match(store.act("boosted", { verb: "abort", ...act }), { revision: 5 });

@@ -83,7 +83,7 @@ const PATHS = [
 const canonical = (path: string): string => path.replace(/\/\/+/g, "/");
 
 /**
- * 503 is no verdict of anybody's: a busy machine gave none in time. Such a request is asked once more, alone; more of them
+ * 503 is no verdict: a busy machine gave none in time. Such a request is asked once more, alone; more of them
  * than this of one form are no busy machine, and stay mismatches.
  */
 export const ASKED_AGAIN_MAX = 5;

@@ -105,7 +105,7 @@ function bad(minter: Minter, seconds: number): readonly Shown[] {
 		shown("signature", `Bearer ${good.slice(0, -6)}AAAAAA`),
 		shown("foreign key", `Bearer ${foreign}`),
 		token("issuer", { iss: "https://evil.test" }),
-		token("audience", { ...jwt, aud: "nobody" }),
+		token("audience", { ...jwt, aud: "other" }),
 		token("audience URL", { ...jwt, aud: `https://${AUDIENCE}` }),
 		token("no audience", { ...jwt, aud: undefined }),
 		token("expired", { ...jwt, iat: seconds - 3_600, exp: seconds - 120 }),
