@@ -5,7 +5,7 @@ export interface Attack {
 	/** CVE, advisory or row of the measured table (`T-…`): the name of the test. */
 	readonly id: string;
 	readonly what: string;
-	/** alice unless said. */
+	/** alice by default. */
 	readonly who?: string;
 	readonly bytes: Buffer;
 	/** Statuses that are right, for the first answer; 0 = closed without an answer. */

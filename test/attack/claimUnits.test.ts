@@ -35,14 +35,14 @@ const UNJUDGED = ["open", "mesh"] as const;
 const SERVICES = [...UNJUDGED, "users"] as const;
 const VARIANTS = ["v1", "v2"] as const;
 
-/** What became of a request: its arm, as the client and the upstream are told, and whom the upstream is told of. */
+/** The result of a request: its arm at the client and the upstream, and the user header that the upstream got. */
 interface Seen {
 	readonly status: number | undefined;
 	readonly arm: string | null;
 	readonly claim: string | null;
 }
 
-const NOBODY: Seen = { status: 200, arm: null, claim: null };
+const UNASSIGNED: Seen = { status: 200, arm: null, claim: null };
 const header = (name: string, text: string): string | null =>
 	new RegExp(`^${name}: (.*)$`, "im").exec(text)?.[1]?.trim() ?? null;
 
@@ -119,9 +119,9 @@ for (const form of Object.keys(FORMS)) {
 		for (const host of UNJUDGED) {
 			const good = await asked(host, [`Authorization: Bearer ${minter.token()}`]);
 			t.match(good, { status: 200, arm: new RegExp(`^e-${host}/arm[12]$`), claim: "ann" }, host);
-			t.same(await asked(host, []), NOBODY, `${host}: no token`);
+			t.same(await asked(host, []), UNASSIGNED, `${host}: no token`);
 			for (const [name, line] of Object.entries(bad(minter))) {
-				t.same(await asked(host, [`Authorization: ${line}`]), NOBODY, `${host}: ${name}`);
+				t.same(await asked(host, [`Authorization: ${line}`]), UNASSIGNED, `${host}: ${name}`);
 			}
 			t.same(await asked(host, [`Authorization: Bearer ${minter.token()}`]), good, `${host}: the same again`);
 		}
@@ -138,9 +138,9 @@ for (const form of Object.keys(FORMS)) {
 			return [`Authorization: DPoP ${bound}`, `DPoP: ${await proofOf(holder, bound, { claims })}`];
 		};
 		for (const host of UNJUDGED) {
-			t.same(await asked(host, [`Authorization: Bearer ${bound}`]), NOBODY, `${host}: without its proof`);
-			t.same(await asked(host, [`Authorization: Bearer ${minter.token()}`]), NOBODY, `${host}: not bound`);
-			t.same(await asked(host, await lines(host)), NOBODY, `${host}: with a proof that nobody checks`);
+			t.same(await asked(host, [`Authorization: Bearer ${bound}`]), UNASSIGNED, `${host}: without its proof`);
+			t.same(await asked(host, [`Authorization: Bearer ${minter.token()}`]), UNASSIGNED, `${host}: not bound`);
+			t.same(await asked(host, await lines(host)), UNASSIGNED, `${host}: with a proof that is not checked`);
 		}
 		t.match(await asked("users", await lines("users")), { status: 200, arm: /^e-users\/arm[12]$/, claim: "ann" });
 		t.match(await asked("users", [`Authorization: Bearer ${bound}`]), { status: 401, claim: null });
@@ -155,5 +155,5 @@ for (const version of ["1.38.3", "1.36.2"])
 			arm: /^e-open\/arm[12]$/,
 			claim: "ann",
 		});
-		t.same(await asked("open", [`Authorization: Bearer ${minter.token({}, { kid: undefined })}`]), NOBODY);
+		t.same(await asked("open", [`Authorization: Bearer ${minter.token({}, { kid: undefined })}`]), UNASSIGNED);
 	});

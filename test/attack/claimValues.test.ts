@@ -126,7 +126,7 @@ function written(value: unknown): string {
 	return typeof value === "object" ? Buffer.from(JSON.stringify(value)).toString("base64") : String(value);
 }
 
-const NOBODY: Seen = { status: 200, arm: null, nick: null, other: null, injected: false };
+const NO_UNIT: Seen = { status: 200, arm: null, nick: null, other: null, injected: false };
 
 for (const version of ["1.40.0", "1.36.2"])
 	t.test(`Envoy ${version}: any claim is a unit or none, alike in every execution`, { timeout: 300_000 }, async (t) => {
@@ -142,8 +142,8 @@ for (const version of ["1.40.0", "1.36.2"])
 					const seen = await asked(host, { nick: value, other: value });
 					const what = `${form}, ${host}: ${shown(value)}`;
 					const nick = written(value);
-					if (isUnit(nick)) t.match(seen, { ...NOBODY, arm: new RegExp(`^e-${host}/arm[12]$`), nick }, what);
-					else t.same(seen, NOBODY, what);
+					if (isUnit(nick)) t.match(seen, { ...NO_UNIT, arm: new RegExp(`^e-${host}/arm[12]$`), nick }, what);
+					else t.same(seen, NO_UNIT, what);
 					arms.add(seen.arm);
 				}
 				t.equal(arms.size, 1, `${host}: ${shown(value)}: one arm, or none`);
@@ -152,9 +152,9 @@ for (const version of ["1.40.0", "1.36.2"])
 		for (const [form, asked] of forms) {
 			for (const nick of ["a\nb", " ann", "ann"]) {
 				const what = `${form}: ${shown(nick)}`;
-				t.same(await asked("plain", { nick, other: "bob" }), NOBODY, `${what}: a Service without Experiments`);
+				t.same(await asked("plain", { nick, other: "bob" }), NO_UNIT, `${what}: a Service without Experiments`);
 				t.match(await asked("others", { nick, other: "bob" }), { status: 200, nick: null, other: "bob" }, what);
-				t.same(await asked("others", { nick }), NOBODY, `${what}, its own claim is missing`);
+				t.same(await asked("others", { nick }), NO_UNIT, `${what}, its own claim is missing`);
 			}
 		}
 	});

@@ -116,10 +116,10 @@ export async function conditionsHold(
 		host: string,
 		path: string,
 		claims: object = {},
-	): Promise<{ readonly url: string | null; readonly told: string }> => {
+	): Promise<{ readonly url: string | null; readonly denial: string }> => {
 		const answer = await by[how](`${host}.test`, path, tokenOf(claims));
-		const [told = "none"] = /access denied: \S+/.exec(answer) ?? [];
-		return { url: scene.upstream.take()[0]?.url.split("?")[0] ?? null, told };
+		const [denial = "none"] = /access denied: \S+/.exec(answer) ?? [];
+		return { url: scene.upstream.take()[0]?.url.split("?")[0] ?? null, denial };
 	};
 
 	for (const how of ["http1", "http2"] as const) {
@@ -136,7 +136,7 @@ export async function conditionsHold(
 					if (ok.url === null) t.equal(no.url, null, `${spelling} is refused, whatever is before it`);
 					else if (decoded(ok.url) === `/ok${text}x`) {
 						served.add(text);
-						if (named) t.equal(no.told, "access denied: forbidden", spelling);
+						if (named) t.equal(no.denial, "access denied: forbidden", spelling);
 					}
 				}
 				const wanted = [...NAMED, "?"].filter((char) => !NEVER_SERVED.includes(char));
@@ -155,7 +155,7 @@ export async function conditionsHold(
 				for (const segment of segments) {
 					t.not((await asked(how, "own", `/users/${segment}/x`, { sub })).url, null, segment);
 					const other = await asked(how, "own", `/users/${segment}/x`, { sub: `${sub}-` });
-					t.equal(other.told, "access denied: no-policy-allows", `${segment}, for another`);
+					t.equal(other.denial, "access denied: no-policy-allows", `${segment}, for another`);
 				}
 			}
 			for (const [blocked, ...segments] of [
@@ -166,13 +166,13 @@ export async function conditionsHold(
 				["[x]", "[x]", "%5Bx%5D", "%5bx]"],
 			] as const) {
 				for (const segment of segments) {
-					const { told } = await asked(how, "docs", `/docs/${segment}?q`, { blocked });
-					t.equal(told, "access denied: forbidden", segment);
+					const { denial } = await asked(how, "docs", `/docs/${segment}?q`, { blocked });
+					t.equal(denial, "access denied: forbidden", segment);
 					t.not((await asked(how, "docs", `/docs/${segment}`, { blocked: "other" })).url, null, segment);
 					t.not((await asked(how, "docs", `/docs/${segment}`)).url, null, segment);
 				}
 			}
-			t.equal((await asked(how, "docs", "/export?all=1")).told, "access denied: forbidden");
+			t.equal((await asked(how, "docs", "/export?all=1")).denial, "access denied: forbidden");
 		});
 
 		await t.test(`${how}: what could be read as another path than the condition saw`, async (t) => {

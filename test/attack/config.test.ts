@@ -93,7 +93,7 @@ for (const form of Object.keys(FORMS)) {
 		t.notMatch(text, /"allow_connect":true|connect_config/, "CVE-2026-73547, CVE-2025-64763");
 	});
 	t.test(`${form}: the listener is hardened`, async (t) => {
-		for (const said of [
+		for (const setting of [
 			'"normalize_path":true',
 			'"merge_slashes":true',
 			'"path_with_escaped_slashes_action":"REJECT_REQUEST"',
@@ -120,13 +120,13 @@ for (const form of Object.keys(FORMS)) {
 			'"proxy_100_continue":true',
 			'"http_protocol_options":{"enable_trailers":true}',
 		]) {
-			t.ok(text.includes(said), said);
+			t.ok(text.includes(setting), setting);
 		}
 		t.notMatch(text, /internal_address_config/, "an empty one would make every address internal (seen on 1.40.0)");
 		t.notMatch(
 			text,
 			/"(?:tracing|access_log|access_log_options|upstream_log)":/,
-			"nothing is told where nobody collects it",
+			"without a collector nothing is sent",
 		);
 	});
 	t.test(`${form}: reserved headers and trailers are removed in every spelling`, async (t) => {
@@ -192,12 +192,12 @@ const OTHERWISE: Readonly<Record<string, string>> = {
 	match_typed_subject_alt_names:
 		"with identity: mesh, and where trustDomains are named: by trust domain; who may call what is said by policies",
 	internal_address_config: "left out, no address is internal; an empty one makes every one so (1.40.0)",
-	set_current_client_cert_details: "the URI alone: certificate and names would make each request larger for nobody",
+	set_current_client_cert_details: "the URI alone: certificate and names would make each request larger without use",
 	stream_idle_timeout:
 		"5 minutes, a field of the Gateway, and no less than a Service's timeout: a model may be silent for longer than 60 s",
 	max_requests_per_connection:
 		"not set: it ends the busiest clients' connections; those with a certificate end by time, resets are bounded by streams",
-	random_sampling: "what --trace-sampling says",
+	random_sampling: "the value of --trace-sampling",
 };
 
 t.test("each difference from the reference has its reason", async (t) => {

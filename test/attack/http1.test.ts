@@ -30,7 +30,7 @@ for (const form of Object.keys(FORMS)) {
 				t.equal(wrong?.(received, text) ?? null, null);
 			});
 		}
-		t.test("and who may, is served", async (t) => {
+		t.test("an allowed request is served", async (t) => {
 			scene.upstream.take();
 			for (const [who, host] of [
 				["alice", "wide.test"],

@@ -1,4 +1,4 @@
-/** Attacks that need HTTP/2: what a frame can say and no HTTP/1.1 line, and floods, in every execution. */
+/** Attacks that need HTTP/2, by frames that no HTTP/1.1 line can express and by floods, in every execution. */
 import { once } from "node:events";
 import { type ClientHttp2Session, connect, constants, type OutgoingHttpHeaders } from "node:http2";
 import { connect as connectTls, type TLSSocket } from "node:tls";
@@ -295,7 +295,7 @@ for (const form of Object.keys(FORMS)) {
 			});
 		}
 		t.same(scene.upstream.take(), [], "and nothing of all that reached the upstream");
-		t.test("a request by frames of our own does reach it, so the cases say something", async (t) => {
+		t.test("a valid request made of our own frames reaches the upstream", async (t) => {
 			t.equal(await served(await rawSession(scene), bytesOf(FRAME.HEADERS, 0x5, 1, fields(["x-any", "a"]))), true);
 			t.equal(scene.upstream.take().length, 1);
 		});

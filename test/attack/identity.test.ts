@@ -161,13 +161,13 @@ for (const form of Object.keys(FORMS)) {
 			for (const domain of ["-", "_", ".a", "a.", "...", "a".repeat(255), `.${"a".repeat(254)}`, ".".repeat(255)])
 				t.equal(await asked(`spiffe://${domain}/a`, "star.test"), "200", domain);
 		});
-		t.test("CVE-2026-39350: and the id with a dot is served", async (t) => {
+		t.test("CVE-2026-39350: an id with a dot is served", async (t) => {
 			const open = scene.tls.clientWith(scene.envoy.port(), await ca.issue([uri(spiffe("a.b"))]));
 			t.same((await exchange(await open(), get("wide.test", "/"))).statuses, [200]);
 		});
 		t.test("T-no-certificate: without one, or with one of another authority, TLS is refused", async (t) => {
-			const stranger = await oddCa();
-			for (const certificate of [null, await stranger.issue([uri(spiffe("alice"))])]) {
+			const otherCa = await oddCa();
+			for (const certificate of [null, await otherCa.issue([uri(spiffe("alice"))])]) {
 				const open = scene.tls.clientWith(scene.envoy.port(), certificate);
 				const answer = await open().then(
 					(socket) => exchange(socket, get("open.test", "/")),

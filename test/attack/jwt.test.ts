@@ -21,7 +21,7 @@ function never(): never {
 }
 
 /** What an issuer's address answers that is out of order. */
-const BROKEN = ["error", "garbage", "empty", "redirect", "hang", "reset", "stranger", "endless"] as const;
+const BROKEN = ["error", "garbage", "empty", "redirect", "hang", "reset", "foreign", "endless"] as const;
 const brokenIssuer = (kind: string): string => `https://${kind}.test`;
 
 function resources(port: number, tls: MutualTls, keysPort: number): ResourceSet {
@@ -56,7 +56,7 @@ async function brokenKeys(t: {
 				return response.writeHead(302, { location: "/good" }).end();
 			case "reset":
 				return response.destroy();
-			case "stranger":
+			case "foreign":
 				return response.end(KEY_SET.replaceAll('"kid":"ec"', '"kid":"other"'));
 			case "endless":
 				response.writeHead(200);

@@ -1,6 +1,6 @@
 /**
- * Whoever may declare a Service names control's own doors as its endpoints, and a stranger calls it through a real Envoy:
- * Envoy shows its SVID there, with which it takes its configuration, reports loads and writes the access log.
+ * A Service may name control's own listeners as endpoints, and Envoy shows its SVID there. A client behind Envoy must not act as
+ * Envoy at them.
  */
 import { once } from "node:events";
 import { type IncomingMessage, request } from "node:http";
@@ -148,7 +148,7 @@ t.test("a client behind Envoy cannot act as Envoy", async (t) => {
 		const heard = client.next();
 		const answer = await Promise.race([client.ended, heard]);
 		client.close();
-		if ("resources" in answer) throw new Error(`control has served a stranger: ${answer.typeUrl}`);
+		if ("resources" in answer) throw new Error(`control has served an unauthorised client: ${answer.typeUrl}`);
 		return answer;
 	};
 	// On a busy machine a handshake may take longer than Envoy waits: until control itself has answered.
@@ -157,7 +157,7 @@ t.test("a client behind Envoy cannot act as Envoy", async (t) => {
 		"control refuses what comes through Envoy",
 	);
 	t.equal(refused.at(-1), "no-svid");
-	t.match(await take("plain.test"), { code: UNAVAILABLE }, "without TLS there is no door");
+	t.match(await take("plain.test"), { code: UNAVAILABLE }, "without TLS there is no connection");
 	t.match(await take("named.test"), { code: UNAVAILABLE }, "and the plan leads to no part of the mesh");
 
 	const status = async (): Promise<number> => {
@@ -178,14 +178,14 @@ t.test("a client behind Envoy cannot act as Envoy", async (t) => {
 	own.resume();
 	t.equal(own.statusCode, 200, "by itself it may");
 	const envoyTls = clientTls(await identityOf(t, socket("envoy")), (server) => server === CONTROL);
-	for (const [door, port, ALPNProtocols] of [
+	for (const [listener, port, ALPNProtocols] of [
 		["xds", xdsPort, ["h2"]],
 		["access log", accessLog.port, ["h2"]],
 		["api", Number(new URL(api.url).port), []],
 	] as const) {
 		const { first, second } = await byItsSession(port, { ...envoyTls, ALPNProtocols: [...ALPNProtocols] });
-		t.not(first.said, "", door);
-		t.match(second, { reused: false, said: "" }, `${door}: a session is no certificate`);
+		t.not(first.said, "", listener);
+		t.match(second, { reused: false, said: "" }, `${listener}: a session is no certificate`);
 	}
 
 	refused.length = 0;

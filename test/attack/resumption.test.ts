@@ -1,6 +1,6 @@
 /**
- * A TLS session is no proof: whose certificate has ended opens no connection by a ticket. Against
- * a real Envoy that demands client certificates, by files and by identity; and whether the helper would see it at all.
+ * A TLS session is no proof: after its certificate has ended a client opens no connection by a ticket. With a real Envoy,
+ * certificates from files and SVIDs.
  */
 import { once } from "node:events";
 import { createServer } from "node:https";
@@ -25,7 +25,7 @@ const VERSIONS = ["TLSv1.2", "TLSv1.3"] as const;
 const SERVED = "HTTP/1.1 200 OK";
 
 for (const form of Object.keys(FORMS)) {
-	t.test(`${form}: no certificate, no request, whatever session is shown`, async (t) => {
+	t.test(`${form}: a session without a certificate opens no request`, async (t) => {
 		const scene = await attackScene(t, form, (port, tls) =>
 			resourceSet({
 				gateways: [gateway({ tls: tls.gateway })],
@@ -43,7 +43,7 @@ for (const form of Object.keys(FORMS)) {
 	});
 }
 
-t.test("by identity: an SVID is shown at each connection", async (t) => {
+t.test("with an identity, an SVID is shown at each connection", async (t) => {
 	const directory = await scratch(t);
 	const ca = await startCa({ directory: join(directory, "ca"), trustDomain: TRUST_DOMAIN });
 	t.teardown(() => ca.close());
@@ -71,7 +71,7 @@ t.test("by identity: an SVID is shown at each connection", async (t) => {
 	t.match(second, { reused: false, said: "" });
 });
 
-t.test("a server with tickets is seen to resume, and to serve by them", async (t) => {
+t.test("a server with tickets resumes sessions, and the client notices that", async (t) => {
 	const tls = await mutualTls(t);
 	const own = await tls.ca.issue({ spiffeId: spiffe("server"), dnsNames: ["gateway.test"] });
 	const options = { cert: own.certificate, key: own.privateKey, ca: tls.ca.certificate };

@@ -170,21 +170,21 @@ export function badTokens(): readonly (readonly [id: string, what: string, autho
 			`${alg} over an ES256 signature, by a key that names no alg`,
 			token({ alg, kid: "bare" }, claims(), own),
 		);
-	const stranger = otherEc.publicKey.export({ format: "jwk" });
-	add("CVE-2018-0114", "its own key in the header", token({ ...EC, jwk: stranger }, root, es256(otherEc.privateKey)));
+	const foreignKey = otherEc.publicKey.export({ format: "jwk" });
+	add("CVE-2018-0114", "its own key in the header", token({ ...EC, jwk: foreignKey }, root, es256(otherEc.privateKey)));
 	add(
 		"CVE-2018-0114",
 		"its own key, and no kid",
-		token({ alg: "ES256", jwk: stranger }, root, es256(otherEc.privateKey)),
+		token({ alg: "ES256", jwk: foreignKey }, root, es256(otherEc.privateKey)),
 	);
 	for (const name of ["jku", "x5u"]) {
 		add(
 			"T-jku",
-			`${name} of a stranger`,
+			`${name} of another party`,
 			token({ ...EC, [name]: "http://127.0.0.1:9/keys" }, root, es256(otherEc.privateKey)),
 		);
 	}
-	add("T-jku", "x5c of a stranger", token({ ...EC, x5c: ["AAAA"] }, root, es256(otherEc.privateKey)));
+	add("T-jku", "x5c of another party", token({ ...EC, x5c: ["AAAA"] }, root, es256(otherEc.privateKey)));
 	for (const [what, zero] of [
 		["r = s = 0", Buffer.alloc(64)],
 		["r = s = 0 in DER", Buffer.from("3006020100020100", "hex")],
@@ -234,7 +234,7 @@ export function badTokens(): readonly (readonly [id: string, what: string, autho
 		add("T-kid", `kid ${JSON.stringify(kid)}`, token({ alg: "ES256", kid }, claims(), own));
 	}
 	add("T-kid", "no kid", token({ alg: "ES256" }, claims(), own));
-	add("T-kid", "a stranger's key under our kid", token(EC, claims(), es256(otherEc.privateKey)));
+	add("T-kid", "another party's key under our kid", token(EC, claims(), es256(otherEc.privateKey)));
 	add("T-time", "expired", token(EC, claims({ iat: now() - 900, exp: now() - 300 }), own));
 	add("T-time", "not yet", token(EC, claims({ nbf: now() + 900 }), own));
 	add("T-time", "issued in an hour", token(EC, claims({ iat: now() + 3_600, exp: now() + 7_200 }), own));

@@ -1,6 +1,6 @@
 /**
- * Request trailers come after every verdict (RFC 9110 6.5.1): what of them a server could take for a judged header does
- * not reach it, and what is the Service's own does. Where nothing is judged, a client may say all but what only Weir says.
+ * Request trailers come after the verdict (RFC 9110 6.5.1): Envoy removes those that a server could take for a judged header, and
+ * passes the Service's own.
  */
 import { once } from "node:events";
 import t from "tap";
@@ -29,7 +29,7 @@ const FORGED: Readonly<Record<string, string>> = {
 	),
 	via: "1.1 inside",
 	cookie: "weir_id=stolen",
-	"x-user-id": "somebody-else",
+	"x-user-id": "someone-else",
 	authorization: "Bearer x",
 	dpop: "a.b.c",
 	"x-envoy-original-path": "/admin",

@@ -77,8 +77,8 @@ export async function checkMemory(
 	await load(between);
 	const second = await memory();
 	const [calls, all] = [2 * before, 2 * (before + between)];
-	const told = ({ resident, living }: Memory) => `${resident.toFixed(0)} MiB, ${living.toFixed(1)} living`;
-	t.comment(`${told(first)} after ${calls} calls, ${told(second)} after ${all}`);
+	const described = ({ resident, living }: Memory) => `${resident.toFixed(0)} MiB, ${living.toFixed(1)} living`;
+	t.comment(`${described(first)} after ${calls} calls, ${described(second)} after ${all}`);
 	t.ok(second.living - first.living < growthMiB, `${(second.living - first.living).toFixed(1)} MiB more live`);
 	t.ok(second.resident < RESIDENT_MAX, `${second.resident.toFixed(0)} MiB resident`);
 	t.match(await idle, { codes: { OK: 2 }, connections: 1 }, "keepalive pings are answered");

@@ -145,7 +145,7 @@ t.test(
 		const { spire, agent } = await startSpire(t);
 		const own = `unix:uid:${process.getuid?.()}`;
 		const agents: string[] = [];
-		// One agent for each part, as if each had a machine of its own: one user id cannot be told apart by the unix attestor.
+		// One agent for each part, as if each had a machine of its own: one user id is one workload for the unix attestor.
 		for (const name of ["envoy", "predictor", "client"]) agents.push(await agent(name, [[name, own]]));
 		const [envoySocket = "", predictorSocket = "", clientSocket = ""] = agents;
 		const id = (name: string) => `spiffe://${TRUST_DOMAIN}/weir/${name}`;
@@ -224,7 +224,7 @@ t.test(
 		]);
 		const port = await startBackend(t);
 		const file = join(directory, "weir.yaml");
-		const [own, foreign] = [id("control"), id("stranger")];
+		const [own, foreign] = [id("control"), id("other")];
 		await writeFile(
 			file,
 			[protectedService("own", port, own), protectedService("foreign", port, foreign), MESH_GATEWAY].join("---\n"),

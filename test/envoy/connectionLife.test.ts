@@ -59,17 +59,17 @@ t.test("HTTP/1.1: connections are replaced under traffic, and no request fails",
 	const started = performance.now();
 	const load = async (pauseMs: number): Promise<void> => {
 		while (performance.now() - started < MANY_MS) {
-			const said = await ask("/");
-			answers.set(said, (answers.get(said) ?? 0) + 1);
+			const result = await ask("/");
+			answers.set(result, (answers.get(result) ?? 0) + 1);
 			if (pauseMs > 0) await new Promise((resolve) => setTimeout(resolve, pauseMs));
 		}
 	};
-	await Promise.all([load(0), load(0), load(1_500), ask("/slow").then((said) => answers.set(said, 1))]);
+	await Promise.all([load(0), load(0), load(1_500), ask("/slow").then((result) => answers.set(result, 1))]);
 	t.same([...answers.keys()], ["200"]);
 	t.ok(sockets.size > 4, `${sockets.size} connections for ${answers.get("200")} requests`);
 });
 
-t.test("HTTP/1.1: an idle one is not closed on a request that may be on its way, but with its answer", async (t) => {
+t.test("HTTP/1.1: an idle connection is closed after an answer, not while a request may be on its way", async (t) => {
 	const { socket } = await connected(t, envoy.port(), shown);
 	const ask = async (): Promise<string> => {
 		socket.write("GET / HTTP/1.1\r\nhost: model.test\r\n\r\n");
@@ -84,7 +84,7 @@ t.test("HTTP/1.1: an idle one is not closed on a request that may be on its way,
 	await closed;
 });
 
-t.test("HTTP/2: the same by GOAWAY", async (t) => {
+t.test("HTTP/2: connections are replaced by GOAWAY under traffic, and no request fails", async (t) => {
 	const open = (): Promise<ReturnType<typeof connectHttp2>> =>
 		new Promise((resolve) => {
 			const session = connectHttp2("https://model.test", {
@@ -114,10 +114,10 @@ t.test("HTTP/2: the same by GOAWAY", async (t) => {
 			session = await open();
 			sessions++;
 		}
-		const said = await ask("/");
+		const result = await ask("/");
 		// Not sent, or not looked at: nghttp2 lets no request out behind a GOAWAY that has come (RFC 9113 8.7: ask again).
-		if (said.includes("NGHTTP2_REFUSED_STREAM")) session.close();
-		else answers.set(said, (answers.get(said) ?? 0) + 1);
+		if (result.includes("NGHTTP2_REFUSED_STREAM")) session.close();
+		else answers.set(result, (answers.get(result) ?? 0) + 1);
 	}
 	t.same([...answers.keys()], ["200"]);
 	t.equal(await slow, "200");
@@ -132,13 +132,13 @@ t.test("one Envoy takes a bounded number of connections, and its admin answers b
 		return JSON.parse(text.replace(bound, bound.replace("50000", "3"))) as object;
 	};
 	const few = await startEnvoy(t, bootstrap);
-	const said: string[] = [];
-	for (let index = 0; index < 5; index++) said.push((await connected(t, few.port(), shown)).said);
-	t.same(said, ["open", "open", "open", "closed", "closed"]);
+	const states: string[] = [];
+	for (let index = 0; index < 5; index++) states.push((await connected(t, few.port(), shown)).state);
+	t.same(states, ["open", "open", "open", "closed", "closed"]);
 	t.match(await few.admin("/server_info"), /LIVE/);
 });
 
-t.test("about half of what an SVID lives here", async (t) => {
+t.test("a connection lives for about half of an SVID's lifetime", async (t) => {
 	const ca = await createDevelopmentCa({ trustDomain: "weir.test", nowMs: Date.now(), lifetimeMs: 100 * 3_600_000 });
 	const MINUTE = 60_000;
 	for (const [life, expected] of [

@@ -36,8 +36,8 @@ const plan = compile(
 	{ collectors: NO_COLLECTORS },
 );
 const own = await tls.ca.issue({ spiffeId: spiffe("app") });
-const nobody = { ca: tls.ca.certificate, servername: "gateway.test" };
-const app = { ...nobody, cert: own.certificate, key: own.privateKey };
+const anonymous = { ca: tls.ca.certificate, servername: "gateway.test" };
+const app = { ...anonymous, cert: own.certificate, key: own.privateKey };
 
 /** The plan with other bounds; what is not there cannot be replaced. */
 async function stage(t: Test, ...changes: readonly (readonly [from: string, to: string])[]): Promise<RunningEnvoy> {
@@ -54,21 +54,21 @@ async function stage(t: Test, ...changes: readonly (readonly [from: string, to: 
 t.test("a connection without a request ends, one under a request or used again does not", async (t) => {
 	const envoy = await stage(t, [IDLE, IDLE.replace("75s", "1s")]);
 	const port = envoy.port("shop/public");
-	const strangers = await Promise.all(Array.from({ length: 20 }, () => connected(t, port, nobody)));
-	const http2 = await connected(t, port, { ...nobody, ALPNProtocols: ["h2"] });
+	const unauthenticated = await Promise.all(Array.from({ length: 20 }, () => connected(t, port, anonymous)));
+	const http2 = await connected(t, port, { ...anonymous, ALPNProtocols: ["h2"] });
 	const known = await connected(t, envoy.port("edge"), app);
-	t.same([...new Set(strangers.map(({ said }) => said))], ["open"]);
+	t.same([...new Set(unauthenticated.map(({ state }) => state))], ["open"]);
 	const answers: string[] = [];
 	const until = performance.now() + 4_000;
 	const load = async (pauseMs: number): Promise<void> => {
-		const ask = asker(t, port, nobody);
+		const ask = asker(t, port, anonymous);
 		while (performance.now() < until) {
 			answers.push(await ask("/"));
 			await new Promise((resolve) => setTimeout(resolve, pauseMs));
 		}
 	};
 	const session = connectHttp2("https://model.test", {
-		createConnection: () => connectTls({ host: "127.0.0.1", port, ALPNProtocols: ["h2"], ...nobody }),
+		createConnection: () => connectTls({ host: "127.0.0.1", port, ALPNProtocols: ["h2"], ...anonymous }),
 	});
 	t.teardown(() => session.destroy());
 	session.on("error", () => {});
@@ -76,14 +76,14 @@ t.test("a connection without a request ends, one under a request or used again d
 	const slowStatus = once(slow, "response").then(([headers]) => (headers as { ":status": number })[":status"]);
 	slow.resume().end();
 	await Promise.all([
-		...[...strangers, http2].map(({ socket }) => once(socket.resume(), "close")),
+		...[...unauthenticated, http2].map(({ socket }) => once(socket.resume(), "close")),
 		load(0),
 		load(300),
-		asker(t, port, nobody)("/slow").then((said) => answers.push(said)),
+		asker(t, port, anonymous)("/slow").then((answer) => answers.push(answer)),
 	]);
 	t.same([...new Set(answers)], ["200"], `${answers.length} requests`);
 	t.equal(await slowStatus, 200, "HTTP/2 too");
-	t.ok((await envoy.stat("http.gateway.shop/public.downstream_cx_idle_timeout")) >= strangers.length + 1);
+	t.ok((await envoy.stat("http.gateway.shop/public.downstream_cx_idle_timeout")) >= unauthenticated.length + 1);
 	const names = new Set([...(await envoy.admin("/stats")).matchAll(/^(.+): \d/gm)].map(([, name]) => name));
 	for (const counter of CONNECTION_COUNTERS)
 		t.ok(names.has(counter.replace("NAME", "shop/public")), `${counter} is Envoy's`);
@@ -92,27 +92,27 @@ t.test("a connection without a request ends, one under a request or used again d
 
 t.test("clients of one Gateway leave connections to another, and those that are refused are counted", async (t) => {
 	const envoy = await stage(t, [EACH, EACH.replace("40000", "3")], [ALL, ALL.replace("50000", "5")]);
-	const said: string[] = [];
-	for (let n = 0; n < 9; n++) said.push((await connected(t, envoy.port("shop/public"), nobody)).said);
+	const states: string[] = [];
+	for (let n = 0; n < 9; n++) states.push((await connected(t, envoy.port("shop/public"), anonymous)).state);
 	t.equal(await asker(t, envoy.port("edge"), app)("/"), "200", "the other Gateway serves");
-	t.same(said, [...Array(3).fill("open"), ...Array(6).fill("closed")]);
+	t.same(states, [...Array(3).fill("open"), ...Array(6).fill("closed")]);
 	t.equal(await envoy.stat("connection_limit.gateway.shop/public.limited_connections"), 6);
 });
 
-t.test("what the whole Envoy has too many of is counted at the Gateway that was asked", async (t) => {
+t.test("connections beyond the whole Envoy's limit are counted at their Gateway", async (t) => {
 	const envoy = await stage(t, [ALL, ALL.replace("50000", "2")]);
-	for (let n = 0; n < 2; n++) await connected(t, envoy.port("shop/public"), nobody);
-	for (let n = 0; n < 3; n++) t.equal((await connected(t, envoy.port("edge"), app)).said, "closed");
+	for (let n = 0; n < 2; n++) await connected(t, envoy.port("shop/public"), anonymous);
+	for (let n = 0; n < 3; n++) t.equal((await connected(t, envoy.port("edge"), app)).state, "closed");
 	t.equal(await envoy.stat("listener.gateway.edge.downstream_global_cx_overflow"), 3);
 });
 
-t.test("how long a connection lies idle is the Gateway's to say", async (t) => {
+t.test("the Gateway's idleTimeout bounds how long a connection may be idle", async (t) => {
 	const patient = { ...open, spec: { ...open.spec, connectionIdleTimeoutMs: 620_000 } };
 	const impatient = { ...edge, spec: { ...edge.spec, connectionIdleTimeoutMs: 1_500 } };
 	const listeners = (...gateways: (typeof edge)[]): string =>
 		JSON.stringify(compile(resourceSet({ gateways }), EMPTY_STATUS, { collectors: NO_COLLECTORS }).envoy.listeners);
 	t.match(listeners(patient), '"idle_timeout":"620s"');
 	t.match(listeners(impatient), '"idle_timeout":"1.5s"');
-	t.match(listeners(open), IDLE, "75 s where nothing is said");
+	t.match(listeners(open), IDLE, "75 s by default");
 	t.match(listeners(edge), '"idle_timeout":"1800s"');
 });

@@ -57,7 +57,7 @@ for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"] as const) {
 	});
 }
 
-/** A tested Envoy; the newest unless the version is said. */
+/** A tested Envoy; the newest by default. */
 export function envoyBinary(version?: string): Promise<EnvoyBinary> {
 	return findEnvoy({
 		environment: process.env,
@@ -164,7 +164,7 @@ export function bootstrapOf(
 	return (adminSocket) => staticBootstrap(plan.envoy, { collectors, adminSocket, nodeId: "test", sidecarSocket });
 }
 
-/** `envoy --mode validate`: null where it accepts, else what it said. */
+/** `envoy --mode validate`: null where it accepts, else its error. */
 export async function validateBootstrap(bootstrap: object, version?: string): Promise<string | null> {
 	const binary = await envoyBinary(version);
 	const directory = await mkdtemp(join(tmpdir(), "weir-validate-"));

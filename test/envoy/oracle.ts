@@ -1,7 +1,6 @@
 /**
- * The assignment of design.md once more, written from its text alone: XXH64 in BigInt from the algorithm's
- * specification (github.com/Cyan4973/xxHash doc/xxhash_spec.md) and exact integer arithmetic. It shares no code
- * with src/compile/assignment, so that the parity suite does not hold our hash against itself.
+ * The assignment by the rules of docs/experiments.md, written anew: XXH64 in BigInt from its specification
+ * (github.com/Cyan4973/xxHash doc/xxhash_spec.md) and exact integers. It shares no code with src/compile/assignment.
  */
 
 import type { ExperimentStatus } from "../../src/decide/rollout/status.js";
@@ -53,7 +52,7 @@ export function xxh64(bytes: Buffer, seed: bigint): bigint {
 }
 
 export interface Expected {
-	/** What `x-weir-arm` says: the experiment's arm, or `-`. */
+	/** Value of `x-weir-arm`: the experiment's arm, or `-`. */
 	readonly arm: string;
 	/** null = the Service's default Variant. */
 	readonly variant: string | null;
@@ -73,7 +72,7 @@ export function unitOf(values: readonly Buffer[]): Buffer | null {
 	return trimmed.length > 0 && printable ? trimmed : null;
 }
 
-/** What becomes of a unit under one Experiment, by design.md's "Assignment, bit for bit" and "Takeover". */
+/** The result for a unit under one Experiment, by the assignment and takeover rules of docs/experiments.md. */
 export function expected(
 	unit: Buffer,
 	experiment: Experiment,

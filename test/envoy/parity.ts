@@ -204,7 +204,7 @@ function probe(plan: Plan, of: ParityCase, unit: UnitCase): Probe {
 	return { of, unit, byOracle: predictByOracle(of, unit), byTable: byTable(plan, of, unit) };
 }
 
-/** What design.md says becomes of the unit. */
+/** The oracle's result for the unit (docs/experiments.md). */
 export function predictByOracle(of: ParityCase, { values }: UnitCase): Prediction {
 	const unit = unitOf(values);
 	const running = of.experiments.filter(({ status }) => ["Running", "Paused", "Promoting"].includes(status.phase));

@@ -1,4 +1,4 @@
-/** What docs/operations.md says of a restart with a new bootstrap: behind a balancer, one Envoy after the other, no request fails. */
+/** A restart with a new bootstrap as in docs/operations.md: behind a balancer, one Envoy after the other, no request fails. */
 
 import { Agent } from "node:http";
 import { connect } from "node:net";

@@ -11,17 +11,17 @@ export function connected(
 	t: Teardown,
 	port: number,
 	options: ConnectionOptions,
-): Promise<{ said: "open" | "closed"; socket: TLSSocket }> {
+): Promise<{ state: "open" | "closed"; socket: TLSSocket }> {
 	return new Promise((resolve) => {
 		const socket = connect({ host: "127.0.0.1", port, ...options });
 		t.teardown(() => socket.destroy());
 		socket.on("error", () => {});
-		socket.once("secureConnect", () => resolve({ said: "open", socket }));
-		socket.once("close", () => resolve({ said: "closed", socket }));
+		socket.once("secureConnect", () => resolve({ state: "open", socket }));
+		socket.once("close", () => resolve({ state: "closed", socket }));
 	});
 }
 
-/** Asks for paths of model.test, over one connection where nothing else is said. @returns status or the error's code */
+/** Asks for paths of model.test, by default over one connection. @returns status or the error's code */
 export function asker(
 	t: Teardown,
 	port: number,

@@ -17,7 +17,7 @@ for (const protocol of PROTOCOLS) {
 		const matrix = new Matrix(stage, protocol);
 		await matrix.fails(t, DEAD, "no socket");
 		await leaveSocket(stage.socketPath);
-		await matrix.fails(t, DEAD, "a socket on which nobody listens");
+		await matrix.fails(t, DEAD, "a socket without a listener");
 
 		const start = () => startSidecarChild(t, { arguments: ["--table", stage.tableFile, "--socket", stage.socketPath] });
 		let sidecar = await start();

@@ -1,4 +1,4 @@
-/** The part of docs/failures.md about access-log entries that are lost, which test/cli/roles/droppedEntries and test/observe/events check. */
+/** The section of docs/failures.md about lost access-log entries. Checked by test/cli/roles/droppedEntries and test/observe/events. */
 
 import { ACCESS_LOG_UNSENT_BYTES } from "../../src/compile/envoy/bootstrap.js";
 import { IN_PROGRESS_MS } from "../../src/limits/index.js";

@@ -5,7 +5,7 @@ import {
 	CLIENT_REQUESTS_WINDOW_SECONDS,
 } from "../../src/trust/clients/clientLimiter.js";
 
-/** The part of docs/failures.md about clients' limits: the limits themselves, which test/trust/clients/clientLimits checks. */
+/** The section of docs/failures.md about limits of clients. Checked by test/trust/clients/clientLimits. */
 
 const number = (value: number): string => value.toLocaleString("en");
 

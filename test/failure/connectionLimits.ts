@@ -1,4 +1,4 @@
-/** The part of docs/failures.md about clients' connections: the bounds themselves, which test/envoy/connectionShare checks. */
+/** The section of docs/failures.md about connections of clients. Checked by test/envoy/connectionShare. */
 
 import { GATEWAY_CONNECTIONS_MAX } from "../../src/compile/envoy/bootstrap.js";
 import { GATEWAY_HARDENING } from "../../src/compile/envoy/canonical.js";

@@ -1,4 +1,4 @@
-/** The part of docs/failures.md about an identity agent that is away, which test/cli/stack/identityAway and test/trust/identity check. */
+/** The section of docs/failures.md about an absent identity agent. Checked by test/cli/stack/identityAway and test/trust/identity. */
 
 import { IDENTITY_GAUGES } from "../../src/cli/stack/renewal.js";
 import { IDENTITY_UNRENEWED } from "../../src/operate/api/wire.js";

@@ -92,7 +92,7 @@ export async function sheds(t: Test, protocol: CalloutProtocol): Promise<void> {
 	// And as fast as this machine can, with nothing stopped.
 	await load(stage, 3_000, 1_500, tally);
 	t.comment(`${protocol}: ${tally.text()}; slowest ${Math.round(tally.slowestMs)} ms`);
-	t.same(tally.broken(), [], "nobody passed who may not");
+	t.same(tally.broken(), [], "no request passed without a right");
 	const shed = await counted(metrics, "weir_sidecar_shed_total");
 	const overflow = await stat("upstream_rq_pending_overflow");
 	t.ok(shed + overflow > 0, `shed by the sidecar ${shed}, by Envoy ${overflow}`);

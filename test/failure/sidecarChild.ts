@@ -6,7 +6,7 @@ import { MAIN } from "../cli/command.js";
 export interface SidecarChild {
 	readonly child: ChildProcess;
 	readonly pid: number;
-	/** What it said at READY. */
+	/** The content of its READY line. */
 	readonly ready: Readonly<Record<string, unknown>>;
 	/** Standard error so far. */
 	log(): string;

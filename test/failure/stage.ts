@@ -37,7 +37,7 @@ export type Caller = (typeof CALLERS)[number];
 export interface LogLine {
 	readonly details: string;
 	readonly flags: string;
-	/** The sidecar's word, where there was one. */
+	/** The sidecar's verdict, where there was one. */
 	readonly metadata: Readonly<Record<string, string>> | null;
 }
 
@@ -48,12 +48,12 @@ export interface StageOptions {
 	readonly maxStalenessMs?: number;
 	/** false = ext_proc streams end as in Envoys that are not ours, by RST_STREAM. */
 	readonly guard?: boolean;
-	/** Of the clusters that lead to the sidecar, as others are told to set it. */
+	/** Settings of the clusters that lead to the sidecar, as documented for other people's bootstraps. */
 	readonly maxRequestsPerConnection?: number;
 	/** Calls that may be open, where our bootstrap's bound is more than a test should open. */
 	readonly maxCalls?: number;
 	readonly collectors?: Collectors;
-	/** How Variants answer; at once, with their names, if not said. */
+	/** How Variants answer; by default at once, with their names. */
 	readonly respond?: (socket: Socket, name: string) => void;
 }
 

@@ -43,11 +43,11 @@ for (const protocol of PROTOCOLS) {
 			const sidecar = await startSidecarChild(t, {
 				arguments: ["--data", data, "--socket", socket, "--metrics-socket", metrics],
 			});
-			const says = async (reason: string, verdict = "none"): Promise<void> => {
+			const counts = async (reason: string, verdict = "none"): Promise<void> => {
 				const labels = { verdict, reason };
 				t.ok((await counted(metrics, "weir_sidecar_answers_total", labels)) >= SERVICES.length, `it counts ${reason}`);
 			};
-			return { name, sidecar, socket, says };
+			return { name, sidecar, socket, counts };
 		};
 		// Without control a start waits for it for some seconds: they wait together.
 		const known = Promise.all([
@@ -64,20 +64,20 @@ for (const protocol of PROTOCOLS) {
 			start("half a file", saved(stage, 0).slice(0, 400)),
 		]);
 		const [stale, young, one, ...all] = await known;
-		for (const { name, sidecar, socket, says } of without) {
+		for (const { name, sidecar, socket, counts } of without) {
 			t.equal(sidecar.ready.plan, null, `${name}: it starts without a table`);
-			t.equal(await askHealth(socket), 2, `${name}: and says so to probes`);
+			t.equal(await askHealth(socket), 2, `${name}: and its health is NOT_SERVING`);
 			await rename(socket, stage.socketPath);
 			await matrix.fails(t, NO_TABLE, name);
-			await says("no-table");
+			await counts("no-table");
 			await sidecar.end("SIGKILL");
 		}
 
 		t.equal(stale.sidecar.ready.plan, stage.plan.version);
-		t.equal(await askHealth(stale.socket), 2, "it is too old for every Service, and probes are told");
+		t.equal(await askHealth(stale.socket), 2, "it is too old for every Service, and health is NOT_SERVING");
 		await rename(stale.socket, stage.socketPath);
 		await matrix.fails(t, STALE, "a table of an hour ago");
-		await stale.says("stale-table");
+		await stale.counts("stale-table");
 		await stale.sidecar.end("SIGKILL");
 
 		await rename(young.socket, stage.socketPath);
@@ -92,10 +92,10 @@ for (const protocol of PROTOCOLS) {
 		}
 		t.equal((await stage.ask("guarded", "mallory")).status, 403);
 		await one.sidecar.end("SIGKILL");
-		for (const { name, sidecar, socket, says } of all) {
+		for (const { name, sidecar, socket, counts } of all) {
 			await rename(socket, stage.socketPath);
 			await matrix.fails(t, CLOSED, `${name}: a table of which the Services cannot be executed`);
-			await says("configuration-refused", "deny");
+			await counts("configuration-refused", "deny");
 			await sidecar.end("SIGKILL");
 		}
 

@@ -1,4 +1,4 @@
-/** The part of docs/failures.md about tokens: its numbers are the bounds themselves, which test/trust/tokens/admission checks. */
+/** The section of docs/failures.md about tokens, with the limits themselves. Checked by test/trust/tokens/admission. */
 
 import { PROOF_QUERY_MS, REPLAYS_SHARED_MAX } from "../../src/cli/sidecar/usedProofs.js";
 import { REPLAYS_MAX, TOKENS_PENDING_MAX } from "../../src/limits/index.js";

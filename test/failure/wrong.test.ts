@@ -9,7 +9,7 @@ import { answerBytes, startWrongServer } from "./wrongServer.js";
 
 t.setTimeout(120_000);
 
-/** Which case of the table a wrong answer is; BROKEN where it is not said. */
+/** The case of the table for each wrong answer; BROKEN by default. */
 const CASE: Readonly<Record<CalloutProtocol, Readonly<Record<string, FailureCase>>>> = {
 	ext_authz: {
 		"empty message": UNANSWERED,

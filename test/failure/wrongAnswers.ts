@@ -15,7 +15,7 @@ const process = (json: JsonValue): Buffer =>
 
 const OK = { "grpc-status": "0" };
 const raw = (value: string): string => Buffer.from(value, "latin1").toString("base64");
-const SAID = { verdict: "allow", reason: "allowed" };
+const ALLOWED = { verdict: "allow", reason: "allowed" };
 
 /** A good "yes" with these request headers. */
 export const yes = {
@@ -24,7 +24,7 @@ export const yes = {
 			status: {},
 			// ext_authz reads `value`, ext_proc `raw_value`.
 			okResponse: { headers: headers.map(([key, value]) => ({ header: { key, value } })) },
-			dynamicMetadata: SAID,
+			dynamicMetadata: ALLOWED,
 		}),
 	ext_proc: (...headers: readonly (readonly [string, string])[]): Buffer =>
 		process({
@@ -34,7 +34,7 @@ export const yes = {
 					clearRouteCache: true,
 				},
 			},
-			dynamicMetadata: { weir: SAID },
+			dynamicMetadata: { weir: ALLOWED },
 		}),
 } satisfies Record<CalloutProtocol, unknown>;
 
@@ -96,9 +96,9 @@ export const WRONG_ANSWERS: Readonly<Record<CalloutProtocol, Readonly<Record<str
 		...COMMON,
 		"the other protocol's message": message(yes.ext_authz()),
 		"yes without metadata": message(process({ requestHeaders: {} })),
-		"metadata under another name": message(process({ requestHeaders: {}, dynamicMetadata: { other: SAID } })),
-		"an answer to response headers": message(process({ responseHeaders: {}, dynamicMetadata: { weir: SAID } })),
-		"an answer to a request body": message(process({ requestBody: {}, dynamicMetadata: { weir: SAID } })),
+		"metadata under another name": message(process({ requestHeaders: {}, dynamicMetadata: { other: ALLOWED } })),
+		"an answer to response headers": message(process({ responseHeaders: {}, dynamicMetadata: { weir: ALLOWED } })),
+		"an answer to a request body": message(process({ requestBody: {}, dynamicMetadata: { weir: ALLOWED } })),
 		"a header beyond the list": message(yes.ext_proc(["x-user-id", "root"])),
 		"a client certificate header": message(yes.ext_proc(["x-forwarded-client-cert", "URI=spiffe://weir.test/root"])),
 		"a path": message(yes.ext_proc([":path", "/other"])),
@@ -109,8 +109,8 @@ export const WRONG_ANSWERS: Readonly<Record<CalloutProtocol, Readonly<Record<str
 /** Unusual refusals: whatever status the client gets, no Variant gets the request. */
 export const ODD_DENIALS: Readonly<Record<CalloutProtocol, Readonly<Record<string, Behaviour>>>> = {
 	ext_authz: {
-		"a status that is not OK": message(check({ status: { code: 13 }, dynamicMetadata: SAID })),
-		"denied with an OK response": message(check({ status: { code: 7 }, okResponse: {}, dynamicMetadata: SAID })),
+		"a status that is not OK": message(check({ status: { code: 13 }, dynamicMetadata: ALLOWED })),
+		"denied with an OK response": message(check({ status: { code: 7 }, okResponse: {}, dynamicMetadata: ALLOWED })),
 		"denied with HTTP 200": message(check({ status: { code: 7 }, deniedResponse: { status: { code: "OK" } } })),
 	},
 	ext_proc: {

@@ -1,4 +1,4 @@
-/** test/compile/access/reference.test.ts at length; WEIR_PAIRS says how many pairs, WEIR_SEED repeats a failure. */
+/** test/compile/access/reference.test.ts at length; WEIR_PAIRS sets the number of pairs, WEIR_SEED repeats a failure. */
 import t from "tap";
 import { agrees, PAIRS_PER_SET } from "../compile/access/agreement.js";
 

@@ -4,6 +4,6 @@ import { readLegitimate, readTooMuch, readWithin } from "../declare/resources/re
 
 t.setTimeout(600_000);
 
-t.test("4 MiB of little things: one problem, where it is too much", (t) => readTooMuch(t));
-t.test("what is dear below the bound", (t) => readWithin(t));
-t.test("as large as declarations become", (t) => readLegitimate(t));
+t.test("4 MiB of small nodes are refused with one problem", (t) => readTooMuch(t));
+t.test("expensive texts below the bound are read", (t) => readWithin(t));
+t.test("texts as large as real declarations are read", (t) => readLegitimate(t));

@@ -32,7 +32,7 @@ import { tellsApart } from "./eligibility.js";
 
 export const PRINCIPALS = ["alice", "bob", "carol", "mallory"] as const;
 /** Who speaks no TLS, and so proves nothing; they come by the Gateway `plain`. */
-export const NOBODY = "nobody";
+export const ANONYMOUS = "anonymous";
 /** Speaks mutual TLS and shows the arm to clients. */
 export const TLS_GATEWAY = "edge";
 /** Speaks plain text and shows no arm. */
@@ -232,7 +232,7 @@ function policiesFor(
 		// A denial of all Variants leaves something to be seen of the rest.
 		const conditions = spec.methods.length + spec.pathPrefixes.length;
 		const few = alike && action === "deny" && spec.variants.length > 0 && conditions === 0;
-		// Names in another order than they are declared in, for by names the first of several is told.
+		// Names in another order than they are declared in, because the first of several by name is reported.
 		const own = `${name}-p${9 - index}`;
 		return accessPolicy(own, action, [name], few ? { ...spec, methods: ["PUT"] } : spec, namespace);
 	});

@@ -1,6 +1,4 @@
-/**
- * The judge's reading of eligibility (design.md: Exposure), from the declared resources alone: it shares no code with src.
- */
+/** The judge's own eligibility rules (docs/experiments.md), from the declared resources alone; it shares no code with src. */
 import type { Subject } from "./declaration.js";
 
 type Taking = Subject["experiments"][number];
@@ -18,7 +16,7 @@ export function armVariants({ experiment, status }: Taking): readonly string[] {
 
 /**
  * Whether some policy could let a request use one of these Variants and not another, or none of them and yet the default
- * one. Where none could, the order of eligibility and assignment cannot be told.
+ * one. Where none could, the order of eligibility and assignment cannot be observed.
  */
 export function tellsArmsApart({ policies, defaultVariant }: Subject, taking: Taking): boolean {
 	const arms = armVariants(taking);

@@ -82,7 +82,7 @@ export async function runForm(name: string, form: Form, stage: Stage): Promise<F
 		const to = gateway === PLAIN_GATEWAY ? envoy.port(gateway) : client(envoy.port(gateway), "alice");
 		const { status } = await alone(to, rawGet("unknown.test", []));
 		// The filters refuse before a missing route does.
-		if (status !== 403) mismatches.push(`${name}: a host that nobody declared is answered with ${status}`);
+		if (status !== 403) mismatches.push(`${name}: an undeclared host is answered with ${status}`);
 	}
 	const before = upstreams.map((server) => server.requests());
 	const answers = await sendAll(target, requests);
@@ -139,7 +139,7 @@ const assignedBySidecar = ({ mode }: Form, subject: Subject): boolean =>
 	running(subject).length > 0 && (subject.unit.from === "cookie" || tellsApart(subject) || mode === "callout");
 
 /**
- * The sidecar is gone: what it was to decide is refused and reaches nobody, what it was to assign alone goes as the
+ * The sidecar is gone: what it was to decide is refused and reaches no upstream, what it was to assign alone goes as the
  * Service says, and what is native stays as it was.
  */
 async function withoutSidecar(

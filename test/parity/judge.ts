@@ -1,9 +1,9 @@
 /**
- * The judge: what must become of a generated request, from the declared resources and the text of design.md alone.
- * It shares no code with src (types apart), so that a fault that is the same in every execution is seen too.
+ * The judge: the expected result of a request, from the declared resources and docs/access.md and docs/experiments.md. It shares
+ * no code with src (types apart), to find faults that all executions share.
  */
 import { type Expected, expected, unitOf } from "../envoy/oracle.js";
-import { type Generated, NOBODY, PLAIN_GATEWAY, type Subject } from "./declaration.js";
+import { ANONYMOUS, type Generated, PLAIN_GATEWAY, type Subject } from "./declaration.js";
 import { armVariants, running as runningOf, tellsArmsApart } from "./eligibility.js";
 import type { Outcome } from "./outcome.js";
 import type { GeneratedRequest } from "./requests.js";
@@ -137,7 +137,7 @@ function verdict(
 	if (isStrange(path) || (judgesPaths && isAmbiguous(path))) {
 		return { allowed: false, reason: "not-canonical", policy: null };
 	}
-	const caller = who === NOBODY ? null : spiffe(who);
+	const caller = who === ANONYMOUS ? null : spiffe(who);
 	const byName = [...policies].sort((one, other) => (name(one.metadata) < name(other.metadata) ? -1 : 1));
 	const [denial, allowance] = (["deny", "allow"] as const).map((action) =>
 		byName.find(({ spec }) => {

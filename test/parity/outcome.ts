@@ -1,4 +1,4 @@
-/** What can be seen of a request from outside: said alike of Envoy, of the pure function and of the judge. */
+/** What can be observed of a request from outside, in one form for Envoy, the pure function and the judge. */
 
 export interface Outcome {
 	readonly verdict: "allow" | "deny" | "none";

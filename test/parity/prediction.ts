@@ -4,7 +4,7 @@ import { qualifiedName } from "../../src/declare/resources/resource.js";
 import { answer } from "../../src/publish/sidecar/answer.js";
 import { type CompiledTable, compileTable } from "../../src/publish/sidecar/compiledTable.js";
 import { NOBODY_ASKED } from "../publish/sidecar/question.js";
-import { type Generated, NOBODY, PLAIN_GATEWAY } from "./declaration.js";
+import { ANONYMOUS, type Generated, PLAIN_GATEWAY } from "./declaration.js";
 import { served } from "./judge.js";
 import type { Outcome } from "./outcome.js";
 import type { GeneratedRequest } from "./requests.js";
@@ -52,7 +52,7 @@ export function predict(
 			host: `${request.host.toUpperCase()}:8443`,
 			method: request.method,
 			path,
-			principal: request.who === NOBODY ? null : spiffe(request.who),
+			principal: request.who === ANONYMOUS ? null : spiffe(request.who),
 			assigned: null,
 			exposeArm: resources.gateways.find(({ metadata }) => metadata.name === request.gateway)?.spec.exposeArm ?? false,
 			secure: request.gateway !== PLAIN_GATEWAY,

@@ -4,11 +4,11 @@ import type { UnitSource } from "../../src/declare/resources/resource.js";
 import { rawGet } from "../envoy/pipeline.js";
 import { AWKWARD_UNITS, mulberry32, randomUnits } from "../envoy/units.js";
 import {
+	ANONYMOUS,
 	AUDIENCE,
 	type Generated,
 	ISSUER,
 	METHODS,
-	NOBODY,
 	PLAIN_GATEWAY,
 	PREFIXES,
 	PRINCIPALS,
@@ -21,7 +21,7 @@ import { judge } from "./judge.js";
 
 export interface GeneratedRequest {
 	readonly subject: Subject;
-	/** One of PRINCIPALS, or NOBODY. */
+	/** One of PRINCIPALS, or ANONYMOUS. */
 	readonly who: string;
 	/** Name of the Gateway that it comes by. */
 	readonly gateway: string;
@@ -153,7 +153,7 @@ export function generateRequests(generated: Generated, options: RequestOptions):
 	const units = [...awkward, ...randomUnits(2_000, seed)];
 	return generated.subjects.flatMap((subject, index) => [
 		...Array.from({ length: each }, () => {
-			const who = pick(random, [PRINCIPALS[0], ...PRINCIPALS, NOBODY]);
+			const who = pick(random, [PRINCIPALS[0], ...PRINCIPALS, ANONYMOUS]);
 			const chosen = pick(random, units).values.map((value) => value.toString("latin1"));
 			const { values, lines } = unitLines(random, subject.unit, chosen, issuer);
 			const forged = random() < 0.2 ? ["x-weir-variant: v3", "x-weir-arm: forged/arm", "X-Weir-Claim-sub: forged"] : [];
@@ -205,29 +205,29 @@ function ambiguous(
 	return paths.map((path) => requestOf({ ...found, path, subject, values: [] }, []));
 }
 
-type Said = Pick<GeneratedRequest, "subject" | "who" | "method" | "path" | "values">;
+type Parts = Pick<GeneratedRequest, "subject" | "who" | "method" | "path" | "values">;
 
 /** @param lines of the head, as latin1 */
-export function requestOf(said: Said, lines: readonly string[]): GeneratedRequest {
-	const [first = ""] = said.subject.service.spec.hosts;
+export function requestOf(parts: Parts, lines: readonly string[]): GeneratedRequest {
+	const [first = ""] = parts.subject.service.spec.hosts;
 	const host = first.startsWith("*.") ? `a.b.${first.slice(2)}` : first;
 	const raw = lines.map((line) => Buffer.from(line, "latin1"));
-	const gateway = said.who === NOBODY ? PLAIN_GATEWAY : TLS_GATEWAY;
-	return { ...said, gateway, host, bytes: rawGet(host, raw, said.path, said.method) };
+	const gateway = parts.who === ANONYMOUS ? PLAIN_GATEWAY : TLS_GATEWAY;
+	return { ...parts, gateway, host, bytes: rawGet(host, raw, parts.path, parts.method) };
 }
 
 /** Who, how and where the unit passes, so that its arm is seen; null where no policy lets it. */
 function passing(
 	generated: Generated,
-	unit: Pick<Said, "subject" | "values">,
+	unit: Pick<Parts, "subject" | "values">,
 	spiffe: (who: string) => string,
-): Omit<Said, "subject" | "values"> | null {
+): Omit<Parts, "subject" | "values"> | null {
 	for (const who of PRINCIPALS) {
 		for (const method of new Set(METHODS)) {
 			for (const path of PREFIXES) {
-				const said = { who, method, path };
-				const request = { ...said, ...unit, gateway: TLS_GATEWAY, host: "", bytes: Buffer.alloc(0) };
-				if (judge(generated, request, path, null, spiffe).verdict === "allow") return said;
+				const parts = { who, method, path };
+				const request = { ...parts, ...unit, gateway: TLS_GATEWAY, host: "", bytes: Buffer.alloc(0) };
+				if (judge(generated, request, path, null, spiffe).verdict === "allow") return parts;
 			}
 		}
 	}

@@ -1,6 +1,6 @@
 /**
- * Who may do what, in every execution: requests about callers, tokens, claims, paths, regions and shadow policies
- * through a real Envoy, held against the pure rules and a judge of the tests' own; and plans that were damaged are noticed.
+ * Access rules in every execution: generated requests through a real Envoy, the pure rules and an independent judge agree, and
+ * damaged plans are noticed.
  */
 import t from "tap";
 import type { Plan } from "../../src/compile/table/plan.js";

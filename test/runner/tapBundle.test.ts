@@ -1,4 +1,4 @@
-/** Tests are told the same by tap in one file as by the installed one, and it is made once. */
+/** Tap as one file prints what the installed tap prints, and is built once. */
 import { execFile } from "node:child_process";
 import { mkdir, mkdtemp, rm, stat, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -16,11 +16,11 @@ t.test("two", async (t) => {
 t.skip("left out");
 `;
 
-t.test("tap in one file says what the installed one says", { timeout: 60_000 }, async (t) => {
+t.test("tap in one file prints what the installed one prints", { timeout: 60_000 }, async (t) => {
 	// Below the repository, so that what tap leaves out of itself is found.
 	const folder = await mkdtemp(join(COMPILED, "../tap-"));
 	t.teardown(() => rm(folder, { recursive: true, force: true }));
-	const told = async (dist: string): Promise<string> => {
+	const printed = async (dist: string): Promise<string> => {
 		await mkdir(join(dist, "test"), { recursive: true });
 		await writeFile(join(dist, "test/x.js"), TEST);
 		// Fails, as it is to.
@@ -33,9 +33,9 @@ t.test("tap in one file says what the installed one says", { timeout: 60_000 }, 
 	await bundleTap(one);
 	await mkdir(join(installed, "node_modules"), { recursive: true });
 	await symlink(join(COMPILED, "../../node_modules/tap"), join(installed, "node_modules/tap"));
-	const text = await told(one);
+	const text = await printed(one);
 	t.match(text, /not ok 1 - not equal[\s\S]*x\.js[\s\S]*not ok 1 - two/);
-	t.equal(text, await told(installed));
+	t.equal(text, await printed(installed));
 
 	const main = join(one, "node_modules/tap/node_modules/@tapjs/tap.js");
 	const { ino } = await stat(main);

@@ -33,7 +33,7 @@ export async function bundleTap(dist = DIST): Promise<void> {
 		format: "esm",
 		platform: "node",
 		target: "node20",
-		// It compares classes, and tells of them, by their names.
+		// It compares classes, and reports them, by their names.
 		keepNames: true,
 		banner: { js: REQUIRE },
 		logLevel: "warning",

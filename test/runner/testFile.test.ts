@@ -1,4 +1,4 @@
-/** The runner must not call a pass what is none. */
+/** The runner must not report a pass for a file that did not finish. */
 import { execFile, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, readFileSync } from "node:fs";
@@ -32,17 +32,17 @@ async function runAll(
 const run = async (t: Test, text: string, timeoutSeconds?: number): Promise<Finished> =>
 	(await runAll(t, [text], timeoutSeconds))[0] as Finished;
 
-t.test("passed, and what was skipped is said", async (t) => {
+t.test("a passed file reports its skipped tests", async (t) => {
 	const got = await run(t, `t.test("x", async (t) => t.pass()); t.test("y", { skip: "no Go" }, async () => {});`);
 	t.equal(got.fault, null);
 	t.same(got.skipped, ["y # SKIP no Go"]);
 });
 
-t.test("what a test says is told while it runs", async (t) => {
-	const told: string[] = [];
+t.test("comments of a test are printed while it runs", async (t) => {
+	const lines: string[] = [];
 	const text = `t.test("x", async (t) => { t.comment("1 of 2"); t.pass("y"); t.comment("2 of 2"); });`;
-	await runAll(t, [text], 20, (line) => told.push(line));
-	t.same(told, ["1 of 2", "2 of 2"]);
+	await runAll(t, [text], 20, (line) => lines.push(line));
+	t.same(lines, ["1 of 2", "2 of 2"]);
 });
 
 /** Files that do not pass, and why. Each is run between two that pass, in the same process until it ends it. */
@@ -89,7 +89,7 @@ t.test("files share a process", async (t) => {
 	t.same([a?.[2], b?.[2]], ["0", "1"], "and each is its main module, by which tap names fixtures");
 });
 
-t.test("what does not end", async (t) => {
+t.test("a file that does not end fails and is killed", async (t) => {
 	// Enough for Node and tap to start on a busy machine: the end must come from tap, not from the runner.
 	const hangs = await run(t, "t.test('x', () => new Promise(() => setInterval(() => {}, 1_000)));", 4);
 	t.equal(hangs.fault === null, false, "tap's timeout");
@@ -113,7 +113,7 @@ const runs = (pid: number): boolean => {
 		process.kill(pid, 0);
 		return !/^\d+ \(.*\) Z/.test(readFileSync(`/proc/${pid}/stat`, "utf8"));
 	} catch (error) {
-		// Where there is no /proc, what can be told a signal runs.
+		// Where there is no /proc, a process that accepts a signal counts as running.
 		return (error as NodeJS.ErrnoException).syscall === "open" && !existsSync("/proc/self");
 	}
 };
@@ -129,7 +129,7 @@ const LEAVES = `import { spawn } from "node:child_process";
 	console.log("# left " + left.pid);`;
 const leftIn = (output: string): number => Number(/# left (\d+)/.exec(output)?.[1]);
 
-t.test("what a file has started ends with it", async (t) => {
+t.test("processes that a file has started end with it", async (t) => {
 	const passed = await run(t, `${LEAVES}\nt.pass();`);
 	t.equal(passed.fault, null);
 	t.ok(await ends(leftIn(passed.output)), "after a pass");
@@ -141,7 +141,7 @@ t.test("what a file has started ends with it", async (t) => {
 	t.ok(await ends(leftIn(hung.output)), "after it was given up");
 });
 
-t.test("who ends the runner ends its files", async (t) => {
+t.test("a signal to the runner ends its files", async (t) => {
 	const directory = t.testdir({
 		"hangs.js": `import { writeFileSync } from "node:fs";
 			writeFileSync(new URL("pid", import.meta.url), String(process.pid));
@@ -158,7 +158,7 @@ t.test("who ends the runner ends its files", async (t) => {
 	t.ok(await ends(Number(readFileSync(pid, "utf8"))));
 });
 
-t.test("the closing line and the exit code", async (t) => {
+t.test("the runner prints the closing line and sets the exit code", async (t) => {
 	const directory = t.testdir({
 		"good.js": `import t from ${JSON.stringify(import.meta.resolve("tap"))}; t.pass();`,
 		"bad.js": `import t from ${JSON.stringify(import.meta.resolve("tap"))}; t.fail("seen");`,

@@ -157,7 +157,7 @@ export const HEADER_ATTACKS: readonly Attack[] = [
 	refused("T-underscore", "any name with an underscore", get("guarded.test", "/v2", ["x_weir_arm: e/a"])),
 	forbidden(
 		"T-xfcc",
-		"a forged x-forwarded-client-cert makes nobody another",
+		"a forged x-forwarded-client-cert changes no identity",
 		get(...ADMIN, [`x-forwarded-client-cert: URI=${BOB}`]),
 	),
 	disarmed(

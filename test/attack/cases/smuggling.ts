@@ -134,7 +134,7 @@ export const SMUGGLING_ATTACKS: readonly Attack[] = [
 	smuggling("T-get-body", "a body on GET that is a request", ["X: y", "Content-Length: 0"], ""),
 	{
 		id: "CVE-2025-64763",
-		what: "bytes behind an upgrade that is refused reach nobody",
+		what: "bytes behind an upgrade that is refused reach no upstream",
 		bytes: latin1(
 			`GET /socket HTTP/1.1\r\nHost: wide.test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n${SMUGGLED}GET / HTTP/1.1\r\nHost: wide.test\r\nConnection: close\r\n\r\n`,
 		),
@@ -145,7 +145,7 @@ export const SMUGGLING_ATTACKS: readonly Attack[] = [
 	},
 	{
 		id: "CVE-2025-64763",
-		what: "bytes behind a CONNECT reach nobody",
+		what: "bytes behind a CONNECT reach no upstream",
 		bytes: latin1(`CONNECT wide.test:80 HTTP/1.1\r\nHost: wide.test:80\r\n\r\n${SMUGGLED}`),
 		status: [400, 403, 404],
 		reach: 0,

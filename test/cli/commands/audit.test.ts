@@ -10,7 +10,7 @@ import { accessPolicy } from "../../fixtures/resources.js";
 import { golden } from "../../golden/golden.js";
 import { type Entry, METRICS, type Rig, startRig, tryingOut } from "../../observe/events/rig.js";
 
-/** What a command prints, and on standard error. */
+/** What a command prints to standard output and to standard error. */
 async function output(run: () => Promise<void>): Promise<{ readonly stdout: string; readonly stderr: string }> {
 	const text = { stdout: "", stderr: "" };
 	const restored = (["stdout", "stderr"] as const).map((stream) => {
@@ -33,7 +33,7 @@ async function output(run: () => Promise<void>): Promise<{ readonly stdout: stri
 
 const printed = async (run: () => Promise<void>): Promise<string> => (await output(run)).stdout;
 
-t.test("records and shadow counts as a person reads them", async (t) => {
+t.test("audit requests prints records and shadow counts as readable lines", async (t) => {
 	const senders = ["spiffe://a.test/web"];
 	const metrics = METRICS.map((one) => (one.name === "revenue" ? { ...one, senders } : one));
 	const rig = await startRig({ metrics: async () => metrics });
@@ -67,15 +67,15 @@ t.test("records and shadow counts as a person reads them", async (t) => {
 	const row = { metric: "accuracy", value: 1, unit: "u" };
 	await rig.post([row, row], sender);
 	const refused = await printed(() => auditRequests({ api, kind: "outcome-refused", policy: "accuracy" }));
-	const stranger = { [CALLER_HEADER]: encodeCaller("spiffe://a.test/stranger") };
-	for (let times = 0; times < 4; times++) await rig.post([row, row], stranger);
+	const unknown = { [CALLER_HEADER]: encodeCaller("spiffe://a.test/unknown") };
+	for (let times = 0; times < 4; times++) await rig.post([row, row], unknown);
 	await rig.restart();
 	const refusals = await printed(() => auditRequests({ api, kind: "outcome-refused", limit: "1" }));
-	t.match(refusals, /stranger {2}403 {2}3 times\n/);
+	t.match(refusals, /unknown {2}403 {2}3 times\n/);
 	await golden(t, "audit-requests", `${all}${refused}${refusals}${await gapOf(t)}`);
 });
 
-/** The line of a gap, with how long it lasted. */
+/** The line of a gap, with its duration. */
 async function gapOf(t: { teardown(run: () => unknown): void }): Promise<string> {
 	const rig = await startRig();
 	t.teardown(() => rig.close());
@@ -105,7 +105,7 @@ async function apiOver(
 	return `unix:${socket}`;
 }
 
-t.test("changes by shadow policies: of the declared ones, and since a time", async (t) => {
+t.test("policy shadow counts changes by declared shadow policies only, and since a given time", async (t) => {
 	const { plans, newestPlan } = tryingOut();
 	let inForce = newestPlan;
 	const rig = await startRig({ plans, newestPlan: () => inForce() });
@@ -139,7 +139,7 @@ t.test("changes by shadow policies: of the declared ones, and since a time", asy
 	t.notMatch(await printed(() => policyShadow({ api: other })), /no policy would allow/, "of another Service");
 });
 
-t.test("what was dropped for want of room is told beside what is left, once", async (t) => {
+t.test("audit requests reports dropped records once, beside the records that are kept", async (t) => {
 	const rig = await startRig({ ...tryingOut(), decisionRowsMax: 4 });
 	t.teardown(() => rig.close());
 	const api = await apiOver(t, rig, [accessPolicy("try", "deny", ["shop"], { mode: "shadow" })]);
@@ -158,14 +158,14 @@ t.test("what was dropped for want of room is told beside what is left, once", as
 	t.equal((await output(() => auditRequests({ api }))).stderr, "");
 	await rig.ingest.maintain();
 	const dropped = "were dropped for want of room: those from 1970-01-01T00:15:00.001Z on are whole";
-	const told = await output(() => auditRequests({ api, json: true }));
-	t.equal(told.stderr, `weir: 4 older records ${dropped}\n`);
-	t.equal(told.stdout.trimEnd().split("\n").length, 4, "and no line of them among the records");
+	const printed = await output(() => auditRequests({ api, json: true }));
+	t.equal(printed.stderr, `weir: 4 older records ${dropped}\n`);
+	t.equal(printed.stdout.trimEnd().split("\n").length, 4, "and no line of them among the records");
 	t.equal((await output(() => auditRequests({ api, since: "1970-01-01T00:15:00.001Z" }))).stderr, "");
 	t.match((await output(() => policyShadow({ api }))).stderr, /^weir: 5 older counts were dropped/);
 });
 
-t.test("the share of allowed requests that is recorded", (t) => {
+t.test("the option for recorded allowed requests takes all, denied or a percentage", (t) => {
 	t.same(["denied", "1%", "0.5%", "all"].map(allowedShare), [0, 10_000, 5_000, 1_000_000]);
 	t.throws(() => allowedShare("some"), { code: "invalid-argument" });
 	t.end();

@@ -39,7 +39,7 @@ t.test("validate reads standard input and several files as one set", async (t) =
 	t.equal(result.code, 0, result.stderr);
 });
 
-t.test("validate refuses what no control has room for, in its words", async (t) => {
+t.test("validate refuses declarations that exceed control's quota, with control's message", async (t) => {
 	const directory = await temporaryDirectory(t);
 	const service = (name: string, count: number): string => {
 		const endpoints = Array.from({ length: count }, (_, at) => `{address: ${name}.internal, port: ${at + 1}}`);
@@ -62,7 +62,7 @@ metadata: {name: edge}
 spec: {port: 8080, tokens: [{issuer: "https://id.test", audiences: [shop], jwksFile: ${keyFile}}]}
 `;
 
-t.test("compile shows Envoy the keys that verify, and no others", async (t) => {
+t.test("compile gives Envoy only keys that can verify a token", async (t) => {
 	const directory = await temporaryDirectory(t);
 	const [keyFile, file] = [`${directory}/keys.json`, `${directory}/gateway.yaml`];
 	await writeFile(file, gatewayOf(keyFile));
@@ -98,11 +98,11 @@ t.test("compile shows Envoy the keys that verify, and no others", async (t) => {
 	t.equal(garbage.keys.inline_string, EMPTY_KEY_SET);
 });
 
-t.test("validate warns of keys that no token would be verified by", async (t) => {
+t.test("validate warns of keys that can verify no token", async (t) => {
 	const directory = await temporaryDirectory(t);
 	const [keyFile, file] = [`${directory}/keys.json`, `${directory}/gateway.yaml`];
 	await writeFile(file, gatewayOf(keyFile));
-	const said = async (text: string | null): Promise<string> => {
+	const warnings = async (text: string | null): Promise<string> => {
 		if (text !== null) await writeFile(keyFile, text);
 		const { code, stdout, stderr } = await weir(["validate", "-f", file]);
 		t.equal(code, 0);
@@ -111,11 +111,14 @@ t.test("validate warns of keys that no token would be verified by", async (t) =>
 	};
 	const { publicKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
 	const good = { ...publicKey.export({ format: "jwk" }), kid: "k" };
-	t.equal(await said(null), "", "a file that is not here is nobody's mistake");
-	t.equal(await said(JSON.stringify({ keys: [good] })), "");
-	t.match(await said(JSON.stringify({ keys: [good, { kty: "RSA" }] })), /^warning: Gateway edge: keys of .*key 2: /);
-	t.match(await said('{"keys":[]}'), "it holds no key");
-	t.match(await said("garbage"), "are no key set");
+	t.equal(await warnings(null), "", "a missing key file is no error");
+	t.equal(await warnings(JSON.stringify({ keys: [good] })), "");
+	t.match(
+		await warnings(JSON.stringify({ keys: [good, { kty: "RSA" }] })),
+		/^warning: Gateway edge: keys of .*key 2: /,
+	);
+	t.match(await warnings('{"keys":[]}'), "it holds no key");
+	t.match(await warnings("garbage"), "are no key set");
 });
 
 t.test("assign answers each line with the same bytes, a tab and the arm", async (t) => {
@@ -138,10 +141,10 @@ t.test("assign answers each line with the same bytes, a tab and the arm", async 
 	t.equal(lines[9], "");
 	const unknown = await weir(["assign", "-f", EXAMPLE, "--experiment", "other"]);
 	t.equal(unknown.code, 64);
-	t.match(unknown.stderr, "boosted-vs-logistic", "the known names are told");
+	t.match(unknown.stderr, "boosted-vs-logistic", "the known names are listed");
 });
 
-t.test("compile prints the first step unless --allocation says otherwise", async (t) => {
+t.test("compile prints the first step unless --allocation is given", async (t) => {
 	const points = async (...more: string[]) => {
 		const { stdout, code } = await weir(["compile", "-f", EXAMPLE, "--format", "envoy", ...more]);
 		t.equal(code, 0);
@@ -160,7 +163,7 @@ t.test("compile prints the first step unless --allocation says otherwise", async
 	);
 });
 
-t.test("explain tells every rule and marks an open Service", async (t) => {
+t.test("explain prints every rule and marks an open Service", async (t) => {
 	await golden(t, "explain", await transcript(onFiles, `explain -f ${EXAMPLE}`));
 });
 
@@ -176,13 +179,13 @@ t.test("schema is JSON Schema that names every kind", async (t) => {
 
 t.test("no role opens a TCP listener without an identity", async (t) => {
 	const directory = await temporaryDirectory(t);
-	for (const door of [
+	for (const listener of [
 		["control", "--api-port", "0"],
 		["control", "--api-address", "0.0.0.0", "--api-port", "0"],
 		["control", "--xds-listen", "127.0.0.1:0", "--no-access-log-listen"],
 		["ingest", "--access-log-listen", "127.0.0.1:0"],
 	]) {
-		const { code, stderr } = await weir([...door, "--data", directory]);
+		const { code, stderr } = await weir([...listener, "--data", directory]);
 		t.equal(code, 64, stderr);
 		t.match(stderr, /needs an identity/);
 	}
@@ -199,7 +202,7 @@ t.test("no role opens a TCP listener without an identity", async (t) => {
 	}
 });
 
-t.test("an Envoy of another machine has an access log, or it is said that it has none", async (t) => {
+t.test("a remote Envoy needs an access-log address, or the option that it has none", async (t) => {
 	const directory = await temporaryDirectory(t);
 	const identity = ["--data", directory, "--identity", "/nowhere.sock"];
 	const remote = ["--control", "127.0.0.1:1", "--control-id", "spiffe://weir.local/weir/control"];
@@ -217,7 +220,7 @@ t.test("an Envoy of another machine has an access log, or it is said that it has
 	}
 });
 
-t.test("a predictor is told in full whom it believes, or does not start", async (t) => {
+t.test("a predictor without a complete list of trusted clients does not start", async (t) => {
 	const model = ["predictor", "--model", `m=${PLAIN}`];
 	for (const [args, words] of [
 		[["--clients", "spiffe://weir.local/weir/envoy/*"], /--clients needs an identity/],
@@ -233,7 +236,7 @@ t.test("a predictor is told in full whom it believes, or does not start", async 
 	}
 });
 
-t.test("up and control say what the health checks mean", async (t) => {
+t.test("the help of up and control describes the health checks", async (t) => {
 	for (const command of ["up", "control"]) {
 		const { code, stdout } = await weir([command, "--help"]);
 		t.equal(code, 0);
@@ -245,16 +248,19 @@ t.test("up and control say what the health checks mean", async (t) => {
 	}
 });
 
-t.test("commands that ask control say as whom, and control whose tokens it takes", async (t) => {
-	const helpOf = async (...command: string[]) => (await weir([...command, "--help"])).stdout.toString();
-	for (const command of [["apply"], ["rollback"], ["audit", "requests"], ["promote"]]) {
-		const help = await helpOf(...command);
-		for (const variable of ["WEIR_API_CERT", "WEIR_API_KEY", "WEIR_API_CA", "WEIR_API_SERVER", "WEIR_API_TOKEN_FILE"])
-			t.match(help, variable, command.join(" "));
-	}
-	t.notMatch(await helpOf("validate"), "WEIR_API", "which asks nobody");
-	t.match(await helpOf("control"), /--operator-issuer, --operator-audience and --operator-keys.*together/s);
-});
+t.test(
+	"the help of commands that call control lists the credentials; that of control lists the token options",
+	async (t) => {
+		const helpOf = async (...command: string[]) => (await weir([...command, "--help"])).stdout.toString();
+		for (const command of [["apply"], ["rollback"], ["audit", "requests"], ["promote"]]) {
+			const help = await helpOf(...command);
+			for (const variable of ["WEIR_API_CERT", "WEIR_API_KEY", "WEIR_API_CA", "WEIR_API_SERVER", "WEIR_API_TOKEN_FILE"])
+				t.match(help, variable, command.join(" "));
+		}
+		t.notMatch(await helpOf("validate"), "WEIR_API", "which calls no API");
+		t.match(await helpOf("control"), /--operator-issuer, --operator-audience and --operator-keys.*together/s);
+	},
+);
 
 t.test("a missing socket is reported as missing, whatever the mode of its folder", async (t) => {
 	const directory = await temporaryDirectory(t);
@@ -266,7 +272,7 @@ t.test("a missing socket is reported as missing, whatever the mode of its folder
 	});
 });
 
-t.test("a time that is no day is refused", async (t) => {
+t.test("a time that is not a valid date is refused", async (t) => {
 	for (const day of ["2026-02-30", "2026-13-01"]) {
 		for (const command of [
 			["audit", "requests"],

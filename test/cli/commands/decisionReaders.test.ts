@@ -1,4 +1,4 @@
-/** The decision log by namespace: who may read some hears of their Services alone, and nobody by a word of their own. */
+/** The decision log by namespace: readers see only records of their own namespaces, whatever headers they send. */
 import { once } from "node:events";
 import { type IncomingMessage, request as plainRequest } from "node:http";
 import { request } from "node:https";
@@ -45,7 +45,7 @@ async function started(t: Parameters<typeof mutualApi>[0]) {
 	t.teardown(() => rig.close());
 	for (let round = 0; round < ROUNDS; round++) await rig.send(SERVICES.map((service) => denied(service, round)));
 	await rig.send(SERVICES.map(tried));
-	// It names no Service.
+	// A record that names no Service.
 	await rig.post([{ metric: "accuracy", unit: "u", value: 1 }], {
 		"x-weir-caller": encodeURIComponent("spiffe://a.test/x"),
 	});
@@ -60,7 +60,7 @@ async function started(t: Parameters<typeof mutualApi>[0]) {
 	return { rig, ...made };
 }
 
-t.test("each reader pages through the records of their Services, and no others", async (t) => {
+t.test("each reader pages through the records of their own Services only", async (t) => {
 	const { as, owner } = await started(t);
 	const page = async (name: string, query: string) => {
 		const { status, json } = await (await as(name)).raw("GET", `/v1/requests?${query}`);
@@ -134,7 +134,7 @@ t.test("a client cannot choose its namespaces, and a query without a caller is r
 		answer.resume();
 		return answer.statusCode ?? 0;
 	};
-	t.equal(await onSocket(), 403, "nothing said, the owner too");
+	t.equal(await onSocket(), 403, "without the header, also for the owner");
 	for (const words of [
 		"",
 		",",
@@ -154,30 +154,33 @@ t.test("a client cannot choose its namespaces, and a query without a caller is r
 	t.equal(await onSocket(many.join(",")), 200, "of as many namespaces as a reader may have roles in");
 });
 
-t.test("audit requests, policy diff --recent and policy shadow for who may read one namespace", async (t) => {
-	const made = await started(t);
-	const commands = await operatorCommand(t, made);
-	const mia = await commands.as("mia");
-	const { code, out } = await mia("audit", "requests");
-	t.equal(code, 0);
-	t.equal(out.trimEnd().split("\n").length, ROUNDS);
-	t.notMatch(out, /team/);
-	t.match(await mia("audit", "requests", "--kind", "outcome-refused"), {
-		code: 0,
-		out: "",
-		stderr: "weir: no such record that you may read\n",
-	});
-	const directory = await temporaryDirectory(t);
-	const rules = [RULES_GATEWAY, serviceText("shop"), policyText("web", "shop")].join("---\n");
-	const before = await fileOf(directory, "old.yaml", rules);
-	const same = await mia("policy", "diff", before, before, "--recent");
-	t.match(same.out, /^0 newly allowed, 0 newly denied of \d+ requests compared \(5 of the log that you may read\)$/m);
-	t.match(await mia("policy", "shadow"), {
-		code: 0,
-		out: "no policy that is declared now is in shadow mode that you may read\n",
-	});
-	t.match(
-		(await mia("proxy-status")).stderr,
-		/read in all namespaces; it tells of all namespaces together, and the RoleBinding/,
-	);
-});
+t.test(
+	"audit requests, policy diff --recent and policy shadow show a reader of one namespace only that namespace",
+	async (t) => {
+		const made = await started(t);
+		const commands = await operatorCommand(t, made);
+		const mia = await commands.as("mia");
+		const { code, out } = await mia("audit", "requests");
+		t.equal(code, 0);
+		t.equal(out.trimEnd().split("\n").length, ROUNDS);
+		t.notMatch(out, /team/);
+		t.match(await mia("audit", "requests", "--kind", "outcome-refused"), {
+			code: 0,
+			out: "",
+			stderr: "weir: no such record that you may read\n",
+		});
+		const directory = await temporaryDirectory(t);
+		const rules = [RULES_GATEWAY, serviceText("shop"), policyText("web", "shop")].join("---\n");
+		const before = await fileOf(directory, "old.yaml", rules);
+		const same = await mia("policy", "diff", before, before, "--recent");
+		t.match(same.out, /^0 newly allowed, 0 newly denied of \d+ requests compared \(5 of the log that you may read\)$/m);
+		t.match(await mia("policy", "shadow"), {
+			code: 0,
+			out: "no policy that is declared now is in shadow mode that you may read\n",
+		});
+		t.match(
+			(await mia("proxy-status")).stderr,
+			/read in all namespaces; it tells of all namespaces together, and the RoleBinding/,
+		);
+	},
+);

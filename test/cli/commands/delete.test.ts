@@ -1,4 +1,4 @@
-/** `weir delete`: what is still named stays, no Service is closed by accident, all or nothing, by role, on the record. */
+/** `weir delete`: referenced resources stay, no Service closes by accident, a delete is atomic, authorised and audited. */
 import t from "tap";
 import { golden, transcript } from "../../golden/golden.js";
 import { experiment, file } from "../../operate/employment.js";
@@ -9,7 +9,7 @@ import { operatorCommand } from "../operatorCommand.js";
 
 t.setTimeout(60_000);
 
-t.test("what another resource names is kept, with the place of who names it; together both go", async (t) => {
+t.test("a referenced resource is kept, and the error names the reference; both can be deleted together", async (t) => {
 	const made = await mutualApi(t);
 	const { store, owner } = made;
 	const all = [RULES_GATEWAY, serviceText("employment"), policyText("callers", "employment"), metricText("accuracy")];
@@ -45,7 +45,7 @@ t.test("what another resource names is kept, with the place of who names it; tog
 });
 
 t.test(
-	"another policy in its place lets one go; a deny closes a Service on purpose; names and kinds are checked",
+	"an allow can go if another replaces it; a deny may close a Service on purpose; names and kinds are checked",
 	async (t) => {
 		const made = await mutualApi(t);
 		await made.owner.apply(
@@ -73,7 +73,7 @@ t.test(
 	},
 );
 
-t.test("by role and with a second person; an unreadable Experiment is not found", async (t) => {
+t.test("delete needs the role and the second person; an unreadable Experiment is not found", async (t) => {
 	const made = await mutualApi(t);
 	const { store, owner } = made;
 	const rules = [

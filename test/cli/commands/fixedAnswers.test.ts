@@ -1,4 +1,4 @@
-/** What commands print of fixed answers of control's API: states that a real control reaches in days, or never in a test. */
+/** The output of commands for fixed API answers: states that a real control reaches in days, or never in a test. */
 import { once } from "node:events";
 import { createServer } from "node:http";
 import t from "tap";
@@ -58,7 +58,7 @@ const probed: readonly ProbedEnvoy[] = [
 ];
 const EMPTY: StatusAnswer = { ...status, lag: null, refusals: [], closed: [], faults: [], alarms: [], experiments: [] };
 
-t.test("status, decisions, report, proxy-status and probe", async (t) => {
+t.test("status, decisions, report, proxy-status and probe print the golden texts", async (t) => {
 	const answers: Record<string, unknown> = {
 		"/v1/status": status,
 		"/v1/proxies": { proxies },

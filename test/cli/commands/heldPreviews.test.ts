@@ -1,4 +1,4 @@
-/** What a state may hold after a delete can be asked about beforehand: files with a policy, or a Service, whose grant is gone. */
+/** Files with a policy or Service whose grant was deleted, as control's state may hold them: previews accept them with a warning. */
 import t from "tap";
 import { metricText, policyText, RULES_GATEWAY, serviceText } from "../../operate/guarded.js";
 import { fileOf, temporaryDirectory, weir } from "../command.js";
@@ -21,29 +21,32 @@ const NOT_GRANTED =
 	"Service shop/cart is of another namespace, which grants no AccessPolicy of namespace platform to name it";
 const WARNING = `warning: AccessPolicy platform/stop: ${NOT_GRANTED}: this policy does not count there\n`;
 
-t.test("policy diff and policy test take them, and warn; validate, compile and apply do not", async (t) => {
-	const directory = await temporaryDirectory(t);
-	const before = await fileOf(directory, "before.yaml", [...rest, grant].join("---\n"));
-	const after = await fileOf(directory, "after.yaml", rest.join("---\n"));
-	const diff = await weir(["policy", "diff", before, after]);
-	t.match(diff, { code: 1, stderr: WARNING });
-	t.match(diff.stdout, /^NEWLY ALLOWED {2}shop\/cart: deny \(forbidden by policy platform\/stop\)/m);
-	const table = await fileOf(
-		directory,
-		"table.yaml",
-		"tests:\n  - {name: own, request: {service: shop/cart, principal: spiffe://a.example/own}, expect: allow}\n",
-	);
-	t.match(await weir(["policy", "test", "-f", after, "-t", table]), { code: 0, stderr: WARNING });
-	t.match(await weir(["policy", "test", "-f", before, "-t", table]), { code: 1 });
-	t.match(await weir(["explain", "-f", after]), { code: 0, stderr: WARNING });
-	for (const refusing of [
-		["validate", "-f", after],
-		["compile", "-f", after, "--format", "table"],
-	])
-		t.match(await weir(refusing), { code: 1, stderr: NOT_GRANTED }, refusing.join(" "));
-});
+t.test(
+	"policy diff and policy test accept a policy without its grant and warn; validate and compile refuse it",
+	async (t) => {
+		const directory = await temporaryDirectory(t);
+		const before = await fileOf(directory, "before.yaml", [...rest, grant].join("---\n"));
+		const after = await fileOf(directory, "after.yaml", rest.join("---\n"));
+		const diff = await weir(["policy", "diff", before, after]);
+		t.match(diff, { code: 1, stderr: WARNING });
+		t.match(diff.stdout, /^NEWLY ALLOWED {2}shop\/cart: deny \(forbidden by policy platform\/stop\)/m);
+		const table = await fileOf(
+			directory,
+			"table.yaml",
+			"tests:\n  - {name: own, request: {service: shop/cart, principal: spiffe://a.example/own}, expect: allow}\n",
+		);
+		t.match(await weir(["policy", "test", "-f", after, "-t", table]), { code: 0, stderr: WARNING });
+		t.match(await weir(["policy", "test", "-f", before, "-t", table]), { code: 1 });
+		t.match(await weir(["explain", "-f", after]), { code: 0, stderr: WARNING });
+		for (const refusing of [
+			["validate", "-f", after],
+			["compile", "-f", after, "--format", "table"],
+		])
+			t.match(await weir(refusing), { code: 1, stderr: NOT_GRANTED }, refusing.join(" "));
+	},
+);
 
-t.test("so do assign and plan", async (t) => {
+t.test("assign and plan accept a policy without its grant, and warn", async (t) => {
 	const directory = await temporaryDirectory(t);
 	const experiment = `apiVersion: weir.dev/v1alpha1
 kind: Experiment
@@ -67,15 +70,15 @@ spec:
 	t.match(planned.stdout.toString(), /shop\/models/);
 });
 
-t.test("a Service whose DataClass is not granted any more, or is gone, is taken too, and told once", async (t) => {
+t.test("explain accepts a Service without its DataClass or its grant, and warns once", async (t) => {
 	const directory = await temporaryDirectory(t);
 	const service = serviceText("cart", "shop", "  dataClass: legal/pii\n");
 	const held = [RULES_GATEWAY, service, policyText("own", "cart", "shop")];
 	const file = await fileOf(directory, "held.yaml", held.join("---\n"));
-	const told = /^warning: Service shop\/cart: DataClass legal\/pii [^\n]* is closed to everyone\n$/;
-	t.match(await weir(["explain", "-f", file]), { code: 0, stderr: told });
+	const warning = /^warning: Service shop\/cart: DataClass legal\/pii [^\n]* is closed to everyone\n$/;
+	t.match(await weir(["explain", "-f", file]), { code: 0, stderr: warning });
 	const granted = await fileOf(directory, "granted.yaml", [...held, PII_GRANT].join("---\n"));
-	t.match(await weir(["explain", "-f", granted]), { code: 0, stderr: told }, "gone");
+	t.match(await weir(["explain", "-f", granted]), { code: 0, stderr: warning }, "gone");
 });
 
 t.test("a Service without an endpoint in the regions of its DataClass is a warning", async (t) => {

@@ -18,7 +18,7 @@ const policies = ({ store }: Pick<MutualApi, "store">): readonly string[] =>
 const callers = (method: string, namespace = "default"): string =>
 	policyText("callers", "employment", namespace, `  methods: [${method}]\n`);
 
-t.test("what changed since a revision is as it was then: edited, created and deleted", async (t) => {
+t.test("rollback restores edited, created and deleted resources as they were in that revision", async (t) => {
 	const made = await mutualApi(t);
 	const { store, owner } = made;
 	const { local } = await operatorCommand(t, made);
@@ -55,7 +55,7 @@ t.test("what changed since a revision is as it was then: edited, created and del
 	t.match(JSON.parse((await local("history", "--json")).out).at(-1), { revision: first, rolledBackTo: null });
 });
 
-t.test("an ordinary change: its checks, its rights, its approvals", async (t) => {
+t.test("rollback is an ordinary change, with its checks, roles and approvals", async (t) => {
 	const made = await mutualApi(t);
 	const { store, owner } = made;
 	const { as } = await operatorCommand(t, made);
@@ -89,7 +89,7 @@ spec: {verbs: [apply], namespaces: [red]}
 	t.match(await (await as("rita"))("history", "--namespace", "blue"), { out: /^((?!red\/).)*$/s });
 });
 
-t.test("what cannot be undone is refused whole", async (t) => {
+t.test("a rollback that cannot be applied in full is refused", async (t) => {
 	const { store, owner } = await mutualApi(t);
 	await owner.apply(file(metricText("first")), now);
 	const { revision } = store.current;

@@ -103,7 +103,7 @@ t.test("apply, approve and audit by two operators with certificates, and by the 
 	t.ok(lines.findIndex(({ chain }) => chain === "refused") < lines.length - 1, "not one after the other");
 });
 
-t.test("of a noted head that is not kept nothing is proved, and it is said", async (t) => {
+t.test("audit verification against a noted head that is no longer kept proves nothing, and reports that", async (t) => {
 	const made = await mutualApi(t, { storeOptions: { auditRecords: 3 } });
 	const { owner } = made;
 	const { local } = await operatorCommand(t, made);
@@ -121,7 +121,7 @@ t.test("of a noted head that is not kept nothing is proved, and it is said", asy
 	t.match(await verify(), { code: 0 });
 });
 
-t.test("a certificate or a token that cannot be used is said before anything is sent", async (t) => {
+t.test("an unusable certificate or token is reported before a request is sent", async (t) => {
 	const api = "https://127.0.0.1:1";
 	t.match(await run(["status"], { WEIR_API: api, WEIR_API_CERT: "/nowhere.pem" }), {
 		code: 64,
@@ -134,52 +134,57 @@ t.test("a certificate or a token that cannot be used is said before anything is 
 	t.notMatch(plain.stderr, /abc/);
 });
 
-t.test("an operator by OIDC: signature, issuer, audience and lifetime count, groups are the token's", async (t) => {
-	const directory = await temporaryDirectory(t);
-	const [pair, stranger] = [await keyPair(), await keyPair()];
-	const jwk = await publicJwk(pair, { kid: "k1", alg: "ES256", use: "sig" });
-	const keys = await fileOf(directory, "jwks.json", JSON.stringify({ keys: [jwk] }));
-	const options = { issuer: "https://id.example", audience: "weir-api", keys, groupsClaim: "groups" };
-	const { owner, withToken } = await mutualApi(t, { tokens: operatorTokens(options, NO_LOG) });
-	const binding = (name: string, subject: string, verb: string) => `apiVersion: weir.dev/v1alpha1
+t.test(
+	"an OIDC operator needs a valid signature, issuer, audience and lifetime; groups come from the token",
+	async (t) => {
+		const directory = await temporaryDirectory(t);
+		const [pair, other] = [await keyPair(), await keyPair()];
+		const jwk = await publicJwk(pair, { kid: "k1", alg: "ES256", use: "sig" });
+		const keys = await fileOf(directory, "jwks.json", JSON.stringify({ keys: [jwk] }));
+		const options = { issuer: "https://id.example", audience: "weir-api", keys, groupsClaim: "groups" };
+		const { owner, withToken } = await mutualApi(t, { tokens: operatorTokens(options, NO_LOG) });
+		const binding = (name: string, subject: string, verb: string) => `apiVersion: weir.dev/v1alpha1
 kind: RoleBinding
 metadata: {name: ${name}}
 spec: {verbs: [${verb}], subjects: ["${subject}"], namespaces: [default]}
 `;
-	const rules = [binding("ml", "group:ml", "read"), binding("ada", "https://id.example#ada", "promote")].join("---\n");
-	await owner.apply([{ name: "all.yaml", text: [ALL, rules].join("---\n") }], { dryRun: false });
-	const seconds = Math.floor(Date.now() / 1_000);
-	const claims = { iss: "https://id.example", aud: "weir-api", sub: "ada", iat: seconds, exp: seconds + 600 };
-	const paused = await withToken(await signed(claims, pair)).act("boosted", "pause");
-	t.match(paused, { outcome: "done", decision: { by: "https://id.example#ada" } });
-	const inGroup = withToken(await signed({ ...claims, sub: "eve", groups: ["ml"] }, pair));
-	t.equal((await inGroup.status()).experiments.length, 1);
-	await t.rejects(inGroup.act("boosted", "resume"), { code: "permission-denied", message: /eve promote/ });
-	const denied = { code: "permission-denied", message: /does not know who calls/ };
-	const wrong: readonly [string, Readonly<Record<string, unknown>>, typeof pair][] = [
-		["another's signature", {}, stranger],
-		["another audience", { aud: "shop" }, pair],
-		["another issuer", { iss: "https://evil.example" }, pair],
-		["too old", { iat: seconds - 900, exp: seconds - 300 }, pair],
-		["a life of a week", { exp: seconds + 7 * 86_400 }, pair],
-		["nobody", { sub: undefined }, pair],
-		["bound to a certificate that is not shown", { cnf: { "x5t#S256": "x".repeat(43) } }, pair],
-	];
-	for (const [what, more, key] of wrong) {
-		await t.rejects(withToken(await signed({ ...claims, ...more }, key)).status(), denied, what);
-	}
-	const typed = async (typ: string) =>
-		withToken(await signed({ ...claims, sub: "eve", groups: ["ml"] }, pair, { typ }));
-	for (const typ of ["logout+jwt", "application/logout+jwt", "secevent+jwt", "dpop+jwt", "id_token+jwt"])
-		await t.rejects((await typed(typ)).status(), denied, typ);
-	for (const typ of ["JWT", "at+jwt", "application/at+jwt", "AT+JWT"])
-		t.equal((await (await typed(typ)).status()).experiments.length, 1, typ);
-	// Each request meets keys that have not been read yet, as an issuer's newest has not.
-	const anew = await mutualApi(t, { tokens: (...asked) => operatorTokens(options, NO_LOG)(...asked) });
-	await t.rejects(anew.withToken(await signed(claims, pair)).get(), READS_NOTHING, "an unknown key is waited for");
-});
+		const rules = [binding("ml", "group:ml", "read"), binding("ada", "https://id.example#ada", "promote")].join(
+			"---\n",
+		);
+		await owner.apply([{ name: "all.yaml", text: [ALL, rules].join("---\n") }], { dryRun: false });
+		const seconds = Math.floor(Date.now() / 1_000);
+		const claims = { iss: "https://id.example", aud: "weir-api", sub: "ada", iat: seconds, exp: seconds + 600 };
+		const paused = await withToken(await signed(claims, pair)).act("boosted", "pause");
+		t.match(paused, { outcome: "done", decision: { by: "https://id.example#ada" } });
+		const inGroup = withToken(await signed({ ...claims, sub: "eve", groups: ["ml"] }, pair));
+		t.equal((await inGroup.status()).experiments.length, 1);
+		await t.rejects(inGroup.act("boosted", "resume"), { code: "permission-denied", message: /eve promote/ });
+		const denied = { code: "permission-denied", message: /does not know who calls/ };
+		const wrong: readonly [string, Readonly<Record<string, unknown>>, typeof pair][] = [
+			["another's signature", {}, other],
+			["another audience", { aud: "shop" }, pair],
+			["another issuer", { iss: "https://evil.example" }, pair],
+			["too old", { iat: seconds - 900, exp: seconds - 300 }, pair],
+			["a life of a week", { exp: seconds + 7 * 86_400 }, pair],
+			["no subject", { sub: undefined }, pair],
+			["bound to a certificate that is not shown", { cnf: { "x5t#S256": "x".repeat(43) } }, pair],
+		];
+		for (const [what, more, key] of wrong) {
+			await t.rejects(withToken(await signed({ ...claims, ...more }, key)).status(), denied, what);
+		}
+		const typed = async (typ: string) =>
+			withToken(await signed({ ...claims, sub: "eve", groups: ["ml"] }, pair, { typ }));
+		for (const typ of ["logout+jwt", "application/logout+jwt", "secevent+jwt", "dpop+jwt", "id_token+jwt"])
+			await t.rejects((await typed(typ)).status(), denied, typ);
+		for (const typ of ["JWT", "at+jwt", "application/at+jwt", "AT+JWT"])
+			t.equal((await (await typed(typ)).status()).experiments.length, 1, typ);
+		// Each request meets keys that have not been read yet, as with the newest key of an issuer.
+		const anew = await mutualApi(t, { tokens: (...asked) => operatorTokens(options, NO_LOG)(...asked) });
+		await t.rejects(anew.withToken(await signed(claims, pair)).get(), READS_NOTHING, "an unknown key is waited for");
+	},
+);
 
-t.test("a key that its issuer removed is refused, also without requests since", async (t) => {
+t.test("a token of a removed key is refused, also without requests in between", async (t) => {
 	const pair = await keyPair();
 	const jwk = await publicJwk(pair, { kid: "k1", alg: "ES256", use: "sig" });
 	const keys = await fileOf(await temporaryDirectory(t), "jwks.json", JSON.stringify({ keys: [jwk] }));
@@ -188,27 +193,27 @@ t.test("a key that its issuer removed is refused, also without requests since", 
 	const claims = { iss: "https://id.example", aud: "weir-api", sub: "ada", iat: seconds, exp: seconds + 600 };
 	const shown = async (jti: string) => `Bearer ${await signed({ ...claims, jti }, pair)}`;
 	const asker = { method: "GET", socket: { remoteAddress: "10.0.0.1", getPeerCertificate: () => ({}) } };
-	const told = new EventEmitter();
+	const logged = new EventEmitter();
 	const log = {
-		info: (message: string, fields?: object) => void told.emit("info", message, fields),
-		warn: (message: string, fields?: object) => void told.emit("warn", message, fields),
+		info: (message: string, fields?: object) => void logged.emit("info", message, fields),
+		warn: (message: string, fields?: object) => void logged.emit("warn", message, fields),
 	};
 	const judge = operatorTokens(options, log);
-	const said = async (jti: string) => judge(await shown(jti), asker as never);
-	t.match(await said("1"), { subject: "https://id.example#ada" });
+	const judged = async (jti: string) => judge(await shown(jti), asker as never);
+	t.match(await judged("1"), { subject: "https://id.example#ada" });
 	// Timers of the judge keep no process alive.
 	const awake = setInterval(() => {}, 1_000);
-	const [none, well] = [once(told, "warn"), once(told, "info")];
+	const [none, well] = [once(logged, "warn"), once(logged, "info")];
 	await writeFile(keys, JSON.stringify({ keys: [] }));
 	t.match(await none, [/are unavailable$/, { source: keys, serveOn: false, why: /\w/ }]);
-	t.match(await said("2"), { refused: /invalid-token/ });
+	t.match(await judged("2"), { refused: /invalid-token/ });
 	await writeFile(keys, JSON.stringify({ keys: [jwk] }));
 	t.match(await well, [/are usable again$/, { source: keys }]);
 	clearInterval(awake);
-	t.match(await said("3"), { subject: "https://id.example#ada" });
+	t.match(await judged("3"), { subject: "https://id.example#ada" });
 });
 
-t.test("a token that is bound to a certificate (RFC 8705) is taken with that one, and with nothing else", async (t) => {
+t.test("a token that is bound to a certificate (RFC 8705) is accepted with that certificate only", async (t) => {
 	const directory = await temporaryDirectory(t);
 	const [pair, holder] = [await keyPair(), await keyPair()];
 	const jwk = await publicJwk(pair, { kid: "k1", alg: "ES256", use: "sig" });
@@ -216,8 +221,8 @@ t.test("a token that is bound to a certificate (RFC 8705) is taken with that one
 	const options = { issuer: "https://id.example", audience: "weir-api", keys, groupsClaim: "groups" };
 	const { ca, withToken } = await mutualApi(t, { tokens: operatorTokens(options, NO_LOG) });
 	const [own, other] = [await ca.issue({ spiffeId: operator("ada") }), await ca.issue({ spiffeId: operator("ada") })];
-	const stranger = await newCa();
-	const elsewhere = await stranger.issue({ spiffeId: operator("ada") });
+	const otherCa = await newCa();
+	const elsewhere = await otherCa.issue({ spiffeId: operator("ada") });
 	const seconds = Math.floor(Date.now() / 1_000);
 	const claims = { iss: "https://id.example", aud: "weir-api", sub: "ada", iat: seconds, exp: seconds + 600 };
 	const hash = (certificate: string): string =>
@@ -231,7 +236,7 @@ t.test("a token that is bound to a certificate (RFC 8705) is taken with that one
 	const denied = { code: "permission-denied", message: /does not know who calls/ };
 	for (let round = 0; round < 2; round++) {
 		await t.rejects(withToken(bound, own).get(), READS_NOTHING, "with its certificate");
-		await t.rejects(withToken(toOutside, elsewhere).get(), READS_NOTHING, "whoever signed the certificate");
+		await t.rejects(withToken(toOutside, elsewhere).get(), READS_NOTHING, "whichever CA signed the certificate");
 		await t.rejects(withToken(bound).get(), denied, "without one");
 		await t.rejects(withToken(bound, other).get(), denied, "with another of the same name");
 		await t.rejects(withToken(toOutside, own).get(), denied);
@@ -242,7 +247,7 @@ t.test("a token that is bound to a certificate (RFC 8705) is taken with that one
 	}
 });
 
-t.test("an act of more than fifty objects is told whole, in lines that say how much of it they are", async (t) => {
+t.test("an operation on more than fifty objects is recorded in full, in numbered lines", async (t) => {
 	const { api, owner } = await mutualApi(t);
 	const many = Array.from({ length: 60 }, (_, at) => METRIC.replace("accuracy", `metric-${at}`));
 	await owner.apply([{ name: "all.yaml", text: many.join("---\n") }], { dryRun: false });

@@ -1,10 +1,10 @@
-/** What people write behind the flags of `weir plan`. */
+/** The values of the flags of `weir plan`. */
 import t from "tap";
 import { parsePlanFlags } from "../../../src/cli/commands/planFlags.js";
 
 const FLAGS = { baseline: [], effect: [], power: "80%" };
 
-t.test("shares, points and plain numbers", (t) => {
+t.test("plan reads shares, points and plain numbers", (t) => {
 	const { facts, assumptions } = parsePlanFlags({
 		...{ traffic: "9000,6000.5", days: "14", power: "0.9" },
 		baseline: ["bought=12%", "revenue=12.5,30", "spent=10,20,500"],
@@ -26,7 +26,7 @@ t.test("shares, points and plain numbers", (t) => {
 	t.end();
 });
 
-t.test("what is not understood names its flag", (t) => {
+t.test("an invalid value is refused with the name of its flag", (t) => {
 	for (const [flag, wrong] of [
 		["--traffic", { traffic: "many" }],
 		["--traffic", { traffic: "-5" }],

@@ -1,4 +1,4 @@
-/** The page of `weir plan`: what stands on it for each design, and that no word or number on it means nothing. */
+/** The page of `weir plan` for each design; every word and number on it has a meaning. */
 import t from "tap";
 import { planPage, type ReportedPlan } from "../../../src/cli/commands/planPage.js";
 import { planInputOf } from "../../../src/decide/rollout/planInput.js";
@@ -33,7 +33,7 @@ const FACTS = {
 function pageOf(own: Experiment, traffic = true, effects: Readonly<Record<string, number>> = {}): string {
 	const facts = traffic ? FACTS : { ...FACTS, traffic: null };
 	const planned = planInputOf(own, ALL, facts, { power: 0.8, days: 14, effects });
-	const told: ReportedPlan = {
+	const reported: ReportedPlan = {
 		experiment: "main",
 		facts: { traffic: facts.traffic, baselines: planned.baselines },
 		input: planned.input,
@@ -41,7 +41,7 @@ function pageOf(own: Experiment, traffic = true, effects: Readonly<Record<string
 		unknown: planned.unknown,
 		running: null,
 	};
-	return planPage(told, own);
+	return planPage(reported, own);
 }
 
 const absolute = (value: number) => ({ kind: "absolute", value }) as const;
@@ -68,7 +68,7 @@ t.test("no metric, role, direction or size makes a word or number that means not
 		}
 });
 
-t.test("the page of each design: planned looks, a single one, a bandit, and one without a decision", async (t) => {
+t.test("the page shows each design: planned looks, a single look, a bandit, and no decision", async (t) => {
 	const looks = { design: "group-sequential", looks: 3, units: 6_000, spending: "obrien-fleming" } as const;
 	const single = { design: "fixed-horizon", units: 6_000 } as const;
 	const bandit = { algorithm: "thompson", floorPpm: 100_000, everyMs: 3_600_000 } as const;

@@ -97,7 +97,7 @@ const TABLE = `tests:
   - name: staff
     request: {principal: spiffe://a.test/app, service: shop, method: POST, path: /v2, token: {iss: https://issuer.test, sub: ann, groups: [staff]}}
     expect: allow
-  - name: of an issuer that nobody trusts
+  - name: of an issuer that is not trusted
     request: {service: shop, principal: spiffe://a.test/web, token: {iss: https://evil.test, sub: ann, groups: [staff]}}
     expect: {verdict: deny, reason: invalid-token}
   - name: a token that does not hold
@@ -133,12 +133,12 @@ const TABLE = `tests:
   - name: open
     request: {principal: spiffe://a.test/app, service: free, method: TRACE, path: "/v2;x", token: invalid}
     expect: {verdict: allow, reason: open}
-  - name: nobody's host
+  - name: a host of no Service
     request: {principal: spiffe://a.test/app, host: other.test}
     expect: {verdict: deny, reason: unknown-service}
 `;
 
-/** `weir policy test` of all tables at once. @returns what it says of them, `N-t.yaml` being the name of table N */
+/** `weir policy test` of all tables at once. @returns its output, `N-t.yaml` being the name of table N */
 async function tested(directory: string, resources: string, tables: readonly string[]) {
 	const files = await Promise.all(tables.map((text, index) => fileOf(directory, `${index}-t.yaml`, text)));
 	const { code, stdout, stderr } = await weir([
@@ -150,7 +150,7 @@ async function tested(directory: string, resources: string, tables: readonly str
 const tableOf = (request: string, expect = "deny"): string =>
 	`tests:\n  - name: a\n    request: ${request}\n    expect: ${expect}\n`;
 
-/** Tables with a fault each. */
+/** Tables with one fault each. */
 const FAULTY: readonly string[] = [
 	tableOf("{service: shop, metod: GET}"),
 	tableOf("{service: shop, principal: web}"),
@@ -170,7 +170,7 @@ const FAULTY: readonly string[] = [
 	tableOf("{host: no.test, gateway: egde}", "{verdict: deny, reason: unknown-service}"),
 ];
 
-t.test("a table that holds, and those that do not: with faults, or with other verdicts", async (t) => {
+t.test("policy test passes a correct table, and reports faults and other verdicts", async (t) => {
 	const directory = await temporaryDirectory(t);
 	const resources = await fileOf(directory, "resources.yaml", RESOURCES);
 	const table = await fileOf(directory, "table.yaml", TABLE);
@@ -197,7 +197,7 @@ t.test("a table that holds, and those that do not: with faults, or with other ve
 	await golden(t, "policy-test", text + faults.stderr);
 });
 
-t.test("a case at a host is judged by the Service that has it, not by one of that name", async (t) => {
+t.test("policy test judges a case at a host by the Service that has the host, not by one of that name", async (t) => {
 	const directory = await temporaryDirectory(t);
 	const resources = await fileOf(directory, "resources.yaml", RESOURCES.replace("hosts: [free.test]", "hosts: [shop]"));
 	const { stdout } = await tested(directory, resources, [
@@ -213,7 +213,7 @@ t.test("a case at a host is judged by the Service that has it, not by one of tha
 	t.equal(stdout, "4 passed, 0 failed\n");
 });
 
-t.test("a request that a trusted proxy brings", async (t) => {
+t.test("policy test judges a request that a trusted proxy forwards", async (t) => {
 	const directory = await temporaryDirectory(t);
 	const behind = `apiVersion: weir.dev/v1alpha1\nkind: Gateway\nmetadata: {name: behind}\nspec: {port: 8443, tls: {identity: mesh}, trustedProxies: [spiffe://a.test/proxy]}\n---\n`;
 	const resources = await fileOf(directory, "resources.yaml", behind + RESOURCES);
@@ -221,7 +221,7 @@ t.test("a request that a trusted proxy brings", async (t) => {
 	const WEB = "principal: spiffe://a.test/web";
 	const good = await tested(directory, resources, [
 		table(`${WEB}, via: spiffe://a.test/proxy`, "{verdict: allow, policy: plain-web}"),
-		// It names nobody.
+		// No identity.
 		table("principal: spiffe://a.test/proxy, gateway: behind", "{verdict: deny, reason: not-canonical}"),
 	]);
 	t.match(good, { code: 0, stdout: "2 passed, 0 failed\n" });
@@ -239,7 +239,7 @@ t.test("a request that a trusted proxy brings", async (t) => {
 const WEB_AT_EDGE = { principal: "spiffe://a.test/web", gateway: "edge", variant: "v1", atMs: 0 };
 
 t.test(
-	"diff names what is let in and kept out, which requests it skipped, and that requests are examples",
+	"policy diff prints newly allowed and denied requests, which it skipped, and that they are examples",
 	async (t) => {
 		const directory = await temporaryDirectory(t);
 		const before = await fileOf(directory, "old.yaml", RESOURCES);
@@ -277,7 +277,7 @@ t.test(
 	},
 );
 
-t.test("who has read enough ends a command quietly, and not with success", async (t) => {
+t.test("a command whose output is no longer read ends silently, without success", async (t) => {
 	const child = spawn(process.execPath, [MAIN, "schema"], { stdio: ["ignore", "pipe", "pipe"] });
 	child.stdout.destroy();
 	let stderr = "";

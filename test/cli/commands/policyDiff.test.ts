@@ -1,4 +1,4 @@
-/** Random pairs of declarations: where sampled requests tell them apart, `weir policy diff` must find a difference. */
+/** Random pairs of declarations: where sampled requests differ in their verdict, `weir policy diff` must find a difference. */
 import fc from "fast-check";
 import t from "tap";
 import { ANYONE } from "../../../src/compile/access/requests/principal.js";
@@ -9,13 +9,13 @@ import type { AccessPolicy, GatewayTls, ResourceSet } from "../../../src/declare
 import { accessPolicy, gateway, resourceSet, service, tokenIssuer, variant } from "../../fixtures/resources.js";
 
 const ISSUER = "https://issuer.test";
-/** Principals are known there. */
+/** The Gateway knows principals. */
 const MUTUAL: GatewayTls = { from: "identity" };
 const NOW = Date.UTC(2026, 5, 3, 12);
 const DAY = 86_400_000;
 const some = <Value>(values: readonly Value[], max = 2) => fc.subarray([...values], { minLength: 0, maxLength: max });
 
-/** The alphabet of requests is wider than that of rules: what no rule names must be met too. */
+/** The alphabet of requests is wider than that of rules, so that requests match no rule too. */
 const PRINCIPALS = ["spiffe://a/web", "spiffe://a/web/x", "spiffe://a/job", "spiffe://b/web"];
 const METHODS = ["GET", "POST", "PUT", "DELETE"];
 const PATHS = [
@@ -83,7 +83,7 @@ const request = fc.record({
 	nowMs: fc.constantFrom(NOW - 1, NOW, NOW + DAY, NOW + 4 * DAY, NOW + 10 * 3_600_000),
 });
 
-/** Old, and new: other rules altogether, or one of the old ones changed. */
+/** The old rules, and the new: all rules are new, or one of the old ones changed. */
 const pair = fc
 	.tuple(
 		fc.array(policy, { minLength: 1, maxLength: 4 }),
@@ -101,7 +101,7 @@ interface Tally {
 	found: number;
 }
 
-/** @returns of the pairs that sampled requests tell apart, those of which diff tells a difference */
+/** @returns the share of pairs with different sampled verdicts for which diff finds a difference */
 function measure(runs: number, requestsMax?: number): Tally {
 	const tally: Tally = { pairs: 0, found: 0 };
 	fc.assert(
@@ -110,7 +110,7 @@ function measure(runs: number, requestsMax?: number): Tally {
 			const judges = sets.map(policyJudge);
 			const differs = (one: PolicyRequest): boolean => judges[0]?.judge(one).allowed !== judges[1]?.judge(one).allowed;
 			const diff = diffPolicies(...sets, [], NOW, requestsMax);
-			// What it names must be true, cut or not.
+			// What it names must be true, also in a cut list.
 			for (const one of diff.differences.slice(0, 5)) {
 				if (!differs(one.request)) throw new Error(`no difference at ${JSON.stringify(one.request)}`);
 			}
@@ -125,7 +125,7 @@ function measure(runs: number, requestsMax?: number): Tally {
 
 t.setTimeout(120_000);
 
-t.test("of pairs that differ on sampled requests, the share that diff finds", (t) => {
+t.test("diff finds a difference for most pairs that differ on sampled requests", (t) => {
 	const whole = measure(12, 10_000);
 	t.comment(`bound of 10,000 requests a Service: ${whole.found} of ${whole.pairs} pairs`);
 	t.ok(whole.pairs > 5, `${whole.pairs} pairs differ`);
@@ -136,7 +136,7 @@ t.test("of pairs that differ on sampled requests, the share that diff finds", (t
 	t.end();
 });
 
-t.test("the same rules differ in nothing, and a cut is told", (t) => {
+t.test("equal rules have no difference, and a cut list is marked", (t) => {
 	const rules = fc.sample(policy, { numRuns: 4, seed: 3 });
 	const same = diffPolicies(set(rules), set([...rules].reverse()), [], NOW, 5_000);
 	t.match(same, { newlyAllowed: 0, newlyDenied: 0, differences: [] }, "order of declaration decides nothing");
@@ -144,7 +144,7 @@ t.test("the same rules differ in nothing, and a cut is told", (t) => {
 	t.end();
 });
 
-t.test("what a rule's change lets in and keeps out, and what the log has asked", (t) => {
+t.test("diff shows what a changed rule allows and denies, also for logged requests", (t) => {
 	const one = (spec: Partial<AccessPolicy["spec"]>): ResourceSet =>
 		resourceSet({
 			gateways: [gateway({ tls: MUTUAL })],
@@ -185,7 +185,7 @@ t.test("what a rule's change lets in and keeps out, and what the log has asked",
 	t.equal(users.withoutToken, 1, "a log holds no tokens");
 	const masked = ["/v3/(masked)", "/v3;(masked)/orders", "/v3/x…"].map((path) => ({ ...logged, path }));
 	const parts = diffPolicies(before, after, [logged, ...masked], NOW);
-	t.equal(parts.withoutPath, masked.length, "nobody has asked for what the log holds of a path");
+	t.equal(parts.withoutPath, masked.length, "no logged request has a complete path");
 	t.same(
 		parts.differences.filter(({ from }) => from === "log").map(({ request }) => request.path),
 		["/v3/orders"],
@@ -212,7 +212,7 @@ t.test("an invalid token is refused once a rule reads tokens", (t) => {
 	t.end();
 });
 
-t.test("clients are those that a Gateway of both accepts", (t) => {
+t.test("diff compares clients that a Gateway of both declarations accepts", (t) => {
 	const files: GatewayTls = {
 		from: "files",
 		certificateFile: "c.pem",
@@ -226,7 +226,7 @@ t.test("clients are those that a Gateway of both accepts", (t) => {
 			accessPolicies:
 				access === null ? [accessPolicy("web", "allow", ["shop"], { principals: [WEB], methods: ["GET"] })] : [],
 		});
-	const told = (before: ResourceSet, after: ResourceSet): readonly string[] => [
+	const differences = (before: ResourceSet, after: ResourceSet): readonly string[] => [
 		...new Set(
 			diffPolicies(before, after, [], NOW).differences.map(
 				({ request: { gateway, principal }, before, after }) =>
@@ -235,31 +235,31 @@ t.test("clients are those that a Gateway of both accepts", (t) => {
 		),
 	];
 	const OUTSIDER = "edge spiffe://outsider.invalid/weir-other";
-	t.same(told(one({ edge: MUTUAL }, null), one({ edge: MUTUAL }, "open")), [
+	t.same(differences(one({ edge: MUTUAL }, null), one({ edge: MUTUAL }, "open")), [
 		`${OUTSIDER}: no-policy-allows, open`,
 		`edge ${WEB}/weir-other: no-policy-allows, open`,
 		`edge ${WEB}: no-policy-allows, open`,
 	]);
-	t.same(told(one({ edge: null }, null), one({ edge: null }, "open")), ["edge null: no-policy-allows, open"]);
+	t.same(differences(one({ edge: null }, null), one({ edge: null }, "open")), ["edge null: no-policy-allows, open"]);
 	t.same(
-		told(one({ edge: MUTUAL }, "open"), one({ edge: null }, "open")),
+		differences(one({ edge: MUTUAL }, "open"), one({ edge: null }, "open")),
 		["edge null: not-connected, open", `${OUTSIDER}: open, not-connected`],
 		"certificates are demanded no more",
 	);
 	const own = { ...files, trustDomains: ["b"] };
-	t.same(told(one({ edge: own }, null), one({ edge: own }, "open")), [
+	t.same(differences(one({ edge: own }, null), one({ edge: own }, "open")), [
 		"edge spiffe://b/weir-other: no-policy-allows, open",
 	]);
 	t.same(
-		told(one({ edge: MUTUAL }, "open"), one({ edge: MUTUAL, more: MUTUAL }, "open")),
+		differences(one({ edge: MUTUAL }, "open"), one({ edge: MUTUAL, more: MUTUAL }, "open")),
 		[],
 		"a Gateway that is new is not compared",
 	);
-	t.match(told(one({ edge: null }, null), one({ other: null }, "open")), ["null null: no-policy-allows, open"]);
+	t.match(differences(one({ edge: null }, null), one({ other: null }, "open")), ["null null: no-policy-allows, open"]);
 	t.end();
 });
 
-t.test("a host that goes to another Service is judged by the rules of both", (t) => {
+t.test("a host that moves to another Service is judged by the rules of both", (t) => {
 	const one = (hosts: Readonly<Record<"shop" | "free", readonly string[]>>): ResourceSet =>
 		resourceSet({
 			services: [
@@ -282,7 +282,7 @@ t.test("a host that goes to another Service is judged by the rules of both", (t)
 	t.end();
 });
 
-t.test("a ban on a trusted proxy is met by who comes through it, made or logged", (t) => {
+t.test("a ban on a trusted proxy applies to requests that it forwards, sampled or logged", (t) => {
 	const PROXY = "spiffe://a/proxy";
 	const one = (banned: boolean): ResourceSet =>
 		resourceSet({

@@ -1,4 +1,4 @@
-/** `weir policy test` where several Gateways serve: a case is judged at each that its request can come through. */
+/** `weir policy test` with several Gateways: a case is judged at each Gateway that its request can use. */
 import t from "tap";
 import { fileOf, temporaryDirectory, weir } from "../command.js";
 
@@ -9,7 +9,7 @@ const ISSUER = "https://id.test";
 const TOKENS = `  tokens: [{issuer: "${ISSUER}", audiences: [weir], jwksUrl: "${ISSUER}/jwks"}]\n`;
 const TLS = "  tls: {certificateFile: /etc/weir/c.pem, privateKeyFile: /etc/weir/k.pem}\n";
 const MESH = "  tls: {identity: mesh}\n";
-/** Callers of its own trust domain alone. */
+/** Accepts callers of its own trust domain only. */
 const OWN = TLS.replace("}", ", clientCaFile: /etc/weir/ca.pem, trustDomains: [a.test]}");
 const INNER = gateway("inner", `  region: eu\n${MESH}`);
 const OUTER = gateway("outer", `  region: us\n${TLS}${TOKENS}`);
@@ -19,9 +19,9 @@ const policy = (spec: string): string =>
 const WEB = "spiffe://a.test/web";
 const CLERKS = policy(`principals: ["${WEB}"], users: ["${ISSUER}#*"]`);
 
-t.test("a case that names no Gateway holds at each that its request can come through", async (t) => {
+t.test("a case that names no Gateway must hold at each Gateway that its request can use", async (t) => {
 	const directory = await temporaryDirectory(t);
-	const told = async (documents: readonly string[], request: string, expect: string) => {
+	const tested = async (documents: readonly string[], request: string, expect: string) => {
 		const resources = await fileOf(directory, "r.yaml", documents.join("---\n"));
 		const cases = `tests:\n  - {name: a, request: {service: s${request}}, expect: ${expect}}\n`;
 		const table = await fileOf(directory, "t.yaml", cases);
@@ -35,7 +35,7 @@ t.test("a case that names no Gateway holds at each that its request can come thr
 
 	const two = [INNER, OUTER, SERVICE, CLERKS];
 	t.equal(
-		await told(two, principal + token, "allow"),
+		await tested(two, principal + token, "allow"),
 		failed("allow, is deny (invalid-token)"),
 		"who shows a certificate comes through inner, which knows no token",
 	);
@@ -45,22 +45,22 @@ t.test("a case that names no Gateway holds at each that its request can come thr
 		[`, gateway: outer${token}`, "no-policy-allows"],
 		[token, "no-policy-allows"],
 	] as const)
-		t.equal(await told(two, way, `{verdict: deny, reason: ${reason}}`), passed, way);
+		t.equal(await tested(two, way, `{verdict: deny, reason: ${reason}}`), passed, way);
 
 	const [web, anyone] = [policy(`principals: ["${WEB}"]`), policy("principals: [anyone]")];
-	t.equal(await told([INNER, OUTER, SERVICE, web], principal, "allow"), passed, "outer knows no principal");
-	t.equal(await told([INNER, OUTER, SERVICE, anyone], "", "allow"), passed);
+	t.equal(await tested([INNER, OUTER, SERVICE, web], principal, "allow"), passed, "outer knows no principal");
+	t.equal(await tested([INNER, OUTER, SERVICE, anyone], "", "allow"), passed);
 
 	const both = [INNER, gateway("second", `${MESH}${TOKENS}`), SERVICE, CLERKS];
 	t.equal(
-		await told(both, principal + token, "allow"),
+		await tested(both, principal + token, "allow"),
 		failed("allow, is deny (invalid-token) at Gateway inner; name gateway: where verdicts differ"),
 	);
 	t.equal(
-		await told(both, principal + token, "deny"),
+		await tested(both, principal + token, "deny"),
 		failed("deny, is allow (allowed by policy p) at Gateway second; name gateway: where verdicts differ"),
 	);
-	t.equal(await told(both, `, gateway: second${principal}${token}`, "allow"), passed);
+	t.equal(await tested(both, `, gateway: second${principal}${token}`, "allow"), passed);
 
 	const regional = [
 		INNER,
@@ -68,14 +68,14 @@ t.test("a case that names no Gateway holds at each that its request can come thr
 		SERVICE,
 		policy(`principals: ["${WEB}"], regions: [eu]`),
 	];
-	t.equal(await told(regional, `, region: eu${principal}`, "allow"), passed, "inner alone is there");
-	t.equal(await told(regional, `, region: us${principal}`, "deny"), passed);
-	t.match(await told(regional, principal, "allow"), /^1 FAIL a: .* at Gateway second;/);
+	t.equal(await tested(regional, `, region: eu${principal}`, "allow"), passed, "inner alone is there");
+	t.equal(await tested(regional, `, region: us${principal}`, "deny"), passed);
+	t.match(await tested(regional, principal, "allow"), /^1 FAIL a: .* at Gateway second;/);
 });
 
-t.test("a request that comes through no Gateway is none, whatever is expected of it", async (t) => {
+t.test("a request that can use no Gateway is an error, whatever is expected of it", async (t) => {
 	const directory = await temporaryDirectory(t);
-	const told = async (documents: readonly string[], request: string, expect: string) => {
+	const tested = async (documents: readonly string[], request: string, expect: string) => {
 		const resources = await fileOf(directory, "r.yaml", documents.join("---\n"));
 		const table = await fileOf(
 			directory,
@@ -94,20 +94,20 @@ t.test("a request that comes through no Gateway is none, whatever is expected of
 	const own = gateway("own", OWN);
 	const other = `, principal: "spiffe://b.test/web"`;
 	for (const expect of ["allow", "deny"])
-		t.equal(await told(two, ", gateway: inner", expect), refused(without), expect);
+		t.equal(await tested(two, ", gateway: inner", expect), refused(without), expect);
 	for (const [documents, request, why] of [
 		[two, ", region: eu", [without, 'Gateway outer is not in region "eu"']],
 		[two, `, region: us${principal}`, ['Gateway inner is not in region "us"', unknown]],
 		[[own, SERVICE, anyone], other, ["Gateway own accepts only principals of a.test"]],
 	] as const)
-		t.equal(await told(documents, request, "deny"), refused(...why), request);
-	t.equal(await told([own, INNER, SERVICE, anyone], other, "allow"), "0 1 passed, 0 failed\n", "inner accepts any");
-	t.equal(await told([own, SERVICE, anyone], principal, "allow"), "0 1 passed, 0 failed\n");
+		t.equal(await tested(documents, request, "deny"), refused(...why), request);
+	t.equal(await tested([own, INNER, SERVICE, anyone], other, "allow"), "0 1 passed, 0 failed\n", "inner accepts any");
+	t.equal(await tested([own, SERVICE, anyone], principal, "allow"), "0 1 passed, 0 failed\n");
 	const behind = gateway("behind", `${OWN}  trustedProxies: ["spiffe://a.test/proxy"]\n`);
 	t.equal(
-		await told([behind, SERVICE, anyone], `${other}, via: "spiffe://a.test/proxy"`, "deny"),
+		await tested([behind, SERVICE, anyone], `${other}, via: "spiffe://a.test/proxy"`, "deny"),
 		"0 1 passed, 0 failed\n",
 		"its client connects to the proxy",
 	);
-	t.equal(await told([SERVICE, anyone], "", "allow"), "0 1 passed, 0 failed\n", "no Gateway is declared");
+	t.equal(await tested([SERVICE, anyone], "", "allow"), "0 1 passed, 0 failed\n", "no Gateway is declared");
 });

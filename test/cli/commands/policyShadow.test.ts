@@ -26,7 +26,7 @@ async function started(t: Parameters<typeof mutualApi>[0]) {
 	return { rig, ...(await mutualApi(t, { mounts: decisionLogMounts(forwardTo(rig.httpSocket, "ingest")) })) };
 }
 
-t.test("what no policy refuses is told with its reason, also of one policy that is asked for", async (t) => {
+t.test("policy shadow shows denials without a policy and their reason, also when one policy is selected", async (t) => {
 	const api = await started(t);
 	const { local } = await operatorCommand(t, api);
 	const file = await fileOf(
@@ -47,7 +47,7 @@ t.test("what no policy refuses is told with its reason, also of one policy that 
 		tried("/d", "gone"),
 	]);
 	const shadow = async (...more: readonly string[]) => (await local("policy", "shadow", "--all-rules", ...more)).out;
-	for (const [out, ...told] of [
+	for (const [out, ...shown] of [
 		[await shadow(), "/a", "/b", "/c"],
 		[await shadow("--policy", "plain"), "/a", "/b", "/c"],
 		[await shadow("--policy", "default/plain"), "/a", "/b", "/c"],
@@ -55,7 +55,7 @@ t.test("what no policy refuses is told with its reason, also of one policy that 
 		[await shadow("--policy", "gone")],
 	] as const) {
 		const asked = ["/a", "/b", "/c", "/d"].filter((path) => out.includes(`POST ${path} `));
-		t.same(asked, told, out);
+		t.same(asked, shown, out);
 	}
 	t.equal(await shadow("--policy", "gone"), "no policy gone is in shadow mode\n", "nothing was asked");
 	const out = await shadow();
@@ -64,7 +64,7 @@ t.test("what no policy refuses is told with its reason, also of one policy that 
 	t.match(out, /POST \/c {2}by policy plain {2}last/);
 });
 
-t.test("what Envoy cannot try, and what that hides, is named by shadow, apply and validate", async (t) => {
+t.test("shadow, apply and validate name what Envoy cannot try, and what that hides", async (t) => {
 	const api = await started(t);
 	const { local } = await operatorCommand(t, api);
 	const directory = await temporaryDirectory(t);
@@ -98,7 +98,7 @@ t.test("what Envoy cannot try, and what that hides, is named by shadow, apply an
 	t.match(open.stderr, /Service free: Envoy cannot try later .* judges no open Service\n$/);
 });
 
-t.test("who may read the policy or its Service is told, by the names that they may see", async (t) => {
+t.test("readers of the policy or its Service see the changes, with the names that they may read", async (t) => {
 	const api = await started(t);
 	const grant = `apiVersion: weir.dev/v1alpha1
 kind: ReferenceGrant
@@ -132,7 +132,7 @@ spec: {from: [{kind: AccessPolicy, namespace: security}], to: [{kind: Service, n
 	t.same(await gapsOf("mia"), []);
 });
 
-t.test("of Services that the caller may not read nothing is said, and that is said", async (t) => {
+t.test("policy shadow names Services that the caller may not read, without their changes", async (t) => {
 	const api = await started(t);
 	const { as, local } = await operatorCommand(t, api);
 	const directory = await temporaryDirectory(t);

@@ -1,4 +1,4 @@
-/** `weir promote` and `weir approve` while gates think: who interrupts them has nothing done. */
+/** `weir promote` and `weir approve` while gates take their time: an interrupted command changes nothing. */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import t from "tap";
@@ -12,7 +12,7 @@ import { run } from "../operatorCommand.js";
 
 t.setTimeout(120_000);
 
-t.test("Ctrl-C before the gates have answered: it does not happen, and that is on record", async (t) => {
+t.test("Ctrl-C before the gates have answered cancels the promotion, and that is recorded", async (t) => {
 	const { api, as, asked, answers, owner, store } = await gatedScene(t);
 	const environment = { WEIR_API: `unix:${api.socket}` };
 	const refusals = () => store.audit.page(0, 100, "refused").records;
@@ -31,7 +31,7 @@ t.test("Ctrl-C before the gates have answered: it does not happen, and that is o
 		await until(() => asked.length > askedBefore, "a gate is asked");
 		child.kill("SIGINT");
 		await once(child, "exit");
-		// Control hears of it in its own time.
+		// Control notices the disconnect later.
 		await new Promise((resolve) => setTimeout(resolve, 100));
 		yes({ ok: true });
 		await until(() => refusals().length > refusedBefore || phase() !== "Running", "an end");

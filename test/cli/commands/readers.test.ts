@@ -1,4 +1,4 @@
-/** What commands tell who may read nothing, or some namespaces only: never that there is nothing where there may be. */
+/** Commands for callers who may read nothing or some namespaces: their output never claims that nothing exists. */
 import t from "tap";
 import { file } from "../../operate/employment.js";
 import { metricText, policyText, RULES_GATEWAY, serviceText } from "../../operate/guarded.js";
@@ -26,7 +26,7 @@ spec: {verbs: [apply], namespaces: [default]}
 `;
 
 t.test(
-	"who may read nothing is refused; who may read some is told that it is not all; who asked sees theirs",
+	"a caller without read access is refused; a partial reader sees a note; authors see their own requests",
 	async (t) => {
 		const made = await mutualApi(t);
 		const { owner, as } = made;
@@ -79,7 +79,7 @@ t.test(
 	},
 );
 
-t.test("of a whole that is empty it is said as it is", async (t) => {
+t.test("empty lists of a full reader are printed as empty", async (t) => {
 	const { local } = await operatorCommand(t, await mutualApi(t));
 	t.match(await local("requests"), { code: 0, out: "nothing waits for approval\n" });
 	t.match(await local("history"), { out: "no changes are kept\n" });
@@ -87,17 +87,17 @@ t.test("of a whole that is empty it is said as it is", async (t) => {
 	t.match(await local("get"), { code: 0, out: "", stderr: "weir: nothing is declared\n" });
 });
 
-t.test("who forgets who they are is not told that control is away", async (t) => {
+t.test("a command without credentials reports that, and not that control is down", async (t) => {
 	const { api, ca } = await mutualApi(t);
 	const directory = await temporaryDirectory(t);
 	const status = (environment: NodeJS.ProcessEnv) => run(["status"], { WEIR_API: api.url, ...environment });
-	const nobody = await status({});
-	t.match(nobody, {
+	const anonymous = await status({});
+	t.match(anonymous, {
 		code: 1,
 		stderr:
 			/is not believed: self-signed certificate in certificate chain; say whom you believe, .* with --identity SOCKET/,
 	});
-	t.notMatch(nobody.stderr, /running/);
+	t.notMatch(anonymous.stderr, /running/);
 	const believing = { WEIR_API_CA: await fileOf(directory, "ca.pem", ca.certificate) };
 	const bare = await status({ ...believing, WEIR_API_SERVER: "spiffe://weir.test/weir/control" });
 	t.match(bare.stderr, /certificate required; it may want a certificate.* with --identity SOCKET/);

@@ -1,4 +1,4 @@
-/** What `weir sidecar` and `weir compile` refuse, with an exit status and one sentence; nothing stays behind listening. */
+/** What `weir sidecar` and `weir compile` refuse, with an exit status and one sentence; no listener stays behind. */
 import { chmodSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -12,7 +12,7 @@ const at = (name: string): string => join(directory, name);
 const file = at("weir.yaml");
 writeFileSync(file, [gatewayText(), serviceText("shop", [9], "access: open")].join("---\n"));
 
-t.test("a sidecar without a good table, or with a socket that others can open, ends", async (t) => {
+t.test("a sidecar without a valid table, or with a socket that other users can open, ends", async (t) => {
 	const stdout = (await weir(["compile", "-f", file, "--format", "table"])).stdout.toString();
 	const table = at("table.json");
 	writeFileSync(table, stdout, { mode: 0o600 });

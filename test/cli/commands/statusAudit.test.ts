@@ -1,4 +1,4 @@
-/** `weir status` of an operator of one namespace: the alarms of their own Gateways, and no refusal stays behind. */
+/** `weir status` of an operator of one namespace shows the alarms of their own Gateways, and audits no refusal. */
 import t from "tap";
 import type { GatewayAlarm } from "../../../src/operate/api/wire.js";
 import { AUDIT_CHAINS } from "../../../src/operate/audit/auditLog.js";
@@ -7,7 +7,7 @@ import { mutualApi } from "../../operate/mutualApi.js";
 import { binding } from "../../operate/operatorBinding.js";
 import { operatorCommand } from "../operatorCommand.js";
 
-t.test("alarms are told to whoever may read the Gateway's namespace, and nobody asks for more", async (t) => {
+t.test("readers of a Gateway's namespace see its alarms, and status asks for no more than they may read", async (t) => {
 	let alarms: readonly GatewayAlarm[] = [
 		{ gateway: "edge", alarm: "no-clients", why: null },
 		{ gateway: "team/inner", alarm: "probe-failed", why: "Services bypassed: 1", envoy: "a" },
@@ -29,13 +29,13 @@ t.test("alarms are told to whoever may read the Gateway's namespace, and nobody 
 	const edge = /^ALARM no-clients at Gateway edge: /;
 	const inner = /^ALARM probe-failed at Gateway team\/inner of Envoy a: .*: Services bypassed: 1$/;
 	const [ann, tim, bob] = [await as("ann"), await as("tim"), await as("bob")];
-	const told = async (run: typeof local, ...wanted: readonly RegExp[]) => {
+	const shows = async (run: typeof local, ...wanted: readonly RegExp[]) => {
 		const found = await lines(run);
 		t.match([found.length, ...found], [wanted.length, ...wanted]);
 	};
-	await told(ann, edge);
-	await told(tim, inner);
-	for (const run of [bob, local]) await told(run, edge, inner, /^ALARM plan-unkept: /);
+	await shows(ann, edge);
+	await shows(tim, inner);
+	for (const run of [bob, local]) await shows(run, edge, inner, /^ALARM plan-unkept: /);
 	t.equal(records(), before, "no record");
 	alarms = [
 		{ gateway: "", alarm: "identity-unrenewed", why: "control's SVID (ingest) expired at 2026-01-01T00:00:00.000Z" },

@@ -1,4 +1,4 @@
-/** The page of `weir why` where things are not as they should be, or are no longer known. */
+/** The page of `weir why` for irregular requests, and for ones with missing data. */
 import t from "tap";
 import { renderWhy, type Why } from "../../../src/cli/commands/whyPage.js";
 import type { AssignmentAccount, RouteAccount, WholeAccount } from "../../../src/observe/events/accessLog/account.js";
@@ -61,7 +61,7 @@ const WHOLE: WholeAccount = {
 	route: ROUTE,
 };
 
-const told = (request: Why["request"], over: Partial<Why> = {}): Why => ({
+const reported = (request: Why["request"], over: Partial<Why> = {}): Why => ({
 	request,
 	records: [],
 	decision: null,
@@ -70,7 +70,7 @@ const told = (request: Why["request"], over: Partial<Why> = {}): Why => ({
 	...over,
 });
 const page = (route: Partial<RouteAccount>, over: Partial<WholeAccount> = {}): string =>
-	renderWhy(told({ ...WHOLE, ...over, route: { ...ROUTE, ...route } }));
+	renderWhy(reported({ ...WHOLE, ...over, route: { ...ROUTE, ...route } }));
 
 const WITH_DECISION = {
 	experiment: "models",
@@ -90,7 +90,7 @@ const OUTLINE = {
 };
 const via = "spiffe://weir.test/proxy";
 const unrouted = (kind: "denied" | "allowed", reason: string): string =>
-	renderWhy(told({ ...WHOLE, route: null, access: { kind, reason, policy: null, by: "envoy" } }));
+	renderWhy(reported({ ...WHOLE, route: null, access: { kind, reason, policy: null, by: "envoy" } }));
 const record = (over: Partial<ShownDecision>): ShownDecision => ({
 	...NOTHING_ELSE,
 	...{ id: 1, receivedMs: 0, requestId: "r1", service: "shop", unit: null, reason: "forbidden", by: "envoy" },
@@ -102,11 +102,11 @@ const others = [
 ];
 const own = record({ kind: "denied", method: "PUT", path: "/cart", policy: "stop" });
 
-t.test("who assigned and judged, by which plan; what is missing, and why", async (t) => {
+t.test("the page shows who assigned and judged, by which plan, and what is missing and why", async (t) => {
 	const [outside] = ASSIGNMENT.experiments;
 	if (outside === undefined) throw new Error("no experiment");
 	const pages = {
-		"all is known": renderWhy(told(WHOLE, { decision: WITH_DECISION })),
+		"all is known": renderWhy(reported(WHOLE, { decision: WITH_DECISION })),
 		"through a proxy, may not use each arm's Variant": page(
 			{ assignment: { ...ASSIGNMENT, experiment: null, arm: null, notEligible: true } },
 			{ via },
@@ -122,9 +122,9 @@ t.test("who assigned and judged, by which plan; what is missing, and why", async
 		"no Service": unrouted("denied", "unknown-service"),
 		"a refused configuration": unrouted("denied", "configuration-refused"),
 		"no route, allowed": unrouted("allowed", "allowed"),
-		"an outline with records": renderWhy(told(OUTLINE, { records: [...others, own] })),
-		"an outline with records of others": renderWhy(told(OUTLINE, { records: others })),
-		"not ended": renderWhy(told({ ...OUTLINE, ended: false, durationMs: null, status: null })),
+		"an outline with records": renderWhy(reported(OUTLINE, { records: [...others, own] })),
+		"an outline with records of others": renderWhy(reported(OUTLINE, { records: others })),
+		"not ended": renderWhy(reported({ ...OUTLINE, ended: false, durationMs: null, status: null })),
 	};
 	await golden(
 		t,
@@ -135,7 +135,7 @@ t.test("who assigned and judged, by which plan; what is missing, and why", async
 	);
 });
 
-t.test("what came from outside cannot steer a terminal", async (t) => {
+t.test("untrusted text cannot control a terminal", async (t) => {
 	const text = page({}, { host: "shop\u001b[2J.test", path: "/\u009b" });
 	t.notMatch(text.replaceAll("\n", ""), /\p{Cc}/u);
 });

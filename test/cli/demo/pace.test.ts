@@ -1,11 +1,11 @@
-/** How many people the demo lets in, against machines that serve so many and no more. */
+/** How many people a second the demo sends, against machines of a fixed capacity. */
 import t from "tap";
 import { Pace } from "../../../src/cli/demo/pace.js";
 
-/** A machine's 90th percentile in ms: easy up to `capacity`, a queue beyond. */
+/** A machine's 90th percentile in ms: low up to `capacity`, a queue beyond. */
 const p90 = (share: number, capacity: number): number => (share <= capacity ? 8 : 120);
 
-/** Seconds until the pace stands, at most `most`. */
+/** Seconds until the pace is stable, at most `most`. */
 function warm(pace: Pace, capacity: number, most = 20): number {
 	for (let second = 0; second < most; second++) {
 		if (pace.stage === "steady") return second;
@@ -25,7 +25,7 @@ t.test("a machine that serves all units reaches all units within seconds", async
 	t.equal(pace.share, 1, "there is no limit to keep away from");
 });
 
-t.test("a slower machine has as many as it serves, and less once it measures", async (t) => {
+t.test("a slower machine gets as many as it serves, and fewer once it measures", async (t) => {
 	for (const capacity of [0.15, 0.3, 0.5, 0.7, 0.9]) {
 		const pace = new Pace();
 		warm(pace, capacity);
@@ -38,7 +38,7 @@ t.test("a slower machine has as many as it serves, and less once it measures", a
 	}
 });
 
-t.test("a cold start says nothing of the machine", async (t) => {
+t.test("a cold start does not count for the pace", async (t) => {
 	for (const cold of [1, 2, 4]) {
 		const pace = new Pace();
 		for (let second = 0; second < cold; second++) pace.second(500);
@@ -62,7 +62,7 @@ t.test("one bad second is ignored, two are not; the load does not grow faster af
 	t.ok(pace.share > 0.7 && pace.share < 0.8);
 });
 
-t.test("while it is measured the pace falls, and comes back to where it was, no further", async (t) => {
+t.test("the pace falls while it is measured, and then returns to its former level and no further", async (t) => {
 	const pace = new Pace();
 	warm(pace, 0.5);
 	pace.settle();
@@ -77,7 +77,7 @@ t.test("while it is measured the pace falls, and comes back to where it was, no 
 	t.equal(pace.share, settled);
 });
 
-t.test("there is always some load", async (t) => {
+t.test("the pace never falls to zero", async (t) => {
 	const pace = new Pace();
 	for (let second = 0; second < 100; second++) pace.second(1_000);
 	t.equal(pace.share, 0.1);

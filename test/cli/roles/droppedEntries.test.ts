@@ -1,4 +1,4 @@
-/** The ingest role reads Envoy's own count of dropped access-log entries, and takes what it tells for lost. */
+/** The ingest role reads Envoy's own count of dropped access-log entries, and counts them as lost. */
 import { createServer } from "node:http";
 import { join } from "node:path";
 import t from "tap";

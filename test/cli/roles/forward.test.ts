@@ -1,6 +1,6 @@
 /**
- * The public API passes requests on to ingest. Over raw connections, as an attacker writes them: nothing that one
- * caller sends is read there as another request, whatever its framing; what is taken is taken in its sender's name.
+ * The public API forwards requests to ingest. Raw connections, as an attacker writes them: no framing makes one request read as
+ * another, and ingest gets the sender's identity.
  */
 
 import { once } from "node:events";
@@ -30,7 +30,7 @@ t.setTimeout(60_000);
 const APP = operator("app");
 const ISSUER = "https://id.example";
 const NAME = "Zoë 李";
-/** orders: the owner's alone. */
+/** The orders Metric takes outcomes of the owner only. */
 const DECLARED = `apiVersion: weir.dev/v1alpha1
 kind: Metric
 metadata: {name: clicks}
@@ -52,7 +52,7 @@ const chunk = (text: string): string => `${text.length.toString(16)}\r\n${text}\
 const lines = (...all: readonly string[]): string => all.join("\r\n");
 const JSON_TYPE = "content-type: application/json";
 
-/** What would be the owner's, if it were read as a request. */
+/** A request that would act for the owner, if it were read as one. */
 const FORGED = lines(
 	"POST /v1/outcomes HTTP/1.1",
 	"host: x",
@@ -68,12 +68,12 @@ const IN_CHUNKS = `${chunk(FORGED)}0\r\n\r\n`;
 interface Raw {
 	readonly status: number;
 	readonly head: string;
-	/** Of the first answer; what comes after it too. */
+	/** The first answer, and what comes after it. */
 	readonly rest: string;
 }
 
-/** All that comes until the other side closes. */
-async function said(socket: Socket, text: string): Promise<Raw> {
+/** All that arrives until the other side closes. */
+async function answered(socket: Socket, text: string): Promise<Raw> {
 	let all = "";
 	const closed = new Promise<void>((resolve) => socket.once("close", () => resolve()));
 	socket.on("error", () => undefined);
@@ -107,7 +107,7 @@ async function startStack(t: Test) {
 	const ingest = await startIngestRole(roleContext(at, "ingest", logged));
 	t.teardown(() => ingest.close());
 	const port = Number(new URL((api.ready as { readonly api: string }).api).port);
-	/** A connection with a certificate; null = with none. */
+	/** A connection with a certificate; null = without one. */
 	const open = async (name: string | null): Promise<Socket> => {
 		const own = name === null ? null : await ca.issue({ spiffeId: operator(name) });
 		const shown = own === null ? {} : { cert: own.certificate, key: own.privateKey };
@@ -117,7 +117,7 @@ async function startStack(t: Test) {
 		return socket;
 	};
 	const seconds = Math.floor(Date.now() / 1_000);
-	/** Of ingest's counter, the series with such a label's value. */
+	/** The series of ingest's counter with such a label value. */
 	const counted = async (counter: string, label: string, value: string): Promise<number> => {
 		const metrics = (await readMetrics(at.ingestSocket))?.metrics as readonly Counter[];
 		const values = metrics.find(({ name }) => name === counter)?.values ?? [];
@@ -129,12 +129,12 @@ async function startStack(t: Test) {
 		owner,
 		logged,
 		open,
-		/** A request without its last line ends, and its body. The connection ends with the answer. */
+		/** A request with these head lines and this body. The connection ends with the answer. */
 		send: async (name: string | null, head: readonly string[], body = "") =>
-			said(await open(name), `${lines(...head, "host: x", "connection: close")}\r\n\r\n${body}`),
+			answered(await open(name), `${lines(...head, "host: x", "connection: close")}\r\n\r\n${body}`),
 		byToken: `authorization: Bearer ${token}`,
 		accepted: () => counted("weir_ingest_outcomes_total", "result", "accepted"),
-		/** Rows of senders that may not post them. */
+		/** Outcome rows of senders that may not post them. */
 		barred: () => counted("weir_ingest_refused_outcomes_total", "reason", "sender-not-granted"),
 	};
 }
@@ -144,7 +144,7 @@ interface Counter {
 	readonly values: readonly { readonly value: number; readonly labels: Readonly<Record<string, string>> }[];
 }
 
-t.test("what any identity may send is framed or refused, and never the owner's", async (t) => {
+t.test("a request of any identity is framed or refused, and never read as the owner's", async (t) => {
 	const { send, accepted, barred, owner, logged } = await startStack(t);
 	const refused: readonly (readonly [status: number, head: readonly string[], body: string])[] = [
 		...["GET", "DELETE", "HEAD", "PUT", "OPTIONS", "PATCH"].flatMap(
@@ -156,7 +156,7 @@ t.test("what any identity may send is framed or refused, and never the owner's",
 					[405, [`${method} /v1/outcomes/x HTTP/1.1`, CHUNKED, "connection: upgrade", "upgrade: h2c"], IN_CHUNKS],
 				] as const,
 		),
-		// Two that cannot both be true, or that end nowhere: the parser's.
+		// The parser refuses two framings that contradict each other, and bodies without an end.
 		...["GET", "POST", "DELETE"].flatMap(
 			(method) =>
 				[
@@ -168,7 +168,7 @@ t.test("what any identity may send is framed or refused, and never the owner's",
 					[400, [`${method} /v1/outcomes HTTP/1.1`, "transfer-encoding : chunked"], IN_CHUNKS],
 				] as const,
 		),
-		// Framed, so that the forged request is a body like another.
+		// Framed, so that the forged request is an ordinary body.
 		[400, ["POST /v1/outcomes HTTP/1.1", JSON_TYPE, CHUNKED], IN_CHUNKS],
 		[400, ["POST /v1/outcomes HTTP/1.1", JSON_TYPE, LENGTH], FORGED],
 		[415, ["POST /v1/outcomes HTTP/1.1", CHUNKED], IN_CHUNKS],
@@ -220,7 +220,7 @@ t.test("what any identity may send is framed or refused, and never the owner's",
 	const large = "x".repeat(OUTCOMES_BODY_BYTES_MAX + 1);
 	const tooLarge = await send("app", [...honest, `content-length: ${large.length + 1_000}`], large);
 	t.match(tooLarge, { status: 413, head: /connection: close/i });
-	// Who is still sending reads it too: a connection that is closed on that takes the answer along.
+	// A client that is still sending reads the answer too; closing at once would lose it.
 	const more = "x".repeat(2 * OUTCOMES_BODY_BYTES_MAX);
 	const text = ["POST /v1/outcomes HTTP/1.1", "content-type: text/plain"];
 	for (let times = 0; times < 10; times++) {
@@ -233,22 +233,22 @@ t.test("what any identity may send is framed or refused, and never the owner's",
 	);
 });
 
-t.test("whom no Metric names is refused before a body has come", async (t) => {
+t.test("a sender that no Metric names is refused before its body has arrived", async (t) => {
 	const { open, owner } = await startStack(t);
 	const length = `content-length: ${OUTCOMES_BODY_BYTES_MAX}`;
 	for (let times = 0; times < 3; times++) {
-		const socket = (await open("stranger")).on("error", () => undefined);
+		const socket = (await open("unknown")).on("error", () => undefined);
 		socket.write(lines("POST /v1/outcomes HTTP/1.1", "host: x", JSON_TYPE, length, "", ""));
 		t.match(String(await once(socket, "data")), /^HTTP\/1\.1 403 /);
 		socket.destroy();
 	}
 	const { json } = await owner.raw("GET", "/v1/requests?kind=outcome-refused");
 	const { decisions } = json as DecisionsAnswer;
-	t.match(decisions, [{ reason: "sender-not-granted", principal: operator("stranger"), count: 1 }]);
+	t.match(decisions, [{ reason: "sender-not-granted", principal: operator("unknown"), count: 1 }]);
 	t.equal(decisions.length, 1);
 });
 
-t.test("readers are asked by GET without a body, by whom may read; and a name need not be Latin", async (t) => {
+t.test("readers use GET without a body and need read; their name may have non-Latin letters", async (t) => {
 	const { send, accepted, owner, byToken } = await startStack(t);
 	const rules: readonly (readonly [status: number, head: readonly string[], body: string])[] = [
 		"/v1/requests",
@@ -291,7 +291,7 @@ t.test("readers are asked by GET without a body, by whom may read; and a name ne
 	t.equal(await accepted(), 0);
 });
 
-/** The forwarder alone, behind no check, before an owner that the test plays. */
+/** The forwarder alone, without checks, before an ingest that the test plays. */
 async function startForwarder(t: Test, play: (socket: Socket) => void) {
 	const socketPath = join(await temporaryDirectory(t), "owner.sock");
 	const connections = new Set<Socket>();
@@ -326,12 +326,12 @@ async function startForwarder(t: Test, play: (socket: Socket) => void) {
 		send: async (...text: readonly string[]) => {
 			const socket = plainConnect(port, "127.0.0.1");
 			await once(socket, "connect");
-			return said(socket, lines(...text));
+			return answered(socket, lines(...text));
 		},
 	};
 }
 
-t.test("the forwarder writes its own frames, on a connection of each request", async (t) => {
+t.test("the forwarder writes its own framing, on a new connection for each request", async (t) => {
 	const heard: string[] = [];
 	const { send, connections } = await startForwarder(t, (socket) => {
 		let text = "";
@@ -339,7 +339,7 @@ t.test("the forwarder writes its own frames, on a connection of each request", a
 			text += part;
 			if (!/\r\n\r\n$/.test(text)) return;
 			heard.push(text);
-			// An answer too many, which no other may be given.
+			// A second answer, which must reach no other request.
 			socket.write(`HTTP/1.1 200 OK\r\nkeep-alive: timeout=9\r\ncontent-length: 1\r\n\r\n${heard.length}`);
 			socket.write("HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\nleaked");
 		});
@@ -381,9 +381,9 @@ t.test("the forwarder writes its own frames, on a connection of each request", a
 	]);
 });
 
-t.test("who reads only when all is written reads an early answer too", async (t) => {
+t.test("a client that reads only after it has written everything gets an early answer", async (t) => {
 	const { port } = await startForwarder(t, (socket) => {
-		// As ingest: it answers at the head, and throws away what comes.
+		// As ingest does: it answers after the head, and discards the body.
 		socket.once("data", () => {
 			socket.write("HTTP/1.1 415 No\r\nconnection: close\r\ncontent-length: 2\r\n\r\nno");
 			socket.resume();
@@ -408,7 +408,7 @@ t.test("who reads only when all is written reads an early answer too", async (t)
 	}
 });
 
-t.test("an early answer that is cut is cut, and who leaves meanwhile leaves nothing behind", async (t) => {
+t.test("a cut early answer stays cut, and a client that disconnects leaves no connection behind", async (t) => {
 	const { port, connections } = await startForwarder(t, (socket) => {
 		socket.once("data", () => {
 			socket.resume().write("HTTP/1.1 415 No\r\nconnection: close\r\ncontent-length: 10\r\n\r\nhalf");
@@ -433,7 +433,7 @@ t.test("an early answer that is cut is cut, and who leaves meanwhile leaves noth
 	t.ok(owned.destroyed);
 });
 
-t.test("an owner that is not there is told of, and an answer that is cut is cut", async (t) => {
+t.test("an unreachable ingest is reported, and a cut answer stays cut", async (t) => {
 	const { send, owner } = await startForwarder(t, (socket) => {
 		socket.once("data", () => socket.end("HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhalf"));
 	});

@@ -1,4 +1,4 @@
-/** A disk that is full: what control has taken is in force all the same, `weir status` says what cannot be kept, and for how long. */
+/** A full disk: a change that control has accepted is in force, and `weir status` names what could not be stored. */
 import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
 import { statSync } from "node:fs";
@@ -13,7 +13,7 @@ import { AdsClient } from "../../publish/xds/adsClient.js";
 import { temporaryDirectory } from "../command.js";
 
 const SERVICES = 400;
-/** Room for an act, and none for the table of so many Services. */
+/** Space for a change, and not for the table of so many Services. */
 const LEFT_BYTES = 256 * 1024;
 
 const declared = Array.from(
@@ -37,7 +37,7 @@ spec: {action: ${action}, services: [s0], principals: [anyone]}
 
 t.setTimeout(240_000);
 
-t.test("a denial that control has taken is in force though its plan cannot be kept", async (t) => {
+t.test("an accepted denial is in force though its plan cannot be stored", async (t) => {
 	const at = places(join(await temporaryDirectory(t), "data"));
 	const script = fileURLToPath(new URL("apiProcess.js", import.meta.url));
 	const child = spawn(process.execPath, [script, at.dataDirectory], { stdio: ["ignore", "pipe", "inherit"] });
@@ -56,7 +56,7 @@ t.test("a denial that control has taken is in force though its plan cannot be ke
 	envoy.ask("routes", ["weir/edge"], await envoy.next());
 	const alarms = async () => (await api.status()).alarms?.map(({ alarm, why }) => [alarm, why] as const) ?? [];
 
-	// To the owner of a file that may not grow it looks like a full disk.
+	// For the owner of a file a limit on its size looks like a full disk.
 	const limit = (bytes: string) => execFileSync("prlimit", ["--pid", String(child.pid), `--fsize=${bytes}:`]);
 	limit(String(statSync(join(at.dataDirectory, "state", "state.mdb")).size + LEFT_BYTES));
 	t.match(await apply(policy("deny")), { outcome: "applied" });

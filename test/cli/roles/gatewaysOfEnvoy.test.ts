@@ -1,8 +1,8 @@
-/** Which Gateways an Envoy of another machine is given. */
+/** Which Gateways a remote Envoy gets. */
 import t from "tap";
 import { gatewaysOfEnvoy } from "../../../src/cli/roles/role.js";
 
-t.test("an Envoy has the Gateways that are written for it, all only by *, and otherwise none", async (t) => {
+t.test("an Envoy gets the Gateways that are bound to it; `*` gives all, and no binding gives none", async (t) => {
 	const listed = new Map([
 		["spiffe://a/weir/envoy/one", ["edge", "team/inner"]],
 		["spiffe://a/weir/envoy/all", ["*"]],

@@ -1,6 +1,6 @@
 /**
- * An Envoy refuses what one namespace declares: the rules of the others go on, through control's own roles and a real
- * Envoy. It was started with an older bootstrap, which takes shorter regular expressions than `weir validate` does.
+ * An Envoy with an older bootstrap refuses the rules of one namespace: those of others stay in force. With control's own roles and
+ * a real Envoy.
  */
 
 import { symlinkSync } from "node:fs";
@@ -27,9 +27,9 @@ interface Rules {
 	readonly namespace: string;
 	/** A namespace names no other's endpoints. */
 	readonly ports: Readonly<Record<string, number>>;
-	/** Of the one policy that allows. */
+	/** Rules of the one policy that allows. */
 	readonly where: string;
-	/** default: of the Service. */
+	/** Rules of the Service's default Variant. */
 	readonly name?: string;
 }
 
@@ -53,7 +53,7 @@ metadata: {name: edge, namespace: mesh}
 spec: {port: ${port}}
 `;
 
-/** The bootstrap of an Envoy that has run for long. */
+/** The bootstrap of an Envoy that started with an older version. */
 function older(bootstrap: object): object {
 	const { layered_runtime: _, ...rest } = bootstrap as Record<string, unknown>;
 	return rest;
@@ -61,7 +61,7 @@ function older(bootstrap: object): object {
 
 /**
  * @param more namespaces beside `evil` and `users`
- * @param port of the Gateway, which is probed then; 0 = Envoy takes one, and nothing is probed
+ * @param port of the Gateway, which is then probed; 0 = Envoy picks one, and nothing is probed
  */
 async function scene(t: Test, more: readonly string[] = [], port = 0) {
 	const directory = await temporaryDirectory(t);
@@ -88,7 +88,7 @@ async function scene(t: Test, more: readonly string[] = [], port = 0) {
 			adminSocket,
 			sidecarSocket: at.sidecarSocket,
 		});
-	/** Until the report of Envoys says so. */
+	/** Waits until the report of Envoys meets the condition. */
 	const until = async (condition: (answer: StatusAnswer, revision: number) => boolean): Promise<StatusAnswer> => {
 		for (;;) {
 			const [status, { proxies }] = await Promise.all([client.status(), client.proxies()]);
@@ -121,7 +121,7 @@ const get = async (envoy: RunningEnvoy, host: string, path: string): Promise<str
 
 const CLOSED = "503 closed: configuration-refused";
 
-t.test("one namespace's refused rules close its changed Services, and hold nobody else's", async (t) => {
+t.test("one namespace's refused rules close its changed Services, and delay no other namespace", async (t) => {
 	const {
 		client,
 		apply,
@@ -142,7 +142,7 @@ t.test("one namespace's refused rules close its changed Services, and hold nobod
 	await until((_, revision) => revision === 3);
 	t.same(await answers(), ["200", "200", "200", "200"]);
 
-	// Refused; then the others take a right away, and no rule of the guilty is served but its newest.
+	// Refused; then others revoke a right. No older rule of the refused Service is served.
 	const evil = declared({ namespace: "evil", ports, where: `pathTemplates: ["${LONG}"]` });
 	await apply(evil);
 	const revoked = await apply(declared({ namespace: "users", ports, where: "pathPrefixes: [/a]" }));
@@ -156,14 +156,14 @@ t.test("one namespace's refused rules close its changed Services, and hold nobod
 	t.match(records.at(-1), { verb: "take", objects: ["configuration of Service evil/svc"], result: "refused" });
 	t.match(lines.join("\n"), /a Service is closed: its configuration was refused/);
 
-	// xds dies while it stands: nobody is closed or opened by that.
+	// xds dies meanwhile: no Service is closed or opened by that.
 	await restartControl();
 	await until((answer, revision) => revision === revoked && answer.closed.length === 1);
 	const given = await apply(declared({ namespace: "users", ports, where: "pathPrefixes: [/b]" }));
 	await until((_, revision) => revision === given);
 	t.same(await answers(), [CLOSED, "200", "403", "200"]);
 
-	// The next revision of the guilty is tried whole: still refused, then taken.
+	// The next revision of the refused Service is tried in full: still refused, then accepted.
 	const again = await apply(declared({ namespace: "evil", ports, where: `pathTemplates: ["${LONG}", /b]` }));
 	await until((_, revision) => revision === again);
 	t.same(await answers(), [CLOSED, "200", "403", "200"]);
@@ -174,7 +174,7 @@ t.test("one namespace's refused rules close its changed Services, and hold nobod
 	t.match(await client.raw("GET", "/readyz"), { status: 200, text: "ready\n" });
 });
 
-t.test("of many namespaces that change in one apply the guilty one alone stays closed", async (t) => {
+t.test("of many namespaces that change in one apply only the refused one stays closed", async (t) => {
 	const innocent = ["n1", "n2", "n3", "n4", "n5"];
 	const { apply, ports, client, until, startEnvoy: start } = await scene(t, innocent);
 	const envoy = await start(older);
@@ -197,9 +197,9 @@ t.test("of many namespaces that change in one apply the guilty one alone stays c
 	t.match((await client.proxies()).proxies[0], { types: { routes: { state: "SYNCED", error: "" } } });
 });
 
-t.test("of many bad ones none keeps an innocent closed, and each has its own error message", async (t) => {
+t.test("many refused Services keep no other one closed, and each has its own error message", async (t) => {
 	const names = Array.from({ length: 20 }, (_, at) => `n${String(at).padStart(2, "0")}`);
-	const guilty = names.filter((_, at) => at % 2 === 1);
+	const refused = names.filter((_, at) => at % 2 === 1);
 	const { apply, ports, until, startEnvoy: start } = await scene(t, names);
 	const envoy = await start(older);
 	const all = (where: (name: string) => string): readonly string[] =>
@@ -207,11 +207,11 @@ t.test("of many bad ones none keeps an innocent closed, and each has its own err
 	const first = await apply(...all(() => "pathPrefixes: [/a]"));
 	await until((_, revision) => revision === first);
 	const secret = (name: string): string => `pathTemplates: ["/secret-of-${name}-${"a".repeat(110)}/{id}"]`;
-	const second = await apply(...all((name) => (guilty.includes(name) ? secret(name) : "pathPrefixes: [/b]")));
+	const second = await apply(...all((name) => (refused.includes(name) ? secret(name) : "pathPrefixes: [/b]")));
 	const { closed } = await until((_, revision) => revision === second);
 	t.same(
 		closed.map(({ service }) => service).sort(),
-		guilty.map((name) => `${name}/svc`),
+		refused.map((name) => `${name}/svc`),
 	);
 	for (const { service, why } of closed) {
 		const others = names.filter((name) => !service.startsWith(name) && why.includes(`secret-of-${name}-`));
@@ -219,13 +219,13 @@ t.test("of many bad ones none keeps an innocent closed, and each has its own err
 	}
 	t.ok(closed.every(({ service, why }) => why.includes(`secret-of-${service.slice(0, 3)}-`)));
 	for (const name of names)
-		t.equal(await get(envoy, `svc.${name}.test`, "/b"), guilty.includes(name) ? CLOSED : "200", name);
+		t.equal(await get(envoy, `svc.${name}.test`, "/b"), refused.includes(name) ? CLOSED : "200", name);
 	const mended = await apply(...all(() => "pathPrefixes: [/b]"));
 	await until((answer, revision) => revision === mended && answer.closed.length === 0);
-	for (const name of guilty) t.equal(await get(envoy, `svc.${name}.test`, "/b"), "200", name);
+	for (const name of refused) t.equal(await get(envoy, `svc.${name}.test`, "/b"), "200", name);
 });
 
-t.test("an Envoy that is started anew with a new bootstrap is tried whole, and nothing is closed", async (t) => {
+t.test("an Envoy that restarts with a new bootstrap gets the full configuration, and nothing is closed", async (t) => {
 	const { apply, ports, until, startEnvoy: start } = await scene(t);
 	const envoy = await start(older);
 	await until((_, revision) => revision === 3);
@@ -239,7 +239,7 @@ t.test("an Envoy that is started anew with a new bootstrap is tried whole, and n
 });
 
 t.test(
-	"of two Envoys one refuses: the other serves all, and no rollout of what is closed is acknowledged",
+	"if one of two Envoys refuses, the other serves all, and no rollout of a closed Service is acknowledged",
 	async (t) => {
 		const { apply, ports, client, startEnvoy: start, until } = await scene(t);
 		const refusing = await start(older);

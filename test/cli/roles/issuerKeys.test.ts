@@ -1,7 +1,4 @@
-/**
- * Key sets as xds publishes them: the last good text for a bounded time, never a private key, and nobody's where there is
- * none.
- */
+/** Key sets as xds publishes them: the last good text for a bounded time, then a placeholder key; never a private key. */
 import { createHash, createPublicKey, generateKeyPairSync } from "node:crypto";
 import { rm, writeFile } from "node:fs/promises";
 import t from "tap";
@@ -16,7 +13,7 @@ const set = (...keys: readonly object[]) => JSON.stringify({ keys });
 const { kty, crv, x, y } = generateKeyPairSync("ec", { namedCurve: "P-256" }).publicKey.export({ format: "jwk" });
 const EC = { crv, kty, x, y };
 
-/** Public keys by which Envoy verifies nothing. */
+/** Public keys that verify no token of Envoy. */
 const USELESS: readonly object[] = [
 	{ kty: "unknown" },
 	{ kty: "EC", crv: "P-256", x: "eA", y: "eQ" },
@@ -34,7 +31,7 @@ t.test("the placeholder key is valid, and derived from a text", async (t) => {
 	t.ok(isPublicKeySet(EMPTY_KEY_SET));
 });
 
-t.test("what is a set of public keys", async (t) => {
+t.test("a public key set has at least one public key and no private member", async (t) => {
 	t.ok(isPublicKeySet(set(EC, { kty: "RSA", n: "bg", e: "AQAB" })));
 	for (const member of ["d", "p", "q", "dp", "dq", "qi", "oth", "k"]) {
 		t.notOk(isPublicKeySet(set(EC, { ...EC, [member]: "x" })), member);
@@ -55,7 +52,7 @@ t.test("what is a set of public keys", async (t) => {
 });
 
 t.test(
-	"a file that is not usable changes nothing for a time, is told once, and a private key never comes through",
+	"an unusable key file keeps the last keys for a time, is logged once, and never exposes a private key",
 	async (t) => {
 		const directory = await temporaryDirectory(t);
 		const path = `${directory}/keys.json`;
@@ -96,7 +93,7 @@ t.test(
 		t.equal(await read(), shown(EC), "of a set, what tokens are verified by, and no more of it");
 		for (const key of [...USELESS, { ...EC, d: "secret" }, { kty: "oct", k: "secret" }]) {
 			await writeFile(path, set(key));
-			t.equal(await read(), EMPTY_KEY_SET, `nobody's: ${JSON.stringify(key)}`);
+			t.equal(await read(), EMPTY_KEY_SET, `no key of ${JSON.stringify(key)}`);
 			await writeFile(path, set(key, EC));
 			t.equal(await read(), shown(EC), "and no reason to refuse the others");
 		}
@@ -104,7 +101,7 @@ t.test(
 		t.equal(await read(), shown({ ...EC, kid: "new" }));
 		t.same(gauges.slice(0, 9), [1, 1, 0, ...bad.map(() => 1), 1, 1]);
 		t.ok(changes > 3);
-		t.same(await keys.read(resourceSet({})), {}, "a file that nobody names is not read");
+		t.same(await keys.read(resourceSet({})), {}, "a file that no Gateway names is not read");
 		await rm(path);
 		t.equal(await read(), EMPTY_KEY_SET, "and what it once held is forgotten");
 	},
@@ -128,95 +125,92 @@ t.test("a hanging file delays no one: the last good keys serve, then the placeho
 	t.same(await new IssuerKeys(options).read(resources), { "/k": EMPTY_KEY_SET }, "nor at the first look");
 });
 
-t.test(
-	"what the issuer changes without changing a key publishes nothing; what cannot be used is told once",
-	async (t) => {
-		const lines: string[] = [];
-		const told = (line: string, fields: unknown): void => void lines.push(`${line} ${JSON.stringify(fields)}`);
-		const leftOut: number[] = [];
-		let nowMs = 0;
-		let changes = 0;
-		let asks = 0;
-		let answer = "";
-		const load = () => async (): Promise<Uint8Array> => {
-			asks++;
-			return Buffer.from(answer);
-		};
-		const keys = new IssuerKeys({
-			log: { warn: told, info: told },
-			meter: { gauge: (name, _, value) => void (name.endsWith("left_out") && leftOut.push(value)) },
-			changed: () => void changes++,
-			monotonicMs: () => nowMs,
-			load,
-		});
-		const declared = {
-			...tokenIssuer("https://id.test", ["a"], ""),
-			keys: { from: "url", url: "https://id.test/keys", caFile: null } as const,
-		};
-		const resources = resourceSet({ gateways: [gateway({ tokens: [declared] })] });
-		const texts = async (): Promise<string> => JSON.stringify(await keys.read(resources));
-		const other = generateKeyPairSync("ec", { namedCurve: "P-384" }).publicKey.export({ format: "jwk" });
-		const [one, two, three] = [
-			{ ...EC, kid: "a" },
-			{ ...other, kid: "a" },
-			{ ...EC, kid: "b" },
-		];
-		answer = set(one, two, three);
-		const published = await texts();
-		t.equal(changes, 1);
-		const renewed = async (...list: readonly object[]): Promise<string> => {
-			answer = set(...list);
-			nowMs += 600_001;
-			await texts();
-			await new Promise((resolve) => setImmediate(resolve));
-			return texts();
-		};
-		t.equal(await renewed(three, two, one), published, "another order");
-		t.equal(await renewed(two, three, one, two), published, "one of them twice");
-		t.equal(await renewed({ ...one, note: "new" }, { y, x, crv, kty, kid: "b", use: "sig" }, two), published);
-		t.equal(changes, 1);
-		t.same(lines, []);
-
-		const [gatewayName = ""] = resources.gateways.map(({ metadata }) => qualifiedName(metadata));
-		const before = asks;
-		for (let round = 0; round < 100; round++) {
-			keys.unknownKey(gatewayName);
-			await texts();
-		}
-		t.equal(asks, before, "a stranger's unknown keys make nobody ask within the pause");
-		nowMs += 30_001;
-		for (let round = 0; round < 100; round++) {
-			keys.unknownKey(gatewayName);
-			await texts();
-		}
-		t.equal(asks, before + 1, "and one look after it");
-		t.equal(await texts(), published);
-		t.equal(changes, 1, "which found nothing new, and so published nothing");
-
-		const broken = { kty: "RSA", kid: "b" };
-		t.not(await renewed(one, broken), published);
-		await renewed(one, broken);
-		await renewed(broken, broken);
-		t.equal(JSON.parse(await renewed(broken, broken))["https://id.test/keys"], EMPTY_KEY_SET);
-		t.equal(changes, 3);
-		t.equal(leftOut.at(-1), 2);
-		answer = set(one);
-		const empty = asks;
-		nowMs += 5_001;
+t.test("an issuer's change outside of its keys publishes nothing; an unusable key set is logged once", async (t) => {
+	const lines: string[] = [];
+	const logLine = (line: string, fields: unknown): void => void lines.push(`${line} ${JSON.stringify(fields)}`);
+	const leftOut: number[] = [];
+	let nowMs = 0;
+	let changes = 0;
+	let asks = 0;
+	let answer = "";
+	const load = () => async (): Promise<Uint8Array> => {
+		asks++;
+		return Buffer.from(answer);
+	};
+	const keys = new IssuerKeys({
+		log: { warn: logLine, info: logLine },
+		meter: { gauge: (name, _, value) => void (name.endsWith("left_out") && leftOut.push(value)) },
+		changed: () => void changes++,
+		monotonicMs: () => nowMs,
+		load,
+	});
+	const declared = {
+		...tokenIssuer("https://id.test", ["a"], ""),
+		keys: { from: "url", url: "https://id.test/keys", caFile: null } as const,
+	};
+	const resources = resourceSet({ gateways: [gateway({ tokens: [declared] })] });
+	const texts = async (): Promise<string> => JSON.stringify(await keys.read(resources));
+	const other = generateKeyPairSync("ec", { namedCurve: "P-384" }).publicKey.export({ format: "jwk" });
+	const [one, two, three] = [
+		{ ...EC, kid: "a" },
+		{ ...other, kid: "a" },
+		{ ...EC, kid: "b" },
+	];
+	answer = set(one, two, three);
+	const published = await texts();
+	t.equal(changes, 1);
+	const renewed = async (...list: readonly object[]): Promise<string> => {
+		answer = set(...list);
+		nowMs += 600_001;
 		await texts();
-		t.equal(asks, empty + 1, "a set without a key is looked for again soon, though no token asks");
 		await new Promise((resolve) => setImmediate(resolve));
-		await renewed(one);
-		const source = { source: "https://id.test/keys" };
-		const why = "its n or e is no number in base64url";
-		t.same(lines, [
-			`keys of the token issuer are skipped ${JSON.stringify({ ...source, why: `key 2: ${why}` })}`,
-			`keys of the token issuer cannot be used ${JSON.stringify({
-				...source,
-				why: `it holds no key that can be used (key 1: ${why}; and 1 more)`,
-				instead: "Envoy verifies no token of that issuer",
-			})}`,
-			`keys of the token issuer are usable again ${JSON.stringify(source)}`,
-		]);
-	},
-);
+		return texts();
+	};
+	t.equal(await renewed(three, two, one), published, "another order");
+	t.equal(await renewed(two, three, one, two), published, "one of them twice");
+	t.equal(await renewed({ ...one, note: "new" }, { y, x, crv, kty, kid: "b", use: "sig" }, two), published);
+	t.equal(changes, 1);
+	t.same(lines, []);
+
+	const [gatewayName = ""] = resources.gateways.map(({ metadata }) => qualifiedName(metadata));
+	const before = asks;
+	for (let round = 0; round < 100; round++) {
+		keys.unknownKey(gatewayName);
+		await texts();
+	}
+	t.equal(asks, before, "unknown keys of clients cause no fetch within the pause");
+	nowMs += 30_001;
+	for (let round = 0; round < 100; round++) {
+		keys.unknownKey(gatewayName);
+		await texts();
+	}
+	t.equal(asks, before + 1, "and one look after it");
+	t.equal(await texts(), published);
+	t.equal(changes, 1, "which found nothing new, and so published nothing");
+
+	const broken = { kty: "RSA", kid: "b" };
+	t.not(await renewed(one, broken), published);
+	await renewed(one, broken);
+	await renewed(broken, broken);
+	t.equal(JSON.parse(await renewed(broken, broken))["https://id.test/keys"], EMPTY_KEY_SET);
+	t.equal(changes, 3);
+	t.equal(leftOut.at(-1), 2);
+	answer = set(one);
+	const empty = asks;
+	nowMs += 5_001;
+	await texts();
+	t.equal(asks, empty + 1, "a set without a key is looked for again soon, though no token asks");
+	await new Promise((resolve) => setImmediate(resolve));
+	await renewed(one);
+	const source = { source: "https://id.test/keys" };
+	const why = "its n or e is no number in base64url";
+	t.same(lines, [
+		`keys of the token issuer are skipped ${JSON.stringify({ ...source, why: `key 2: ${why}` })}`,
+		`keys of the token issuer cannot be used ${JSON.stringify({
+			...source,
+			why: `it holds no key that can be used (key 1: ${why}; and 1 more)`,
+			instead: "Envoy verifies no token of that issuer",
+		})}`,
+		`keys of the token issuer are usable again ${JSON.stringify(source)}`,
+	]);
+});

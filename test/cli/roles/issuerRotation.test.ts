@@ -1,6 +1,6 @@
 /**
- * An issuer's address while a real Envoy verifies by what control fetched of it: its access log tells of unknown keys,
- * and what cannot be had for too long denies. A verifier as the sidecar has it judges the same tokens.
+ * An issuer's address: control fetches its keys for a real Envoy, whose access log reports unknown ones; keys that fail for too
+ * long verify nothing. The sidecar's verifier judges the same tokens.
  */
 
 import { once } from "node:events";
@@ -38,7 +38,7 @@ const claims = { iss: ISSUER, aud: AUDIENCE, sub: "ann", iat: seconds - 10, exp:
 const byFirst = await signed(claims, first);
 const bySecond = await signed(claims, second, { kid: "k2" });
 
-t.test("an issuer's address: rotation, removal, failure beyond the bound, recovery", async (t) => {
+t.test("rotation, removal, failure beyond the bound and recovery reach Envoy and the sidecar", async (t) => {
 	const directory = await temporaryDirectory(t);
 	const ca = await createDevelopmentCa({ trustDomain: "weir.test", nowMs: Date.now(), lifetimeMs: 3_600_000 });
 	const own = await ca.issue({ spiffeId: "spiffe://weir.test/issuer", dnsNames: ["localhost"] });
@@ -67,7 +67,7 @@ t.test("an issuer's address: rotation, removal, failure beyond the bound, recove
 	const declared = issuerOf({ keys });
 
 	const rig = await startRig();
-	// A real Envoy's entries come by the wall clock.
+	// A real Envoy's entries have the wall clock's time.
 	rig.nowMs = Date.now();
 	t.teardown(() => rig.close());
 	const [upstream] = await startVariants(t, 1);
@@ -88,7 +88,7 @@ t.test("an issuer's address: rotation, removal, failure beyond the bound, recove
 	await server.listen({ socketPath });
 	const collectors = { accessLogSocket: rig.accessLogSocket, tracesSocket: null, traceSamplingPercent: 0 };
 	let published = "";
-	/** What xds does every two seconds. */
+	/** The step that xds takes every two seconds. */
 	const look = async (): Promise<void> => {
 		const keySets = await issuerKeys.read(resources);
 		if (JSON.stringify(keySets) === published) return;
@@ -104,19 +104,19 @@ t.test("an issuer's address: rotation, removal, failure beyond the bound, recove
 		const headers = { host: "users.test", authorization: `Bearer ${token}` };
 		return (await answerOf({ port: envoy.port(), headers })).status;
 	};
-	const said = async (token: string): Promise<number> => {
+	const bySidecar = async (token: string): Promise<number> => {
 		const verified = await sidecar.verify(asked(token));
 		return verified !== null && "token" in verified ? 200 : 401;
 	};
-	/** Both judge the token so, in the end; control looks meanwhile. */
+	/** Waits until both judge the token so; control looks meanwhile. */
 	const both = async (token: string, status: number): Promise<void> => {
-		while ((await native(token)) !== status || (await said(token)) !== status) {
+		while ((await native(token)) !== status || (await bySidecar(token)) !== status) {
 			await unknown.look();
 			await look();
 			await pause(20);
 		}
 	};
-	t.notMatch(await envoy.admin("/config_dump"), /remote_jwks|weir_keys/, "Envoy asks nobody");
+	t.notMatch(await envoy.admin("/config_dump"), /remote_jwks|weir_keys/, "Envoy fetches no keys");
 
 	await both(byFirst, 200);
 	answer = serving(k1, k2);
@@ -127,8 +127,8 @@ t.test("an issuer's address: rotation, removal, failure beyond the bound, recove
 		await unknown.look();
 		await look();
 	}
-	t.equal(await said(bySecond), 401);
-	t.equal(asks, before, "within the pause nobody asks, however many unknown keys there are");
+	t.equal(await bySidecar(bySecond), 401);
+	t.equal(asks, before, "within the pause unknown keys cause no fetch");
 	nowMs += 30_001;
 	await both(bySecond, 200);
 	t.equal(asks, before + 2, "control once, the sidecar once");
@@ -151,7 +151,7 @@ t.test("an issuer's address: rotation, removal, failure beyond the bound, recove
 		nowMs += 600_001;
 		await look();
 		t.equal(await native(bySecond), 200, `${name}: what was good serves`);
-		t.equal(await said(bySecond), 200);
+		t.equal(await bySidecar(bySecond), 200);
 		nowMs += 3_000_000;
 		await both(bySecond, 401);
 		t.pass(`${name}: but not for ever`);
@@ -160,8 +160,8 @@ t.test("an issuer's address: rotation, removal, failure beyond the bound, recove
 		while (true) {
 			nowMs += 30_001;
 			await look();
-			await said(bySecond);
-			if ((await native(bySecond)) === 200 && (await said(bySecond)) === 200) break;
+			await bySidecar(bySecond);
+			if ((await native(bySecond)) === 200 && (await bySidecar(bySecond)) === 200) break;
 			await pause(20);
 		}
 		t.pass(`${name}: and good again`);
@@ -169,7 +169,7 @@ t.test("an issuer's address: rotation, removal, failure beyond the bound, recove
 	answer = serving();
 	nowMs += 600_001;
 	await both(bySecond, 401);
-	t.pass("an empty set is a fact: nobody's key is good");
+	t.pass("an empty set is accepted: no key verifies a token");
 	answer = serving(k2);
 	nowMs += 30_001;
 	await both(bySecond, 200);

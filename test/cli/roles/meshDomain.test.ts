@@ -1,4 +1,4 @@
-/** Where the trust domain of a Gateway with `tls: {identity: mesh}` comes from: control's own identity, or the flags of `weir compile`. */
+/** The trust domain of a Gateway with `tls: {identity: mesh}` comes from control's own identity, or from flags of `weir compile`. */
 import { join } from "node:path";
 import t from "tap";
 import { alarmLines } from "../../../src/cli/commands/alarms.js";
@@ -16,7 +16,7 @@ import { roleContext } from "./roleContext.js";
 
 t.setTimeout(60_000);
 
-/** The listener that an Envoy is given, as its bytes have it. */
+/** The listener that an Envoy gets, as text. */
 async function listenerOf(
 	t: Parameters<typeof temporaryDirectory>[0],
 	identity: Identity | null,
@@ -33,13 +33,13 @@ async function listenerOf(
 	return { listener: Buffer.from(listener?.value ?? []).toString("latin1"), lines: lines.join("") };
 }
 
-/** What `weir status` is told of it. */
+/** The lines of `weir status` about it. */
 const troublesOf = (trustDomain: string | null, trustedProxies: readonly string[] = []) =>
 	meshClientTroubles(resourceSet({ gateways: [gateway({ tls: { from: "identity" }, trustedProxies })] }), trustDomain);
 
-const NOBODY = /accepts no client: control has no identity/;
+const NO_CLIENT = /accepts no client: control has no identity/;
 
-t.test("under control: that of its own identity", async (t) => {
+t.test("control uses the trust domain of its own identity", async (t) => {
 	const ca = await createDevelopmentCa({ trustDomain: "own.test", nowMs: Date.now(), lifetimeMs: 3_600_000 });
 	const spiffeId = "spiffe://own.test/weir/control";
 	const own = await ca.issue({ spiffeId });
@@ -47,14 +47,14 @@ t.test("under control: that of its own identity", async (t) => {
 	const identity = { current: () => svid, onRotated: () => () => {}, idOf: () => null };
 	const { listener, lines } = await listenerOf(t, identity);
 	t.match(listener, "spiffe://own\\.test(?:/");
-	t.notMatch(lines, NOBODY);
+	t.notMatch(lines, NO_CLIENT);
 });
 
-t.test("control without an identity lets nobody in, and says so", async (t) => {
+t.test("control without an identity accepts no client, and logs that", async (t) => {
 	const { listener, lines } = await listenerOf(t, null);
 	t.match(listener, "spiffe://");
 	t.notMatch(listener, /spiffe:\/\/[a-z]/);
-	t.match(lines, NOBODY);
+	t.match(lines, NO_CLIENT);
 });
 
 t.test("weir status names Gateways that accept no client, and trusted proxies that cannot connect", async (t) => {
@@ -68,7 +68,7 @@ t.test("weir status names Gateways that accept no client, and trusted proxies th
 	t.same(meshClientTroubles(resourceSet({ gateways: [gateway()] }), null), [], "of other Gateways nothing");
 });
 
-t.test("weir compile", async (t) => {
+t.test("weir compile takes the trust domain and the agent from flags, and refuses without them", async (t) => {
 	const file = await fileOf(await temporaryDirectory(t), "mesh.yaml", MESH_GATEWAY);
 	const compiled = (...more: readonly string[]) => weir(["compile", "-f", file, ...more]);
 	const flags = (domain: string) => ["--trust-domain", domain, "--identity-socket", "/run/agent.sock"];

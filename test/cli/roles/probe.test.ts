@@ -1,4 +1,4 @@
-/** `weir probe` and its alarm, from a real Envoy by its agent and control; then a listener that asks for no verdict. */
+/** `weir probe` and its alarm with a real Envoy, its agent and control; then with a listener that asks for no verdict. */
 
 import { symlinkSync } from "node:fs";
 import { join } from "node:path";
@@ -19,7 +19,7 @@ import { roleContext } from "./roleContext.js";
 
 t.setTimeout(120_000);
 
-/** One that sends everything to the Variant, as a person may have added it to Envoy's bootstrap. */
+/** A listener that sends everything to the Variant, as an operator may have added it to Envoy's bootstrap. */
 const bypassing = (port: number, cluster: string): object => ({
 	name: "bypass",
 	address: { socket_address: { address: "127.0.0.1", port_value: port } },
@@ -51,7 +51,7 @@ const bypassing = (port: number, cluster: string): object => ({
 	],
 });
 
-t.test("a probe passes, and fails with an alarm where requests come past the verdict", async (t) => {
+t.test("a probe passes, and fails with an alarm where requests bypass the verdict", async (t) => {
 	const at = places(join(await temporaryDirectory(t), "data"));
 	const [upstream] = await startVariants(t, 1);
 	const [port, bypassPort] = [await freePort(), await freePort()];
@@ -87,7 +87,7 @@ spec: {address: 127.0.0.1, port: ${port}}
 	t.teardown(() => agent.close());
 	const statusOf = async (of: number): Promise<number> =>
 		(await answerOf({ port: of, headers: { host: "shop.test" } })).status;
-	while ((await probe()).code !== 0) await pause(100); // the first routes may be on their way
+	while ((await probe()).code !== 0) await pause(100); // the first routes may not have arrived
 	const passed = await probe();
 	t.same(passed, { code: 0, text: "denied      Envoy weir-gateway  Gateway edge  Service shop\n" });
 	t.equal(await statusOf(port), 200);

@@ -1,4 +1,4 @@
-/** Control's side of the bypass probe: when rounds are due, what is an alarm, and when it ends. */
+/** Control's side of the bypass probe: when rounds start, what raises an alarm, and when it ends. */
 import t, { type Test } from "tap";
 import { PROBE_LATE_MS, ProbeDesk } from "../../../src/cli/roles/probeDesk.js";
 import type { Outcome, ProbeReport, ProbeTargets } from "../../../src/compile/access/bypass/probe.js";
@@ -42,7 +42,7 @@ function scene(_: Test) {
 	return { at, lines, desk, next, gone, gauge };
 }
 
-t.test("an agent waits for what is published, and is asked for its own Gateways alone", async (t) => {
+t.test("an agent waits for a published plan, and probes only its own Gateways", async (t) => {
 	const { desk, next } = scene(t);
 	const first = next(null, ["edge"]);
 	desk.publish(TARGETS);
@@ -51,7 +51,7 @@ t.test("an agent waits for what is published, and is asked for its own Gateways 
 	t.same(desk.alarms(), []);
 });
 
-t.test("who asks waits for a round that begins then", async (t) => {
+t.test("a requested probe waits for a round that starts after the request", async (t) => {
 	const { at, desk, next } = scene(t);
 	desk.publish(TARGETS);
 	const early = desk.ask();
@@ -72,7 +72,7 @@ t.test("who asks waits for a round that begins then", async (t) => {
 	t.equal(await desk.ask(), null, "no Envoy");
 });
 
-t.test("what is bypassed is an alarm at once, and ends with a round in which it is denied", async (t) => {
+t.test("a bypass is an alarm at once, which ends with a round in which requests are denied", async (t) => {
 	const { lines, desk, next, gone, gauge } = scene(t);
 	desk.publish(TARGETS);
 	await next(null);
@@ -90,7 +90,7 @@ t.test("what is bypassed is an alarm at once, and ends with a round in which it 
 	await t.rejects(last);
 });
 
-t.test("no verdict, or no report, is an alarm after three intervals", async (t) => {
+t.test("a missing verdict or report is an alarm after three intervals", async (t) => {
 	const { at, desk, next } = scene(t);
 	desk.publish(TARGETS);
 	at.nowMs += PROBE_LATE_MS - 1;
@@ -110,7 +110,7 @@ t.test("no verdict, or no report, is an alarm after three intervals", async (t) 
 	t.same(desk.alarms(), [], "an Envoy that has gone is not probed");
 });
 
-t.test("where no Service is protected, no report is awaited", async (t) => {
+t.test("without a protected Service no report is expected", async (t) => {
 	const { at, desk } = scene(t);
 	desk.publish({ ...TARGETS, services: [] });
 	at.nowMs += PROBE_LATE_MS;

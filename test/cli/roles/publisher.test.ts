@@ -1,4 +1,4 @@
-/** The publisher inside control: its lag, the audit of a refusal, a key file that blocks, and the end of its parent. */
+/** The publisher inside control: its lag, the audit of a refusal, a key file that blocks, and its end with the parent. */
 import { execFileSync, fork } from "node:child_process";
 import { once } from "node:events";
 import { join } from "node:path";
@@ -52,7 +52,7 @@ t.test("lag is reported from the time publication stops", async (t) => {
 	t.equal((await owner.status()).lag, null);
 });
 
-t.test("what an Envoy refuses is audited", async (t) => {
+t.test("a configuration that an Envoy refuses is audited", async (t) => {
 	const at = places(await temporaryDirectory(t));
 	const store = new Store(at.dataDirectory);
 	t.teardown(() => store.close());

@@ -38,7 +38,7 @@ const closedAt = (sinceMs: number): ProxyStatus => ({
 	closed: [{ service: "team/x", form: "1", why: WORDS, sinceMs }],
 });
 
-/** A watch, and what it tells. */
+/** A watch, with its log, audit records and gauges. */
 function watched(begin: (options: AlarmOptions) => AlarmWatch) {
 	const [log, audited, gauges]: [string[], Refusal[], unknown[]] = [[], [], []];
 	const watch = begin({
@@ -49,7 +49,7 @@ function watched(begin: (options: AlarmOptions) => AlarmWatch) {
 	return { watch, log, audited, gauges };
 }
 
-t.test("told once in the log and the audit log, and by a gauge for as long as it stands", async (t) => {
+t.test("a refusal is logged and audited once, and a gauge shows it while it lasts", async (t) => {
 	const { watch, log, audited, gauges } = watched(watchRefusals);
 	watch.look([envoy("SYNCED")]);
 	t.same([log, audited, gauges], [[], [], []]);
@@ -65,7 +65,7 @@ t.test("told once in the log and the audit log, and by a gauge for as long as it
 	t.same(gauges.slice(1), [["weir_xds_refused", 0, labels]]);
 });
 
-t.test("closed Services are told once, by a gauge too, and until they are open again", async (t) => {
+t.test("closed Services are logged once, and a gauge shows them until they are open again", async (t) => {
 	const { watch, log, audited, gauges } = watched(watchClosures);
 	watch.look([closedAt(2_000)]);
 	watch.look([closedAt(2_000)]);
@@ -80,10 +80,10 @@ t.test("closed Services are told once, by a gauge too, and until they are open a
 	t.equal(audited.length, 1);
 });
 
-t.test("what sidecars close is told once, however often each of them connects anew", (t) => {
+t.test("Services that sidecars close are logged once, however often a sidecar reconnects", (t) => {
 	let nowMs = 1_000_000;
 	const { watch, log, audited, gauges } = watched((options) => watchClosures(options, () => nowMs));
-	/** A new stream of a sidecar: it knows nothing of the one before. */
+	/** A new stream of a sidecar, without state of the one before. */
 	const sidecar = (host: number, why = "no such time zone"): Reported => ({
 		status: () => ({
 			node: `weir-sidecar/h${host}/1`,
@@ -153,7 +153,7 @@ t.test("an alarm of a client that does not come back ends by itself", async (t) 
 	await ended;
 });
 
-t.test("a closed Service is an alarm to readers of its namespace, and to others nothing", async (t) => {
+t.test("a closed Service is an alarm to readers of its namespace only", async (t) => {
 	const mutual = await mutualApi(t);
 	const rules = [binding("all", "read", ["bob"], '["*"]'), binding("one", "read", ["ann"], "[default]")].join("---\n");
 	await mutual.owner.apply([{ name: "all.yaml", text: [ALL, rules].join("---\n") }], { dryRun: false });
@@ -170,19 +170,15 @@ t.test("a closed Service is an alarm to readers of its namespace, and to others 
 	t.notMatch((await (await as("ann"))("status")).out, /team/);
 	t.match(await local("proxy-status"), { code: 1, out: /ALARM closed: Service team\/x/ });
 	const ready = await mutual.owner.raw("GET", "/readyz");
-	t.match(
-		ready,
-		{ status: 200, text: /^ready\nnote: 1 of the Services are closed/ },
-		"it is no reason to send nobody here",
-	);
-	t.notMatch(ready.text, /team/, "anybody may ask");
+	t.match(ready, { status: 200, text: /^ready\nnote: 1 of the Services are closed/ }, "control stays ready");
+	t.notMatch(ready.text, /team/, "callers need no role");
 	t.match(store.proxies.proxies, [{ node: "weir-gateway", closed: [{ service: "team/x" }] }]);
 	t.match(await store.state(-1, 0), { closed: ["team/x"] });
 	await store.reportProxies([envoy("SYNCED")]);
 	t.equal((await store.state(-1, 0))?.closed, undefined);
 });
 
-t.test("readiness, status and proxy-status say it; the words are for who may read the namespace", async (t) => {
+t.test("readiness, status and proxy-status report a refusal; its message needs read in the namespace", async (t) => {
 	const mutual = await mutualApi(t);
 	const rules = [binding("all", "read", ["bob"], '["*"]'), binding("one", "read", ["ann"], "[default]")].join("---\n");
 	await mutual.owner.apply([{ name: "all.yaml", text: [ALL, rules].join("---\n") }], { dryRun: false });
@@ -204,13 +200,13 @@ t.test("readiness, status and proxy-status say it; the words are for who may rea
 	t.same(await alarms(bob), [whole]);
 	t.same(await alarms(ann), [`ALARM refused: weir-gateway refuses routes since ${since}; ${holds}`]);
 	t.match(await local("proxy-status"), { code: 1, out: new RegExp(`Service team/x: ${WORDS}`) });
-	const roleless = await mutual.as("nobody");
+	const roleless = await mutual.as("roleless");
 	await t.rejects(roleless.status(), READS_NOTHING);
 	for (const client of [roleless, mutual.owner]) {
 		t.match(
 			await client.raw("GET", "/readyz"),
 			{ status: 503, text: `1 of the Envoys and sidecars refuse routes, since ${since} (weir status)\n` },
-			"no names, nor an Envoy's words: anybody may ask",
+			"neither names nor an Envoy's message: callers need no role",
 		);
 	}
 	await store.reportProxies([envoy("STALE", sinceMs)]);

@@ -1,4 +1,4 @@
-/** The context of control or ingest inside a test: UNIX sockets alone, and every log line kept. */
+/** The context of control or ingest inside a test: UNIX sockets only, and every log line kept. */
 import type { RoleContext } from "../../../src/cli/roles/role.js";
 import type { Places } from "../../../src/cli/stack/places.js";
 import { createLog } from "../../../src/observe/telemetry/log.js";

@@ -1,4 +1,4 @@
-/** Probes are answered as calls are: a process that stood still does not serve until control has answered. */
+/** Health checks are answered as calls are: after a standstill a process is not serving until control has answered. */
 import { join } from "node:path";
 import type { ServerDuplexStream } from "@grpc/grpc-js";
 import t from "tap";
@@ -14,13 +14,13 @@ type Call = ServerDuplexStream<DiscoveryRequest, DiscoveryResponse>;
 const [SERVING, NOT_SERVING] = [1, 2];
 const { version, table } = tableOf(1);
 
-t.test("health after a standstill", async (t) => {
+t.test("health is NOT_SERVING after a standstill until control has answered", async (t) => {
 	const folder = await folderOf(t);
 	const [socketPath, ads] = [join(folder, "s.sock"), join(folder, "ads.sock")];
-	const says = (call: Call): void => {
+	const answersTable = (call: Call): void => {
 		call.write(offer("1", version, tableJson(table)));
 	};
-	let asked: (call: Call) => void = says;
+	let asked: (call: Call) => void = answersTable;
 	await startControl(t, ads, (call) => {
 		call.on("error", () => {});
 		asked(call);
@@ -47,7 +47,7 @@ t.test("health after a standstill", async (t) => {
 	const call = await again;
 	while ((await askHealth(socketPath)) !== NOT_SERVING);
 	t.equal(answering.report().ageMs, Number.POSITIVE_INFINITY);
-	says(call);
+	answersTable(call);
 	while ((await askHealth(socketPath)) !== SERVING);
 	t.equal(answering.report().ageMs, 0);
 });

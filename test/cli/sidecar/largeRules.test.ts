@@ -1,6 +1,6 @@
 /**
- * Rules of one large Service change again and again, and another one is asked meanwhile: on a real Envoy with the default time for an
- * answer, and a sidecar in a process of its own. Nobody waits for the rules of others, and the new ones are soon in force.
+ * The rules of a large Service change all the time on a real Envoy with the default timeout: requests to other Services do not
+ * wait for them, and new rules are soon in force.
  */
 
 import { Agent } from "node:http";
@@ -20,12 +20,12 @@ t.setTimeout(300_000);
 const RULES = 3_000;
 const CALLERS = 25;
 /**
- * Others use this machine too, and Envoy's 200 ms are soon over where a process waits for a core: rounds of two changes until none
- * is lost. So it notices a sidecar that reads the rules at once, of which each change loses some; one that loses some now and then is
- * for test/publish/sidecar/aheadRules.test.ts and test/compile/access/ruleTree.test.ts, which count steps.
+ * The machine is shared, and 200 ms are soon over while a process waits for a core: rounds of two changes until one loses no
+ * request. A sidecar that reads rules in one piece loses some at each change. Counted steps are in
+ * test/publish/sidecar/aheadRules.test.ts and test/compile/access/ruleTree.test.ts.
  */
 const ROUNDS = 40;
-/** How long a denial may wait: a second's reading ahead, and the file's; more on a machine that others use too. */
+/** How long a denial may wait: a second for the compilation and the file, more on a shared machine. */
 const IN_FORCE_MS = 5_000;
 
 const rule = (at: number): Partial<AccessPolicy["spec"]> => ({
@@ -74,7 +74,7 @@ t.test("no request to another Service fails while one of 3,000 rules changes", a
 	let lost = -1;
 	let version = 0;
 	for (let round = 1; round <= ROUNDS && lost !== 0; round++) {
-		// Before anybody waits: the compiler is in this process, as the clients are.
+		// Before any request waits: the compiler is in this process, as the clients are.
 		const plans = [plan(version + 1), plan(version + 2)];
 		const seen = new Map<number | string, number>();
 		let running = true;

@@ -1,4 +1,4 @@
-/** A worker of `weir sidecar --workers 2` whose primary was killed ends, and says nothing that reads as a crash of its own. */
+/** A worker of `weir sidecar --workers 2` whose primary was killed ends, without log lines that look like a crash. */
 import { execFileSync } from "node:child_process";
 import { once } from "node:events";
 import { writeFile } from "node:fs/promises";
@@ -13,7 +13,7 @@ import { temporaryDirectory } from "../command.js";
 
 t.setTimeout(120_000);
 
-t.test("what a worker still says to a primary that is dead is no error", async (t) => {
+t.test("a message of a worker to a dead primary is no error", async (t) => {
 	const directory = await temporaryDirectory(t);
 	const table = join(directory, "table.json");
 	await writeFile(table, JSON.stringify(versioned({ gateways: [], services: [serviceTable("small")] })), {
@@ -28,9 +28,9 @@ t.test("what a worker still says to a primary that is dead is no error", async (
 	t.equal(pids.length, 2);
 	for (const pid of pids) process.kill(pid, "SIGSTOP");
 	await sidecar.end("SIGKILL");
-	// Their timers are due then, and come before the news that the primary is gone.
+	// Their timers are due by then, and fire before they notice that the primary is gone.
 	await pause(ALIVE_EVERY_MS);
-	// They hold its other end.
+	// The workers hold its other end.
 	const allEnded = once(sidecar.child, "close");
 	for (const pid of pids) process.kill(pid, "SIGCONT");
 	await allEnded;

@@ -1,6 +1,6 @@
 /**
- * Policies change under load, on a real Envoy that follows control and asks a real sidecar: no request fails, none is
- * judged otherwise than by the old rules or the new, and what cannot be published leaves the last good ones in force.
+ * Policies change under load, with a real Envoy and a real sidecar: no request fails, each is judged by the old rules or the new,
+ * and an invalid plan leaves the last good one in force.
  */
 import { mkdtemp, rm } from "node:fs/promises";
 import { Agent, request } from "node:https";
@@ -28,7 +28,7 @@ t.test("no failed request and no wrong verdict while policies change", async (t)
 	const tls = await mutualTls(t);
 	const [upstream] = await startVariants(t, 1);
 	const plan = (even: boolean) => {
-		// Other names and other rules each time, the same verdict on /always and /never.
+		// Other names and rules each time, with the same verdict on /always and /never.
 		const rules: readonly AccessPolicy[] = even
 			? [
 					accessPolicy("wide", "allow", SERVICES, { principals: [spiffe("alice")] }),
@@ -124,7 +124,7 @@ t.test("no failed request and no wrong verdict while policies change", async (t)
 			t.equal(await status(name, "/toggle"), even ? 200 : 403, `revision ${revision}: ${name} judges by the new rules`);
 		}
 	}
-	// Even rules are in force; what names a cluster that is not there is refused as a whole.
+	// Even rules are in force; a plan that names a missing cluster is refused as a whole.
 	const broken = plan(false);
 	t.throws(() => server.publish({ ...broken, envoy: { ...broken.envoy, clusters: [] } }, 100), {
 		code: "failed-precondition",

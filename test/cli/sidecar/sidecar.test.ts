@@ -1,4 +1,4 @@
-/** `weir sidecar` as operators run it: where it listens, its workers, how it stops, and what it knows without control. */
+/** `weir sidecar` as operators run it: its listeners, its workers, its end, and its state without control. */
 import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdir, stat, writeFile } from "node:fs/promises";
@@ -25,9 +25,9 @@ t.setTimeout(120_000);
 const plan = (): Plan => compile(stageResources({}, {}), EMPTY_STATUS, { collectors: NO_COLLECTORS });
 const tableText = ({ version, table }: Pick<Plan, "version" | "table">): string => JSON.stringify({ version, table });
 
-/** Asks by a connection of its own; `assigned` where nothing else is said. @returns the plan that answered */
+/** Asks on a connection of its own, by default for `assigned`. @returns the plan that answered */
 async function ask(target: string, host = "assigned.test"): Promise<string | undefined> {
-	// Channels to one target share a connection unless they are told not to.
+	// Channels to one target share a connection by default.
 	const client = new Client(target, credentials.createInsecure(), { "grpc.use_local_subchannel_pool": 1 });
 	return askOver(client, host).finally(() => client.close());
 }
@@ -43,8 +43,8 @@ async function askOver(client: Client, host: string): Promise<string | undefined
 			(error, answer) => (answer === undefined ? reject(error) : resolve(answer)),
 		);
 	});
-	const said = fromBinary(CheckResponseSchema, bytes).dynamicMetadata?.plan;
-	return typeof said === "string" ? said : undefined;
+	const plan = fromBinary(CheckResponseSchema, bytes).dynamicMetadata?.plan;
+	return typeof plan === "string" ? plan : undefined;
 }
 
 async function until(what: string, check: () => Promise<boolean> | boolean): Promise<void> {
@@ -54,14 +54,14 @@ async function until(what: string, check: () => Promise<boolean> | boolean): Pro
 	}
 }
 
-t.test("--table and --socket: answers, and takes up a changed file", async (t) => {
+t.test("--table and --socket: the sidecar answers, and reloads a changed file", async (t) => {
 	const directory = await temporaryDirectory(t);
 	const [file, socket] = [join(directory, "table.json"), join(directory, "sidecar.sock")];
 	const first = plan();
 	await writeFile(file, tableText(first), { mode: 0o600 });
 	const sidecar = await startSidecarChild(t, { arguments: ["--table", file, "--socket", socket] });
 	t.same(sidecar.ready, { socketPath: socket, plan: first.version });
-	t.equal((await stat(socket)).mode & 0o777, 0o600, "nobody else may connect");
+	t.equal((await stat(socket)).mode & 0o777, 0o600, "no other user may connect");
 	t.equal(await ask(`unix:${socket}`), first.version);
 
 	const table = { gateways: [], services: first.table.services.map((own) => ({ ...own, defaultVariant: "v2" })) };
@@ -69,12 +69,12 @@ t.test("--table and --socket: answers, and takes up a changed file", async (t) =
 	await writeFile(file, tableText(second));
 	await until("the new table is served", async () => (await ask(`unix:${socket}`)) === second.version);
 	await writeFile(file, "{ broken");
-	await until("the broken one is said to be bad", () => /the table's file is bad/.test(sidecar.log()));
+	await until("the broken one is logged", () => /the table's file is bad/.test(sidecar.log()));
 	t.equal(await ask(`unix:${socket}`), second.version, "the last good one stays");
 	t.equal(await sidecar.end("SIGTERM"), 0);
 });
 
-// What it does with one: test/publish/sidecar/tcpListener.test.ts.
+// A valid TCP listener: test/publish/sidecar/tcpListener.test.ts.
 t.test("--listen without an identity is refused, on the loopback too", async (t) => {
 	const directory = await temporaryDirectory(t);
 	const file = join(directory, "table.json");
@@ -88,64 +88,61 @@ t.test("--listen without an identity is refused, on the loopback too", async (t)
 	}
 });
 
-t.test(
-	"--workers 2: the table reaches all, one that is killed is replaced, and what all counted is summed",
-	async (t) => {
-		const directory = await temporaryDirectory(t);
-		const at = (name: string): string => join(directory, name);
-		const own = plan();
-		await writeFile(at("table.json"), tableText(own), { mode: 0o600 });
-		const sidecar = await startSidecarChild(t, {
-			arguments: [
-				"--table",
-				at("table.json"),
-				"--socket",
-				at("s.sock"),
-				"--metrics-socket",
-				at("m.sock"),
-				"--workers",
-				"2",
-			],
-		});
-		const workers = (): readonly string[] =>
-			execFileSync("pgrep", ["-P", String(sidecar.pid)], { encoding: "utf8" })
-				.trim()
-				.split("\n");
-		const target = `unix:${at("s.sock")}`;
-		const answered = () => counted(at("m.sock"), "weir_sidecar_answers_total", { service: "assigned" });
-		const [first = "", ...others] = workers();
-		t.equal(others.length, 1);
-		for (let call = 0; call < 20; call++) t.equal(await ask(target), own.version);
-		await until("the sum of both", async () => (await answered()) === 20);
+t.test("--workers 2: all workers get the table, a killed one is replaced, and their counts are added up", async (t) => {
+	const directory = await temporaryDirectory(t);
+	const at = (name: string): string => join(directory, name);
+	const own = plan();
+	await writeFile(at("table.json"), tableText(own), { mode: 0o600 });
+	const sidecar = await startSidecarChild(t, {
+		arguments: [
+			"--table",
+			at("table.json"),
+			"--socket",
+			at("s.sock"),
+			"--metrics-socket",
+			at("m.sock"),
+			"--workers",
+			"2",
+		],
+	});
+	const workers = (): readonly string[] =>
+		execFileSync("pgrep", ["-P", String(sidecar.pid)], { encoding: "utf8" })
+			.trim()
+			.split("\n");
+	const target = `unix:${at("s.sock")}`;
+	const answered = () => counted(at("m.sock"), "weir_sidecar_answers_total", { service: "assigned" });
+	const [first = "", ...others] = workers();
+	t.equal(others.length, 1);
+	for (let call = 0; call < 20; call++) t.equal(await ask(target), own.version);
+	await until("the sum of both", async () => (await answered()) === 20);
 
-		process.kill(Number(first), "SIGKILL");
-		await until("a new worker", () => {
-			const now = workers();
-			return now.length === 2 && !now.includes(first);
-		});
-		// The new one takes its turn as soon as it listens; a connection that it had not accepted yet is tried again.
-		for (let call = 0; call < 20; call++) t.equal(await ask(target), own.version, "also by the new one");
-		await until("the sum goes on", async () => (await answered()) === 40);
+	process.kill(Number(first), "SIGKILL");
+	await until("a new worker", () => {
+		const now = workers();
+		return now.length === 2 && !now.includes(first);
+	});
+	// A new worker listens with the others; a connection that it had not accepted yet is tried again.
+	for (let call = 0; call < 20; call++) t.equal(await ask(target), own.version, "also by the new one");
+	await until("the sum goes on", async () => (await answered()) === 40);
 
-		const table = { gateways: [], services: own.table.services.map((each) => ({ ...each, defaultVariant: "v2" })) };
-		const next = contentHash(JSON.stringify(table));
-		await writeFile(at("table.json"), JSON.stringify({ version: next, table }));
-		await until("all workers have the new table", async () => {
-			const plans = await Promise.all(Array.from({ length: 10 }, () => ask(target)));
-			return plans.every((plan) => plan === next);
-		});
-		t.equal(await sidecar.end("SIGTERM"), 0);
-	},
-);
+	const table = { gateways: [], services: own.table.services.map((each) => ({ ...each, defaultVariant: "v2" })) };
+	const next = contentHash(JSON.stringify(table));
+	await writeFile(at("table.json"), JSON.stringify({ version: next, table }));
+	await until("all workers have the new table", async () => {
+		const plans = await Promise.all(Array.from({ length: 10 }, () => ask(target)));
+		return plans.every((plan) => plan === next);
+	});
+	t.equal(await sidecar.end("SIGTERM"), 0);
+});
 
-t.test("SIGTERM: no request fails whose call was open, through Envoy", async (t) => {
+t.test("SIGTERM fails no request through Envoy whose call was open", async (t) => {
 	const waiting: (() => void)[] = [];
 	const respond = (socket: Socket, name: string): void =>
 		void waiting.push(() => socket.write(`HTTP/1.1 200 OK\r\nx-variant: ${name}\r\ncontent-length: 0\r\n\r\n`));
 	const stage = await startStage(t, "ext_proc", { timeoutMs: 2_000, respond });
 	const start = () => startSidecarChild(t, { arguments: ["--table", stage.tableFile, "--socket", stage.socketPath] });
 	const sidecar = await start();
-	// The sidecar has decided and waits for the response's headers; a request that it decided on must not fail now.
+	// The sidecar has decided and waits for the response's headers; this request must not fail now.
 	const asked = [stage.ask("assigned"), stage.ask("strict"), stage.ask("strict")];
 	await until("the Variants have the requests", () => waiting.length === asked.length);
 	sidecar.child.kill("SIGTERM");
@@ -155,7 +152,7 @@ t.test("SIGTERM: no request fails whose call was open, through Envoy", async (t)
 		t.equal(answer.status, 200);
 		t.equal(variantOf(answer), "v2");
 	}
-	// By the first signal: a second, which may come when Node no longer handles any, would end it at once.
+	// The first signal is enough: a second one, after Node has removed its handlers, would end it at once.
 	t.equal(await sidecar.ended(), 0, "and then it ends in order");
 	t.equal((await stage.ask("guarded")).status, 503, "what comes later fails closed");
 	await start();
@@ -166,7 +163,7 @@ t.test("SIGTERM: no request fails whose call was open, through Envoy", async (t)
 	t.equal((await later).status, 200);
 });
 
-t.test("without control: it starts by DATA/sidecar-table.json", async (t) => {
+t.test("without control the sidecar starts with DATA/sidecar-table.json", async (t) => {
 	const stage = await startStage(t, "ext_authz", { timeoutMs: 1_000 });
 	const data = join(stage.directory, "data");
 	await mkdir(join(data, "run"), { recursive: true, mode: 0o700 });
@@ -181,12 +178,12 @@ t.test("without control: it starts by DATA/sidecar-table.json", async (t) => {
 		await matrix.works(t, what);
 		const metrics = join(data, "run", "sidecar-metrics.sock");
 		const age = await counted(metrics, "weir_sidecar_table_age_seconds");
-		t.ok(age >= 5 && age < 120, `its table is ${age} s old, since nobody confirms it`);
+		t.ok(age >= 5 && age < 120, `its table is ${age} s old, since control does not confirm it`);
 		await sidecar.end("SIGKILL");
 	}
 });
 
-t.test("told to end while it still waits for control's first table it ends in order", async (t) => {
+t.test("a sidecar that must end while it waits for control's first table ends in order", async (t) => {
 	const directory = await temporaryDirectory(t);
 	const child = spawn(process.execPath, [MAIN, "sidecar", "--data", directory], { stdio: ["ignore", "pipe", "pipe"] });
 	t.teardown(() => void child.kill("SIGKILL"));

@@ -1,4 +1,4 @@
-/** One trace through client, Envoy, sidecar and upstream, with and without the client's own. */
+/** One trace through client, Envoy, sidecar and upstream, with and without a trace of the client. */
 import { EventEmitter, once } from "node:events";
 import { mkdtemp, rm } from "node:fs/promises";
 import { createServer } from "node:http";
@@ -20,7 +20,7 @@ class WatchedStore extends SpanStore {
 	}
 }
 
-/** Takes the spans of Envoy (gRPC on a socket) and of the sidecar (HTTP). */
+/** Receives the spans of Envoy (gRPC on a socket) and of the sidecar (HTTP). */
 async function receive(t: Test): Promise<{ store: WatchedStore; socket: string; url: string }> {
 	const folder = await mkdtemp(join(tmpdir(), "weir-spans-"));
 	t.teardown(() => rm(folder, { recursive: true, force: true }));
@@ -51,7 +51,7 @@ for (const protocol of PROTOCOLS) {
 			arguments: ["--table", stage.tableFile, "--socket", stage.socketPath],
 			environment: { OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: url, OTEL_BSP_SCHEDULE_DELAY: "50" },
 		});
-		/** The sidecar's span of the trace and Envoy's, as soon as they are there. */
+		/** The sidecar's span of the trace and Envoy's, once both have arrived. */
 		const traced = async (traceId: string) => {
 			for (;;) {
 				const spans = store.find(traceId);
@@ -66,7 +66,7 @@ for (const protocol of PROTOCOLS) {
 		const sentTrace = (name: ServiceName): string =>
 			/^traceparent: 00-([0-9a-f]{32})-/im.exec(stage.lastHead(name))?.[1] ?? "none";
 
-		await t.test("a client without a trace", async (t) => {
+		await t.test("a request of a client without a trace is one trace", async (t) => {
 			t.equal((await stage.ask("guarded")).status, 200);
 			const { spans, sidecar } = await traced(sentTrace("guarded"));
 			t.match(sidecar, {
@@ -83,7 +83,7 @@ for (const protocol of PROTOCOLS) {
 			t.equal(new Set(spans.map(({ traceId }) => traceId)).size, 1);
 		});
 
-		await t.test("a client's own trace", async (t) => {
+		await t.test("a client's own trace is continued", async (t) => {
 			const own = `traceparent: 00-${CLIENTS_TRACE}-b7ad6b7169203331-01`;
 			const answer = await stage.ask("assigned", "alice", own, `cookie: weir_id=${UNIT}`);
 			t.equal(answer.status, 200);
@@ -97,7 +97,7 @@ for (const protocol of PROTOCOLS) {
 			t.notOk("url.path" in sidecar.attributes, "nor a path in the sidecar's");
 		});
 
-		await t.test("a denial", async (t) => {
+		await t.test("a denial is in the trace", async (t) => {
 			const traceId = `${CLIENTS_TRACE.slice(0, 31)}d`;
 			const answer = await stage.ask("guarded", "mallory", `traceparent: 00-${traceId}-b7ad6b7169203331-01`);
 			t.equal(answer.status, 403);
@@ -105,7 +105,7 @@ for (const protocol of PROTOCOLS) {
 			t.match(sidecar.attributes, { "weir.verdict": "deny", "weir.reason": "no-policy-allows" });
 		});
 
-		await t.test("a client that says not to sample is not traced", async (t) => {
+		await t.test("a client that asks not to sample is not traced", async (t) => {
 			const traceId = `${CLIENTS_TRACE.slice(0, 31)}e`;
 			await stage.ask("guarded", "alice", `traceparent: 00-${traceId}-b7ad6b7169203331-00`);
 			await stage.ask("guarded");

@@ -1,4 +1,4 @@
-/** A DPoP proof is used once by all workers of a sidecar, whichever are shown it, and whichever live on. */
+/** All workers of a sidecar accept a DPoP proof once, also after one of them was replaced. */
 import { execFileSync } from "node:child_process";
 import { once } from "node:events";
 import { writeFile } from "node:fs/promises";
@@ -30,7 +30,7 @@ import { temporaryDirectory } from "../command.js";
 
 t.setTimeout(120_000);
 
-/** More than there are workers: the primary hands connections round. */
+/** More connections than workers: the primary distributes them. */
 const CONNECTIONS = 8;
 const ROUNDS = 10;
 
@@ -61,7 +61,7 @@ const shown = (dpop: string) => ({
 	...{ scheme: "http", method: "GET", path: "/v2", host: "users.test" },
 	headers: { authorization: `DPoP ${token}`, dpop },
 });
-/** A worker that is late asks its client to come again: nothing was looked at. */
+/** A worker that is late asks its client to retry: it has not judged the request. */
 async function check(client: CheckClient, dpop: string): ReturnType<CheckClient["check"]> {
 	for (;;) {
 		try {
@@ -73,7 +73,7 @@ async function check(client: CheckClient, dpop: string): ReturnType<CheckClient[
 	}
 }
 
-/** @returns of how many answers each HTTP status is; 200 = let in */
+/** @returns the number of answers by HTTP status; 200 = allowed */
 async function statuses(clients: readonly CheckClient[], dpop: string): Promise<Readonly<Record<number, number>>> {
 	const counts: Record<number, number> = {};
 	for (const answer of await Promise.all(clients.map((client) => check(client, dpop)))) {
@@ -99,7 +99,7 @@ async function answered(dpop: string): Promise<void> {
 	}
 }
 
-t.test("two verifiers that remember together let a proof in once", async (t) => {
+t.test("two verifiers with a shared memory accept a proof once", async (t) => {
 	const bound = await signed({ ...CLAIMS, cnf: { jkt } }, pair);
 	const memory = new UsedProofs(2);
 	const worker = async () => {
@@ -109,13 +109,15 @@ t.test("two verifiers that remember together let a proof in once", async (t) => 
 	const workers = [await worker(), await worker()];
 	for (let round = 0; round < 3; round++) {
 		const dpop = [await proofOf(holder, bound)];
-		const said = await Promise.all(workers.map((one) => one.said(null, { authorization: [`DPoP ${bound}`], dpop })));
-		t.same(said.sort(), ["invalid-token: the proof was used before", "ok ann"]);
+		const verdicts = await Promise.all(
+			workers.map((one) => one.said(null, { authorization: [`DPoP ${bound}`], dpop })),
+		);
+		t.same(verdicts.sort(), ["invalid-token: the proof was used before", "ok ann"]);
 	}
 });
 
-t.test("the primary remembers a proof for as long as it holds, and as a worker may wait for the answer", (t) => {
-	// Whenever it comes: what is remembered is forgotten by parts of the time.
+t.test("the primary remembers a proof while it is valid, and while a worker may wait for the answer", (t) => {
+	// At any time: the memory forgets in steps of a part of that time.
 	for (let comesMs = 0; comesMs < PROOF_KEPT_MS; comesMs += PROOF_QUERY_MS / 2) {
 		const at = { ms: comesMs };
 		const memory = new UsedProofs(2, () => at.ms);
@@ -130,7 +132,7 @@ t.test("the primary remembers a proof for as long as it holds, and as a worker m
 	t.end();
 });
 
-t.test("a primary that does not answer is asked no more, and lets nothing in", async (t) => {
+t.test("a primary that does not answer is asked no more, and no proof is accepted", async (t) => {
 	const sent: ProofAsked[] = [];
 	const asked = new AskedProofs((ask) => sent.push(ask), 1);
 	for (let n = 0; n < TOKENS_PENDING_MAX + 5; n++) t.equal(await asked.take(`id ${n}`), "unanswered");
@@ -144,7 +146,7 @@ t.test("a primary that does not answer is asked no more, and lets nothing in", a
 	t.equal(await late, "again", "it has heard of those that were waited for no more");
 });
 
-t.test("one proof at once over many connections is let in once", async (t) => {
+t.test("one proof at once over many connections is accepted once", async (t) => {
 	const sidecar = await startSidecarChild(t, {
 		arguments: ["--table", table, "--socket", socketPath, "--workers", "2"],
 	});

@@ -1,4 +1,4 @@
-/** `weir sidecar` before the real xDS server, whose processes a test stops while tables come that tell it apart what it answers by. */
+/** `weir sidecar` before the real xDS server: a test stops its processes while new tables arrive, and sees by which table it answers. */
 import { execFileSync } from "node:child_process";
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -11,7 +11,7 @@ import { type CheckClient, checkClient } from "../../publish/sidecar/checkClient
 import { acknowledged, plan, startServer } from "../../publish/sidecar/feedScene.js";
 import { temporaryDirectory } from "../command.js";
 
-/** One for each number: nothing but the verdict, and the path of a rule that nobody asks for, tells them apart. */
+/** The table of a number: tables differ in the verdict, and in the path of a rule that no request uses. */
 const tableOf = (number: number, action: Action) =>
 	plan({
 		gateways: [],
@@ -33,10 +33,10 @@ const tableOf = (number: number, action: Action) =>
 const ASK = { method: "GET", path: "/always", host: "small.test" };
 
 export type Action = "allow" | "deny";
-type Said = Action | "stale";
+type Verdict = Action | "stale";
 
-/** What a call of that connection is answered. */
-export async function verdict(client: CheckClient): Promise<Said> {
+/** The verdict of a call on that connection. */
+export async function verdict(client: CheckClient): Promise<Verdict> {
 	try {
 		const { httpResponse } = await client.check(ASK, "spiffe://t.test/x");
 		return httpResponse.case === "deniedResponse" ? "deny" : "allow";
@@ -47,12 +47,12 @@ export async function verdict(client: CheckClient): Promise<Said> {
 	}
 }
 
-/** What its processes read their wall's clock by, which goes on in a suspend while the other one stands. */
+/** Moves the wall clock of its processes ahead, as a suspend does; the monotonic clock stands still. */
 const AHEAD = `import fs from "node:fs";
 const now = Date.now;
 Date.now = () => now() + Number(fs.readFileSync(process.env.WALL_AHEAD_MS, "utf8"));`;
 
-/** @param workers 1 = none, the process answers itself */
+/** @param workers 1 = the process itself answers */
 export async function startWoken(t: Test, workers: number) {
 	const directory = await temporaryDirectory(t);
 	const [data, run] = [join(directory, "d"), join(directory, "r")];
@@ -70,7 +70,7 @@ export async function startWoken(t: Test, workers: number) {
 		await acked;
 	};
 	const aheadFile = join(directory, "ahead");
-	/** To be called while all of its processes stand still. */
+	/** Call it while all of its processes are stopped. */
 	const ahead = (ms: number): Promise<void> => writeFile(aheadFile, `${ms}`);
 	await ahead(0);
 	const first = publish("allow");
@@ -96,7 +96,7 @@ export async function startWoken(t: Test, workers: number) {
 		});
 		return clients;
 	};
-	/** Processes that answer. */
+	/** Process ids that answer. */
 	const answering = workers === 1 ? [sidecar.pid] : pids;
 	return { server, sidecar, answering, give, publish, connect, ahead };
 }

@@ -1,6 +1,6 @@
 /**
- * What stood still, all of a sidecar or one of its workers: when it goes on, it answers by none of the tables from before until control
- * has been asked; where control is away, by its last one again.
+ * A sidecar, or one of its workers, that stood still answers by no table from before until control has answered; without control
+ * by its last one.
  */
 
 import { setTimeout as pause } from "node:timers/promises";
@@ -14,7 +14,7 @@ const CONNECTIONS = 6;
 const CALLS = 5;
 const ROUNDS = 4;
 
-/** As the clocks see them: in a suspend the monotonic one stands still with the processes. The table grows too old by none of them. */
+/** In a suspend the monotonic clock stands still with the processes. No table becomes too old. */
 const STANDSTILLS: readonly (readonly [string, { readonly stopMs: number; readonly aheadMs: number }])[] = [
 	["a standstill", { stopMs: SIDECAR_STALL_MS + 500, aheadMs: 0 }],
 	["a suspend", { stopMs: 300, aheadMs: 20_000 }],
@@ -23,7 +23,7 @@ const STANDSTILLS: readonly (readonly [string, { readonly stopMs: number; readon
 for (const workers of [1, 2]) {
 	for (const [what, { stopMs, aheadMs }] of STANDSTILLS)
 		t.test(
-			`${workers === 1 ? "one process" : "workers"}: what came during ${what} is what is answered by`,
+			`${workers === 1 ? "one process" : "workers"}: after ${what} answers are by the table that came meanwhile`,
 			async (t) => {
 				const { sidecar, answering, give, connect, ahead } = await startWoken(t, workers);
 				const all = [...new Set([sidecar.pid, ...answering])];
@@ -37,8 +37,8 @@ for (const workers of [1, 2]) {
 					await pause(stopMs);
 					await ahead((round + 1) * aheadMs);
 					for (const pid of round < 2 ? all : all.toReversed()) process.kill(pid, "SIGCONT");
-					const said = await Promise.all(calls);
-					t.notOk(said.includes(before), `${said.filter((one) => one === before).length} by an older table`);
+					const verdicts = await Promise.all(calls);
+					t.notOk(verdicts.includes(before), `${verdicts.filter((one) => one === before).length} by an older table`);
 					for (;;) {
 						const again = await Promise.all(clients.map(verdict));
 						t.notOk(again.includes(before));
@@ -50,7 +50,7 @@ for (const workers of [1, 2]) {
 			},
 		);
 
-	t.test(`${workers === 1 ? "one process" : "workers"}: where control is away the last table stays`, async (t) => {
+	t.test(`${workers === 1 ? "one process" : "workers"}: without control the last table stays in force`, async (t) => {
 		const { server, sidecar, answering, connect } = await startWoken(t, workers);
 		const clients = connect(CONNECTIONS);
 		t.same(new Set(await Promise.all(clients.map(verdict))), new Set(["allow"]));
@@ -71,13 +71,13 @@ for (const workers of [1, 2]) {
 	});
 }
 
-t.test("what is acknowledged is what every worker answers by, and one that hangs holds it up", async (t) => {
+t.test("an acknowledged table is in force at every worker, and a hung worker delays the acknowledgement", async (t) => {
 	const { server, sidecar, answering, publish, give, connect } = await startWoken(t, 2);
 	const clients = connect(CONNECTIONS);
-	const said = async (): Promise<Set<string>> => new Set(await Promise.all(clients.map(verdict)));
+	const verdicts = async (): Promise<Set<string>> => new Set(await Promise.all(clients.map(verdict)));
 	for (const action of ["deny", "allow"] as const) {
 		await publish(action);
-		t.same(await said(), new Set([action]));
+		t.same(await verdicts(), new Set([action]));
 	}
 	let isAcknowledged = false;
 	const stop = server.onAcknowledged(() => {
@@ -101,7 +101,7 @@ t.test("what is acknowledged is what every worker answers by, and one that hangs
 	t.notOk((await Promise.all(calls)).includes("allow"));
 	await acknowledged;
 	for (;;) {
-		const again = await said();
+		const again = await verdicts();
 		t.notOk(again.has("allow"));
 		if (!again.has("stale")) break;
 	}

@@ -14,7 +14,7 @@ const text = (policy: string, ...more: readonly string[]): string =>
 	[RULES_GATEWAY, serviceText("employment"), policy, ...more].join("---\n");
 const now = { dryRun: false };
 
-/** Starts of a stack with those documents, one after the other. */
+/** Starts of a stack with these documents, in sequence. */
 async function starts(t: Test) {
 	const made = await mutualApi(t);
 	const dataDirectory = await temporaryDirectory(t);
@@ -34,7 +34,7 @@ async function starts(t: Test) {
 
 const EVE = `${metricText("accuracy").trimEnd().slice(0, -1)}, senders: ["spiffe://a.example/eve"]}\n`;
 
-t.test("who edits the file and starts again is told what it changes, and is let", async (t) => {
+t.test("a start with an edited file prints what it changes, and proceeds", async (t) => {
 	const { start, methods, store } = await starts(t);
 	await t.rejects(start(null), { code: "failed-precondition", message: /no Gateway is declared/, hint: "add -f FILE" });
 	t.same(await start(text(NARROW)), [], "nothing stands that it changes");
@@ -84,7 +84,7 @@ t.test("changes of others are overwritten only with --overwrite", async (t) => {
 	t.ok((await start(text(WIDE))).includes("configure AccessPolicy callers"), "but by its word");
 });
 
-t.test("that others gave and took back, or emptied the state, is a change", async (t) => {
+t.test("changes of others that were reverted, or that emptied the state, count as changes", async (t) => {
 	const { start, owner, store } = await starts(t);
 	await start(text(NARROW));
 	await owner.apply(file(WIDE), now);
@@ -110,19 +110,22 @@ t.test("that others gave and took back, or emptied the state, is a change", asyn
 	t.same(store.current.resources.services, []);
 });
 
-t.test("so is what would come back by another name, or would take more away", async (t) => {
-	const { start, owner, methods } = await starts(t);
-	const eve = binding("eve", "admin", ["eve"], "[default]");
-	await start(text(WIDE, eve));
-	await owner.delete("RoleBinding", "eve", now);
-	const renamed = binding("eve2", "admin", ["eve"], "[default]");
-	await t.rejects(start(text(WIDE, renamed)), since("RoleBinding eve2"));
-	await t.rejects(start(text(NARROW)), since("AccessPolicy callers"));
-	t.same(methods(), []);
-	await t.rejects(start(text(WIDE, eve)), since("RoleBinding eve"), "after starts with other files, too");
-});
+t.test(
+	"a start cannot restore a removed binding under another name, or remove more, without --overwrite",
+	async (t) => {
+		const { start, owner, methods } = await starts(t);
+		const eve = binding("eve", "admin", ["eve"], "[default]");
+		await start(text(WIDE, eve));
+		await owner.delete("RoleBinding", "eve", now);
+		const renamed = binding("eve2", "admin", ["eve"], "[default]");
+		await t.rejects(start(text(WIDE, renamed)), since("RoleBinding eve2"));
+		await t.rejects(start(text(NARROW)), since("AccessPolicy callers"));
+		t.same(methods(), []);
+		await t.rejects(start(text(WIDE, eve)), since("RoleBinding eve"), "after starts with other files, too");
+	},
+);
 
-t.test("a state that no start has declared is not overwritten either", async (t) => {
+t.test("a state that no start has declared is overwritten only with --overwrite", async (t) => {
 	const { start, owner } = await starts(t);
 	await owner.apply(file(text(NARROW)), now);
 	await t.rejects(start(text(WIDE)), {
@@ -134,34 +137,34 @@ t.test("a state that no start has declared is not overwritten either", async (t)
 	await start(text(NARROW));
 });
 
-t.test("what Weir itself does to Experiments is no change of anybody's, nor is another text of the same", async (t) => {
-	const { start, owner, store } = await starts(t);
-	const running = [metricText("accuracy"), experiment("boosted")];
-	await start(text(NARROW, ...running));
-	store.act("boosted", { verb: "pause", by: "ann", arm: null, nowMs: 1, reason: "a fire" });
-	await owner.apply(file(`# said anew\n${NARROW}`), now);
-	t.same([store.current.revision, store.declarations.revision], [2, 1]);
-	await start(text(WIDE, ...running));
-	t.same([store.current.revision, store.declarations.revision], [3, 3]);
-});
-
 t.test(
-	"what starts had seen is part of the state, so that an older copy of it says no more than it knows",
+	"Weir's own changes to Experiments, and another text with the same meaning, are no changes of others",
 	async (t) => {
-		const { start, store } = await starts(t);
+		const { start, owner, store } = await starts(t);
 		const running = [metricText("accuracy"), experiment("boosted")];
-		await start(text(WIDE, ...running));
-		const { counters } = store.database;
-		store.database.transaction(() => counters.putSync("started", 9));
-		await t.rejects(start(text(NARROW, ...running)), { message: /\(revision 1, was 9\)/ }, "of another history");
-		store.database.transaction(() => counters.removeSync("started"));
-		await t.rejects(start(text(NARROW, ...running)), { message: /it is of revision 1\)/ }, "of none");
-		t.same(await start(text(WIDE, ...running), true), []);
-		store.act("boosted", { verb: "pause", by: "ann", arm: null, nowMs: 1, reason: "a fire" });
 		await start(text(NARROW, ...running));
-		t.equal(store.declarations.startRevision, 3);
+		store.act("boosted", { verb: "pause", by: "ann", arm: null, nowMs: 1, reason: "a fire" });
+		await owner.apply(file(`# another comment\n${NARROW}`), now);
+		t.same([store.current.revision, store.declarations.revision], [2, 1]);
+		await start(text(WIDE, ...running));
+		t.same([store.current.revision, store.declarations.revision], [3, 3]);
 	},
 );
+
+t.test("the revision of the last start is part of the state, so that an older copy of it is noticed", async (t) => {
+	const { start, store } = await starts(t);
+	const running = [metricText("accuracy"), experiment("boosted")];
+	await start(text(WIDE, ...running));
+	const { counters } = store.database;
+	store.database.transaction(() => counters.putSync("started", 9));
+	await t.rejects(start(text(NARROW, ...running)), { message: /\(revision 1, was 9\)/ }, "of another history");
+	store.database.transaction(() => counters.removeSync("started"));
+	await t.rejects(start(text(NARROW, ...running)), { message: /it is of revision 1\)/ }, "of none");
+	t.same(await start(text(WIDE, ...running), true), []);
+	store.act("boosted", { verb: "pause", by: "ann", arm: null, nowMs: 1, reason: "a fire" });
+	await start(text(NARROW, ...running));
+	t.equal(store.declarations.startRevision, 3);
+});
 
 t.test("only the socket's owner can mark a declaration as a start", async (t) => {
 	const { store, owner, as } = await starts(t);
@@ -177,7 +180,7 @@ t.test("only the socket's owner can mark a declaration as a start", async (t) =>
 			why: "only who owns the socket can start with files",
 		},
 	]);
-	await t.rejects((await as("nobody")).apply(metric, { ...asked, dryRun: true }), { code: "permission-denied" });
+	await t.rejects((await as("roleless")).apply(metric, { ...asked, dryRun: true }), { code: "permission-denied" });
 	t.equal(store.audit.page(0, 10, "refused").records.length, 2);
 	await ann.apply(metric, now);
 	await owner.apply(file(text(NARROW)), { ...asked, dryRun: true });
@@ -186,13 +189,13 @@ t.test("only the socket's owner can mark a declaration as a start", async (t) =>
 	t.equal(store.declarations.startRevision, 3);
 });
 
-t.test("who may send a Metric's outcomes moves traffic: that is told", async (t) => {
+t.test("a start prints a change of who may send a Metric's outcomes", async (t) => {
 	const { start } = await starts(t);
 	await start(text(NARROW, metricText("accuracy")));
 	t.same((await start(text(NARROW, EVE))).slice(1), ["configure Metric accuracy"]);
 });
 
-t.test("so is what decides verdicts beside rules", async (t) => {
+t.test("a start prints a changed Service, which decides verdicts too", async (t) => {
 	const { start } = await starts(t);
 	await start(text(NARROW));
 	const moved = text(NARROW).replaceAll("employment.default.example", "work.example");
@@ -201,7 +204,7 @@ t.test("so is what decides verdicts beside rules", async (t) => {
 });
 
 t.test(
-	"what comes between the look at the state and the declaration is seen, and never kept as the start's own",
+	"a change between the dry run and the declaration is noticed, and never counts as the start's own",
 	async (t) => {
 		const { start, store, methods } = await starts(t);
 		const revoke = (): void => void store.apply(file(NARROW), { by: "ada", dryRun: false, nowMs: 1 });
@@ -219,7 +222,7 @@ t.test(
 );
 
 t.test(
-	"where a second person must approve nothing of the file is in force, overwriting or not, and it is said",
+	"a file that needs a second approval is not applied, with --overwrite neither, and that is printed",
 	async (t) => {
 		const { start, methods } = await starts(t);
 		const TWO = [
@@ -227,18 +230,18 @@ t.test(
 			"apiVersion: weir.dev/v1alpha1\nkind: ApprovalPolicy\nmetadata: {name: two}\nspec: {verbs: [apply], namespaces: [default]}\n",
 		];
 		await start(text(WIDE, ...TWO));
-		const said = (more: string) => [
+		const notice = (more: string) => [
 			new RegExp(
 				`^starting with what is declared already: AccessPolicy callers of the file differ, .*in force${more}; ask for it`,
 			),
 		];
-		t.match(await start(text(NARROW, ...TWO)), said(""));
-		t.match(await start(text(NARROW, ...TWO), true), said(" \\(--overwrite changes nothing of that\\)"));
+		t.match(await start(text(NARROW, ...TWO)), notice(""));
+		t.match(await start(text(NARROW, ...TWO), true), notice(" \\(--overwrite changes nothing of that\\)"));
 		t.same(methods(), []);
 	},
 );
 
-/** Once, when what the store is asked next has been answered, and before it is asked anything else. */
+/** Runs `then` once, after the next call of that method has been answered. */
 function soonAfter<Name extends "planChange" | "commit">(store: Store, name: Name, then: () => void): void {
 	const asked = store[name].bind(store) as (...given: readonly unknown[]) => unknown;
 	const once = (...given: readonly unknown[]): unknown => {

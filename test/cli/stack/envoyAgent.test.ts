@@ -1,4 +1,4 @@
-/** The keeper of an Envoy tells ingest what the Envoy's access log cannot. */
+/** The agent of an Envoy reports to ingest what the Envoy's access log cannot. */
 import { createServer as createHttp2Server } from "node:http2";
 import { connect, createServer, type Socket } from "node:net";
 import { join } from "node:path";
@@ -10,7 +10,7 @@ import { temporaryDirectory } from "../command.js";
 
 /** An access-log listener that records the reports of an agent; and such an agent. */
 async function scene(t: Test) {
-	const told: unknown[] = [];
+	const reported: unknown[] = [];
 	const at = { passedMs: 1_000 };
 	const nowMs = 500_000;
 	const path = join(await temporaryDirectory(t), "log.sock");
@@ -26,46 +26,46 @@ async function scene(t: Test) {
 			handshakeFailed: unused,
 			heard: unused,
 		},
-		undelivered: (...all) => told.push(all.slice(0, 2)),
+		undelivered: (...all) => reported.push(all.slice(0, 2)),
 	};
 	const log = { info: unused, warn: unused, error: unused };
 	const open = async () => {
-		const door = await serveAccessLog(path, sink, () => nowMs, log);
-		t.teardown(() => door.close());
-		return door;
+		const listener = await serveAccessLog(path, sink, () => nowMs, log);
+		t.teardown(() => listener.close());
+		return listener;
 	};
-	const said: string[] = [];
+	const logged: string[] = [];
 	const start = (more: Partial<EnvoyAgentOptions> = {}) => {
-		const keeper = new EnvoyAgent({
+		const agent = new EnvoyAgent({
 			...{ node: "edge", instance: "a", open: () => connect(path), passedMs: () => at.passedMs },
-			say: (line) => said.push(line),
+			say: (line) => logged.push(line),
 			...more,
 		});
-		t.teardown(() => keeper.close());
-		return keeper;
+		t.teardown(() => agent.close());
+		return agent;
 	};
-	return { told, at, path, open, said, start, keeper: start() };
+	return { reported, at, path, open, logged, start, agent: start() };
 }
 
-t.test("what was dropped is told once, with what was dropped meanwhile", async (t) => {
-	const { told, at, open, keeper } = await scene(t);
-	keeper.dropped(3, 800);
-	const failed = keeper.ask();
-	keeper.dropped(4, 1_000);
+t.test("dropped entries are reported once, with those that were dropped meanwhile", async (t) => {
+	const { reported, at, open, agent } = await scene(t);
+	agent.dropped(3, 800);
+	const failed = agent.ask();
+	agent.dropped(4, 1_000);
 	await failed;
 	await open();
 	at.passedMs = 2_000;
-	await keeper.ask();
-	await keeper.ask();
-	t.same(told, [[7, 500_000 - 1_200]]);
+	await agent.ask();
+	await agent.ask();
+	t.same(reported, [[7, 500_000 - 1_200]]);
 });
 
-t.test("who is silent is not there, and a certificate that has ended opens nothing", async (t) => {
-	const { told, path, at, keeper } = await scene(t);
+t.test("neither a silent ingest nor an ended certificate counts as a report", async (t) => {
+	const { reported, path, at, agent } = await scene(t);
 	const held: Socket[] = [];
 	const silent = createServer((socket) => held.push(socket));
 	await new Promise<void>((resolve) => silent.listen(path, resolve));
-	await keeper.ask();
+	await agent.ask();
 	t.ok(held.length > 0);
 	for (const socket of held) socket.destroy();
 	await new Promise((resolve) => silent.close(resolve));
@@ -76,33 +76,30 @@ t.test("who is silent is not there, and a certificate that has ended opens nothi
 		},
 	});
 	await t.resolves(refusing.ask());
-	t.same(told, []);
+	t.same(reported, []);
 });
 
-t.test(
-	"who is refused is not heard: that is said, and what it dropped is reported when it is heard again",
-	async (t) => {
-		const { told, at, path, open, said, keeper } = await scene(t);
-		const refusing = createHttp2Server();
-		refusing.on("stream", (stream) =>
-			stream.respond(
-				{ ":status": 200, "grpc-status": "7", "grpc-message": "refused:%20other-gateway" },
-				{ endStream: true },
-			),
-		);
-		await new Promise<void>((resolve) => refusing.listen(path, resolve));
-		t.teardown(() => refusing.close());
-		keeper.dropped(2, 1_000);
-		for (at.passedMs of [2_000, 7_000]) await keeper.ask();
-		t.same(said.splice(0), ["ingest refuses this Envoy's access log: refused: other-gateway"], "once");
-		await new Promise((resolve) => refusing.close(resolve));
-		for (at.passedMs of [12_000, 13_000]) await keeper.ask();
-		t.match(said.splice(0), [/^ingest cannot be reached, .*: connect ENOENT/]);
-		await open();
-		at.passedMs = 14_000;
-		await keeper.ask();
-		await keeper.ask();
-		t.match(said, [/^ingest takes this Envoy's access log again, after 13 s/]);
-		t.same(told, [[2, 500_000 - 13_000]]);
-	},
-);
+t.test("a refused agent logs that once, and reports dropped entries when it is accepted again", async (t) => {
+	const { reported, at, path, open, logged, agent } = await scene(t);
+	const refusing = createHttp2Server();
+	refusing.on("stream", (stream) =>
+		stream.respond(
+			{ ":status": 200, "grpc-status": "7", "grpc-message": "refused:%20other-gateway" },
+			{ endStream: true },
+		),
+	);
+	await new Promise<void>((resolve) => refusing.listen(path, resolve));
+	t.teardown(() => refusing.close());
+	agent.dropped(2, 1_000);
+	for (at.passedMs of [2_000, 7_000]) await agent.ask();
+	t.same(logged.splice(0), ["ingest refuses this Envoy's access log: refused: other-gateway"], "once");
+	await new Promise((resolve) => refusing.close(resolve));
+	for (at.passedMs of [12_000, 13_000]) await agent.ask();
+	t.match(logged.splice(0), [/^ingest cannot be reached, .*: connect ENOENT/]);
+	await open();
+	at.passedMs = 14_000;
+	await agent.ask();
+	await agent.ask();
+	t.match(logged, [/^ingest takes this Envoy's access log again, after 13 s/]);
+	t.same(reported, [[2, 500_000 - 13_000]]);
+});

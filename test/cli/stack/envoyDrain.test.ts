@@ -1,7 +1,4 @@
-/**
- * An Envoy that `weir envoy` ends has written its access log before, and ingest knows: nothing is told as missing. Of one that
- * is killed it is.
- */
+/** An Envoy that `weir envoy` stops writes its access log first: ingest reports no gap. For a killed Envoy it reports one. */
 
 import { once } from "node:events";
 import { mkdtemp, rm } from "node:fs/promises";
@@ -29,14 +26,14 @@ for (const version of ["1.40.0", "1.36.2"])
 		let next = 0;
 		const start = async () => {
 			const instance = `${next++}`;
-			const keeper = new EnvoyAgent({
+			const agent = new EnvoyAgent({
 				...{ node: "test", instance, passedMs: () => performance.now() },
 				open: () => connect(rig.accessLogSocket),
 			});
 			const envoy = await startEnvoy({
 				binary: (await envoyBinary(version)).path,
 				bootstrap: staticBootstrap(plan.envoy, { collectors, adminSocket, nodeId: "test", instance }),
-				...{ directory, adminSocket, concurrency: 2, ended: (drained) => keeper.ended(drained) },
+				...{ directory, adminSocket, concurrency: 2, ended: (drained) => agent.ended(drained) },
 			});
 			t.teardown(() => envoy.stop());
 			return envoy;
@@ -56,9 +53,9 @@ for (const version of ["1.40.0", "1.36.2"])
 		const [port = 0] = drained.ports.values();
 		const denied = await Promise.all(Array.from({ length: 20 }, () => deny(port)));
 		await drained.stop();
-		const told = new Set((await asked()).map(({ requestId }) => requestId));
+		const recorded = new Set((await asked()).map(({ requestId }) => requestId));
 		t.same(
-			denied.filter((id) => !told.has(id)),
+			denied.filter((id) => !recorded.has(id)),
 			[],
 			"what was refused just before has its record",
 		);

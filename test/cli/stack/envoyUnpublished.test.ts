@@ -1,4 +1,4 @@
-/** An Envoy beside a control in which nothing is declared: its end says so, in words that help. */
+/** An Envoy that starts before anything is declared ends with an error that says what to do. */
 import { join } from "node:path";
 import t from "tap";
 import { startEnvoy } from "../../../src/cli/stack/envoyProcess.js";
@@ -10,10 +10,10 @@ import { temporaryDirectory } from "../command.js";
 
 t.setTimeout(120_000);
 
-/** Longer each time, for a machine on which Envoy has not even asked by then. */
+/** Longer each time, for a machine on which Envoy has not asked control yet. */
 const PATIENCE_MS = [1_000, 5_000, 30_000];
 
-t.test("one to which control has nothing to say, and one that has no control", async (t) => {
+t.test("an Envoy without a published configuration gets that error, and one without control another", async (t) => {
 	const directory = await temporaryDirectory(t);
 	const socket = join(directory, "ads.sock");
 	const adminSocket = join(directory, "admin.sock");

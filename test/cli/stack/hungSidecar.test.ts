@@ -1,7 +1,4 @@
-/**
- * `weir up` with a real Envoy, whose one sidecar hangs while access is taken away: control says that this does not hold yet, and when
- * the sidecar goes on, none of the requests that waited for it is answered by the older rules.
- */
+/** A sidecar hangs under `weir up` while access is revoked: status reports it as behind, and it answers no waiting request by old rules. */
 
 import { execFileSync } from "node:child_process";
 import { setTimeout as pause } from "node:timers/promises";
@@ -19,7 +16,7 @@ const PATIENCE_MS = 60_000;
 const policy = (methods: string): string =>
 	policyText("callers", "guarded", `principals: [anyone], methods: [${methods}]`);
 
-t.test("a sidecar that hung is told of, and answers by no older rules", async (t) => {
+t.test("a hung sidecar is reported, and answers by no older rules", async (t) => {
 	const port = await startBackend(t, "served");
 	const directory = await temporaryDirectory(t);
 	const file = await fileOf(
@@ -44,7 +41,7 @@ t.test("a sidecar that hung is told of, and answers by no older rules", async (t
 		t.ok(held, what);
 	};
 	const ready = () => askApi(up.ready.api, "/readyz");
-	const told = async (): Promise<string> => (await weir(["status", "--api", up.ready.api])).stdout.toString();
+	const statusText = async (): Promise<string> => (await weir(["status", "--api", up.ready.api])).stdout.toString();
 	await until("it is served", async () => (await status()) === 200);
 	await until("it is ready", async () => (await ready()).status === 200);
 	const pid = Number(execFileSync("pgrep", ["-P", String(up.child.pid), "-f", " sidecar "], { encoding: "utf8" }));
@@ -54,11 +51,11 @@ t.test("a sidecar that hung is told of, and answers by no older rules", async (t
 	});
 	const next = await fileOf(directory, "next.yaml", policy("PUT"));
 	t.match(await weir(["apply", "-f", next, "--api", up.ready.api]), { code: 0 });
-	await until("/readyz says so", async () => {
+	await until("/readyz is unready", async () => {
 		const { status, text } = await ready();
 		return status === 503 && /^1 of the sidecars has not accepted its newest table since /m.test(text);
 	});
-	t.match(await told(), /^BEHIND sidecar weir-sidecar\/.* has not accepted its newest table since /m);
+	t.match(await statusText(), /^BEHIND sidecar weir-sidecar\/.* has not accepted its newest table since /m);
 	const seen = new Map<number, number>();
 	let asking = true;
 	const askers = Array.from({ length: ASKING }, async () => {
@@ -73,6 +70,6 @@ t.test("a sidecar that hung is told of, and answers by no older rules", async (t
 	asking = false;
 	await Promise.all(askers);
 	t.notOk(seen.has(200), `${seen.get(200)} served by the older rules`);
-	await until("/readyz says no more of it", async () => (await ready()).status === 200);
-	t.notMatch(await told(), /BEHIND/);
+	await until("/readyz is ready", async () => (await ready()).status === 200);
+	t.notMatch(await statusText(), /BEHIND/);
 });

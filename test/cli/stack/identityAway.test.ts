@@ -1,4 +1,4 @@
-/** The identity agent is away: control tells it while its own SVIDs still work, and says so when they have ended. */
+/** The identity agent is away: control has an alarm while its SVIDs are valid, and another after they have ended. */
 import { once } from "node:events";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -11,7 +11,7 @@ t.setTimeout(240_000);
 
 const IDENTITY_NOTE = /note: an identity of control or of its sidecar is not renewed/;
 
-t.test("an agent that is away is an alarm before anything ends, and none when it is back", async (t) => {
+t.test("an absent agent is an alarm before an SVID ends, and the alarm ends when it is back", async (t) => {
 	const directory = await temporaryDirectory(t);
 	const data = join(directory, "control");
 	const agent = () => part(t, ["ca", "--data", join(directory, "ca"), "--svid-lifetime", "12s"]);
@@ -26,11 +26,11 @@ t.test("an agent that is away is an alarm before anything ends, and none when it
 	const status = async () => (await weir(["status", "--api", api])).stdout.toString();
 	const alarm = async () => /^ALARM identity-unrenewed.*$/m.exec(await status())?.[0] ?? "";
 	const alarmLike = async (words: RegExp): Promise<void> => {
-		while (!words.test(await alarm())) await pause(100); // status tells no event
+		while (!words.test(await alarm())) await pause(100); // status has no event to wait for
 	};
 	const left = async () =>
 		(await askApi(api, "/metrics")).text.split("\n").filter((line) => /^weir_identity_left_seconds\{/.test(line));
-	while ((await left()).length < 3) await pause(100); // workers tell the sidecar once a second
+	while ((await left()).length < 3) await pause(100); // workers report to the sidecar once a second
 	t.match((await left()).toSorted(), [/"control"\} \d/, /"ingest"\} \d/, /"sidecar"\} \d/]);
 	t.equal(await alarm(), "");
 	t.match((await askApi(api, "/readyz")).text, /^ready\n$/);
@@ -52,7 +52,7 @@ t.test("an agent that is away is an alarm before anything ends, and none when it
 	t.match(await alarm(), whose("expired at"), "and the alarm does not need ingest");
 	while (!IDENTITY_NOTE.test((await askApi(api, "/readyz")).text)) await pause(100);
 
-	// What a worker had is not asked about any more when another has taken its place.
+	// A replaced worker's identity is not asked about any more.
 	const { pid } = sidecar.child;
 	const workers = (await readFile(`/proc/${pid}/task/${pid}/children`, "utf8")).trim().split(" ");
 	process.kill(Number(workers[0]), "SIGKILL");

@@ -1,4 +1,4 @@
-/** `weir up` with an agent that runs already: all its parts take their identity from that socket, and none from an own authority. */
+/** With --identity-socket all parts of `weir up` take their identity from that agent, and no own authority is made. */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync } from "node:fs";
@@ -13,10 +13,10 @@ t.setTimeout(120_000);
 
 const DOMAIN = "agent.test";
 const id = (path: string): string => `spiffe://${DOMAIN}/weir/${path}`;
-/** One socket is one identity here: all parts are the Envoy. */
+/** One socket is one identity here: all parts have that of Envoy. */
 const ENVOY = id("envoy/weir-gateway");
 
-t.test("an agent of one's own", async (t) => {
+t.test("all parts of weir up take their identity from an external agent", async (t) => {
 	const directory = await temporaryDirectory(t);
 	const agent = spawn(
 		process.execPath,
@@ -34,9 +34,7 @@ t.test("an agent of one's own", async (t) => {
 	const file = await fileOf(
 		directory,
 		"weir.yaml",
-		[protectedService("own", port, ENVOY), protectedService("foreign", port, id("stranger")), MESH_GATEWAY].join(
-			"---\n",
-		),
+		[protectedService("own", port, ENVOY), protectedService("foreign", port, id("other")), MESH_GATEWAY].join("---\n"),
 	);
 	const data = join(directory, "data");
 	const up = await weirUp(file, data, ["--identity-socket", socket, "--trust-domain", DOMAIN]);

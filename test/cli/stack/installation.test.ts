@@ -1,10 +1,10 @@
-/** The id that tells installations apart. */
+/** The id of an installation. */
 import { statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import t from "tap";
 import { installationId } from "../../../src/cli/stack/installation.js";
 
-t.test("it is made once for a data directory, and is another in another", async (t) => {
+t.test("each data directory gets one id, which is made once", async (t) => {
 	const [one, other] = [t.testdir({ one: {}, other: {} })].flatMap((at) => [join(at, "one"), join(at, "other")]);
 	if (one === undefined || other === undefined) throw new Error("no directories");
 	const id = installationId(one);

@@ -1,6 +1,6 @@
 /**
- * xds and the sidecar start anew while an issuer is slow: who has a good token is served all the same. While it is down no token
- * holds, with an alarm. With a real Envoy.
+ * xds and the sidecar restart while an issuer is slow, before a real Envoy: valid tokens pass. While it is down none does, with an
+ * alarm.
  */
 
 import { execFileSync } from "node:child_process";
@@ -19,7 +19,7 @@ import { gatewayText, policyText, serviceText } from "../documents.js";
 
 t.setTimeout(240_000);
 
-t.test("a restart while the issuer is away", async (t) => {
+t.test("a restart while the issuer is down keeps serving known keys; without keys tokens are refused", async (t) => {
 	const directory = await temporaryDirectory(t);
 	const backend = await startBackend(t);
 	const pair = await keyPair();
@@ -64,12 +64,12 @@ t.test("a restart while the issuer is away", async (t) => {
 	t.teardown(async () => void (await up.stop()));
 	const gateway = new URL(up.ready.gateway);
 	const seconds = Math.floor(Date.now() / 1_000);
-	/** Another one each time: Envoy and the sidecar keep what they have verified. */
+	/** A new token each time: Envoy and the sidecar cache what they have verified. */
 	let made = 0;
 	const token = () =>
 		signed({ iss: ISSUER, aud: AUDIENCE, sub: "ann", iat: seconds, exp: seconds + 3_000, jti: `${made++}` }, pair);
 	const ask = async (name: string): Promise<number> => {
-		// Of one user so many are verified in a second.
+		// So many tokens of one user are verified in a second.
 		await pause(40);
 		const headers = { host: `${name}.test`, authorization: `Bearer ${await token()}` };
 		return (await answerOf({ port: gateway.port, headers })).status;
@@ -77,12 +77,12 @@ t.test("a restart while the issuer is away", async (t) => {
 	const until = async (name: string, status: number): Promise<void> => {
 		while ((await ask(name)) !== status) await pause(50);
 	};
-	/** The process of the stack whose command says so; a new one after it has been killed. */
+	/** The process of the stack with that command; a new one after it has been killed. */
 	const processOf = (what: string): number =>
 		execFileSync("ps", ["-o", "pid=,args=", "--ppid", String(up.child.pid)], { encoding: "utf8" })
 			.split("\n")
 			.flatMap((line) => (line.includes(what) ? Number(line.trim().split(" ")[0]) : []))[0] ?? 0;
-	/** @returns statuses that were answered until its successor had asked the issuer, and for as long as a publication takes. */
+	/** @returns statuses of requests until the successor has asked the issuer and had time to publish. */
 	const killed = async (what: string, name: string, aheadMs = 3_500): Promise<readonly number[]> => {
 		const seen = new Set<number>();
 		const before = asks;
@@ -99,20 +99,20 @@ t.test("a restart while the issuer is away", async (t) => {
 	how = "down";
 	process.kill(processOf("main.js control"), "SIGKILL");
 	await until("native", 401);
-	t.pass("where nothing was kept nobody is trusted until the issuer answers");
+	t.pass("without stored keys no token is trusted until the issuer answers");
 	const alarm = (await weir(["status", "--api", up.ready.api])).stdout;
 	t.match(alarm, /ALARM no-issuer-keys at Gateway edge: control has no key of https:\/\/issuer.test/);
 	await until("asked", 200);
 	process.kill(processOf(" sidecar --data"), "SIGKILL");
 	await until("asked", 401);
-	const told = async () => String((await weir(["status", "--api", up.ready.api])).stdout);
-	while (!/ALARM no-sidecar-keys at Gateway edge: tokens are refused/.test(await told())) await ask("asked");
-	t.pass("and by the sidecar it is told of who was refused");
+	const status = async () => String((await weir(["status", "--api", up.ready.api])).stdout);
+	while (!/ALARM no-sidecar-keys at Gateway edge: tokens are refused/.test(await status())) await ask("asked");
+	t.pass("the sidecar's alarm names the refusals");
 	const hung = processOf(" sidecar --data");
 	process.kill(hung, "SIGSTOP");
 	await until("asked", 503);
 	process.kill(hung, "SIGCONT");
-	while (!/ALARM verdicts-unanswered at Gateway edge: requests get 503/.test(await told())) await pause(100);
+	while (!/ALARM verdicts-unanswered at Gateway edge: requests get 503/.test(await status())) await pause(100);
 	t.pass("and of who got no verdict");
 	how = "well";
 	const since = Date.now();

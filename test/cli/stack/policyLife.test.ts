@@ -1,4 +1,4 @@
-/** The life of access rules on a whole stack with a real Envoy: probe, change, rollback, grant and its end, delete. */
+/** Access rules on a whole stack with a real Envoy: probe, change, rollback, grant and its end, delete. */
 
 import t from "tap";
 import { answerOf } from "../../fixtures/answerOf.js";
@@ -21,7 +21,7 @@ metadata: {name: in}
 spec: {from: [{kind: AccessPolicy, namespace: security}], to: [{kind: Service, name: guarded}]}
 `;
 
-t.test("probe, rollback, grants and delete move what a real Envoy lets through", async (t) => {
+t.test("probe, rollback, grants and delete change what a real Envoy allows", async (t) => {
 	const port = await startBackend(t, "served");
 	const directory = await temporaryDirectory(t);
 	const file = await fileOf(

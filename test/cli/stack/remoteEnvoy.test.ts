@@ -1,6 +1,6 @@
 /**
- * An Envoy of another machine: xDS and the access log by mTLS, under its own name and for its own Gateway. What comes
- * under another name, or for a Gateway that is not its own, is refused and counted.
+ * An Envoy on another machine: xDS and the access log by mTLS. Another identity, or another Gateway than its own, is refused and
+ * counted.
  */
 
 import { spawn } from "node:child_process";
@@ -23,7 +23,7 @@ t.setTimeout(240_000);
 const statusOf = async (port: number | undefined, path: string): Promise<number> =>
 	(await answerOf({ port, path })).status;
 
-t.test("control and an Envoy that share nothing but an authority", async (t) => {
+t.test("an Envoy that shares only the authority with control is served", async (t) => {
 	const directory = await temporaryDirectory(t);
 	const port = await startBackend(t);
 	const [data, far] = [`${directory}/control`, `${directory}/far`];
@@ -61,7 +61,7 @@ t.test("control and an Envoy that share nothing but an authority", async (t) => 
 	const metric = async (name: string): Promise<string> =>
 		(await askApi(api, "/metrics")).text.split("\n").find((line) => line.startsWith(name)) ?? "";
 	const until = async (name: string): Promise<void> => {
-		while (!/ [1-9]\d*$/.test(await metric(name))) await pause(100); // metrics tell no event
+		while (!/ [1-9]\d*$/.test(await metric(name))) await pause(100); // metrics have no event to wait for
 	};
 
 	const edge = await part(t, envoyArgs("edge", "edge"));
@@ -94,9 +94,9 @@ t.test("control and an Envoy that share nothing but an authority", async (t) => 
 
 	for (const port of [xds.port, accessLogPort])
 		for (let times = 0; times < 3; times++) {
-			const nobody = connectTls({ port, host: "127.0.0.1", rejectUnauthorized: false, ALPNProtocols: ["h2"] });
-			nobody.on("error", () => {});
-			await new Promise((resolve) => nobody.resume().once("close", resolve));
+			const anonymous = connectTls({ port, host: "127.0.0.1", rejectUnauthorized: false, ALPNProtocols: ["h2"] });
+			anonymous.on("error", () => {});
+			await new Promise((resolve) => anonymous.resume().once("close", resolve));
 		}
 	for (const listener of ["xds", "access-log"]) {
 		const counted = new RegExp(
@@ -125,10 +125,10 @@ t.test("control and an Envoy that share nothing but an authority", async (t) => 
 	t.doesNotThrow(() => process.kill(started, 0), "it waits for a listener that it will not get");
 	impostor.kill("SIGTERM");
 	await impostorEnded;
-	t.throws(() => process.kill(started, 0), { code: "ESRCH" }, "an Envoy that is still starting ends with its keeper");
+	t.throws(() => process.kill(started, 0), { code: "ESRCH" }, "an Envoy that is still starting ends with weir envoy");
 });
 
-/** The commands that docs/operations.md prints for it, word by word, without the name of the program. */
+/** The commands of docs/operations.md, without the name of the program. */
 async function printedCommands(): Promise<ReadonlyMap<string, readonly string[]>> {
 	const text = await readFile(new URL("../../../../docs/operations.md", import.meta.url), "utf8");
 	const block = /## An Envoy on another machine\n.*?```sh\n([^`]*)```/s.exec(text)?.[1] ?? "";
@@ -140,7 +140,7 @@ async function printedCommands(): Promise<ReadonlyMap<string, readonly string[]>
 	);
 }
 
-t.test("docs/operations.md, another machine: the sidecar judges there, denials are recorded", async (t) => {
+t.test("with the commands of docs/operations.md a remote sidecar judges, and denials are recorded", async (t) => {
 	const directory = await temporaryDirectory(t);
 	const backend = await startBackend(t);
 	const [here, there] = [`${directory}/here`, `${directory}/there`];
@@ -150,7 +150,7 @@ t.test("docs/operations.md, another machine: the sidecar judges there, denials a
 	await part(t, ["ca", "--data", `${directory}/ca`, ...workloads]);
 	const printed = await printedCommands();
 	t.same([...printed.keys()], ["ingest", "control", "sidecar", "envoy"]);
-	/** Those of the page, where the addresses and sockets of this test stand. */
+	/** The options of the page, with the addresses and sockets of this test. */
 	const run = (name: string, machine: string, ports: { readonly xds: number; readonly accessLog: number }) => {
 		const args = (printed.get(name) ?? []).map((word) =>
 			word
@@ -177,18 +177,18 @@ t.test("docs/operations.md, another machine: the sidecar judges there, denials a
 	const applied = await weir(["apply", "-f", file, "--api", api]);
 	t.equal(applied.code, 0, applied.stderr);
 
-	const doors = { xds: xds.port, accessLog: accessLogPort };
-	const envoy = await run("envoy", there, doors);
+	const controlPorts = { xds: xds.port, accessLog: accessLogPort };
+	const envoy = await run("envoy", there, controlPorts);
 	const { ports } = envoy.ready as { ports: Record<string, number> };
 	const probed = async () => {
 		const { code, stdout } = await weir(["probe", "--api", api]);
 		return [code, stdout.toString()] as const;
 	};
-	t.equal(await statusOf(ports.edge, "/open/a"), 503, "nobody gives a verdict");
+	t.equal(await statusOf(ports.edge, "/open/a"), 503, "no sidecar gives a verdict");
 	const unanswered =
 		/^unanswered {2}Envoy edge {2}Gateway edge {2}Service shop {2}gate: 403 not-canonical, rules: 503\n$/;
 	t.match(await probed(), [1, unanswered]);
-	const sidecar = await run("sidecar", there, doors);
+	const sidecar = await run("sidecar", there, controlPorts);
 	t.type(sidecar.ready.plan, "string", "control's table is there");
 	// Envoy's cluster may wait a moment before it tries the socket again.
 	while ((await statusOf(ports.edge, "/open/a")) === 503) await pause(100);
@@ -201,7 +201,7 @@ t.test("docs/operations.md, another machine: the sidecar judges there, denials a
 
 	t.match(await probed(), [0, "denied      Envoy edge  Gateway edge  Service shop\n"]);
 	t.notMatch((await weir(["status", "--api", api])).stdout.toString(), /probe-failed/);
-	// The probe by hand, where no weir envoy is.
+	// A probe by hand: no weir envoy runs here.
 	const probe = { port: ports.edge, method: "OPTIONS", path: "/.well-known/weir-probe" };
 	t.match(await answerOf(probe), { status: 403, text: /forbidden/ });
 	const overridden = { ...probe, headers: { "x-http-method-override": "OPTIONS" } };

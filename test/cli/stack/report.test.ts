@@ -1,4 +1,4 @@
-/** `weir report`, `weir plan` and the decision log over the whole stack: from real requests through a real Envoy to a page and a plan. */
+/** `weir report`, `weir plan` and the decision log over the whole stack, from real requests through a real Envoy. */
 
 import { readFile } from "node:fs/promises";
 import { setTimeout as pause } from "node:timers/promises";
@@ -13,7 +13,7 @@ import { experimentText, gatewayText, openService, outcomeMetric, policyText, se
 
 const PEOPLE = 60;
 
-// A dozen commands one after the other, each a process of its own.
+// A dozen commands in sequence, each in its own process.
 t.setTimeout(120_000);
 
 t.test("report and plan of a running experiment", async (t) => {
@@ -26,7 +26,7 @@ t.test("report and plan of a running experiment", async (t) => {
 			gatewayText(),
 			openService("shop", [port, port]),
 			serviceText("guarded", [port]),
-			policyText("somebody", "guarded", "principals: [anyone], methods: [DELETE]"),
+			policyText("anyone", "guarded", "principals: [anyone], methods: [DELETE]"),
 			outcomeMetric("bought", "6s"),
 			outcomeMetric("errors", "100ms").replace("source: outcome", "source: errors, direction: down"),
 			experimentText(
@@ -51,7 +51,7 @@ t.test("report and plan of a running experiment", async (t) => {
 	});
 	t.equal(posted.status, 200, posted.text);
 
-	// Until everybody is measured.
+	// Until all units are measured.
 	for (let tries = 0; ; tries++) {
 		const { text } = await askApi(up.ready.api, "/v1/experiments/cheaper/standing");
 		const { evidence } = JSON.parse(text) as ExperimentState;
@@ -61,7 +61,7 @@ t.test("report and plan of a running experiment", async (t) => {
 		await pause(100);
 	}
 
-	await t.test("report: in words, as JSON and as a page", async (t) => {
+	await t.test("report prints words, JSON and a page", async (t) => {
 		const { code, stdout, stderr } = await weir(["report", "cheaper", "--api", up.ready.api, "--json"]);
 		t.equal(code, 0, stderr);
 		const report: Report = JSON.parse(stdout.toString());
@@ -96,10 +96,10 @@ t.test("report and plan of a running experiment", async (t) => {
 		t.match(nowhere.stderr, /cannot write/);
 	});
 
-	await t.test("plan: from the experiment's own evidence, and from flags alone", async (t) => {
-		const told = await weir(["plan", "-f", file, "--api", up.ready.api, "--json"]);
-		t.equal(told.code, 0, told.stderr);
-		const json = JSON.parse(told.stdout.toString());
+	await t.test("plan works from the experiment's own evidence, and from flags alone", async (t) => {
+		const planned = await weir(["plan", "-f", file, "--api", up.ready.api, "--json"]);
+		t.equal(planned.code, 0, planned.stderr);
+		const json = JSON.parse(planned.stdout.toString());
 		t.match(json, {
 			experiment: "cheaper",
 			facts: {
@@ -115,10 +115,10 @@ t.test("report and plan of a running experiment", async (t) => {
 		const flags = ["--offline", "--traffic", "9000,6000,5000", "--baseline", "bought=12%", "--baseline", "errors=0.2%"];
 		const offline = await weir(["plan", "-f", file, ...flags, "--effect", "bought=3pp", "--days", "14"]);
 		t.equal(offline.code, 0, offline.stderr);
-		const says = offline.stdout.toString();
-		t.match(says, /^New people a day: 9,000, 6,000, 5,000 \(--traffic\)$/m);
-		t.match(says, /^bought +goal +>1pp better +3pp better +[\d,]+ /m);
-		t.notMatch(says, /Not known/);
+		const text = offline.stdout.toString();
+		t.match(text, /^New people a day: 9,000, 6,000, 5,000 \(--traffic\)$/m);
+		t.match(text, /^bought +goal +>1pp better +3pp better +[\d,]+ /m);
+		t.notMatch(text, /Not known/);
 
 		const nothing = await weir(["plan", "-f", file, "--offline"]);
 		t.equal(nothing.code, 1);
@@ -129,7 +129,7 @@ t.test("report and plan of a running experiment", async (t) => {
 	});
 
 	await t.test(
-		"--decision-log all: allowed requests have a record too, and a denied one names its trace",
+		"with --decision-log all allowed requests have a record too, and a denied one names its trace",
 		async (t) => {
 			const { port } = new URL(gateways.edge);
 			t.match(await answerOf({ port, path: "/refused", headers: { host: "guarded.test" } }), { status: 403 });

@@ -1,4 +1,8 @@
+<<<<<<< HEAD
 /** `weir up` says READY of Gateways that listen, and of no others. It does not share a port with another program. */
+=======
+/** `weir up` prints READY only for Gateways that listen, and reports a port that another program has. */
+>>>>>>> testa
 import { once } from "node:events";
 import { get, type IncomingMessage } from "node:http";
 import { type AddressInfo, createServer } from "node:net";
@@ -17,10 +21,14 @@ const declared = (gateways: Readonly<Record<string, string>>, backend: number): 
 		serviceText("own", [backend], "access: open"),
 	].join("---\n");
 
+<<<<<<< HEAD
 /** Of no machine (RFC 5737). */
 const ELSEWHERE = "address: 192.0.2.1, port: 8080";
 
 t.test("a Gateway that Envoy refuses is told; another one serves, and its port is not shared", async (t) => {
+=======
+t.test("a Gateway whose port is taken is reported, and another one serves", async (t) => {
+>>>>>>> testa
 	const directory = await temporaryDirectory(t);
 	const backend = await startBackend(t);
 	const alone = await fileOf(directory, "alone.yaml", declared({ edge: ELSEWHERE }, backend));
@@ -34,7 +42,7 @@ t.test("a Gateway that Envoy refuses is told; another one serves, and its port i
 	t.match(up.log(), words);
 	const { port: other } = new URL(up.ready.gateway);
 	t.same(Object.keys(up.ready.gateways), ["more", "other"], "all that listen, by name");
-	t.equal(up.ready.gateways.more, up.ready.gateway, "the first is the one that was always said");
+	t.equal(up.ready.gateways.more, up.ready.gateway, "gateway is the first by name");
 	const [answer] = (await once(get({ host: "127.0.0.1", port: other, headers: { host: "own.test" } }), "response")) as [
 		IncomingMessage,
 	];
@@ -47,6 +55,7 @@ t.test("a Gateway that Envoy refuses is told; another one serves, and its port i
 	t.equal(await up.stop(), 0);
 });
 
+<<<<<<< HEAD
 t.test("a port that is freed in time is no error", async (t) => {
 	const server = createServer().listen(0, "127.0.0.1");
 	await once(server, "listening");
@@ -62,6 +71,9 @@ t.test("a port that is freed in time is no error", async (t) => {
 });
 
 t.test("it waits for what listens late, and no longer than it should", async (t) => {
+=======
+t.test("up waits for a late listener, and no longer than its patience", async (t) => {
+>>>>>>> testa
 	const asked = (has: string[][], word: string | null) => ({
 		listening: async () => new Set(has.length > 1 ? has.shift() : has[0]),
 		refusal: async () => word,
@@ -74,15 +86,12 @@ t.test("it waits for what listens late, and no longer than it should", async (t)
 	t.equal(await untilListening([], asked([[]], "no")), null);
 });
 
-t.test(
-	"a declared port of 0 is one that no client's connection can have, and a restarted control keeps it",
-	async (t) => {
-		const file = `${await temporaryDirectory(t)}/ports.json`;
-		const gateways = [gateway(), gateway({ port: 8080 }, "fixed")];
-		const ports = await new GatewayPorts(file).of(gateways);
-		const port = ports.get("edge") ?? 0;
-		t.same([...ports.keys()], ["edge"]);
-		t.ok(port >= 20_000 && port < 32_000);
-		t.same(await new GatewayPorts(file).of(gateways), ports);
-	},
-);
+t.test("port 0 gets a port outside of the ephemeral range, and a restarted control keeps it", async (t) => {
+	const file = `${await temporaryDirectory(t)}/ports.json`;
+	const gateways = [gateway(), gateway({ port: 8080 }, "fixed")];
+	const ports = await new GatewayPorts(file).of(gateways);
+	const port = ports.get("edge") ?? 0;
+	t.same([...ports.keys()], ["edge"]);
+	t.ok(port >= 20_000 && port < 32_000);
+	t.same(await new GatewayPorts(file).of(gateways), ports);
+});

@@ -1,7 +1,4 @@
-/**
- * The whole stack under `weir up`, as a user runs it: a real Envoy, real backends, kill -9 of its parts. What was
- * acknowledged is there afterwards, and the allocation too.
- */
+/** The whole stack under `weir up`: a real Envoy, real backends, kill -9 of its parts. Acknowledged outcomes and the allocation survive. */
 import { execFileSync } from "node:child_process";
 import { setTimeout as pause } from "node:timers/promises";
 import t from "tap";
@@ -63,7 +60,7 @@ async function post(
 
 t.setTimeout(180_000);
 
-t.test("the stack under weir up", async (t) => {
+t.test("the stack under weir up works and survives kill -9", async (t) => {
 	const directory = await temporaryDirectory(t);
 	const file = await fileOf(
 		directory,
@@ -103,11 +100,11 @@ t.test("the stack under weir up", async (t) => {
 		t.match(status, /routes\s+SYNCED/);
 	});
 
-	await t.test("an acknowledged outcome survives kill -9 of ingest, which comes back by itself", async (t) => {
+	await t.test("an acknowledged outcome survives kill -9 of ingest, which restarts by itself", async (t) => {
 		const rows = [...expected].map(([unit]) => ({ metric: "quality", unit, value: 1 }));
 		const exposed = [...expected.values()].filter((arm) => ["control", "challenger"].includes(arm)).length;
 		t.same((await post(up, rows, "first")).status, 200);
-		await until("everybody's exposure is committed", async () => {
+		await until("every exposure is committed", async () => {
 			const { text } = await askApi(up.ready.api, "/metrics");
 			const of = [...text.matchAll(/^weir_ingest_exposures_total\{.*\} (\d+)$/gm)].map(([, count]) => Number(count));
 			return of.reduce((sum, count) => sum + count, 0) === exposed;
@@ -121,7 +118,7 @@ t.test("the stack under weir up", async (t) => {
 		t.equal((await post(up, rows.slice(1), "first")).status, 409, "the same key with another body");
 	});
 
-	await t.test("Envoy serves on while control is dead", async (t) => {
+	await t.test("Envoy serves while control is dead", async (t) => {
 		process.kill(roleOf(up, "main.js control"), "SIGKILL");
 		for (const [id, arm] of expected) {
 			const answer = await ask(up, id);
@@ -130,7 +127,7 @@ t.test("the stack under weir up", async (t) => {
 		await until("api is back", async () => (await askApi(up.ready.api, "/healthz")).status === 200);
 	});
 
-	await t.test("a person's verbs are recorded, and decisions recompute", async (t) => {
+	await t.test("operators' verbs are recorded, and decisions recompute", async (t) => {
 		await until("rollout has recorded something", async () => {
 			const { stdout } = await weir(["decisions", "trial", "--api", up.ready.api]);
 			return /start/.test(stdout.toString());
@@ -144,7 +141,7 @@ t.test("the stack under weir up", async (t) => {
 		t.match(stdout.toString(), /lunch.*\n +a person's act: nothing to recompute/);
 	});
 
-	await t.test("kill -9 of everything: the next start has outcomes, decisions and allocation", async (t) => {
+	await t.test("after kill -9 of everything the next start has outcomes, decisions and allocation", async (t) => {
 		t.equal((await weir(["abort", "trial", "--api", up.ready.api])).code, 0);
 		const pids = ["main.js ca", "main.js control", "main.js ingest", "main.js envoy"].map((role) => roleOf(up, role));
 		up.child.kill("SIGKILL");
@@ -165,10 +162,10 @@ t.test("the stack under weir up", async (t) => {
 		);
 		t.same([replay.status, replay.body.accepted], [200, expected.size]);
 		const { arm, variant } = await ask(up, "person-1");
-		t.same([arm, variant], [null, "v1"], "an aborted experiment assigns nobody");
+		t.same([arm, variant], [null, "v1"], "an aborted experiment assigns no unit");
 	});
 
-	await t.test("a change that others approved stays when it starts again with the file of before", async (t) => {
+	await t.test("an approved change of others stays when the stack restarts with the older file", async (t) => {
 		const api = ["--api", up.ready.api];
 		const changed = await fileOf(directory, "changed.yaml", declaration(1, 2).replace("window: 1s", "window: 2s"));
 		const policy = await fileOf(

@@ -15,7 +15,7 @@ import { experimentText, gatewayText, openService, outcomeMetric, policyText, se
 
 t.setTimeout(120_000);
 
-t.test("weir why tells one request from identity to trace", async (t) => {
+t.test("weir why shows one request from identity to trace", async (t) => {
 	const directory = await temporaryDirectory(t);
 	const tls = await mutualTls(t);
 	const { from: _, ...files } = tls.gateway;
@@ -63,7 +63,7 @@ t.test("weir why tells one request from identity to trace", async (t) => {
 			const page = stdout.toString();
 			if (code === 0 && whole.test(page) && !/not ended/.test(page)) {
 				const json = await weir(["why", id, "--api", up.ready.api, "--json"]);
-				return { page, told: JSON.parse(json.stdout.toString()) as Why };
+				return { page, shown: JSON.parse(json.stdout.toString()) as Why };
 			}
 			if (tries > 60) throw new Error(`no whole account of ${id}: ${page}${stderr}\n${up.log()}`);
 			await pause(100);
@@ -79,30 +79,30 @@ t.test("weir why tells one request from identity to trace", async (t) => {
 			await pause(100);
 		}
 	};
-	/** A person in that arm. */
+	/** A unit in that arm. */
 	const inArm = async (arm: string) => {
 		for (let index = 0; index < 100; index++) {
 			const found = await infer({ "x-user-id": `person-${index}` });
 			if (found.arm === `same-model/${arm}`) return found;
 		}
-		throw new Error(`nobody is in arm ${arm}`);
+		throw new Error(`no unit is in arm ${arm}`);
 	};
 
-	await t.test("a request in an arm", async (t) => {
+	await t.test("why shows a request in an arm", async (t) => {
 		const { id } = await inArm("copy");
-		const { page, told } = await why(id, /weir-predictor/);
+		const { page, shown } = await why(id, /weir-predictor/);
 		t.comment(page);
 		t.match(page, /^bucket +point \d+ in copy's region \[500000, 1000000\), live up to 750000$/m);
 		t.match(page, /^decision +#1 \S+ start by .*\(allocation 50%\)$/m);
 		t.match(page, /^trace [0-9a-f]{32} /m);
-		t.notMatch(page + JSON.stringify(told), /person-|hidden/, "neither unit nor query");
+		t.notMatch(page + JSON.stringify(shown), /person-|hidden/, "neither unit nor query");
 		t.notMatch(page, /^!/m);
-		t.match(told.decision, { experiment: "same-model", sequence: 1, allocationPpm: 500_000, isPlans: true });
-		t.match(told.models, [{ name: "employment", version: "1" }]);
-		t.ok(told.trace.length >= 2);
+		t.match(shown.decision, { experiment: "same-model", sequence: 1, allocationPpm: 500_000, isPlans: true });
+		t.match(shown.models, [{ name: "employment", version: "1" }]);
+		t.ok(shown.trace.length >= 2);
 	});
 
-	await t.test("trace: a client that sent none, by its request id, and a client's own, by its trace id", async (t) => {
+	await t.test("trace finds a request by its request id, and by the client's own trace id", async (t) => {
 		const text = await traceOf((await inArm("copy")).id, "weir-predictor", "weir-envoy");
 		for (const word of ["same-model", "employment", "v2", "copy"]) t.match(text, word);
 		t.notMatch(text, "person-", "no raw unit id");
@@ -112,7 +112,7 @@ t.test("weir why tells one request from identity to trace", async (t) => {
 		t.match(await weir(["trace", "f".repeat(32), "--api", up.ready.api]), { code: 1, stderr: /no recent span/ });
 	});
 
-	await t.test("trace: the sidecar's span of a Service that it assigns", async (t) => {
+	await t.test("trace shows the sidecar's span of a Service that it assigns", async (t) => {
 		const { headers } = await answerOf({ port: new URL(gateways.edge).port, headers: { host: "shop.test" } });
 		const cookie = /weir_id=([^;]+)/.exec(String(headers["set-cookie"]))?.[1] ?? "";
 		t.match(cookie, /^[\w-]{22}$/, "it was minted");
@@ -125,16 +125,16 @@ t.test("weir why tells one request from identity to trace", async (t) => {
 		t.match(metrics, /role="sidecar"/);
 	});
 
-	await t.test("a request of the rest, and one without a unit", async (t) => {
+	await t.test("why shows a request outside of the slot, and one without a unit", async (t) => {
 		const rest = await why((await inArm("-")).id);
 		t.match(rest.page, /^arm +not live → Variant v1$/m);
-		t.match(rest.told.decision, { sequence: 1 });
+		t.match(rest.shown.decision, { sequence: 1 });
 		const { id, status } = await infer({});
 		t.equal(status, 200);
 		const unassigned = await why(id);
 		t.match(unassigned.page, /^unit +none in header x-user-id: unassigned, default Variant v1$/m);
 		t.notMatch(unassigned.page, /^decision/m);
-		t.equal(unassigned.told.decision, null);
+		t.equal(unassigned.shown.decision, null);
 	});
 
 	/** GET / of the guarded Service with a client certificate. */
@@ -149,7 +149,7 @@ t.test("weir why tells one request from identity to trace", async (t) => {
 		return { id: String(response.headers["x-request-id"]), status: response.statusCode };
 	};
 
-	await t.test("an allowed request, and a denied one", async (t) => {
+	await t.test("why shows an allowed request and a denied one", async (t) => {
 		const allowed = await why((await guarded("batch")).id);
 		t.match(allowed.page, /^identity +spiffe:\/\/weir\.test\/batch$/m);
 		t.match(allowed.page, /^access +allowed: allowed by AccessPolicy batch-only; by envoy$/m);
@@ -164,13 +164,13 @@ t.test("weir why tells one request from identity to trace", async (t) => {
 		t.match(page, /^model +not known/m);
 	});
 
-	await t.test("the decision is the one that was live then, not the newest", async (t) => {
+	await t.test("why shows the decision that was live at the time of the request", async (t) => {
 		const before = await inArm("copy");
 		t.equal((await weir(["abort", "same-model", "--api", up.ready.api])).code, 0);
-		t.match((await why(before.id)).told.decision, { action: "start", isPlans: true });
+		t.match((await why(before.id)).shown.decision, { action: "start", isPlans: true });
 	});
 
-	await t.test("after a restart: what the decision log holds of a denied request, by its id", async (t) => {
+	await t.test("after a restart why shows the decision log's records of a denied request", async (t) => {
 		const { id } = await guarded("mallory");
 		await why(id);
 		const other = await guarded("batch");
@@ -181,18 +181,18 @@ t.test("weir why tells one request from identity to trace", async (t) => {
 		const records = stdout.toString().trim().split("\n");
 		t.equal(records.length, 1, "of that request alone");
 		t.match(JSON.parse(records[0] ?? ""), { kind: "denied", requestId: id, reason: "no-policy-allows" });
-		const { page, told } = await why(id, /^note/m);
+		const { page, shown } = await why(id, /^note/m);
 		t.match(page, /^note +its access-log entry is no longer at hand: the rest is of the decision log$/m);
 		t.match(page, /^asked +GET \/$/m);
 		t.match(page, /^identity +spiffe:\/\/weir\.test\/mallory$/m);
 		t.match(page, /^rule +Service guarded, plan [0-9a-f]{16}$/m);
 		t.match(page, /^access +denied: no-policy-allows; by envoy$/m);
-		t.match(told.records, [{ requestId: id, reason: "no-policy-allows" }]);
+		t.match(shown.records, [{ requestId: id, reason: "no-policy-allows" }]);
 		const allowed = await why(other.id, /^note/m);
 		t.match(allowed.page, /identity, path and verdict are gone, and the decision log has no record of it$/m);
 	});
 
-	await t.test("an unknown request", async (t) => {
+	await t.test("why reports an unknown request", async (t) => {
 		const { code, stdout, stderr } = await weir(["why", "no-such-request", "--api", up.ready.api]);
 		t.equal(code, 1);
 		t.equal(stdout.toString(), "");

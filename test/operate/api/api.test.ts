@@ -116,7 +116,7 @@ t.test("diff shows a promotion: declared v1, live v2", async (t) => {
 	t.match(
 		await client.status(),
 		{ services: [{ liveDefaultVariant: "v1" }] },
-		"one that is not declared serves nobody",
+		"an undeclared Variant serves no request",
 	);
 });
 

@@ -1,6 +1,6 @@
 /**
- * Bodies that never end, at the API's own doors: of who may do nothing none is taken, of one subject few, and of all
- * together so much; who works meanwhile is served.
+ * Bodies that never end, at the API: clients without rights are refused unread, each subject and all together have a limit, and
+ * others are served.
  */
 
 import { fork } from "node:child_process";
@@ -26,7 +26,7 @@ const wet = { dryRun: false };
 const YAML = "content-type: application/yaml";
 
 interface Sent {
-	/** What the API answers; empty = nothing until the connection was closed. */
+	/** The API's answer; empty = nothing until the connection was closed. */
 	readonly answered: Promise<string>;
 	/** The part was written, or the API would not have it. */
 	readonly written: Promise<unknown>;
@@ -63,7 +63,7 @@ async function sender(t: Test, ca: DevelopmentCa, url: string, spiffeId: string)
 
 const status = (answer: string): number => Number(/^HTTP\/1\.1 (\d+)/.exec(answer)?.[1] ?? 0);
 
-t.test("hundreds of whole files that never end: control's memory stays, and another one works", async (t) => {
+t.test("hundreds of endless bodies leave control's memory bounded, and other operators are served", async (t) => {
 	const directory = temporaryDirectory(t);
 	const ca = await newCa();
 	writeFileSync(join(directory, "tls.json"), JSON.stringify(await controlTls(ca)));
@@ -94,86 +94,81 @@ t.test("hundreds of whole files that never end: control's memory stays, and anot
 		return all;
 	};
 	const before = await rssMb();
-	const strangers = await many("spiffe://weir.test/ns/team/sa/app");
-	const ofStrangers = await Promise.all(strangers.map(({ answered }) => answered));
+	const withoutRole = await many("spiffe://weir.test/ns/team/sa/app");
+	const refusalsUnread = await Promise.all(withoutRole.map(({ answered }) => answered));
 	// An answer ends some time after a body that does not, and one subject has a bound of those.
-	const refusals = ofStrangers.map(status);
+	const refusals = refusalsUnread.map(status);
 	t.ok(
 		refusals.every((code) => code === 403 || code === 429),
-		"each is told, though its body never ends",
+		"each is answered, though its body never ends",
 	);
-	t.match(ofStrangers[0], /no RoleBinding lets spiffe:\/\/weir.test\/ns\/team\/sa\/app apply in any namespace/);
+	t.match(refusalsUnread[0], /no RoleBinding lets spiffe:\/\/weir.test\/ns\/team\/sa\/app apply in any namespace/);
 	t.match((await owner.audit(0, 10, "refused")).records[0], {
 		verb: "apply",
 		objects: ["1 file, unread"],
 		namespaces: [],
 	});
 
-	const told: string[] = [];
+	const answers: string[] = [];
 	const all = await many(operator("ada"));
 	await new Promise<void>((resolve) => {
 		for (const { answered } of all) {
 			void answered.then((answer) => {
-				if (told.push(answer) === all.length - CLIENT_REQUESTS_AT_ONCE_MAX) resolve();
+				if (answers.push(answer) === all.length - CLIENT_REQUESTS_AT_ONCE_MAX) resolve();
 			});
 		}
 	});
-	t.same(new Set(told.map(status)), new Set([429]), "the others are in progress");
-	t.match(told[0], /\r\nretry-after: 1\r\n/i);
+	t.same(new Set(answers.map(status)), new Set([429]), "the others are in progress");
+	t.match(answers[0], /\r\nretry-after: 1\r\n/i);
 	const after = await rssMb();
 	t.ok(after - before < 300, `${before.toFixed()} MB before, ${after.toFixed()} MB after`);
 	t.match(await bob.apply(file(METRIC.replace("accuracy", "clicks")), wet), { outcome: "applied", revision: 2 });
 });
 
-t.test(
-	"whatever a body would ask for, it is not read for who could not have it; and nothing more is told",
-	async (t) => {
-		const { api, ca, owner, store } = await mutualApi(t);
-		await owner.apply(
-			file(
-				[ALL, binding("rita", "read", ["rita"], "['*']"), binding("ada", "promote", ["ada"], "[default]")].join(
-					"---\n",
-				),
-			),
-			wet,
-		);
-		const JSON_TYPE = "content-type: application/json";
-		const ask = async (name: string, target: string, announced?: number): Promise<string> => {
-			const send = await sender(t, ca, api.url, operator(name));
-			const answer = await (await send(target, "{", JSON_TYPE, announced)).answered;
-			return `${status(answer)} ${/"message":"([^"]*)"/.exec(answer)?.[1]}`;
-		};
-		const denied = (name: string, doing: string) => `403 no RoleBinding lets ${operator(name)} ${doing}`;
-		for (const name of ["nobody", "rita"]) {
-			for (const target of ["POST /v1/resources", "POST /v1/deletions", "POST /v1/rollback"])
-				t.equal(await ask(name, target), denied(name, "apply in any namespace"), target);
-		}
-		for (const id of ["boosted", "none"]) {
-			t.equal(await ask("nobody", `POST /v1/experiments/${id}/abort`), `404 no Experiment '${id}'`);
-		}
-		t.equal(await ask("rita", "POST /v1/experiments/boosted/abort"), denied("rita", "abort in namespace default"));
-		for (const act of ["approve", "reject"])
-			t.equal(await ask("rita", `POST /v1/approvals/x/${act}`), "404 no request 'x'");
-		const recorded = store.audit.page(0, 10, "refused").records.map(({ verb, objects }) => [verb, ...objects]);
-		const unread = [
-			["apply", "files, unread"],
-			["delete", "resources, unread"],
-			["rollback", "unread"],
-		];
-		const unseen = ["boosted", "none"].map((id) => ["abort", `Experiment ${id}`]);
-		t.same(recorded, [...unread, ...unread, ...unseen, ["abort", "Experiment boosted"]]);
-		const large = await ask("ada", "POST /v1/experiments/boosted/pause", API_OPERATION_BODY_BYTES_MAX + 1);
-		t.equal(large, `413 the body is larger than ${API_OPERATION_BODY_BYTES_MAX} bytes`, "as announced");
-		t.equal(await ask("ada", "POST /v1/experiments/boosted/pause", 1), "400 the body is not JSON");
-	},
-);
+t.test("the body of a caller without rights is not read, and the refusal reveals nothing", async (t) => {
+	const { api, ca, owner, store } = await mutualApi(t);
+	await owner.apply(
+		file(
+			[ALL, binding("rita", "read", ["rita"], "['*']"), binding("ada", "promote", ["ada"], "[default]")].join("---\n"),
+		),
+		wet,
+	);
+	const JSON_TYPE = "content-type: application/json";
+	const ask = async (name: string, target: string, announced?: number): Promise<string> => {
+		const send = await sender(t, ca, api.url, operator(name));
+		const answer = await (await send(target, "{", JSON_TYPE, announced)).answered;
+		return `${status(answer)} ${/"message":"([^"]*)"/.exec(answer)?.[1]}`;
+	};
+	const denied = (name: string, doing: string) => `403 no RoleBinding lets ${operator(name)} ${doing}`;
+	for (const name of ["roleless", "rita"]) {
+		for (const target of ["POST /v1/resources", "POST /v1/deletions", "POST /v1/rollback"])
+			t.equal(await ask(name, target), denied(name, "apply in any namespace"), target);
+	}
+	for (const id of ["boosted", "none"]) {
+		t.equal(await ask("roleless", `POST /v1/experiments/${id}/abort`), `404 no Experiment '${id}'`);
+	}
+	t.equal(await ask("rita", "POST /v1/experiments/boosted/abort"), denied("rita", "abort in namespace default"));
+	for (const act of ["approve", "reject"])
+		t.equal(await ask("rita", `POST /v1/approvals/x/${act}`), "404 no request 'x'");
+	const recorded = store.audit.page(0, 10, "refused").records.map(({ verb, objects }) => [verb, ...objects]);
+	const unread = [
+		["apply", "files, unread"],
+		["delete", "resources, unread"],
+		["rollback", "unread"],
+	];
+	const unseen = ["boosted", "none"].map((id) => ["abort", `Experiment ${id}`]);
+	t.same(recorded, [...unread, ...unread, ...unseen, ["abort", "Experiment boosted"]]);
+	const large = await ask("ada", "POST /v1/experiments/boosted/pause", API_OPERATION_BODY_BYTES_MAX + 1);
+	t.equal(large, `413 the body is larger than ${API_OPERATION_BODY_BYTES_MAX} bytes`, "as announced");
+	t.equal(await ask("ada", "POST /v1/experiments/boosted/pause", 1), "400 the body is not JSON");
+});
 
 t.test(
-	"who is answered well while its body goes on is not held for as long as it sends",
+	"a connection ends after its answer, though its client keeps sending the body",
 	{ timeout: 30_000 },
 	async (t) => {
 		const { api, ca } = await mutualApi(t);
-		const own = await ca.issue({ spiffeId: operator("nobody") });
+		const own = await ca.issue({ spiffeId: operator("roleless") });
 		const shown = {
 			ca: ca.certificate,
 			cert: own.certificate,

@@ -1,4 +1,4 @@
-/** How long the command line waits for an answer, and what it says where none came. */
+/** How long the command line waits for an answer, and its error after the timeout. */
 import { once } from "node:events";
 import { createServer } from "node:net";
 import { mock } from "node:test";
@@ -17,9 +17,10 @@ t.test("the client timeout of a request that may ask gates exceeds all gate time
 	mock.timers.enable({ apis: ["setTimeout"] });
 	t.teardown(() => mock.timers.reset());
 	const ended: string[] = [];
-	const said = (what: string, asked: Promise<unknown>) => asked.catch((error) => error).finally(() => ended.push(what));
-	const gated = [said("promote", client.act("x", "promote")), said("approve", client.approve("x"))];
-	const others = [said("abort", client.act("x", "abort")), said("status", client.status())];
+	const noted = (what: string, asked: Promise<unknown>) =>
+		asked.catch((error) => error).finally(() => ended.push(what));
+	const gated = [noted("promote", client.act("x", "promote")), noted("approve", client.approve("x"))];
+	const others = [noted("abort", client.act("x", "abort")), noted("status", client.status())];
 	mock.timers.tick(60_000);
 	const hint = "it may have been done all the same: look at weir status and weir requests before you ask again";
 	const late = { code: "deadline-exceeded", message: /gave no answer in time/ };

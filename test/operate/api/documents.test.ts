@@ -33,7 +33,7 @@ for (const { what, text, documents } of CASES) {
 	});
 }
 
-t.test("each has the line of its marker", async (t) => {
+t.test("each document has the line of its marker", async (t) => {
 	const text = "\uFEFF# first\na: 1\r\n---\n\n# empty\n--- {b: 2}\n...\n\nc: 3\n";
 	t.same(
 		splitDocuments(text).map(({ line }) => line),

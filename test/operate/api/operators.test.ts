@@ -27,19 +27,19 @@ t.test("a caller needs a certificate that the listener trusts", async (t) => {
 	const { api, ca, store } = await mutualApi(t, { onHandshakeFault: (fault) => void faults.push(fault) });
 	t.match(api.url, /^https:/);
 	await t.rejects((await operatorClient(ca, api.url, null)).get(), { code: "unavailable" }, "no certificate");
-	const stranger = await newCa();
-	await t.rejects((await operatorClient(ca, api.url, "ada", stranger)).get(), { code: "unavailable" }, "another CA's");
+	const otherCa = await newCa();
+	await t.rejects((await operatorClient(ca, api.url, "ada", otherCa)).get(), { code: "unavailable" }, "another CA's");
 	await t.rejects((await operatorClient(ca, api.url, "ada")).get(), READS_NOTHING, "known, and bound to nothing");
-	const strangers = store.audit.page(0, 10, "refused").records.filter(({ verb }) => verb === "connect");
+	const refusedConnects = store.audit.page(0, 10, "refused").records.filter(({ verb }) => verb === "connect");
 	t.match(
-		strangers,
+		refusedConnects,
 		[
 			{ subject: null, verb: "connect", result: "refused", why: "no-certificate" },
 			{ subject: null, verb: "connect", result: "refused", why: "untrusted-certificate" },
 		],
 		"who never got through TLS is recorded too",
 	);
-	t.equal(strangers.length, 2);
+	t.equal(refusedConnects.length, 2);
 	for (let times = 0; times < 5; times++)
 		await t.rejects((await operatorClient(ca, api.url, null)).get(), { code: "unavailable" });
 	t.same(
@@ -77,7 +77,7 @@ t.test("deny by default: a known operator without a binding does nothing, and ev
 		() => ada.history(null),
 		() => ada.shadowGaps(),
 	];
-	for (const read of reads) await t.rejects(read(), READS_NOTHING, "nothing would be told as all there is");
+	for (const read of reads) await t.rejects(read(), READS_NOTHING, "an empty list would look complete");
 	t.equal(store.current.revision, 1);
 	t.match(
 		store.audit.page(0, 10, "refused").records.map(({ subject, how, verb, result, objects, namespaces }) => ({
@@ -253,10 +253,14 @@ t.test("tokens: a subject and its groups; one that does not hold is refused besi
 	await t.rejects((await as("ada")).get(), READS_NOTHING, "a certificate works too, and is no group");
 	await t.rejects((await operatorClient(ca, api.url, null)).get(), { code: "permission-denied" }, "neither");
 	await t.rejects(withToken("forged").get(), { code: "permission-denied" });
-	await t.rejects(withToken("liar").get(), { code: "permission-denied" }, "nobody is the local owner over the network");
-	const stranger = await newCa();
 	await t.rejects(
-		(await operatorClient(ca, api.url, "ada", stranger)).get(),
+		withToken("liar").get(),
+		{ code: "permission-denied" },
+		"no caller is the local owner over the network",
+	);
+	const otherCa = await newCa();
+	await t.rejects(
+		(await operatorClient(ca, api.url, "ada", otherCa)).get(),
 		{ code: "permission-denied" },
 		"another CA's",
 	);

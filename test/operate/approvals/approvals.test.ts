@@ -38,7 +38,7 @@ async function scene(t: Parameters<typeof mutualApi>[0], spec: string, more: Mut
 	await made.owner.apply(file([ALL, CLICKS, PEOPLE].join("---\n")), now);
 	await made.owner.apply(file(policy(spec)), now);
 	const [ada, bob, carol, dave, root] = await Promise.all(["ada", "bob", "carol", "dave", "root"].map(made.as));
-	if (!ada || !bob || !carol || !dave || !root) throw new Error("nobody");
+	if (!ada || !bob || !carol || !dave || !root) throw new Error("an operator is missing");
 	return { ...made, ada, bob, carol, dave, root };
 }
 
@@ -50,7 +50,7 @@ async function asked(client: ApiClient, text = changed): Promise<RequestAnswer> 
 
 t.test("an apply waits, holds its exact content, and happens with the approval of another", async (t) => {
 	const { ada, bob, dave, store } = await scene(t, "{verbs: [apply], namespaces: [default]}");
-	t.match(await ada.apply(file(changed), { dryRun: true }), { outcome: "applied" }, "a dry run waits for nobody");
+	t.match(await ada.apply(file(changed), { dryRun: true }), { outcome: "applied" }, "a dry run waits for no approval");
 	const request = await asked(ada);
 	t.match(request, {
 		state: "pending",
@@ -130,35 +130,32 @@ t.test("two approvals are two subjects", async (t) => {
 	t.equal(windowOf(store), 2_000);
 });
 
-t.test(
-	"an approval of who may not approve any more does not count, nor does what who asked may not do any more",
-	async (t) => {
-		const { ada, bob, carol, root, owner, store } = await scene(
-			t,
-			"{verbs: [promote], namespaces: [default], approvals: 2}",
-		);
-		const answer = await ada.act("boosted", "promote");
-		if (answer.outcome !== "pending") throw new Error("not pending");
-		await bob.approve(answer.request.id);
-		// A change of bindings waits too.
-		const gone = await root.delete("RoleBinding", "bob", now);
-		if (gone.outcome !== "pending") throw new Error("not pending");
-		await carol.approve(gone.request.id);
-		t.match(await ada.approve(gone.request.id), { state: "done" });
-		t.match(await carol.approve(answer.request.id), { state: "pending" }, "bob's does not count any more");
-		t.equal(store.current.status.experiments.boosted?.phase, "Running");
-		const out = await root.delete("RoleBinding", "ada", now);
-		if (out.outcome !== "pending") throw new Error("not pending");
-		await carol.approve(out.request.id);
-		t.match(await ada.approve(out.request.id), { state: "done" });
-		await owner.approve(answer.request.id).then(
-			() => t.fail("it must be void"),
-			(error) => t.match(error, { code: "conflict", message: /may not do it any more|not-found|void/ }),
-		);
-		t.equal((await owner.request(answer.request.id)).state, "void");
-		t.equal(store.current.status.experiments.boosted?.phase, "Running");
-	},
-);
+t.test("an approval stops counting when its approver or the author loses the right", async (t) => {
+	const { ada, bob, carol, root, owner, store } = await scene(
+		t,
+		"{verbs: [promote], namespaces: [default], approvals: 2}",
+	);
+	const answer = await ada.act("boosted", "promote");
+	if (answer.outcome !== "pending") throw new Error("not pending");
+	await bob.approve(answer.request.id);
+	// A change of bindings waits too.
+	const gone = await root.delete("RoleBinding", "bob", now);
+	if (gone.outcome !== "pending") throw new Error("not pending");
+	await carol.approve(gone.request.id);
+	t.match(await ada.approve(gone.request.id), { state: "done" });
+	t.match(await carol.approve(answer.request.id), { state: "pending" }, "bob's does not count any more");
+	t.equal(store.current.status.experiments.boosted?.phase, "Running");
+	const out = await root.delete("RoleBinding", "ada", now);
+	if (out.outcome !== "pending") throw new Error("not pending");
+	await carol.approve(out.request.id);
+	t.match(await ada.approve(out.request.id), { state: "done" });
+	await owner.approve(answer.request.id).then(
+		() => t.fail("it must be void"),
+		(error) => t.match(error, { code: "conflict", message: /may not do it any more|not-found|void/ }),
+	);
+	t.equal((await owner.request(answer.request.id)).state, "void");
+	t.equal(store.current.status.experiments.boosted?.phase, "Running");
+});
 
 t.test("a request is void if its author lost read or apply", async (t) => {
 	const { ada, bob, carol, root, store } = await scene(t, "{verbs: [apply], namespaces: [default]}");
@@ -260,7 +257,7 @@ t.test("lists of requests and of records show the arm of a promotion", async (t)
 	t.notMatch(
 		JSON.stringify(store.audit.page(0, 100, "refused").records),
 		"\u202e",
-		"what is no arm is not told as one",
+		"an invalid arm is not recorded as one",
 	);
 });
 
@@ -271,7 +268,7 @@ t.test("a pause and statistical decisions need no approval; a resume needs it li
 	await t.rejects(
 		ada.act("boosted", "promote", { arm: "none" }),
 		{ code: "not-found" },
-		"what cannot be is told at once",
+		"an impossible request is refused at once",
 	);
 	const status = store.current.status.experiments.boosted;
 	if (status === undefined) throw new Error("no status");

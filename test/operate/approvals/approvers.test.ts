@@ -45,7 +45,7 @@ t.test("a policy that needs more approvers than exist is refused, with a hint wh
 	);
 });
 
-t.test("nor is the role of one of the last approvers taken away", async (t) => {
+t.test("the role of one of the last approvers cannot be removed", async (t) => {
 	const { owner, as } = await mutualApi(t);
 	await owner.apply(file([one, two, policy(2)].join("---\n")), now);
 	const short = { code: "failed-precondition", message: /wants 2 .* 1 could/ };
@@ -61,7 +61,7 @@ t.test("nor is the role of one of the last approvers taken away", async (t) => {
 	await t.rejects((await as("three")).approve(other.request.id), { code: "conflict", message: /void: .* 1 could/ });
 });
 
-t.test("nor can an approver be removed: the author could not request the next change then", async (t) => {
+t.test("an approver cannot be removed if the author could not request the next change then", async (t) => {
 	const { owner, as } = await mutualApi(t);
 	const admin = binding("one", "admin", ["one"], "[default]");
 	await owner.apply(file([admin, two, policy(2, "[default]")].join("---\n")), now);

@@ -65,7 +65,7 @@ t.test("the local owner and the operator's certificate are one person", async (t
 	t.match(await owner.approve(byAda), { state: "pending" });
 	await t.rejects(me.approve(byAda), { code: "failed-precondition", message: /already/ }, "nor two of the approvals");
 	t.equal(store.current.revision, 2);
-	t.match(await bob.approve(byAda), { state: "done" }, "somebody else is somebody else");
+	t.match(await bob.approve(byAda), { state: "done" }, "another person's approval counts");
 });
 
 t.test("a Service's DataClass, once given, is changed and dropped by an admin alone", async (t) => {
@@ -118,7 +118,11 @@ t.test("a dry run reports how many approvals are needed, and requests none", asy
 	t.match(await owner.apply(changed, { dryRun: true }), { outcome: "applied", approvals: 0 });
 	await owner.apply(file(policy("{verbs: [apply], namespaces: [default], approvals: 3}")), now);
 	t.match(await owner.apply(changed, { dryRun: true }), { outcome: "applied", approvals: 3 });
-	t.match(await owner.apply(file(CLICKS), { dryRun: true }), { approvals: 0 }, "what stays as it is waits for nobody");
+	t.match(
+		await owner.apply(file(CLICKS), { dryRun: true }),
+		{ approvals: 0 },
+		"an unchanged resource waits for no approval",
+	);
 	t.same(await owner.requests(), []);
 	t.equal(store.current.revision, 2);
 });

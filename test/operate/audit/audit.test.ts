@@ -54,7 +54,7 @@ function fault(store: Store, chain: AuditChainName = "operations", noted: readon
 }
 
 t.test(
-	"a record holds the hash of the previous one: changed, removed, inserted or swapped records are detected",
+	"a record holds the hash of the previous one, so that changed, removed or added records are found",
 	async (t) => {
 		const store = storeOf(t);
 		for (let n = 0; n < 5; n++) store.audit.append(made({ objects: [`created Metric m${n}`] }));
@@ -86,7 +86,7 @@ t.test(
 	},
 );
 
-t.test("it is bounded: the oldest go and are counted, and the rest is still a chain", async (t) => {
+t.test("the log is bounded: the oldest records go and are counted, and the rest is still a chain", async (t) => {
 	const store = storeOf(t, 3);
 	for (let n = 0; n < 8; n++) store.audit.append(made());
 	const page = store.audit.page(0, 100);
@@ -101,40 +101,37 @@ t.test("it is bounded: the oldest go and are counted, and the rest is still a ch
 	);
 	for (const record of page.records) chain.add(record);
 	t.equal(chain.end(page), null);
-	t.same(chain.notKept(page), [2, 5], "what was dropped cannot be checked, and that is said");
+	t.same(chain.notKept(page), [2, 5], "dropped records cannot be checked, and are named");
 	t.same(new AuditChain([{ sequence: 0, hash: "0".repeat(64) }]).notKept(page), []);
 	t.match(store.audit.page(6, 1), { records: [{ sequence: 7 }], next: 7 });
 	t.match(store.audit.page(7, 1), { records: [{ sequence: 8 }], next: null });
 });
 
-t.test(
-	"what was done is told whole, in as many records as it takes; of what was refused the first fifty",
-	async (t) => {
-		const store = storeOf(t);
-		const objects = Array.from({ length: 120 }, (_, n) => `created Metric m${n}`);
-		store.audit.appendWhole(made({ objects }));
-		const { records } = store.audit.page(0, 10);
-		t.same(
-			records.map((one) => [one.objects.length, one.objectCount]),
-			[
-				[50, 120],
-				[50, 120],
-				[20, 120],
-			],
-		);
-		t.same(
-			records.flatMap((one) => one.objects),
-			objects,
-		);
-		t.equal(faultOf(store, records), null);
-		store.audit.append(made({ objects, result: "pending" }));
-		const [pending] = store.audit.page(3, 10).records;
-		t.same([pending?.objects.length, pending?.objectCount], [50, 120], "what changed nothing");
-		store.audit.append(made({ objects, result: "refused" }));
-		const [refused] = store.audit.page(0, 10, "refused").records;
-		t.same([refused?.objects.length, refused?.objectCount], [50, 120]);
-	},
-);
+t.test("an operation is recorded in full, in several records if needed; a refusal has fifty objects", async (t) => {
+	const store = storeOf(t);
+	const objects = Array.from({ length: 120 }, (_, n) => `created Metric m${n}`);
+	store.audit.appendWhole(made({ objects }));
+	const { records } = store.audit.page(0, 10);
+	t.same(
+		records.map((one) => [one.objects.length, one.objectCount]),
+		[
+			[50, 120],
+			[50, 120],
+			[20, 120],
+		],
+	);
+	t.same(
+		records.flatMap((one) => one.objects),
+		objects,
+	);
+	t.equal(faultOf(store, records), null);
+	store.audit.append(made({ objects, result: "pending" }));
+	const [pending] = store.audit.page(3, 10).records;
+	t.same([pending?.objects.length, pending?.objectCount], [50, 120], "what changed nothing");
+	store.audit.append(made({ objects, result: "refused" }));
+	const [refused] = store.audit.page(0, 10, "refused").records;
+	t.same([refused?.objects.length, refused?.objectCount], [50, 120]);
+});
 
 t.test("refused attempts cannot evict operations: they have their own chain", async (t) => {
 	const store = storeOf(t, 40);
@@ -155,7 +152,7 @@ t.test("refused attempts cannot evict operations: they have their own chain", as
 	t.same([fault(store), fault(store, "refused")], [null, null]);
 });
 
-t.test("nothing goes from between others, nor from the oldest end before it must", async (t) => {
+t.test("a removed record is found in the middle, and at the oldest end before the limit", async (t) => {
 	const directory = temporaryDirectory(t);
 	const store = new Store(directory);
 	for (let n = 1; n <= 60; n++) store.audit.append(made({ subject: n === 15 ? "eve" : "ada" }));
@@ -199,13 +196,17 @@ t.test("repeated requests of one subject that change nothing are recorded once a
 	);
 });
 
-t.test("a flood of refusals is counted, not written, and pushes out no act", async (t) => {
+t.test("a flood of refusals is counted, not written, and evicts no operation", async (t) => {
 	const store = storeOf(t);
 	for (let n = 0; n < 500; n++) store.audit.append(made({ result: "refused", atMs: 60_000 }));
 	t.equal(store.audit.page(0, 1_000, "refused").records.length, 60);
 	store.audit.append(made({ result: "refused", subject: "spiffe://weir.test/bob", atMs: 60_001 }));
 	const last = store.audit.page(60, 10, "refused").records;
-	t.match(last, [{ subject: "spiffe://weir.test/bob", unrecordedRefusals: 440 }], "another's is written, and says so");
+	t.match(
+		last,
+		[{ subject: "spiffe://weir.test/bob", unrecordedRefusals: 440 }],
+		"the refusal of another is written, with the count",
+	);
 	store.audit.append(made({ result: "refused", atMs: 120_000 }));
 	t.equal(store.audit.page(0, 1_000, "refused").records.length, 62, "a minute later anew");
 	for (let n = 0; n < 3_000; n++) {
@@ -215,7 +216,7 @@ t.test("a flood of refusals is counted, not written, and pushes out no act", asy
 	t.equal(store.audit.page(1_000, 5_000, "refused").records.length, 62 + 1_000 + 60 - 1_000, "nor do many names");
 });
 
-t.test("an act and its record are one: a record that cannot be written undoes the act", async (t) => {
+t.test("an operation and its record are atomic: a failed record undoes the operation", async (t) => {
 	const { owner, store } = await mutualApi(t);
 	t.match(await owner.apply(file(METRIC), { dryRun: false }), { outcome: "applied" });
 	const broken = (): never => {

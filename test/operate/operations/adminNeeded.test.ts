@@ -21,7 +21,7 @@ spec: {verbs: [apply], namespaces: [default], approvals: 1}
 const service = (more: string): string => serviceText("nat", "default", more);
 const now = { dryRun: false };
 
-t.test("which document takes it, and where", async (t) => {
+t.test("the refusal names each document that needs admin, and the reason", async (t) => {
 	const { owner, as } = await mutualApi(t);
 	const documents = [RULES_GATEWAY, GRANT, CLASS, service("  dataClass: pii\n"), policyText("own", "nat")];
 	const made = await owner.apply(

@@ -25,14 +25,14 @@ kind: DataClass
 metadata: {name: personal, namespace: governance}
 spec: {regions: [eu]}
 `;
-const said = (result: ApplyResult): string =>
+const textOf = (result: ApplyResult): string =>
 	result.outcome === "refused" ? result.problems.map(formatProblem).join("\n") : "";
 
 function opened(t: { teardown(end: () => unknown): unknown }, ...documents: readonly string[]): Store {
 	const store = new Store(temporaryDirectory(t));
 	t.teardown(() => store.close());
 	const result = store.apply(file([RULES_GATEWAY, ...documents].join("---\n")), options);
-	if (result.outcome === "refused") throw new Error(said(result));
+	if (result.outcome === "refused") throw new Error(textOf(result));
 	return store;
 }
 
@@ -61,16 +61,16 @@ function allows(store: Store, caller: string, service = "shop/cart"): boolean {
 t.test("no grant: refused, with the grant to write, whether the other exists or not", async (t) => {
 	const store = opened(t, serviceText("cart", "shop"), policyText("own", "cart", "shop"));
 	for (const name of ["cart", "none"]) {
-		const refused = said(store.apply(file(policyText("central", `shop/${name}`, "security")), options));
+		const refused = textOf(store.apply(file(policyText("central", `shop/${name}`, "security")), options));
 		t.equal(
 			refused,
 			`weir.yaml:5:14: Service shop/${name} is of another namespace, which grants no AccessPolicy of namespace security to name it; its owners may declare, in namespace shop, kind: ReferenceGrant, spec: {from: [{kind: AccessPolicy, namespace: security}], to: [{kind: Service, name: ${name}}]}`,
 		);
 	}
-	const bare = said(store.apply(file(policyText("central", "cart", "security")), options));
+	const bare = textOf(store.apply(file(policyText("central", "cart", "security")), options));
 	t.match(bare, /unknown Service "cart"; .*; Service shop\/cart is of another namespace: .*write shop\/cart and have/);
 	t.match(
-		said(store.apply(file(policyText("central", "default/none", "default")), options)),
+		textOf(store.apply(file(policyText("central", "default/none", "default")), options)),
 		/unknown Service/,
 		"one's own",
 	);
@@ -99,10 +99,10 @@ t.test("the reference works only while the grant exists, whatever its author dec
 	t.match(
 		store.apply(file(metricText("other", "elsewhere")), options),
 		{ outcome: "applied" },
-		"and nobody else is held up",
+		"no other change is held up",
 	);
 	const again = policyText("central", "shop/cart", "security", "  methods: [GET]\n");
-	t.match(said(store.apply(file(again), options)), /grants no AccessPolicy/, "nor may it be written anew");
+	t.match(textOf(store.apply(file(again), options)), /grants no AccessPolicy/, "nor may it be written anew");
 	t.match(
 		store.delete(
 			[
@@ -150,11 +150,11 @@ t.test("a grant of one kind, name or namespace gives no other", async (t) => {
 		),
 	];
 	for (const one of wrong)
-		t.match(said(store.apply(file(`${one}---\n${central}`), options)), /grants no AccessPolicy/, one);
+		t.match(textOf(store.apply(file(`${one}---\n${central}`), options)), /grants no AccessPolicy/, one);
 	t.equal(store.current.resources.referenceGrants.length, 0, "refused whole");
-	const useless = said(store.apply(file(grant(POLICIES, "{kind: DataClass}")), options));
+	const useless = textOf(store.apply(file(grant(POLICIES, "{kind: DataClass}")), options));
 	t.match(useless, /spec\.to\[0\]\.kind would never be used: no kind under from names a DataClass/);
-	const star = said(
+	const star = textOf(
 		store.apply(file(`${grant(POLICIES, "{kind: Service}")}---\n${policyText("central", "*", "security")}`), options),
 	);
 	t.match(star, /selects nothing: there is no Service in namespace security/, "a star is of its own namespace");
@@ -164,7 +164,7 @@ t.test("a Service under another namespace's DataClass: its regions count, and no
 	const cart = serviceText("cart", "shop", "  dataClass: governance/personal\n");
 	const refused = opened(t, CLASS, serviceText("cart", "shop"), policyText("own", "cart", "shop"));
 	t.match(
-		said(refused.apply(file(cart), options)),
+		textOf(refused.apply(file(cart), options)),
 		/DataClass governance\/personal is of another namespace, which grants no Service/,
 	);
 	const store = opened(
@@ -181,7 +181,11 @@ t.test("a Service under another namespace's DataClass: its regions count, and no
 	t.match(store.delete([{ kind: "ReferenceGrant", name: "governance/in" }], options), { outcome: "applied" });
 	t.notMatch(clusters(), /cart\.shop\.internal/, "data goes nowhere, not anywhere");
 	const bare = policyText("bare", "cart", "shop", "  dataClasses: [personal]\n");
-	t.match(said(store.apply(file(bare), options)), /unknown DataClass "personal"/, "a bare name is the namespace's own");
+	t.match(
+		textOf(store.apply(file(bare), options)),
+		/unknown DataClass "personal"/,
+		"a bare name is the namespace's own",
+	);
 });
 
 t.test("a reference that is never allowed has its own error", async (t) => {
@@ -197,7 +201,7 @@ t.test("a reference that is never allowed has its own error", async (t) => {
 		["layer.name", experiment("x").replace("name: models", "name: shop/models")],
 	] as const) {
 		t.match(
-			said(store.apply(file(text), options)),
+			textOf(store.apply(file(text), options)),
 			new RegExp(
 				`spec\\.${field} names a resource of another namespace; only AccessPolicy\\.services and Service\\.dataClass may`,
 			),

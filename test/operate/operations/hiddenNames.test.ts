@@ -1,4 +1,4 @@
-/** What a refused change tells of other namespaces: nothing, and nothing of one's own is spoiled by the hiding. */
+/** A refused change reveals no names of other namespaces, and hides none of the caller's own. */
 import t from "tap";
 import { formatProblem } from "../../../src/declare/resources/resource.js";
 import { file } from "../employment.js";
@@ -6,7 +6,7 @@ import { policyText, RULES_GATEWAY, serviceText } from "../guarded.js";
 import { mutualApi } from "../mutualApi.js";
 import { binding } from "../operatorBinding.js";
 
-t.test("names of other namespaces are hidden whole, one's own never, and as if nothing stood there", async (t) => {
+t.test("names of other namespaces are hidden, and whether they exist; the caller's own are shown", async (t) => {
 	const { owner, as } = await mutualApi(t);
 	const documents = [
 		RULES_GATEWAY,
@@ -20,7 +20,7 @@ t.test("names of other namespaces are hidden whole, one's own never, and as if n
 	];
 	await owner.apply(file(documents.join("---\n")), { dryRun: false });
 	const ada = await as("ada");
-	const told = async (...texts: readonly string[]) => {
+	const answerTo = async (...texts: readonly string[]) => {
 		const answer = await ada.apply(file(texts.join("---\n")), { dryRun: true });
 		return answer.outcome === "refused" ? answer.problems.map(formatProblem) : [answer.outcome];
 	};
@@ -33,7 +33,7 @@ t.test("names of other namespaces are hidden whole, one's own never, and as if n
 			},
 		],
 	});
-	const [there, not] = [await told(policyText("q", "hidden/m")), await told(policyText("q", "hidden/none"))];
+	const [there, not] = [await answerTo(policyText("q", "hidden/m")), await answerTo(policyText("q", "hidden/none"))];
 	t.match(there, [/Service hidden\/m is of another namespace, which grants no AccessPolicy/]);
 	t.same(
 		there.map((line) => line.replaceAll(/\bm\b/g, "none")),
@@ -41,21 +41,21 @@ t.test("names of other namespaces are hidden whole, one's own never, and as if n
 	);
 	const bare = (name: string) => policyText("q", name);
 	t.same(
-		(await told(bare("m"))).map((line) => line.replace('"m"', '"none"')),
-		await told(bare("none")),
+		(await answerTo(bare("m"))).map((line) => line.replace('"m"', '"none"')),
+		await answerTo(bare("none")),
 		"a bare name finds nothing there",
 	);
-	t.match(await told(serviceText("x").replace("x.default.example", "m.hidden.example"), policyText("px", "x")), [
+	t.match(await answerTo(serviceText("x").replace("x.default.example", "m.hidden.example"), policyText("px", "x")), [
 		/^weir.yaml:\d+:\d+: the change conflicts with a resource of another namespace; ask its owners$/,
 	]);
-	t.match(await told(serviceText("x").replace("x.default.example", "m.wide.example"), policyText("px", "x")), [
+	t.match(await answerTo(serviceText("x").replace("x.default.example", "m.wide.example"), policyText("px", "x")), [
 		/: the change conflicts with a resource of another namespace; ask its owners$/,
 	]);
 	const twice = serviceText("x").replace("x.default.example", "model.default.example");
-	t.match(await told(twice, policyText("px", "x")), [/is taken by Service model;/]);
+	t.match(await answerTo(twice, policyText("px", "x")), [/is taken by Service model;/]);
 });
 
-t.test("nor with far too many rules: the caller's own text is reported unchanged", async (t) => {
+t.test("an oversized change is reported with the caller's own text, and no hidden name", async (t) => {
 	const { owner, as, store } = await mutualApi(t);
 	const documents = [
 		RULES_GATEWAY,
@@ -68,11 +68,11 @@ t.test("nor with far too many rules: the caller's own text is reported unchanged
 	const many = (count: number, make: (n: number) => string) => Array.from({ length: count }, (_, n) => make(n));
 	const rules = [...many(400, (n) => serviceText(`s${n}`)), ...many(190, (n) => policyText(`p${n}`, "*"))];
 	const at = (name: string) => serviceText("x").replace("protocol: http1", `"Service ${name}": http1`);
-	const told = async (name: string): Promise<readonly string[]> => {
+	const answerTo = async (name: string): Promise<readonly string[]> => {
 		const answer = await ada.apply(file([...rules, at(name)].join("---\n")), { dryRun: false });
 		return answer.outcome === "refused" ? answer.problems.map(formatProblem) : [answer.outcome];
 	};
-	const [there, not] = [await told("hidden/payroll"), await told("hidden/nothing")];
+	const [there, not] = [await answerTo("hidden/payroll"), await answerTo("hidden/nothing")];
 	t.match(there, [/unknown field .*Service hidden\/payroll/, /760\d\d rules of Services/]);
 	t.same(
 		there.map((line) => line.replaceAll("payroll", "nothing")),
@@ -115,17 +115,17 @@ t.test("no salt reveals or reserves names in another namespace", async (t) => {
 		await owner.delete("Experiment", name, { dryRun: false });
 	}
 	const [eve, dora] = [await as("eve"), await as("dora")];
-	const told = async (who: typeof eve, text: string) => {
+	const answerTo = async (who: typeof eve, text: string) => {
 		const answer = await who.apply(file(text), { dryRun: true });
 		return answer.outcome === "refused" ? answer.problems.map(formatProblem) : [answer.outcome];
 	};
 	for (const name of ["there", "gone", "none", "team-a/there", "team-a/gone", "team-a/none"])
-		t.same(await told(eve, SHARED("x", name)), [
+		t.same(await answerTo(eve, SHARED("x", name)), [
 			`weir.yaml:7:9: salt "${name}" is not of namespace b; write one that begins with b/, or leave it out: it is the Experiment's name then`,
 		]);
 	for (const name of ["there", "gone", "none"])
 		t.same(
-			await told(
+			await answerTo(
 				dora,
 				SHARED("x", `team-a/${name}`, "default").replace("service: m", "service: n").replace("name: l,", "name: l2,"),
 			),
@@ -133,21 +133,23 @@ t.test("no salt reveals or reserves names in another namespace", async (t) => {
 				`weir.yaml:7:9: salt "team-a/${name}" is not of namespace default; write one that does not begin with another namespace and /, or leave it out: it is the Experiment's name then`,
 			],
 		);
-	t.same(await told(eve, SHARED("x", "b/any")), ["applied"], "one's own");
+	t.same(await answerTo(eve, SHARED("x", "b/any")), ["applied"], "one's own");
 	// Nor by an edit of one that stands.
 	await eve.apply(file(SHARED("x", "b/x")), { dryRun: false });
 	const edits = ["team-a/there", "team-a/gone", "team-a/none", "there", "gone", "none"].map(async (name) =>
-		(await told(eve, SHARED("x", name))).map((problem) => problem.replaceAll(name, "NAME")).sort(),
+		(await answerTo(eve, SHARED("x", name))).map((problem) => problem.replaceAll(name, "NAME")).sort(),
 	);
 	const [first, ...others] = await Promise.all(edits);
 	for (const other of others) t.same(other, first);
 	t.match(first, [/salt would change from b\/x to NAME/, /^weir.yaml:7:9: salt "NAME" is not of namespace b/]);
 	await owner.act("b/x", "abort");
 	await owner.delete("Experiment", "b/x", { dryRun: false });
-	t.match(await told(eve, [SHARED("x", "b/any"), SHARED("y", "b/any")].join("---\n")), [/"b\/any" is in use by Exp/]);
+	t.match(await answerTo(eve, [SHARED("x", "b/any"), SHARED("y", "b/any")].join("---\n")), [
+		/"b\/any" is in use by Exp/,
+	]);
 	for (const salt of ["any", "default/any", "Any_1./any"])
 		t.same(
-			await told(
+			await answerTo(
 				dora,
 				SHARED("x", salt, "default").replace("service: m", "service: n").replace("name: l,", "name: l2,"),
 			),
@@ -181,7 +183,7 @@ t.test("an error quotes the caller's text, whether or not a hidden resource has 
 		},
 	);
 	const eve = await as("eve");
-	const told = async (text: string, name?: string) => {
+	const answerTo = async (text: string, name?: string) => {
 		const answer = await eve.apply(file(text, name), { dryRun: true });
 		return answer.outcome === "refused" ? answer.problems.map(formatProblem) : [answer.outcome];
 	};
@@ -194,12 +196,12 @@ t.test("an error quotes the caller's text, whether or not a hidden resource has 
 		[experiment("b/1"), experiment("b/2", "2")].join("---\n"),
 		experiment("b/1").replace("variant: v1", "variant: v3"),
 	]) {
-		const answer = await told(text);
+		const answer = await answerTo(text);
 		t.match(answer.join("\n"), /Service (b\/)?m\b/);
 		t.same(
 			answer,
 			(
-				await told(
+				await answerTo(
 					text
 						.replaceAll("Service m", "Service zz")
 						.replace("service: m", "service: zz")
@@ -209,5 +211,5 @@ t.test("an error quotes the caller's text, whether or not a hidden resource has 
 			text,
 		);
 	}
-	await t.rejects(told(metric("{type: none}"), "stored Service m"), { code: "invalid-argument" });
+	await t.rejects(answerTo(metric("{type: none}"), "stored Service m"), { code: "invalid-argument" });
 });

@@ -1,4 +1,4 @@
-/** Promotions that would shut callers out, through the API: refused, meant, approved; and what tells that one was promoted. */
+/** Promotions by which callers would lose access: refused, allowed with --shut-out and a reason, and approved, through the API. */
 import t from "tap";
 import { completedStatus } from "../../../src/decide/rollout/takeover.js";
 import { experiment, file, METRIC, outcome, SERVICE } from "../employment.js";
@@ -30,42 +30,39 @@ async function scene(t: { teardown(end: () => unknown): unknown }, options: Mutu
 	return { ...made, last, phase };
 }
 
-t.test(
-	"refused with the policy's name, done where it is meant with a reason, and recorded with what it does",
-	async (t) => {
-		const { as, last, phase } = await scene(t);
-		const ada = await as("ada");
-		await t.rejects(ada.act("boosted", "promote", { reason: "better" }), {
-			code: "failed-precondition",
-			message: new RegExp(LOSS),
-			hint: /--shut-out --reason WHY$/,
-		});
-		t.equal(phase(), "Running");
-		await t.rejects(ada.act("boosted", "promote", { shutOut: true }), {
-			code: "invalid-argument",
-			message: /needs a reason/,
-		});
-		await t.rejects(ada.act("boosted", "promote", { shutOut: "yes" as never, reason: "x" }), {
-			code: "invalid-argument",
-		});
-		await t.rejects((await as("root")).act("boosted", "abort", MEANT), {
-			code: "invalid-argument",
-			message: /unknown field/,
-		});
-		t.match(await ada.act("boosted", "promote", MEANT), {
-			decision: { outcome: { reason: new RegExp(`, although .*${LOSS}; it takes over .* Said: v1 is withdrawn$`) } },
-		});
-		t.equal(phase(), "Promoting");
-		t.match(last(), {
-			verb: "promote",
-			result: "done",
-			objects: ["Experiment boosted, arm boosted, though callers lose access"],
-			why: "v1 is withdrawn",
-		});
-	},
-);
+t.test("a promotion that takes access is refused, or done with a reason and recorded with its effect", async (t) => {
+	const { as, last, phase } = await scene(t);
+	const ada = await as("ada");
+	await t.rejects(ada.act("boosted", "promote", { reason: "better" }), {
+		code: "failed-precondition",
+		message: new RegExp(LOSS),
+		hint: /--shut-out --reason WHY$/,
+	});
+	t.equal(phase(), "Running");
+	await t.rejects(ada.act("boosted", "promote", { shutOut: true }), {
+		code: "invalid-argument",
+		message: /needs a reason/,
+	});
+	await t.rejects(ada.act("boosted", "promote", { shutOut: "yes" as never, reason: "x" }), {
+		code: "invalid-argument",
+	});
+	await t.rejects((await as("root")).act("boosted", "abort", MEANT), {
+		code: "invalid-argument",
+		message: /unknown field/,
+	});
+	t.match(await ada.act("boosted", "promote", MEANT), {
+		decision: { outcome: { reason: new RegExp(`, although .*${LOSS}; it takes over .* Said: v1 is withdrawn$`) } },
+	});
+	t.equal(phase(), "Promoting");
+	t.match(last(), {
+		verb: "promote",
+		result: "done",
+		objects: ["Experiment boosted, arm boosted, though callers lose access"],
+		why: "v1 is withdrawn",
+	});
+});
 
-t.test("where the policies are mended no flag is asked for", async (t) => {
+t.test("a promotion needs no flag once the policies allow all callers", async (t) => {
 	const { as, owner, last, phase } = await scene(t);
 	await owner.apply(file(ALL("[v1, v2]")), now);
 	t.match(
@@ -77,7 +74,7 @@ t.test("where the policies are mended no flag is asked for", async (t) => {
 	t.equal(phase(), "Promoting");
 });
 
-t.test("others approve it; a change of policies meanwhile does not widen the request", async (t) => {
+t.test("another person approves it; a policy change meanwhile does not widen the request", async (t) => {
 	const { as, owner, phase } = await scene(t);
 	await owner.apply(file(TWO), now);
 	const [ada, bob] = [await as("ada"), await as("bob")];
@@ -86,7 +83,7 @@ t.test("others approve it; a change of policies meanwhile does not widen the req
 		if (asked.outcome !== "pending") throw new Error(JSON.stringify(asked));
 		return asked.request;
 	};
-	await t.rejects(ask({ reason: "better" }), { code: "failed-precondition" }, "before anybody is asked");
+	await t.rejects(ask({ reason: "better" }), { code: "failed-precondition" }, "before an approval is asked for");
 	const meant = await ask(MEANT);
 	t.same(meant.effects, ["promote Experiment boosted, arm boosted, though callers lose access"]);
 	await owner.apply(file(ALL("[v1, v2]")), now);

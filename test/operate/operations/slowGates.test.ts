@@ -1,4 +1,4 @@
-/** Gates may think for minutes: what is done then is judged and dated then, and not at all where who asked has gone. */
+/** Gates may take minutes: an operation is judged and dated after their answer, and cancelled if the caller has disconnected. */
 import type { IncomingMessage } from "node:http";
 import { connect, type Socket } from "node:net";
 import { Readable } from "node:stream";
@@ -185,45 +185,42 @@ async function leaving(socket: Socket, paths: readonly string[], areAsked: () =>
 	await new Promise((resolve) => setTimeout(resolve, 100));
 }
 
-t.test(
-	"who has gone before the gates have answered has not promoted, nor approved, and no more are asked",
-	async (t) => {
-		const { api, ca, asked, answers, owner, as, store, pending, last, phase } = await slowScene(t);
-		const refusals = () => store.audit.page(0, 1_000, "refused").records.length;
-		const { certificate: cert, privateKey: key } = await ca.issue({ spiffeId: operator("ada") });
-		const shown = { ca: ca.certificate, cert, key, checkServerIdentity: () => undefined };
-		const ada = () => connectTls({ ...shown, port: Number(new URL(api.url).port), host: "127.0.0.1" });
-		const local = () => connect(api.socket);
-		const go = async (by: typeof ada | typeof local, ...paths: readonly string[]) => {
-			const [askedBefore, refusedBefore] = [asked.length, refusals()];
-			let answer = (_: WebhookAnswer): void => {};
-			const yes = new Promise<WebhookAnswer>((resolve) => {
-				answer = resolve;
-			});
-			answers.push(...paths.map(() => () => yes));
-			await leaving(by(), paths, () => asked.length === askedBefore + paths.length);
-			answer({ ok: true });
-			await until(() => refusals() === refusedBefore + paths.length || phase() !== "Running", "an end");
-			t.equal(phase(), "Running");
-			t.equal(asked.length, askedBefore + paths.length, "one of three each");
-			t.match(last("refused"), {
-				verb: "promote",
-				subject: by === ada ? operator("ada") : "local:owner",
-				objects: ["Experiment boosted"],
-				result: "refused",
-				why: "who asked had gone before its gates had answered",
-			});
-		};
-		const promote = "/v1/experiments/boosted/promote";
-		await go(local, promote);
-		await go(ada, promote);
-		await go(local, promote, promote);
-		await owner.apply(file(TWO), now);
-		const id = await pending();
-		await go(local, `/v1/approvals/${id}/approve`);
-		const bob = await as("bob");
-		t.match(await bob.request(id), { state: "pending", approvals: [] });
-		t.match(await bob.approve(id), { state: "done" });
-		t.equal(phase(), "Promoting");
-	},
-);
+t.test("a caller that disconnects before the gates answer has not promoted or approved", async (t) => {
+	const { api, ca, asked, answers, owner, as, store, pending, last, phase } = await slowScene(t);
+	const refusals = () => store.audit.page(0, 1_000, "refused").records.length;
+	const { certificate: cert, privateKey: key } = await ca.issue({ spiffeId: operator("ada") });
+	const shown = { ca: ca.certificate, cert, key, checkServerIdentity: () => undefined };
+	const ada = () => connectTls({ ...shown, port: Number(new URL(api.url).port), host: "127.0.0.1" });
+	const local = () => connect(api.socket);
+	const go = async (by: typeof ada | typeof local, ...paths: readonly string[]) => {
+		const [askedBefore, refusedBefore] = [asked.length, refusals()];
+		let answer = (_: WebhookAnswer): void => {};
+		const yes = new Promise<WebhookAnswer>((resolve) => {
+			answer = resolve;
+		});
+		answers.push(...paths.map(() => () => yes));
+		await leaving(by(), paths, () => asked.length === askedBefore + paths.length);
+		answer({ ok: true });
+		await until(() => refusals() === refusedBefore + paths.length || phase() !== "Running", "an end");
+		t.equal(phase(), "Running");
+		t.equal(asked.length, askedBefore + paths.length, "one of three each");
+		t.match(last("refused"), {
+			verb: "promote",
+			subject: by === ada ? operator("ada") : "local:owner",
+			objects: ["Experiment boosted"],
+			result: "refused",
+			why: "who asked had gone before its gates had answered",
+		});
+	};
+	const promote = "/v1/experiments/boosted/promote";
+	await go(local, promote);
+	await go(ada, promote);
+	await go(local, promote, promote);
+	await owner.apply(file(TWO), now);
+	const id = await pending();
+	await go(local, `/v1/approvals/${id}/approve`);
+	const bob = await as("bob");
+	t.match(await bob.request(id), { state: "pending", approvals: [] });
+	t.match(await bob.approve(id), { state: "done" });
+	t.equal(phase(), "Promoting");
+});

@@ -10,7 +10,7 @@ const PROXIES = '  trustedProxies: ["spiffe://weir.test/proxy"]\n';
 const WHY =
 	"the sidecar decides access: Gateway edge has trusted proxies, and Envoy's rules see the proxy, not the client that it names";
 
-t.test("limits of tenants, and passing without an answer", async (t) => {
+t.test("a Gateway cannot get trusted proxies while its Service has tenant limits or passes unanswered", async (t) => {
 	const store = new Store(temporaryDirectory(t));
 	t.teardown(() => store.close());
 	const apply = (...texts: readonly string[]) => {

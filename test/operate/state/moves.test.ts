@@ -59,7 +59,7 @@ t.test("moves are newest first, without later decisions and decisions that moved
 		[5, 4, 2, 1],
 		"a bandit's shares move traffic",
 	);
-	t.same(await client.moves("nobody", 10_000), []);
+	t.same(await client.moves("unknown", 10_000), []);
 	for (let index = 0; index < TRAFFIC_CHANGES_SEARCHED; index++) {
 		await decide({ allocationPpm: 500_001 + index }, 4_000 + index);
 	}

@@ -1,4 +1,4 @@
-/** What is given up where more rollbacks wait to be told than there is room for. */
+/** The outbox of rollback notifications drops the oldest when it is full. */
 import t, { type Test } from "tap";
 import { gateQuestion } from "../../../src/decide/rollout/gate.js";
 import type { Gate } from "../../../src/declare/resources/resource.js";

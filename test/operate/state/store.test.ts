@@ -398,7 +398,7 @@ t.test("a person's verb is recorded with the person and the reason", async (t) =
 	});
 	t.equal(statusOf(store, "boosted").phase, "Paused");
 	t.throws(() => store.act("boosted", { verb: "pause", ...act }), { code: "failed-precondition" });
-	t.throws(() => store.act("nobody", { verb: "pause", ...act }), { code: "not-found" });
+	t.throws(() => store.act("unknown", { verb: "pause", ...act }), { code: "not-found" });
 	t.match(store.act("boosted", { verb: "resume", ...act }), { revision: 3 });
 	t.match(store.act("boosted", { verb: "promote", ...act }), { revision: 4 });
 	t.match(store.act("boosted", { verb: "abort", ...act }), { revision: 5 });
@@ -547,34 +547,31 @@ t.test(
 	},
 );
 
-t.test(
-	"a Variant that a holdback may go back to stays declared, and one that is not is nobody's default",
-	async (t) => {
-		const store = opened(t);
-		const v3 = SERVICE.replace("  variants:", "  variants:\n    - {name: v3, endpoints: []}");
-		const all = [v3, METRIC, experiment("boosted")].join("---\n");
-		store.apply(file(all), at(1_000));
-		const promotion = {
-			arm: "boosted",
-			variant: "v2",
-			stepIndex: 3,
-			takeoverPpm: 950_000,
-			heldBackFromMs: 1,
-			replaced: "v3",
-		};
-		await decide(store, "boosted", { phase: "Promoting", promotion }, 5_000, "v2");
-		t.match(store.apply(file(SERVICE), at(6_000)), {
-			outcome: "refused",
-			problems: [
-				{
-					position: { file: "weir.yaml", line: 10 },
-					message:
-						"variant v3 of Service employment, which it replaced, would be deleted, and Experiment boosted is being promoted on it",
-				},
-			],
-		});
-		const gone = "v9";
-		await decide(store, "boosted", { phase: "Aborted", promotion: null }, 7_000, gone);
-		t.match(difference(store.current).services, [{ liveDefaultVariant: "v1" }], "as Envoys serve it");
-	},
-);
+t.test("a Variant that a holdback may return to stays declared; an undeclared one is no default", async (t) => {
+	const store = opened(t);
+	const v3 = SERVICE.replace("  variants:", "  variants:\n    - {name: v3, endpoints: []}");
+	const all = [v3, METRIC, experiment("boosted")].join("---\n");
+	store.apply(file(all), at(1_000));
+	const promotion = {
+		arm: "boosted",
+		variant: "v2",
+		stepIndex: 3,
+		takeoverPpm: 950_000,
+		heldBackFromMs: 1,
+		replaced: "v3",
+	};
+	await decide(store, "boosted", { phase: "Promoting", promotion }, 5_000, "v2");
+	t.match(store.apply(file(SERVICE), at(6_000)), {
+		outcome: "refused",
+		problems: [
+			{
+				position: { file: "weir.yaml", line: 10 },
+				message:
+					"variant v3 of Service employment, which it replaced, would be deleted, and Experiment boosted is being promoted on it",
+			},
+		],
+	});
+	const gone = "v9";
+	await decide(store, "boosted", { phase: "Aborted", promotion: null }, 7_000, gone);
+	t.match(difference(store.current).services, [{ liveDefaultVariant: "v1" }], "as Envoys serve it");
+});

@@ -100,7 +100,7 @@ t.test("an answer that never ends is read no further than it is needed", async (
 });
 
 t.test(
-	"no answer is a no, told in one wording that is true of each: none in time, none at all, nobody there, no TLS, no such name",
+	"no answer is a no, with one message for a timeout, a cut connection, no listener, no TLS and no name",
 	async (t) => {
 		const none = (cause: string | RegExp) => ({
 			ok: false,

@@ -116,14 +116,14 @@ function policy(random: Random, name: string, index: number, shadow: boolean): A
 		claims:
 			random() < 0.2 ? [{ claim: pick(random, ["scope", "org.unit", "level"]), values: some(random, TEXTS, 1) }] : [],
 	};
-	const anybody = [principals, users, groups, rest.tenants, rest.purposes, rest.claims].every(
+	const matchesAll = [principals, users, groups, rest.tenants, rest.purposes, rest.claims].every(
 		(list) => list.length === 0,
 	);
-	// Names in another order than they are declared in, for by names the first of several is told.
+	// Names in another order than they are declared in, because the first of several by name is reported.
 	return accessPolicy(`${name}-p${9 - index}`, action, [name], {
 		...rest,
 		mode,
-		principals: anybody && action === "allow" ? ["*"] : principals,
+		principals: matchesAll && action === "allow" ? ["*"] : principals,
 		users,
 		groups,
 		methods: some(random, METHODS, 0.25),

@@ -83,7 +83,7 @@ const PATHS = [
 const canonical = (path: string): string => path.replace(/\/\/+/g, "/");
 
 /**
- * 503 is no verdict of anybody's: a busy machine gave none in time. Such a request is asked once more, alone; more of them
+ * 503 is no verdict: a busy machine gave none in time. Such a request is asked once more, alone; more of them
  * than this of one form are no busy machine, and stay mismatches.
  */
 export const ASKED_AGAIN_MAX = 5;
@@ -134,8 +134,8 @@ export async function runSecure(t: Test, extent: SecureExtent): Promise<SecureRe
 			const answer = verifier.verify(question);
 			const fromMs = performance.now();
 			// Timers have whole milliseconds.
-			const told = () => (lateAnswers += performance.now() - fromMs >= SHADOW_TOKEN_WAIT_MS - 1 ? 1 : 0);
-			if (answer instanceof Promise) answer.then(told, told);
+			const counted = () => (lateAnswers += performance.now() - fromMs >= SHADOW_TOKEN_WAIT_MS - 1 ? 1 : 0);
+			if (answer instanceof Promise) answer.then(counted, counted);
 			return answer;
 		};
 		const sidecar = await startSidecar(t, plan, { nowMs: Date.now, verifyToken });

@@ -1,6 +1,6 @@
 /**
  * The key set of the generated issuers, and who signs by it: EC (of each curve) and RSA keys, with an alg and without, two
- * of one name each, as an issuer has them in the middle of a rotation, and one that is too weak for anybody.
+ * of one name each, as an issuer has them in the middle of a rotation, and one that is too weak for all.
  */
 import { constants, generateKeyPairSync, type KeyObject, sign } from "node:crypto";
 import { LENGTHENED } from "../../compile/envoy/secure/lengthened.js";
@@ -59,7 +59,7 @@ export function createSigners(minter: Minter): Signers {
 	const bound = rsa({ kid: "r", alg: "RS256" });
 	const free = rsa({ kid: "r" });
 	const weak = rsa({ kid: "weak" }, 1_024);
-	const stranger = rsa({ kid: "r" });
+	const foreign = rsa({ kid: "r" });
 	const own = (minter.jwks as { readonly keys: readonly object[] }).keys;
 	return {
 		jwks: { keys: [...own, ...[bound, weak, sameName, free, p384, p521].map(({ jwk }) => jwk)] },
@@ -72,8 +72,8 @@ export function createSigners(minter: Minter): Signers {
 			...["RS256", "RS512", "PS256", "PS384"].map((alg) => free.by(alg)),
 		],
 		bad: {
-			"RSA stranger": stranger.by("RS256"),
-			"RSA stranger PS256": stranger.by("PS256"),
+			"RSA foreign": foreign.by("RS256"),
+			"RSA foreign PS256": foreign.by("PS256"),
 			"PS256 by a key for RS256": bound.by("PS256"),
 			"RS512 by a key for RS256": bound.by("RS512"),
 			"weak RSA": weak.by("RS256"),

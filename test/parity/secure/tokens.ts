@@ -85,7 +85,7 @@ function bad(minter: Minter, seconds: number): readonly Shown[] {
 	const at = { iss: AT_ISSUER, client_id: "c", jti: "j" };
 	const AT = { typ: "at+jwt" };
 	const good = minter.token(jwt);
-	const stranger = createMinter(seconds * 1_000).token(jwt);
+	const foreign = createMinter(seconds * 1_000).token(jwt);
 	const shown = (what: string, ...authorization: readonly string[]): Shown => ({
 		authorization,
 		kind: "bad",
@@ -103,9 +103,9 @@ function bad(minter: Minter, seconds: number): readonly Shown[] {
 		shown("inside", `Basic x Bearer ${good}`),
 		shown("more behind", `Bearer ${good} x`),
 		shown("signature", `Bearer ${good.slice(0, -6)}AAAAAA`),
-		shown("stranger's key", `Bearer ${stranger}`),
+		shown("foreign key", `Bearer ${foreign}`),
 		token("issuer", { iss: "https://evil.test" }),
-		token("audience", { ...jwt, aud: "nobody" }),
+		token("audience", { ...jwt, aud: "other" }),
 		token("audience URL", { ...jwt, aud: `https://${AUDIENCE}` }),
 		token("no audience", { ...jwt, aud: undefined }),
 		token("expired", { ...jwt, iat: seconds - 3_600, exp: seconds - 120 }),
