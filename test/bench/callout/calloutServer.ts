@@ -36,6 +36,6 @@ async function ready(child: ChildProcess, command: string): Promise<void> {
 		if (said) break;
 	}
 	if (!said) throw new Error(`${command} ended before it was ready`);
-	// Nobody reads what comes after, and a full pipe would stop the process.
+	// Later output has no reader, and a full pipe would stop the process.
 	child.stdout.resume();
 }

@@ -16,7 +16,7 @@ export interface FormDeclaration {
 	readonly plan: Plan;
 	/** Those that the plan was compiled with. */
 	readonly collectors?: Collectors;
-	/** Command line of the server, given its UNIX socket; null = Envoy asks nobody. */
+	/** Command line of the server, given its UNIX socket; null = Envoy makes no callout. */
 	readonly server: ((socket: string) => readonly string[]) | null;
 	/** What it must do: judge access, and send units to their Variants. */
 	readonly proves: { readonly access: boolean; readonly assignment: boolean };
@@ -54,7 +54,7 @@ export async function startForm(declaration: FormDeclaration, socket: string, cl
 		const usual = bootstrapOf(plan, declaration.collectors, plan.asksSidecar ? socket : null);
 		const { reach = (given: object) => given } = declaration;
 		const bootstrap = (adminSocket: string): object => reach(usual(adminSocket));
-		// A peer says no word of ours, so nobody may wait for it.
+		// A peer does not send Weir's proof, so Envoy must not require it.
 		const peer = server !== null && !declaration.proves.assignment;
 		const envoy = await launchEnvoy((adminSocket) =>
 			peer ? withoutFilters(bootstrap(adminSocket), (one) => one === PROOF_FILTER) : bootstrap(adminSocket),

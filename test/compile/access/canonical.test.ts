@@ -472,7 +472,7 @@ for (const version of ["1.40.0", "1.36.2"]) {
 				gateways: [gateway({ tls: tls.gateway })],
 				services: [
 					service("judged", variants, { access: null, hosts: ["judged.test", "*.judged.test"] }),
-					// The same Gateway, and so the same normalisation; nobody judges.
+					// The same Gateway, and so the same normalisation; no policy applies.
 					service("openly", variants, { hosts: ["openly.test", "*.openly.test"] }),
 				],
 				accessPolicies: [accessPolicy("all", "allow", ["judged"], { principals: [spiffe("alice")] })],

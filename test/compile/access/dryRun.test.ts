@@ -89,10 +89,10 @@ t.test("a result that an untried policy could change is not reported", async (t)
 	t.same(await said(t, planOfAll, requests), [
 		letOn(result("weir_allow_", "allowed", "whole-alice")),
 		letOn(result("weir_allow_", "denied")),
-		// The untried policy allows alice: only that somebody is allowed would be told.
+		// The untried policy allows alice: only an allowed client would be reported.
 		letOn(result("weir_would_allow_", "denied")),
 		letOn(result("weir_would_allow_", "allowed", "allows-bob")),
-		// It denies alice: only that somebody is denied would be.
+		// It denies alice: only a denied client would be reported.
 		letOn(result("weir_would_deny_", "allowed", "denies-all")),
 		letOn(result("weir_would_deny_", "allowed", "denies-all")),
 		// Either could be turned; what a forbid denies stays denied.

@@ -32,7 +32,7 @@ t.test("a policy for all arms' Variants, or none, does not distinguish arms", as
 		["the default's alone, allowed", policy("allow", { variants: ["v1"] }), ["v2", "v3"], "v1", "own"],
 		["all arms' but not the default's, denied", policy("deny", { variants: ["v2", "v3"] }), ["v2", "v3"], "v1", "own"],
 		["a shadow policy", policy("deny", { variants: ["v2"], mode: "shadow" }), ["v1", "v2"], "v1", null],
-		["an allow of nobody", policy("allow", { variants: ["v1"], principals: [] }), ["v1", "v2"], "v1", null],
+		["no principals", policy("allow", { variants: ["v1"], principals: [] }), ["v1", "v2"], "v1", null],
 		["a condition", policy("deny", { condition: "variant == 'v2'" }), ["v1", "v2"], "v1", "own"],
 		[
 			"one beside all Variants",

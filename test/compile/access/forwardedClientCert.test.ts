@@ -110,7 +110,7 @@ t.test("counts only from a trusted hop, for one client with one SPIFFE id", asyn
 		["another hop", [good], CLIENT],
 		["no header", [], ENVOY],
 		["two headers", [good, good], ENVOY],
-		["two clients: the first is a stranger's word", [`URI=spiffe://weir.test/root,${good}`], ENVOY],
+		["two clients: the first is not from a trusted proxy", [`URI=spiffe://weir.test/root,${good}`], ENVOY],
 		["two URIs", [`${good};URI=spiffe://weir.test/root`], ENVOY],
 		["no URI", [`By=${ENVOY};Hash=a`], ENVOY],
 		["no SPIFFE id", ["URI=https://weir.test/client"], ENVOY],

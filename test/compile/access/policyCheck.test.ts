@@ -69,7 +69,7 @@ t.test("a token that every execution refuses for its claims is none that holds",
 	t.equal(judged("dpop", { cnf: certificate }), "invalid-token", "not bound to a key");
 	t.equal(judged("mtls", { cnf: key }), "invalid-token", "not bound to a certificate");
 	t.equal(judged("dpop", {}), "allowed", "what is left out is as it must be");
-	t.equal(judged("mtls", { cnf: certificate }, null), "invalid-token", "nobody shows a certificate there");
+	t.equal(judged("mtls", { cnf: certificate }, null), "invalid-token", "no certificate is presented");
 	t.equal(judged("dpop", { cnf: key }, null), "allowed");
 });
 
@@ -194,7 +194,7 @@ t.test("a request that a trusted proxy brings is its client's, and no more than 
 		[id("alice"), id("mallory"), "forbidden by no-mallory"],
 	] as const)
 		t.equal(asked(principal, via), expected, `${principal} via ${via}`);
-	t.equal(asked(id("proxy"), null, "direct"), "allowed by all", "where it is nobody's proxy");
+	t.equal(asked(id("proxy"), null, "direct"), "allowed by all", "where it is not a trusted proxy");
 	const through = (via: string | null, gateway: string | null = null, region: string | null = null) =>
 		judge.gatewaysOf({ principal: id("alice"), via, gateway, region });
 	t.same(through(null), ["edge", "direct"]);

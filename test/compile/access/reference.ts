@@ -30,7 +30,7 @@ export interface ReferenceVerdict {
 	readonly policy: string | null;
 }
 
-/** yes, no, or what nobody can know. */
+/** yes, no, or unknown. */
 type Holds = "yes" | "no" | "unknown";
 
 const yes = (fact: boolean): Holds => (fact ? "yes" : "no");

@@ -81,9 +81,9 @@ t.test("an open Service with shadow policies stays open, one that only they sele
 	const shadow = policy("soon", "allow", { ...X, mode: "shadow" });
 	const table = accessTable(open, [shadow]);
 	t.equal(isOpen(table), true);
-	const stranger = { ...request, principal: null };
-	t.equal(compileAccess(table, "guarded")(stranger).reason, "open");
-	t.equal(compileShadow(table, "guarded")?.(stranger).reason, "no-policy-allows");
+	const unauthenticated = { ...request, principal: null };
+	t.equal(compileAccess(table, "guarded")(unauthenticated).reason, "open");
+	t.equal(compileShadow(table, "guarded")?.(unauthenticated).reason, "no-policy-allows");
 	t.equal(isOpen(accessTable(open, [policy("now", "allow", X)])), false);
 	t.equal(authorize(guarded, [shadow], request).reason, "no-policy-allows");
 });
@@ -175,7 +175,7 @@ t.test("each condition about the token, alone", async (t) => {
 	t.equal(subjectOf("https://one#*", "alice"), true);
 	t.equal(subjectOf("https://one#x#*", "x#*"), true, "a subject that ends like `any`");
 	t.equal(subjectOf("https://one#x#*", "alice"), false, "is one user, not all of the issuer");
-	t.equal(subjectOf("https://one", "alice"), false, "without # nobody");
+	t.equal(subjectOf("https://one", "alice"), false, "a subject without # is rejected");
 });
 
 t.test("an unknown result allows no one and denies all", async (t) => {
@@ -244,7 +244,7 @@ t.test("possible callers: all for an open Service, else those of an allow, enfor
 		couldAllow(accessTable(service, policies))(principal);
 	const names = (...principals: string[]) => policy("names", "allow", { principals });
 	t.equal(could(open, [policy("deny", "deny", {})], null), true);
-	t.equal(could(guarded, [policy("deny", "deny", X)]), false, "a deny lets nobody in");
+	t.equal(could(guarded, [policy("deny", "deny", X)]), false, "a deny policy allows no client");
 	t.equal(could(guarded, [names("spiffe://a/other"), policy("users", "allow", { users: ["*"] })], null), true);
 	t.equal(could(guarded, [policy("tried", "allow", { ...X, mode: "shadow" })]), true);
 	for (const id of [null, "spiffe://a/ns/x", "spiffe://a/ns", "spiffe://a/ns/", "spiffe://ab/ns/x"])

@@ -104,7 +104,7 @@ for (const protocol of ["ext_authz", "ext_proc"] as const) {
 		] as const) {
 			t.equal(await ask(peer, "guarded", line), 403, `${peer}: ${line.slice(0, 40)}`);
 		}
-		t.equal(await ask("proxy", "proxies"), 403, "without a client the proxy's own rights are nobody's");
+		t.equal(await ask("proxy", "proxies"), 403, "a request without a client does not get the proxy's own rights");
 		t.equal(await ask("proxy", "proxies", alice), 403, "nor are they its client's");
 		t.equal(await ask("plain", "proxies"), 200);
 		t.equal(await ask("proxy", "proxies", told(spiffe("plain"))), 200);
@@ -151,7 +151,7 @@ for (const protocol of ["ext_authz", "ext_proc"] as const) {
 			["two certificates", proxyOwn, alices, `${named(hash)};Hash=${hash}`, 403],
 			["without a proxy", aliceOwn, alices, null, 200],
 			["without a proxy the connection alone tells", aliceOwn, alices, named("0".repeat(64)), 200],
-			["nobody else's word", mallory, alices, named(hash), 401],
+			["a header from an untrusted client", mallory, alices, named(hash), 401],
 		];
 		for (const [what, peer, certificate, line, expected] of through) {
 			const lines = [`authorization: Bearer ${await bound(certificate)}`, ...(line === null ? [] : [line])];

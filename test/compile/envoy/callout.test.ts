@@ -128,7 +128,7 @@ for (const protocol of PROTOCOLS) {
 		const calloutNames = [VERDICT_FILTER, ASSIGN_FILTER, PROCESS_FILTER, PROOF_FILTER];
 		const filters = httpFilters(beside).filter(({ name }) => !calloutNames.includes(name));
 		t.same(filters, httpFilters(alone), "nor do the other filters change");
-		t.notOk(JSON.stringify(alone.envoy).includes("weir_sidecar"), "a Plan that asks nobody names no sidecar");
+		t.notOk(JSON.stringify(alone.envoy).includes("weir_sidecar"), "a Plan without callouts names no sidecar");
 	});
 }
 

@@ -12,7 +12,7 @@ import { gateway, resourceSet, service, variant } from "../../fixtures/resources
 
 const CHECK = { path: "/healthy", intervalMs: 1_000, timeoutMs: 1_000, healthyThreshold: 1, unhealthyThreshold: 1 };
 
-/** What Envoy says of the one endpoint, once its first check has ended: it listens to nobody before. */
+/** Envoy's health status of the one endpoint after its first check; Envoy accepts no connections before. */
 async function health(t: Test, port: number, spec: Partial<Service["spec"]>): Promise<string> {
 	const plan = compile(
 		resourceSet({ gateways: [gateway()], services: [service("model", [variant("v1", port)], spec)] }),

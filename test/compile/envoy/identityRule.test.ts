@@ -52,7 +52,7 @@ for (const form of [{}, { mode: "callout" }, { mode: "callout", protocol: "ext_p
 		}
 		t.equal(hostsOf(plan, "demands").length, 4);
 	});
-	t.test(`${JSON.stringify(form)}: elsewhere the header is nobody's word, and no rule looks at it`, async (t) => {
+	t.test(`${JSON.stringify(form)}: on other listeners no rule reads the identity header`, async (t) => {
 		for (const name of ["tls", "plain"]) {
 			const hosts = hostsOf(plan, name);
 			t.equal(hosts.length, 4);

@@ -57,7 +57,7 @@ t.test("mode callout: the sidecar assigns and decides all there is to assign and
 			}
 			t.match(callout, { assignment: experiments.length > 0, verdict: guarded }, name);
 			t.equal(calloutsOn(plan, host.typed_per_filter_config).length, 1, name);
-			t.same(weightedClusters(host), [], `${name}: Envoy assigns nobody`);
+			t.same(weightedClusters(host), [], `${name}: Envoy assigns no unit`);
 			t.notOk(JSON.stringify(host).includes("hash_policy"), name);
 			// The proof is no judgement: it looks for the sidecar's. Nor is the gate: nobody is asked about what it refuses.
 			const { [PROOF_FILTER]: _, [GATE_FILTER]: __, ...judging } = host.typed_per_filter_config;

@@ -39,7 +39,7 @@ t.test("a deny of regions stays where no region is known, an allow of regions do
 	t.match(ask(request), { allowed: false, reason: "forbidden", policy: "no-america" }, "the first by name");
 });
 
-t.test("the prefix of principals is nobody below it, also where weir.gate does not judge", async (t) => {
+t.test("the bare prefix of principals identifies no client, also without weir.gate", async (t) => {
 	const rule = callerIs("spiffe://a.test/ns/*", true);
 	t.match(rule, {
 		and_ids: {

@@ -142,7 +142,7 @@ t.test("the hop to each Service's endpoints: who proves what, and where it is pl
 		hopOf({}, ...Array.from({ length: 7 }, (_, n) => `10.0.0.${n}`)),
 		/^PLAIN TEXT to .* 10.0.0.4:9001 and 2 more:/,
 	);
-	t.equal(hopOf({}), undefined, "nobody is called");
+	t.equal(hopOf({}), undefined, "no callout is made");
 });
 
 t.test("a token that is bound to a certificate of the mesh ends with it", async (t) => {
@@ -168,12 +168,12 @@ t.test("a Service that needs the sidecar without limits", async (t) => {
 	t.match(said({}), /^none; not bounded .*; set rateLimits\.principal$/);
 	t.match(said({ service: rate }), /all together 60 per 1s; not bounded .*; set rateLimits\.principal$/);
 	t.notMatch(said({ principal: rate }), "not bounded");
-	const untold = [gateway()];
-	t.match(said({}, { gateways: untold }), /; set rateLimits\.service$/, "where no principal is told apart");
+	const withoutClients = [gateway()];
+	t.match(said({}, { gateways: withoutClients }), /; set rateLimits\.service$/, "where no principal is identified");
 	t.match(
 		said({}, { gateways: [gateway({ tls: { from: "identity" }, trustedProxies: ["spiffe://a/p"] })] }),
 		/\.service$/,
 	);
-	t.notMatch(said({ service: rate }, { gateways: untold }), "not bounded");
+	t.notMatch(said({ service: rate }, { gateways: withoutClients }), "not bounded");
 	t.equal(said({}, { accessPolicies: [allow({ principals: ["*"] })] }), undefined, "Envoy judges alone");
 });

@@ -284,7 +284,7 @@ t.test("a threshold is not given up on a share that is no number", async (t) => 
 		),
 	});
 	const at = (mean: number | null) => decide(input({ status: status(LAST_STEP), evidence: slow(mean) }));
-	t.equal(at(0).rule, "baseline-moved", "nobody is as slow any more");
+	t.equal(at(0).rule, "baseline-moved", "no unit is as slow as before");
 	t.match(at(null), { rule: "data", reason: /latency-p99 of arm control: the mean is null/ });
 });
 

@@ -226,8 +226,8 @@ t.test("a harm that a person accepted is only reported; another one rolls back",
 	const part = { segment: "country", value: "DE", rank: 0, arms: worse.arms };
 	const segmented = { ...HELD, spec: { ...HELD.spec, segments: [{ name: "country", header: "x-country" }] } };
 	const inPart = { experiment: segmented, evidence: { ...worse, segments: [part] }, nowMs: 130_000 };
-	t.equal(at(begun, inPart).action, "hold", "of everybody, and so of a part");
-	// Of a part alone: nobody says that it was everybody's.
+	t.equal(at(begun, inPart).action, "hold", "a frozen harm of all units covers a part of them");
+	// The frozen harm covers only a part of the units.
 	const partly = { ...begun, frozenHarms: ["boosted|accuracy|goal|country|DE"] };
 	const onlyPart = { ...inPart, evidence: { ...evidence(GOOD, HEALTHY), segments: [part] } };
 	const where = "accuracy where country is DE";

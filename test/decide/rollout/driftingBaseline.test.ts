@@ -39,7 +39,7 @@ t.test("after a change of the baseline the thresholds are dropped and frozen aga
 			note: /^the baseline itself has moved: on average 20% of a person's requests/,
 		},
 	);
-	// Nobody has been measured by thresholds that are not there.
+	// Without thresholds no unit has been measured.
 	const unmeasured = {
 		...made.evidence,
 		arms: made.evidence.arms.map((arm) => {

@@ -92,7 +92,7 @@ t.test("not where nothing is open, or is looked at anyway", async (t) => {
 	t.same(await looks({ ...aborted, phase: "Promoted", takeover }), []);
 	t.same(await looks({ ...aborted, phase: "Running" }), []);
 	const { endedAtMs: _, ...former } = aborted;
-	t.same(await looks(former), [], "nobody knows when it ended");
+	t.same(await looks(former), [], "the time of the end is unknown");
 });
 
 t.test("with many experiments none waits forever: the one with the oldest look comes first", async (t) => {

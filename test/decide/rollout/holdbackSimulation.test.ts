@@ -14,7 +14,7 @@ t.test("a version that is better at every moment stays, when the level falls and
 		for (const after of [0.22, 0.36]) {
 			const { heldAt, end } = live(seed, { ...SEASON, after });
 			t.ok(heldAt, `seed ${seed}: it was promoted`);
-			t.equal(end, null, `seed ${seed}: nobody takes it back at ${after}`);
+			t.equal(end, null, `seed ${seed}: the promotion is not taken back at ${after}`);
 		}
 	}
 });

@@ -99,7 +99,7 @@ t.test("an arm with parameters is not promoted: its Variant would serve without 
 	};
 	t.throws(() => promote("boosted"), why);
 	t.throws(() => promote(null, { closedArms: ["other"] }), why, "nor as the only one that is open");
-	t.equal(promote("other").status.promotion?.arm, "other", "another arm's parameters are in nobody's way");
+	t.equal(promote("other").status.promotion?.arm, "other", "parameters of another arm do not block the promotion");
 	const baseline = own.spec.arms.map((arm) => (arm.baseline ? { ...arm, parameters: { a: "1" } } : arm));
 	const outcome = commandOutcome(
 		{ experiment: { ...own, spec: { ...own.spec, arms: baseline } }, status: status(), by: "ada", nowMs: 7_000 },

@@ -237,7 +237,7 @@ t.test("the parsed form: minutes, ISO days, epoch milliseconds", async (t) => {
 const document = (kind: string, name: string, spec: string): string =>
 	`---\napiVersion: weir.dev/v1alpha1\nkind: ${kind}\nmetadata: {${name}}\nspec: {${spec}}\n`;
 
-t.test("rules about users, where nobody's tokens are believed", async (t) => {
+t.test("rules about users are refused where no token issuer is trusted", async (t) => {
 	const what = "but no Gateway trusts any token issuer";
 	t.same(shortProblemsOf(guarded({ policy: "groups: [a]" })), [`w.yaml:66:80: spec.groups is about users, ${what}`]);
 	t.same(shortProblemsOf(guarded({ policy: "condition: 'has(user.subject)'" })), [

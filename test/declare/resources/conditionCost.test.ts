@@ -26,7 +26,7 @@ t.test("the sum of what one request can reach", async (t) => {
 	t.match(problemsOf(several(30, (n) => `principals: [${n < 10 ? "'*'" : "spiffe://example.org/p"}], ${DEAR}`)), [
 		/brings/,
 	]);
-	t.match(problemsOf(several(26, () => `action: deny, ${DEAR}`)), [/brings/], "a deny names nobody, and is for all");
+	t.match(problemsOf(several(26, () => `action: deny, ${DEAR}`)), [/brings/], "a deny applies to all clients");
 });
 
 t.test("with shadow policies the enforced ones are asked twice", async (t) => {

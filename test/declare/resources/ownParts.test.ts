@@ -46,7 +46,7 @@ checkRows(t, [
 	taken("spiffe://weir.local/weirs/control"),
 ]);
 
-const door = { address: "127.0.0.1", port: 18000, what: "control's xDS" };
+const listener = { address: "127.0.0.1", port: 18000, what: "control's xDS" };
 for (const [endpoint, said] of [
 	["address: 127.0.0.1, port: 18000", "127.0.0.1:18000"],
 	["address: localhost, port: 18000", "localhost:18000"],
@@ -54,41 +54,40 @@ for (const [endpoint, said] of [
 	["address: 127.0.0.1, port: 18001", null],
 	["address: 10.0.0.1, port: 18000", null],
 ] as const) {
-	t.test(`control's own door as ${endpoint}`, async (t) => {
+	t.test(`control's own listener as ${endpoint}`, async (t) => {
 		const { resources, positions } = parseResources([{ name: "w.yaml", text: service(endpoint, "") }]);
 		t.same(
-			controlListenerProblems(resources.services, [door], positions).map((one) => formatProblem(one).split("; ")[0]),
+			controlListenerProblems(resources.services, [listener], positions).map(
+				(one) => formatProblem(one).split("; ")[0],
+			),
 			said === null ? [] : [`w.yaml:8:37: endpoint ${said} is control's xDS`],
 		);
 	});
 }
 
-t.test(
-	"the state refuses a Service at a door of control's that it knows, and the door is known once it is open",
-	async (t) => {
-		const directory = mkdtempSync(join(tmpdir(), "weir-doors-"));
-		t.teardown(() => rmSync(directory, { recursive: true, force: true }));
-		let doors: readonly ControlListener[] = [];
-		const store = new Store(directory, { controlListeners: () => doors });
-		t.teardown(() => store.close());
-		const files = [{ name: "w.yaml", text: service("address: 127.0.0.1, port: 18000", "") }];
-		const dryRun = { by: "ada", dryRun: true, nowMs: 1 };
-		t.equal(store.apply(files, dryRun).outcome, "applied");
-		const context = { apiListener: null, xdsListen: { host: "0.0.0.0", port: 18000 }, accessLogListen: null };
-		doors = controlListeners(context, "unix:/run/api.sock");
-		t.match(store.apply(files, dryRun), { outcome: "refused", problems: [{ message: /is control's xDS$/ }] });
-		t.same(controlListeners({ ...context, xdsListen: null }, "unix:/run/api.sock"), []);
-		const tls = { key: "", cert: "", ca: "" };
-		const apiListener = { address: "127.0.0.1", port: 0, tls, peer: () => null };
-		t.same(
-			controlListeners(
-				{ apiListener, xdsListen: null, accessLogListen: { host: "10.0.0.1", port: 7 } },
-				"https://127.0.0.1:9",
-			),
-			[
-				{ address: "127.0.0.1", port: 9, what: "control's API" },
-				{ address: "10.0.0.1", port: 7, what: "control's access log" },
-			],
-		);
-	},
-);
+t.test("the state refuses a Service at a listener of control, once that listener is open", async (t) => {
+	const directory = mkdtempSync(join(tmpdir(), "weir-listeners-"));
+	t.teardown(() => rmSync(directory, { recursive: true, force: true }));
+	let listeners: readonly ControlListener[] = [];
+	const store = new Store(directory, { controlListeners: () => listeners });
+	t.teardown(() => store.close());
+	const files = [{ name: "w.yaml", text: service("address: 127.0.0.1, port: 18000", "") }];
+	const dryRun = { by: "ada", dryRun: true, nowMs: 1 };
+	t.equal(store.apply(files, dryRun).outcome, "applied");
+	const context = { apiListener: null, xdsListen: { host: "0.0.0.0", port: 18000 }, accessLogListen: null };
+	listeners = controlListeners(context, "unix:/run/api.sock");
+	t.match(store.apply(files, dryRun), { outcome: "refused", problems: [{ message: /is control's xDS$/ }] });
+	t.same(controlListeners({ ...context, xdsListen: null }, "unix:/run/api.sock"), []);
+	const tls = { key: "", cert: "", ca: "" };
+	const apiListener = { address: "127.0.0.1", port: 0, tls, peer: () => null };
+	t.same(
+		controlListeners(
+			{ apiListener, xdsListen: null, accessLogListen: { host: "10.0.0.1", port: 7 } },
+			"https://127.0.0.1:9",
+		),
+		[
+			{ address: "127.0.0.1", port: 9, what: "control's API" },
+			{ address: "10.0.0.1", port: 7, what: "control's access log" },
+		],
+	);
+});

@@ -139,7 +139,7 @@ t.test("rate limits: of the Service, of each principal, of each tenant; before a
 	t.equal(await ask(again, "each"), LIMITED, "has no bucket of its own");
 	t.equal(await ask(bob, "each"), "200", "another principal has");
 	for (const wanted of ["200", "200", LIMITED])
-		t.equal(await ask(plain, "each"), wanted, "all who are nobody: one bucket");
+		t.equal(await ask(plain, "each"), wanted, "unauthenticated clients share one bucket");
 	const [red, blue] = [minter.token({ tenant: "red" }), minter.token({ tenant: "blue" })];
 	for (const wanted of ["200", "200", LIMITED]) t.equal(await ask(alice, "tenants", red), wanted, "tenant red");
 	t.equal(await ask(alice, "tenants", blue), "200", "tenant blue");
@@ -178,7 +178,7 @@ t.test("rate limits: of the Service, of each principal, of each tenant; before a
 	t.equal(await ask(bob, "few"), "403 access denied: no-policy-allows\n", "nor does it take what callers may");
 	t.equal(await ask(bob, "few"), LIMITED);
 	const flood = await Promise.all(Array.from({ length: 100 }, () => probe("brisk")));
-	t.ok(flood.includes(LIMITED), "somebody else's are bounded");
+	t.ok(flood.includes(LIMITED), "a flood of denials is bounded");
 	for (const host of ["whole", "each"])
 		t.equal(await probe(host), LIMITED, "nothing refuses it at an open Service, so it is a request");
 	for (let index = 0; index < 20; index++) t.equal(await ask(alice, "free"), "200");

@@ -149,7 +149,7 @@ t.test("principals exact, below a prefix, and any", async (t) => {
 
 t.test("control on another machine: mTLS, and exactly its id", async (t) => {
 	const { socket, predictor, start } = await scene(t);
-	const door = async (name: string) => {
+	const startServer = async (name: string) => {
 		const server = createSecureServer({ ...serverTls(await identityOf(t, socket(name))) });
 		const seen: string[] = [];
 		const opened = new Promise<string>((resolve) => {
@@ -167,17 +167,17 @@ t.test("control on another machine: mTLS, and exactly its id", async (t) => {
 	};
 	const resources = resourceSet({ gateways: [edge], services: [served(predictor.port, [PREDICTOR])] });
 	const caller = await identityOf(t, socket("client"));
-	const right = await door("control");
+	const right = await startServer("control");
 	const remote = (port: number) => ({ accessLog: { address: "127.0.0.1", port, spiffeId: id("control") } });
 	const envoy = await start(resources, remote(right.port));
 	t.equal(await ask(caller, envoy.port(), "mesh.test"), 200);
 	t.match(await right.opened, "/envoy.service.accesslog.v3.AccessLogService/StreamAccessLogs");
 	await envoy.stop();
-	const wrong = await door("sidecar");
+	const wrong = await startServer("sidecar");
 	const second = await start(resources, remote(wrong.port));
 	t.equal(await ask(caller, second.port(), "mesh.test"), 200);
 	await refusedBy(second);
-	t.same(wrong.seen, [], "who has another id hears nothing");
+	t.same(wrong.seen, [], "a server with another id receives no stream");
 });
 
 /** Envoy counts the certificates that it does not accept. */
@@ -187,7 +187,7 @@ async function refusedBy(envoy: RunningEnvoy): Promise<void> {
 		// Nothing announces it.
 		await new Promise((resolve) => setTimeout(resolve, 20));
 	}
-	throw new Error("the wrong door was never refused");
+	throw new Error("the wrong certificate was never refused");
 }
 
 const metadataOf = (name: string) => ({ name, namespace: "default", labels: {}, annotations: {} });
