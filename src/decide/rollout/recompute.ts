@@ -25,11 +25,7 @@ export function recompute(decision: Decision): Recomputation | null {
 }
 
 /** Rules whose decisions have no input. */
-const NOTHING_TO_RECOMPUTE: Readonly<Partial<Record<Decision["outcome"]["rule"], string>>> = {
-	person: "a person's act: nothing to recompute",
-	declaration: "a declaration, a person's act: nothing to recompute",
-	gate: "a gate's answer to a person's act: nothing to recompute",
-};
+const BY_PERSON: ReadonlySet<Decision["outcome"]["rule"]> = new Set(["person", "declaration", "gate"]);
 
 const INPUT_MISSING = "NOT RECOMPUTED: what it was made from is not there, or not all of it is yours to read";
 
@@ -37,8 +33,8 @@ const INPUT_MISSING = "NOT RECOMPUTED: what it was made from is not there, or no
 export function recomputationText(decision: Decision): { readonly text: string; readonly holds: boolean } {
 	const again = recompute(decision);
 	if (again === null) {
-		const text = NOTHING_TO_RECOMPUTE[decision.outcome.rule];
-		return { text: text ?? INPUT_MISSING, holds: text !== undefined };
+		const holds = BY_PERSON.has(decision.outcome.rule);
+		return { text: holds ? "a person's act: nothing to recompute" : INPUT_MISSING, holds };
 	}
 	const { matches, expected, actual } = again;
 	if (!matches) return { text: `DIFFERS\n      stored     ${expected}\n      recomputed ${actual}`, holds: false };

@@ -4,7 +4,14 @@
  */
 import type { IncomingMessage } from "node:http";
 import { Agent } from "node:https";
-import { type ConnectionOptions, connect, type Server, type TLSSocket, type TlsOptions } from "node:tls";
+import {
+	type ConnectionOptions,
+	connect,
+	type SecureContextOptions,
+	type Server,
+	type TLSSocket,
+	type TlsOptions,
+} from "node:tls";
 import type { MutualTls } from "../tls/connectionLimits.js";
 import { TLS_OPTIONS } from "../tls/tls.js";
 import { idOfConnection } from "./connectionIds.js";
@@ -101,18 +108,7 @@ export function mutualAgent(identity: Identity, servers: (spiffeId: string) => b
 }
 
 /** @throws WeirError `unavailable` when the own SVID has ended */
-export function secureContext(identity: Identity): {
-	readonly cert: string;
-	readonly key: string;
-	readonly ca: string;
-	readonly minVersion: "TLSv1.3";
-	readonly secureOptions: number;
-} {
+export function secureContext(identity: Identity): SecureContextOptions {
 	const { certificate, privateKey, trustBundle } = identity.current();
-	return {
-		cert: certificate,
-		key: privateKey,
-		ca: trustBundle,
-		...TLS_OPTIONS,
-	};
+	return { cert: certificate, key: privateKey, ca: trustBundle, ...TLS_OPTIONS };
 }

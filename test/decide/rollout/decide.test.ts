@@ -534,9 +534,9 @@ t.test("a person's command is never reported as recomputed", async (t) => {
 			"a person's act: nothing to recompute",
 		],
 		[commandOutcome({ ...made, status: live }, { verb: "abort" }), "a person's act: nothing to recompute"],
-		[startExperiment(experiment(), 1), "a declaration, a person's act: nothing to recompute"],
-		[applyExperiment(experiment(), other, live, 1), "a declaration, a person's act: nothing to recompute"],
-		[heldByGate({ status: live }, promoted, gate), "a gate's answer to a person's act: nothing to recompute"],
+		[startExperiment(experiment(), 1), "a person's act: nothing to recompute"],
+		[applyExperiment(experiment(), other, live, 1), "a person's act: nothing to recompute"],
+		[heldByGate({ status: live }, promoted, gate), "a person's act: nothing to recompute"],
 	];
 	for (const [outcome, words] of acts) {
 		if (outcome === null) throw new RangeError("nothing was done");
