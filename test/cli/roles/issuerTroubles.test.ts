@@ -50,17 +50,6 @@ t.test("troubles name issuers without usable keys, and single unusable keys", as
 	t.same(keys.troubles(), []);
 });
 
-<<<<<<< HEAD
-t.test("through control: an alarm of the status, a note of readiness, until there is a key", async (t) => {
-	const directory = await temporaryDirectory(t);
-	const at = places(join(directory, "data"));
-	const file = join(directory, "keys.json");
-	await writeFile(file, set(WRONG));
-	const control = await startControlRole(roleContext(at, "control"));
-	t.teardown(() => control.close());
-	const client = new ApiClient(`unix:${at.apiSocket}`);
-	const text = `apiVersion: weir.dev/v1alpha1
-=======
 t.test(
 	"through control issuers without keys are an alarm of status and a note of readiness until a key comes",
 	async (t) => {
@@ -68,11 +57,10 @@ t.test(
 		const at = places(join(directory, "data"));
 		const file = join(directory, "keys.json");
 		await writeFile(file, set(WRONG));
-		const control = await startControl(roleContext(at, "control"));
+		const control = await startControlRole(roleContext(at, "control"));
 		t.teardown(() => control.close());
 		const client = new ApiClient(`unix:${at.apiSocket}`);
 		const text = `apiVersion: weir.dev/v1alpha1
->>>>>>> testa
 kind: Gateway
 metadata: {name: edge, namespace: mesh}
 spec:

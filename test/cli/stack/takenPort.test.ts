@@ -1,8 +1,4 @@
-<<<<<<< HEAD
-/** `weir up` says READY of Gateways that listen, and of no others. It does not share a port with another program. */
-=======
 /** `weir up` prints READY only for Gateways that listen, and reports a port that another program has. */
->>>>>>> testa
 import { once } from "node:events";
 import { get, type IncomingMessage } from "node:http";
 import { type AddressInfo, createServer } from "node:net";
@@ -21,14 +17,10 @@ const declared = (gateways: Readonly<Record<string, string>>, backend: number): 
 		serviceText("own", [backend], "access: open"),
 	].join("---\n");
 
-<<<<<<< HEAD
-/** Of no machine (RFC 5737). */
+/** An address of no machine (RFC 5737). */
 const ELSEWHERE = "address: 192.0.2.1, port: 8080";
 
-t.test("a Gateway that Envoy refuses is told; another one serves, and its port is not shared", async (t) => {
-=======
-t.test("a Gateway whose port is taken is reported, and another one serves", async (t) => {
->>>>>>> testa
+t.test("a Gateway that Envoy refuses is reported, another one serves, and its port is not shared", async (t) => {
 	const directory = await temporaryDirectory(t);
 	const backend = await startBackend(t);
 	const alone = await fileOf(directory, "alone.yaml", declared({ edge: ELSEWHERE }, backend));
@@ -55,7 +47,6 @@ t.test("a Gateway whose port is taken is reported, and another one serves", asyn
 	t.equal(await up.stop(), 0);
 });
 
-<<<<<<< HEAD
 t.test("a port that is freed in time is no error", async (t) => {
 	const server = createServer().listen(0, "127.0.0.1");
 	await once(server, "listening");
@@ -70,10 +61,7 @@ t.test("a port that is freed in time is no error", async (t) => {
 	await waits;
 });
 
-t.test("it waits for what listens late, and no longer than it should", async (t) => {
-=======
 t.test("up waits for a late listener, and no longer than its patience", async (t) => {
->>>>>>> testa
 	const asked = (has: string[][], word: string | null) => ({
 		listening: async () => new Set(has.length > 1 ? has.shift() : has[0]),
 		refusal: async () => word,
