@@ -56,6 +56,6 @@ const isWithin = ({ locality }: Endpoint, regions: readonly string[]): boolean =
 function reason({ locality }: Endpoint, dataClass: string, regions: readonly string[]): string {
 	const allowed = `DataClass ${dataClass} (${regions.length === 0 ? "not declared, or not granted" : regions.join(", ")})`;
 	return locality === null
-		? `it says no region, and ${allowed} wants one`
+		? `it has no region, and ${allowed} requires one`
 		: `its region ${locality.region} is none of those of ${allowed}`;
 }

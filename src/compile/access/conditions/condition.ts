@@ -30,7 +30,7 @@ export interface Condition {
 		readonly path: boolean;
 		readonly variant: boolean;
 		readonly user: boolean;
-		/** Of the user, whose token it is. */
+		/** The issuer of the user's token. */
 		readonly issuer: boolean;
 		readonly region: boolean;
 	};
