@@ -11,7 +11,7 @@ export interface Excluded {
 	readonly service: string;
 	readonly variant: string;
 	readonly endpoint: Endpoint;
-	/** e.g. `its region us-east is none of those of DataClass health (ae-dxb)`. */
+	/** e.g. `its region us-east is not a region of DataClass health (ae-dxb)`. */
 	readonly why: string;
 }
 
@@ -57,5 +57,5 @@ function reason({ locality }: Endpoint, dataClass: string, regions: readonly str
 	const allowed = `DataClass ${dataClass} (${regions.length === 0 ? "not declared, or not granted" : regions.join(", ")})`;
 	return locality === null
 		? `it has no region, and ${allowed} requires one`
-		: `its region ${locality.region} is none of those of ${allowed}`;
+		: `its region ${locality.region} is not a region of ${allowed}`;
 }
