@@ -91,7 +91,7 @@ export interface ProbeResult {
 	readonly gateway: string;
 	readonly service: string;
 	readonly outcome: Outcome;
-	/** For a person; empty where it is denied. Of an answer's body it holds Weir's own reason alone. */
+	/** Text for a person; empty if the request is denied. From the response body it quotes only Weir's own reason. */
 	readonly detail: string;
 }
 

@@ -10,7 +10,7 @@ import type { Rule } from "./rule.js";
 
 /** Limits of the index. */
 interface Fineness {
-	/** Up to so many rules are tried one by one. */
+	/** A list of at most this many rules is tried one by one. */
 	readonly atOnce: number;
 	/** Maximum depth. */
 	readonly levels: number;

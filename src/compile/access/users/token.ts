@@ -64,7 +64,7 @@ export type TokenAnswer =
 			readonly why: string;
 			/** The token may hold; the proof that came with it does not do. */
 			readonly proof?: true;
-			/** No token of that issuer holds here: there is no key of it to verify by. */
+			/** No token of that issuer is valid here, because none of its keys is available. */
 			readonly keyless?: true;
 	  };
 
