@@ -62,7 +62,7 @@ export type TokenAnswer =
 	| {
 			readonly refused: "invalid-token" | "verification-limited";
 			readonly why: string;
-			/** The token may hold; the proof that came with it does not do. */
+			/** The token may be valid, but its proof of possession is not. */
 			readonly proof?: true;
 			/** No token of that issuer is valid here, because none of its keys is available. */
 			readonly keyless?: true;
