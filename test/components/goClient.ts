@@ -23,7 +23,7 @@ export interface GoResult {
 
 const run = promisify(execFile);
 
-/** @returns the program, or null and one line on standard output where Go is absent or the modules cannot be had */
+/** @returns the program, or null and one line on standard output where Go is absent or the modules are unavailable */
 export async function goClient(): Promise<string | null> {
 	const hash = createHash("sha256");
 	for (const file of FILES) hash.update(readFileSync(join(SOURCE, file)));

@@ -1,6 +1,6 @@
 /** `weir validate` and `weir schema`: the declaration by itself. */
 import { compileShadowGaps } from "../../compile/compile.js";
-import { gapWords } from "../../compile/table/shadow.js";
+import { gapMessage } from "../../compile/table/shadow.js";
 import { accessLosses } from "../../decide/rollout/accessLosses.js";
 import { EMPTY_STATUS } from "../../decide/rollout/status.js";
 import { FileReadings } from "../../declare/resources/fileReading.js";
@@ -27,7 +27,7 @@ export async function validate({ file }: { readonly file: readonly string[] }): 
 		return;
 	}
 	const { warnings } = await declaredKeys(resources);
-	const gaps = compileShadowGaps(resources, EMPTY_STATUS).map(gapWords);
+	const gaps = compileShadowGaps(resources, EMPTY_STATUS).map(gapMessage);
 	const held = resources.experiments
 		.filter(({ spec }) => spec.goal !== null)
 		.flatMap((one) =>

@@ -1,5 +1,5 @@
 /** The commands that ask a running control: apply, delete, get, status, diff, decisions, the person's verbs, proxy-status, trace. */
-import { gapWords } from "../../compile/table/shadow.js";
+import { gapMessage } from "../../compile/table/shadow.js";
 import { closuresOf } from "../../decide/rollout/closedServices.js";
 import { FLEET_FALSE_SHARE, provedTogether } from "../../decide/rollout/fleet.js";
 import { refusalsOf } from "../../decide/rollout/refusal.js";
@@ -68,7 +68,7 @@ export function printChanges(answer: ApplyAnswer, dryRun: boolean): void {
 	if (answer.changes.length === 0) print("nothing changes");
 	for (const change of answer.changes)
 		print(`${change.change} ${change.kind} ${change.name}${dryRun ? " (dry run)" : ""}`);
-	for (const gap of answer.shadowGaps ?? []) process.stderr.write(`warning: ${oneLine(gapWords(gap))}\n`);
+	for (const gap of answer.shadowGaps ?? []) process.stderr.write(`warning: ${oneLine(gapMessage(gap))}\n`);
 	const { approvals = 0 } = answer;
 	if (approvals > 0) print(`it would wait for approval by ${approvals} other${approvals === 1 ? "" : "s"}`);
 }

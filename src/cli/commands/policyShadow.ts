@@ -1,5 +1,5 @@
 /** `weir policy shadow`: verdicts that shadow policies would have changed, and gaps in that result. */
-import { gapWords, type ShadowGap } from "../../compile/table/shadow.js";
+import { gapMessage, type ShadowGap } from "../../compile/table/shadow.js";
 import { namedIn } from "../../declare/resources/reference.js";
 import { type AccessPolicy, qualifiedName, qualifiedText, type Resource } from "../../declare/resources/resource.js";
 import type { ShadowAnswer } from "../../observe/events/decisions/decisionQuery.js";
@@ -54,7 +54,7 @@ export async function policyShadow(options: PolicyShadowArguments): Promise<void
 		process.stdout.write(`${JSON.stringify({ ...answer, gaps, untold }, null, 2)}\n`);
 		return;
 	}
-	for (const gap of gaps) print(`NOT TRIED    ${gapWords(gap)}`);
+	for (const gap of gaps) print(`NOT TRIED    ${gapMessage(gap)}`);
 	for (const name of untold)
 		print(`NO ACCESS    Service ${name}: you may not read its namespace, so its changed verdicts are not shown`);
 	for (const changed of answer.changes) {

@@ -10,9 +10,9 @@ import { within } from "../../limits/within.js";
 import type { Log } from "../../observe/telemetry/log.js";
 import type { Meter } from "../../observe/telemetry/meter.js";
 import { type GatewayAlarm, KEYS_NOTE, NO_KEYS } from "../../operate/api/wire.js";
-import { KeyLife, type KeysOptions } from "../../trust/tokens/keyLife.js";
 import { keyLoad } from "../../trust/tokens/keyLoad.js";
 import { keySetFault, readKeySet } from "../../trust/tokens/keySet.js";
+import { KeySetCache, type KeysOptions } from "../../trust/tokens/keySetCache.js";
 import { publishedKeySet } from "../../trust/tokens/publishedKeys.js";
 
 /**
@@ -48,7 +48,7 @@ interface Read {
 }
 
 interface Source {
-	readonly life: KeyLife<Read>;
+	readonly cache: KeySetCache<Read>;
 	/** The current fault; null = none. Logged when it changes. */
 	fault: string | null;
 	/** Whether it has had usable keys: the end of their use is logged once. */
@@ -110,7 +110,7 @@ export class IssuerKeys {
 		this.options.meter.gauge(
 			"weir_xds_issuer_keys_left_out",
 			"Keys of token issuers that are not used, because Envoy or the sidecar cannot verify with them.",
-			[...this.#sources.values()].reduce((sum, { life }) => sum + (life.held?.leftOut.length ?? 0), 0),
+			[...this.#sources.values()].reduce((sum, { cache }) => sum + (cache.held?.leftOut.length ?? 0), 0),
 		);
 		return Object.fromEntries(texts);
 	}
@@ -120,8 +120,8 @@ export class IssuerKeys {
 	 * @returns resolves when they have answered, or after a limit; null = none. Never rejects
 	 */
 	awaited(): Promise<unknown> | null {
-		const looks = [...this.#sources.values()].flatMap(({ life }) =>
-			life.held === null && life.looking !== null ? [life.looking] : [],
+		const looks = [...this.#sources.values()].flatMap(({ cache }) =>
+			cache.held === null && cache.fetching !== null ? [cache.fetching] : [],
 		);
 		return looks.length === 0 ? null : within(KEYS_STARTUP_WAIT_MS, Promise.all(looks));
 	}
@@ -131,8 +131,8 @@ export class IssuerKeys {
 		return this.#issuers.flatMap(({ gateway, issuer, name }): readonly GatewayAlarm[] => {
 			const source = this.#sources.get(name);
 			if (source === undefined) return [];
-			const { fault, life } = source;
-			const { held } = life;
+			const { fault, cache } = source;
+			const { held } = cache;
 			if (fault === null) {
 				const [first, ...more] = held?.leftOut ?? [];
 				if (first === undefined) return [];
@@ -153,13 +153,13 @@ export class IssuerKeys {
 
 	/** A token at the Gateway names a key that Envoy does not have: fetches its issuers' keys, unless just done. */
 	unknownKey(gateway: string): void {
-		for (const name of this.#addresses.get(gateway) ?? []) void this.#sources.get(name)?.life.look();
+		for (const name of this.#addresses.get(gateway) ?? []) void this.#sources.get(name)?.cache.fetch();
 	}
 
 	#look(name: string, source: KeySource): Promise<unknown> {
 		const known = this.#sources.get(name);
-		if (known !== undefined && source.from === "url") return Promise.resolve(known.life.serving());
-		const looked = (known ?? this.#begin(name, source)).life.look();
+		if (known !== undefined && source.from === "url") return Promise.resolve(known.cache.serving());
+		const looked = (known ?? this.#begin(name, source)).cache.fetch();
 		return within(this.options.waitMs ?? KEYS_WAIT_MS, looked);
 	}
 
@@ -186,20 +186,20 @@ export class IssuerKeys {
 			if (own.fault === why) return;
 			own.fault = why;
 			const instead =
-				own.life.held === null ? ENVOY_VERIFIES_NONE : "Envoy continues to verify tokens with the last keys";
+				own.cache.held === null ? ENVOY_VERIFIES_NONE : "Envoy continues to verify tokens with the last keys";
 			log.warn("keys of the token issuer are unavailable", { source: name, why, instead });
 		};
 		const options = { load: load(source), times: times(source), monotonicMs, failed };
 		const isEmpty = ({ fault }: Read): boolean => fault !== null;
-		const life = new KeyLife(options, { read: publishable, isEmpty, loaded });
-		const own: Source = { life, fault: null, serves: false };
+		const cache = new KeySetCache(options, { read: publishable, isEmpty, loaded });
+		const own: Source = { cache, fault: null, serves: false };
 		this.#sources.set(name, own);
 		return own;
 	}
 
 	#text(name: string): string {
 		const source = this.#sources.get(name);
-		const held = source?.life.held ?? null;
+		const held = source?.cache.held ?? null;
 		if (held !== null) return held.text;
 		if (source?.serves) {
 			source.serves = false;

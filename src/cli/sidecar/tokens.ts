@@ -22,11 +22,11 @@ export function tokensOf(
 	let loading: Promise<TokenVerifier> | null = null;
 	const use = (): void => verifier?.use(tables.newest?.table.gateways ?? []);
 	const load = async (): Promise<TokenVerifier> => {
-		const room = await import("../../trust/tokens/verifier.js");
-		const made = new room.TokenVerifier({
+		const { TokenVerifier } = await import("../../trust/tokens/verifier.js");
+		const made = new TokenVerifier({
 			keysTroubled: (source, trouble) => {
-				if (trouble === null) log.info("an issuer's keys are good again", { source });
-				else log.warn("an issuer's keys cannot be had", { source, ...trouble });
+				if (trouble === null) log.info("an issuer's key set is usable again", { source });
+				else log.warn("an issuer's key set could not be fetched or has no usable key", { source, ...trouble });
 			},
 			...(proofs === null ? {} : { proofs }),
 		});
@@ -51,7 +51,7 @@ export function tokensOf(
 		if (verifier !== null) return verifier.verify(question);
 		const asked = kept(question);
 		return loaded().then(
-			(room): TokenAnswer | Promise<TokenAnswer> => room.verify(asked),
+			(made): TokenAnswer | Promise<TokenAnswer> => made.verify(asked),
 			(): TokenAnswer => ({ refused: "invalid-token", why: "tokens cannot be verified here" }),
 		);
 	};

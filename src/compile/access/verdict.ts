@@ -9,7 +9,7 @@ export interface AccessRequest {
 	readonly path: string;
 	/** Variant that the request is assigned to; null = not known: then no allow and every deny of Variants matches. */
 	readonly variant: string | null;
-	/** null = no user. A token that does not hold is refused before (invalid-token) and is never asked about. */
+	/** null = no user. An invalid token is refused earlier (invalid-token). */
 	readonly token: VerifiedToken | null;
 	/** Region of the Gateway that it came through; null = not known: as with the Variant. */
 	readonly region: string | null;

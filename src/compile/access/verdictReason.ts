@@ -12,7 +12,7 @@ import { isOpen, judgesUsers, judgesVariant, nativeObstacle } from "./rules/tabl
 export interface VerdictInput {
 	readonly access: AccessTable;
 	readonly callout: Pick<Callout, "access" | "sign">;
-	/** Of all Gateways. */
+	/** The issuers of all Gateways. */
 	readonly issuers: readonly TokenIssuer[];
 	/** Qualified name of a Gateway with trusted proxies; null = none has any. */
 	readonly proxied: string | null;

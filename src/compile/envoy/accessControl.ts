@@ -13,12 +13,12 @@ import type { AccessTable, PolicyTable } from "../table/plan.js";
 import type { ReportedResults } from "../table/shadow.js";
 import {
 	ambiguousPaths,
+	invalidPaths,
 	longPaths,
 	NOT_SHORT,
 	notCanonicalRules,
 	PROBE_RULE,
 	probeRule,
-	strangePaths,
 	upgradeRule,
 } from "./canonical.js";
 import { call, field, ident, integer } from "./celTree.js";
@@ -180,9 +180,9 @@ function inForce(access: AccessTable, { identifies }: AccessPlace): Readonly<Rec
 	return { ...Object.fromEntries(named), [PROBE_RULE]: probeRule() };
 }
 
-/** Among the shadow allows: the shadow denial has already reported a refusal, whatever these say (events/decisions/shadow.ts). */
+/** Shadow allows for refusals that the shadow denial has already reported (events/decisions/shadow.ts). */
 const notTried = (access: AccessTable): Readonly<Record<string, object>> =>
-	isFirstOnPaths(access) ? { [AMBIGUOUS_LENGTH]: longPaths(), [AMBIGUOUS]: strangePaths() } : {};
+	isFirstOnPaths(access) ? { [AMBIGUOUS_LENGTH]: longPaths(), [AMBIGUOUS]: invalidPaths() } : {};
 
 /** Only shadow policies look at paths; otherwise the gate has refused ambiguous ones. */
 const isFirstOnPaths = (access: AccessTable): boolean => !judgesPaths(access) && access.policies.some(judgesPath);

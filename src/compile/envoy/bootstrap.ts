@@ -111,9 +111,9 @@ export function dynamicBootstrap(ads: string | RemoteListener, options: Bootstra
 }
 
 function common({ nodeId, instance, adminSocket }: BootstrapOptions): object {
-	const said = instance === undefined ? {} : { metadata: { [INSTANCE_KEY]: instance } };
+	const metadata = instance === undefined ? {} : { metadata: { [INSTANCE_KEY]: instance } };
 	return {
-		node: { id: nodeId, cluster: "weir", ...said },
+		node: { id: nodeId, cluster: "weir", ...metadata },
 		typed_dns_resolver_config: RESOLVER,
 		...(adminSocket === null
 			? {}

@@ -22,7 +22,7 @@ export const CONTEXT = {
 	variant: "weir-variant",
 } as const;
 
-/** Where the answer is in dynamic metadata: ext_proc's under our name, ext_authz's under its own. */
+/** Dynamic metadata namespaces of the answer: ext_proc's is under our name, ext_authz's under its own. */
 export const METADATA_NAMESPACE = "weir";
 export const EXT_AUTHZ_NAMESPACE = "envoy.filters.http.ext_authz";
 

@@ -135,21 +135,21 @@ export function calloutPerRoute(
 	protocol: CalloutProtocol,
 	facts: RouteFacts,
 ): Record<string, object> {
-	const said = Object.entries(facts).map(([fact, value]) => [CONTEXT[fact as keyof typeof CONTEXT], value] as const);
+	const entries = Object.entries(facts).map(([fact, value]) => [CONTEXT[fact as keyof typeof CONTEXT], value] as const);
 	if (protocol === "ext_proc") {
 		return {
 			...noCallout(),
 			[PROCESS_FILTER]: {
 				"@type": EXT_PROC_PER_ROUTE,
 				overrides: {
-					grpc_initial_metadata: said.map(([key, value]) => ({ key, value })),
+					grpc_initial_metadata: entries.map(([key, value]) => ({ key, value })),
 					...(callout.onFailure === "default-variant" ? { failure_mode_allow: true } : {}),
 				},
 			},
 			...(callout.onFailure === "deny" ? processProof() : {}),
 		};
 	}
-	const asked = { "@type": EXT_AUTHZ_PER_ROUTE, check_settings: { context_extensions: Object.fromEntries(said) } };
+	const asked = { "@type": EXT_AUTHZ_PER_ROUTE, check_settings: { context_extensions: Object.fromEntries(entries) } };
 	if (callout.onFailure === "deny") return { [VERDICT_FILTER]: asked };
 	return { ...noCallout(), [ASSIGN_FILTER]: asked };
 }

@@ -41,11 +41,11 @@ export const processProof = (): Record<string, object> => ({
 /** Only the filter of that namespace writes there, no client and no upstream. */
 function proofIn(namespace: string): object {
 	const matcher = { filter: namespace, path: [{ key: "verdict" }], value: { string_match: { exact: "allow" } } };
-	const said = { sourced_metadata: { metadata_matcher: matcher, metadata_source: "DYNAMIC" } };
+	const allowed = { sourced_metadata: { metadata_matcher: matcher, metadata_source: "DYNAMIC" } };
 	return {
 		rules: {
 			action: "DENY",
-			policies: { [UNANSWERED]: { permissions: [{ any: true }], principals: [{ not_id: said }] } },
+			policies: { [UNANSWERED]: { permissions: [{ any: true }], principals: [{ not_id: allowed }] } },
 		},
 		rules_stat_prefix: STAT_PREFIX,
 	};

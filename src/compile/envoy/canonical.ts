@@ -147,7 +147,7 @@ export const hardenedHeaders = (): object => ({
 	headers_with_underscores_action: "REJECT_REQUEST",
 });
 
-/** Of a route: no rule judges the data after an upgrade (CVE-2025-64763, CVE-2026-73548). */
+/** Fields of a route that forbid upgrades: no rule judges the data after one (CVE-2025-64763, CVE-2026-73548). */
 export const noUpgrades = (): object => ({ upgrade_configs: [{ upgrade_type: "websocket", enabled: false }] });
 
 /** Name of the shadow rule that reports what noUpgrades() would refuse before any filter. */
@@ -199,12 +199,12 @@ export function notCanonicalRules(judgesPaths: boolean): Readonly<Record<string,
  * non-ASCII bytes: longPaths() counts characters of such a path, or nothing if it is not UTF-8.
  */
 export const ambiguousPaths = (): object => ({
-	permissions: [strangeBytes(), ...ambiguousParts()],
+	permissions: [invalidPathBytes(), ...ambiguousParts()],
 	principals: [{ any: true }],
 });
 
 /** The part of that which longPaths() does not cover. */
-export const strangePaths = (): object => ({ permissions: [strangeBytes()], principals: [{ any: true }] });
+export const invalidPaths = (): object => ({ permissions: [invalidPathBytes()], principals: [{ any: true }] });
 
 /**
  * A cheap pre-check, less than half the cost of the CEL count (2,600 of a request's 366,000 instructions): most paths and ids
@@ -224,7 +224,7 @@ export const longPaths = (): object => ({
 
 const pathWith = (matcher: object): object => ({ url_path: { path: matcher } });
 
-const strangeBytes = (): object => notMatching(":path", GOOD_PATH);
+const invalidPathBytes = (): object => notMatching(":path", GOOD_PATH);
 
 /**
  * Escapes are searched only in a path with an escape: Envoy makes a lowercase copy of the path per case-insensitive matcher

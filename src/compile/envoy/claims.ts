@@ -60,8 +60,8 @@ export const claimFilters = (): readonly object[] => [
  * during iteration.
  */
 const TAKEN = `function envoy_on_request(handle)
-  local said = handle:streamInfo():dynamicMetadata():get("envoy.filters.http.rbac")
-  if said ~= nil and said["${CLAIMS_RESULT}"] == "allowed" then return end
+  local rbac = handle:streamInfo():dynamicMetadata():get("envoy.filters.http.rbac")
+  if rbac ~= nil and rbac["${CLAIMS_RESULT}"] == "allowed" then return end
   local claims = {}
   for name in pairs(handle:headers()) do
     if string.sub(name, 1, ${CLAIM_HEADER_PREFIX.length}) == "${CLAIM_HEADER_PREFIX}" then table.insert(claims, name) end

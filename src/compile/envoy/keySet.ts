@@ -6,11 +6,11 @@ export type KeySets = Readonly<Record<string, string>>;
 
 /**
  * A key set that trusts no token. Envoy rejects a listener with an empty set, so it has one key, whose private part no one
- * can know: x is SHA-256 of `weir: nobody's key 2`, the first such text that is on the curve, and y the even one. It has a
+ * can know: x is SHA-256 of `weir: empty key set 1`, the first such text that is on the curve, and y the even one. It has a
  * kid, so that Envoy reports every other kid as unknown.
  */
 export const EMPTY_KEY_SET =
-	'{"keys":[{"kty":"EC","crv":"P-256","x":"uWi2ManNZUeOmkzo3dY326W8Fa263bTqsuSnQZ4Kn3g","y":"uPMswXwp5qbXlIhF71b3mS62Ur-mXmZxLn6YQMzOx3g","kid":"nobody"}]}';
+	'{"keys":[{"kty":"EC","crv":"P-256","x":"gHm_aPk4SRs6uBhaauPFf-YA6i76SR46DBl2K6gfVpg","y":"sPtf4YjhJlspuDtYLYTMVwna3eRb_nTowCoYnoVaRMo","kid":"none"}]}';
 
 /** Name of a key source among the compiler's key sets. */
 export const keySetName = (source: KeySource): string =>

@@ -147,13 +147,13 @@ function caller({ identifies }: LimitPlace): Counted {
 function tenantOf({ issuers }: LimitPlace): Counted {
 	// Sorted, so that another order of the values uses the same bucket.
 	const texts = issuers.filter(({ tenantClaim }) => !isSpaceDelimited(claimPath(tenantClaim)));
-	return { key: TENANT, actions: texts.map(saidTenant), mayLack: true };
+	return { key: TENANT, actions: texts.map(tenantAction), mayLack: true };
 }
 
 const TENANT = "tenant";
 
 /** A non-empty text; otherwise this action yields nothing. */
-function saidTenant(issuer: TokenIssuer): object {
+function tenantAction(issuer: TokenIssuer): object {
 	const path = [payloadKey(issuer), ...claimPath(issuer.tenantClaim)].map((key) => ({ key }));
 	const metadata_key = { key: TOKENS_METADATA, path };
 	return { metadata: { descriptor_key: TENANT, metadata_key, source: "DYNAMIC", skip_if_absent: true } };

@@ -13,7 +13,7 @@ export interface RouteContext {
 	readonly planVersion: string;
 	readonly gateway: GatewayTable;
 	readonly exposeArm: boolean;
-	/** Of the Gateway. */
+	/** The Gateway's idle timeout. */
 	readonly idleTimeoutMs: number;
 	readonly protocol: CalloutProtocol;
 	/** The listener has callout filters. */

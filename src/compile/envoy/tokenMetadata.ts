@@ -33,7 +33,7 @@ export const not = (id: PrincipalRule): PrincipalRule => ({ not_id: id });
 export const ANY_PRINCIPAL: PrincipalRule = { any: true };
 export const NO_PRINCIPAL: PrincipalRule = not(ANY_PRINCIPAL);
 
-const saidAt = (path: readonly string[], value: object): PrincipalRule => ({
+const metadataMatches = (path: readonly string[], value: object): PrincipalRule => ({
 	sourced_metadata: {
 		metadata_matcher: { filter: TOKENS_METADATA, path: path.map((key) => ({ key })), value },
 		metadata_source: "DYNAMIC",
@@ -42,20 +42,20 @@ const saidAt = (path: readonly string[], value: object): PrincipalRule => ({
 
 /** A token of this issuer was verified. */
 export const verified = (issuer: TokenIssuer): PrincipalRule =>
-	saidAt([payloadKey(issuer), "iss"], { present_match: true });
+	metadataMatches([payloadKey(issuer), "iss"], { present_match: true });
 
 export const hasClaim = (issuer: TokenIssuer, name: string): PrincipalRule =>
-	saidAt([payloadKey(issuer), name], { present_match: true });
+	metadataMatches([payloadKey(issuer), name], { present_match: true });
 
 /** The claim is one of these texts, contains it as a word, or is a list that contains it: like claimTexts. */
 export function claimIs(issuer: TokenIssuer, claim: string, values: readonly string[]): PrincipalRule {
 	const path = claimPath(claim);
-	const said = isSpaceDelimited(path) ? values.flatMap(amongWords) : values.map((exact) => ({ exact }));
+	const texts = isSpaceDelimited(path) ? values.flatMap(amongWords) : values.map((exact) => ({ exact }));
 	const listed = values.map((exact) => ({ list_match: { one_of: { string_match: { exact } } } }));
-	const matchers = [...said.map((text) => ({ string_match: text })), ...listed];
+	const matchers = [...texts.map((text) => ({ string_match: text })), ...listed];
 	// Envoy rejects an or_match with one item.
 	const value = matchers.length === 1 ? listed[0] : { or_match: { value_matchers: matchers } };
-	return saidAt([payloadKey(issuer), ...path], value ?? {});
+	return metadataMatches([payloadKey(issuer), ...path], value ?? {});
 }
 
 /** Matchers of a text that contains this word; an empty word or one with a space never matches. */
@@ -66,23 +66,23 @@ const amongWords = (word: string): readonly object[] =>
 
 /** The claim equals this text. */
 export const textIs = (issuer: TokenIssuer, claim: string, exact: string): PrincipalRule =>
-	saidAt([payloadKey(issuer), claim], { string_match: { exact } });
+	metadataMatches([payloadKey(issuer), claim], { string_match: { exact } });
 
 /** The claim, or member of the JOSE header, is a text that the whole pattern matches. */
 export const claimFits = (issuer: TokenIssuer, claim: string, regex: string): PrincipalRule =>
-	saidAt([payloadKey(issuer), claim], { string_match: { safe_regex: { regex } } });
+	metadataMatches([payloadKey(issuer), claim], { string_match: { safe_regex: { regex } } });
 export const headerFits = (issuer: TokenIssuer, member: string, regex: string): PrincipalRule =>
-	saidAt([headerKey(issuer), member], { string_match: { safe_regex: { regex } } });
+	metadataMatches([headerKey(issuer), member], { string_match: { safe_regex: { regex } } });
 
 /** The member of the JOSE header is one of these texts. */
 export function headerIs(issuer: TokenIssuer, member: string, values: readonly string[]): PrincipalRule {
 	const matchers = values.map((exact) => ({ string_match: { exact } }));
 	// Envoy rejects an or_match with one item.
 	const value = matchers.length === 1 ? matchers[0] : { or_match: { value_matchers: matchers } };
-	return saidAt([headerKey(issuer), member], value ?? {});
+	return metadataMatches([headerKey(issuer), member], value ?? {});
 }
 export const hasHeader = (issuer: TokenIssuer, member: string): PrincipalRule =>
-	saidAt([headerKey(issuer), member], { present_match: true });
+	metadataMatches([headerKey(issuer), member], { present_match: true });
 
 /** All claims, for a condition. */
 export const claimsTree = (issuer: TokenIssuer): CelTree =>

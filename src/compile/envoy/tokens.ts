@@ -29,7 +29,7 @@ const PER_ROUTE = "type.googleapis.com/envoy.extensions.filters.http.jwt_authn.v
 export interface TokensContext {
 	/** Its name and issuers. */
 	readonly gateway: Pick<GatewayTable, "name" | "issuers">;
-	/** Of all Experiments. */
+	/** The units of all Experiments. */
 	readonly units: readonly UnitTable[];
 	/** Key sets by issuer; Envoy reads or fetches the others itself. */
 	readonly keySets: KeySets;
@@ -77,7 +77,7 @@ function verifying(providers: Readonly<Record<string, object>>): EnvoyResource {
 
 /** No token is valid; requests without one are unaffected. */
 const NO_VALID_TOKEN = verifying({
-	nobody: { local_jwks: { inline_string: EMPTY_KEY_SET }, from_headers: ["Bearer", "DPoP"].map(shownBy) },
+	none: { local_jwks: { inline_string: EMPTY_KEY_SET }, from_headers: ["Bearer", "DPoP"].map(shownBy) },
 });
 
 function provider(own: TokenIssuer, claims: ReadonlyMap<string, string>, keySets: KeySets): object {

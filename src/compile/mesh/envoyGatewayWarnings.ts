@@ -40,7 +40,7 @@ export function envoyGatewayWarnings(context: EnvoyGatewayContext): readonly str
 			: []),
 		...(options.protocol === "ext_authz" && asked.length > 0
 			? [
-					"SecurityPolicy cannot ask for raw header bytes (encode_raw_headers): a unit with bytes beyond ASCII reaches the sidecar with ! in their place and is assigned as that, where every other execution says that it is no unit. Use --protocol ext_proc if such units occur.",
+					"SecurityPolicy cannot ask for raw header bytes (encode_raw_headers): a unit with bytes beyond ASCII reaches the sidecar with ! in their place and is assigned as that, where every other execution treats it as no unit. Use --protocol ext_proc if such units occur.",
 				]
 			: []),
 		...(services.some(({ judgesPrincipals }) => judgesPrincipals)
@@ -93,7 +93,7 @@ function askedWarnings({ asked, options }: EnvoyGatewayContext): readonly string
 		"socketPath" in options.sidecar
 			? "The sidecar is a container in the gateway's pods (EnvoyProxy.spec.provider.kubernetes.envoyDeployment.patch), and its socket lies on a volume that both mount, 0700, same uid."
 			: "The sidecar listens on a socket, or by mTLS with SVIDs of one trust domain (--listen with --identity): else as a Kubernetes Service it needs a proxy with mTLS in front, and a BackendTLSPolicy for the gateway. A socket in the gateway's pods needs neither.",
-		"Envoy Gateway answers a failed callout with 403 (extAuth) or 500 (extProc) unless statusOnError says otherwise; here it is 503, so that a failure is no denial.",
+		"Envoy Gateway answers a failed callout with 403 (extAuth) or 500 (extProc) unless statusOnError sets another status; here it is 503, so that a failure is no denial.",
 		"Nothing may change the route after the sidecar's answer: put no filter that recomputes routes (Lua, Wasm, another extProc) behind it, or the verdict is one on another route.",
 		...(asked.some(({ passes }) => passes)
 			? [

@@ -66,8 +66,8 @@ function askedWarnings({ asked, options }: IstioContext): readonly string[] {
 
 function extAuthzWarnings(context: IstioContext): readonly string[] {
 	return [
-		"Istio's default timeout of an extension provider is 600 s: a hung sidecar would hold every request that long. The fragment says the real one; never leave it out.",
-		"Istio answers 403 when a provider fails unless statusOnError says otherwise; here it is 503, so that a failure is no denial. A denial by policy stays 403.",
+		"Istio's default timeout of an extension provider is 600 s: a hung sidecar would hold every request that long. The fragment sets the real one; never leave it out.",
+		"Istio answers 403 when a provider fails unless statusOnError sets another status; here it is 503, so that a failure is no denial. A denial by policy stays 403.",
 		"The provider clears the route cache, which istioctl analyze reports where it knows it (IST0178): any other filter that changes a route after authorisation would make the verdict one on another route. Put none after it; Weir authorises the Variant in the same answer.",
 		"All CUSTOM policies of one gateway should use one provider; with a second one Istio denies everything unless PILOT_ENABLE_MULTIPLE_CUSTOM_AUTHZ_PROVIDERS is set.",
 		...(asksAboutAll(context)

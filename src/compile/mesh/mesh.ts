@@ -30,11 +30,11 @@ export const ENVOY_GATEWAY_CLASS = "eg";
 export interface MeshOutput {
 	/** In the order for `kubectl apply`: guards come before their routes. */
 	readonly manifests: readonly Manifest[];
-	/** To be merged by hand into an existing configuration: applying them would replace it. */
+	/** The operator merges them into an existing configuration: applying them would replace it. */
 	readonly fragments: readonly Fragment[];
 	/** What the mesh cannot express, or does unexpectedly; one or two sentences each. */
 	readonly warnings: readonly string[];
-	/** With any of these the manifests must not be used. */
+	/** The manifests must not be used if there is a problem. */
 	readonly problems: readonly Problem[];
 }
 

@@ -49,7 +49,7 @@ export interface ExecutionInput {
 	/** null or left out = access to the arms' Variants does not affect assignment. */
 	readonly eligibility?: Eligibility | null;
 	readonly mode: Mode;
-	/** Of all Gateways. */
+	/** The issuers of all Gateways. */
 	readonly issuers: readonly TokenIssuer[];
 	/** Qualified name of a Gateway with trusted proxies; null or left out = none. */
 	readonly proxied?: string | null;

@@ -11,7 +11,7 @@ export interface Excluded {
 	readonly service: string;
 	readonly variant: string;
 	readonly endpoint: Endpoint;
-	/** e.g. `its region us-east is none of those of DataClass health (ae-dxb)`. */
+	/** e.g. `its region us-east is not a region of DataClass health (ae-dxb)`. */
 	readonly why: string;
 }
 
@@ -56,6 +56,6 @@ const isWithin = ({ locality }: Endpoint, regions: readonly string[]): boolean =
 function reason({ locality }: Endpoint, dataClass: string, regions: readonly string[]): string {
 	const allowed = `DataClass ${dataClass} (${regions.length === 0 ? "not declared, or not granted" : regions.join(", ")})`;
 	return locality === null
-		? `it says no region, and ${allowed} wants one`
-		: `its region ${locality.region} is none of those of ${allowed}`;
+		? `it has no region, and ${allowed} requires one`
+		: `its region ${locality.region} is not a region of ${allowed}`;
 }

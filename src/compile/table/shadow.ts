@@ -92,7 +92,7 @@ export function shadowGapOf(service: string, { rules, untried, reported }: DryRu
 }
 
 /** As a sentence with a remedy. */
-export function gapWords({ service, untried, tried, hidden, open }: ShadowGap): string {
+export function gapMessage({ service, untried, tried, hidden, open }: ShadowGap): string {
 	const hides =
 		hidden.length === 0 ? "" : `; so of ${tried.join(", ")} this is not reported either: ${hidden.join(", ")}`;
 	const cure = open

@@ -103,7 +103,7 @@ export interface ApprovalPolicy {
 	readonly spec: {
 		readonly verbs: readonly ("apply" | "promote" | "abort")[];
 		readonly namespaces: readonly string[];
-		/** Of others than who asks. */
+		/** Number of operators, other than the one who asks, who must approve. */
 		readonly approvals: number;
 		readonly expireMs: number;
 	};

@@ -14,7 +14,7 @@ export interface Experiment {
 		readonly arms: readonly Arm[];
 		readonly goal: Goal | null;
 		readonly guardrails: readonly Guardrail[];
-		/** Properties of a unit, as its first exposing request says them: harm is looked for in each of their values too. */
+		/** Properties of a unit, read from its first exposing request. Harm is also tested for each of their values. */
 		readonly segments: readonly Segment[];
 		readonly rollout: Rollout;
 	};
@@ -74,7 +74,7 @@ export interface Rollout {
 	 * and the allocation does not grow; new units in the current share are still exposed.
 	 */
 	readonly onHarm: "roll-back" | "freeze";
-	/** How the goal is tested. Harm is watched sequentially, whatever this says. */
+	/** How the goal is tested. Harm is always tested sequentially. */
 	readonly inference: InferenceDesign;
 	/** null = the winner takes over at once, by the steps. */
 	readonly holdback: Holdback | null;

@@ -18,7 +18,7 @@ export interface ResourceFile {
 	/** As messages show it: a path, or `-` for stdin. */
 	readonly name: string;
 	readonly text: string;
-	/** Of a text that is stored, one document: the resource that was read from it. */
+	/** The resource that was read from the text, if the text is one stored document. */
 	readonly accepted?: Resource;
 }
 

@@ -68,7 +68,7 @@ export interface Gateway {
 		readonly trustedProxies: readonly string[];
 		/** Its location; AccessPolicies may name it. null = nowhere: no policy that names regions allows. */
 		readonly region: string | null;
-		/** Whose tokens (JWT) are believed: for units by claim, and for AccessPolicies about users. */
+		/** Issuers whose tokens (JWT) are accepted, for units by claim and for AccessPolicies about users. */
 		readonly tokens: readonly TokenIssuer[];
 	};
 }
@@ -140,7 +140,7 @@ export interface Service {
 		readonly dataClass: string | null;
 		/**
 		 * The endpoints speak TLS with one of these SPIFFE ids, and Envoy shows its own SVID to them (both over SDS).
-		 * null = plain text: said (`plaintext`), or to servers beside Envoy, or by an open Service.
+		 * null = plain text: declared (`plaintext`), to servers on Envoy's machine, or of an open Service.
 		 */
 		readonly identities: readonly string[] | null;
 		/** Per Envoy and Gateway. */
@@ -152,9 +152,9 @@ export interface Service {
 export interface RateLimits {
 	/** All requests of the Service. */
 	readonly service: Rate | null;
-	/** Of each calling principal; refused where a Gateway demands no client certificates, for there all would be one. */
+	/** One limit per calling principal. It is refused if a Gateway demands no client certificates: all callers would share it. */
 	readonly principal: Rate | null;
-	/** Of each tenant; it is known only once the token is verified. */
+	/** One limit per tenant, which is known only after the token is verified. */
 	readonly tenant: Rate | null;
 }
 

@@ -1,7 +1,7 @@
 /** The routes that apply, delete and roll back resources. */
 import { z } from "zod";
 import type { ShadowGap } from "../../compile/table/shadow.js";
-import { fields, oneOf, say, whole } from "../../declare/resources/fields/strict.js";
+import { fields, oneOf, whole, withHint } from "../../declare/resources/fields/strict.js";
 import { isKind, KINDS } from "../../declare/resources/kinds.js";
 import { qualifiedText } from "../../declare/resources/resource.js";
 import { WeirError } from "../../error.js";
@@ -26,7 +26,10 @@ const FILE_NAME = z
 	.max(FILE_NAME_CHARS_MAX)
 	.regex(/^\P{Cc}*$/u)
 	// Messages use this prefix for stored documents.
-	.refine((name) => !name.startsWith(STORED), say(`a file name does not begin with '${STORED}'`, "write ./ before it"));
+	.refine(
+		(name) => !name.startsWith(STORED),
+		withHint(`a file name does not begin with '${STORED}'`, "write ./ before it"),
+	);
 const FILE_NAME_HEADER = fields({ "X-Weir-File-Name": FILE_NAME });
 const FILE = fields({ name: FILE_NAME, text: z.string("write the text of a file") });
 const FILES = fields({ files: boundedList(FILE, RESOURCE_DOCUMENTS_MAX) });

@@ -5,7 +5,7 @@
 import { z } from "zod";
 import { experimentState } from "../../decide/rollout/experimentState.js";
 import type { EvidenceSource } from "../../decide/rollout/ports.js";
-import { fields, flag, oneOf, say } from "../../declare/resources/fields/strict.js";
+import { fields, flag, oneOf, withHint } from "../../declare/resources/fields/strict.js";
 import { resourcesOf } from "../../declare/resources/kinds.js";
 import { qualifiedText } from "../../declare/resources/resource.js";
 import { DECISIONS_PAGE_MAX, OPERATOR_AUDIT_PAGE_MAX } from "../../limits/index.js";
@@ -165,7 +165,7 @@ const PERSON_BODY = fields({ reason: PERSON_TEXT.default("") });
 const withReason = (field: "overrideGates" | "shutOut") =>
 	[
 		(body: { reason: string; overrideGates: boolean; shutOut: boolean }) => !body[field] || body.reason !== "",
-		say(`${field} needs a reason`, "add --reason"),
+		withHint(`${field} needs a reason`, "add --reason"),
 	] as const;
 const PROMOTE_BODY = fields({
 	...PERSON_BODY.shape,

@@ -71,10 +71,10 @@ function decide(knowledge: Knowledge, question: Question, verify: VerifyToken): 
 	if (ours && early === null && judge?.readsUsers === true) {
 		const authorization = question.headerValues("authorization");
 		const neverAllowed = (): boolean => !judge.couldAllow(principal);
-		const said =
+		const verified =
 			authorization.length === 0 ? null : verify(new TokenAsked(question, authorization, forwarded, neverAllowed));
-		if (said instanceof Promise) return judge.judgesUsers ? said : whileDryRunWaits(said);
-		token = said;
+		if (verified instanceof Promise) return judge.judgesUsers ? verified : whileDryRunWaits(verified);
+		token = verified;
 		if (token !== null && "refused" in token) {
 			refused =
 				token.refused === "verification-limited"

@@ -14,6 +14,6 @@ export const SYSTEM_CLOCK: Clock = { wallMs: () => Date.now(), monotonicMs: () =
 
 export const momentOf = (clock: Clock): Moment => ({ wallMs: clock.wallMs(), monotonicMs: clock.monotonicMs() });
 
-/** Milliseconds between two moments, never less than either clock says. */
+/** Milliseconds between two moments: the longer time of the two clocks. */
 export const passedMs = (since: Moment, now: Moment): number =>
 	Math.max(0, now.wallMs - since.wallMs, now.monotonicMs - since.monotonicMs);

@@ -63,7 +63,7 @@ function* serviceSteps(access: AccessTable, name: string): Steps<ServiceAccess> 
 
 export class CompiledAccess {
 	readonly #newest = new Map<string, { readonly digest: string; readonly made: ServiceAccess }>();
-	/** Of the next or the newest table. */
+	/** Rules that are being compiled for the next or the newest table. */
 	readonly #ahead = new Map<string, Building>();
 	readonly #digests = new WeakMap<AccessTable, string>();
 

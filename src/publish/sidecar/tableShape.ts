@@ -125,7 +125,7 @@ const experiment: Check<ExperimentTable> = (value) => {
 	}
 	if (next !== PPM) fail(`the regions of its arms end at ${next}, not at ${PPM}`);
 	if (takeover !== null && !arms.some(({ name }) => name === takeover.arm)) {
-		fail(`the arm ${shown(takeover.arm)} that takes over is none of its arms`);
+		fail(`the arm ${shown(takeover.arm)} that takes over is not one of its arms`);
 	}
 	return value as ExperimentTable;
 };

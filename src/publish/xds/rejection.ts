@@ -33,7 +33,7 @@ export function sourceOf(rejected: EncodedResource, lastGood: EncodedResource | 
 	return changed.length === 1 && changed[0] !== undefined ? changed[0].source : rejected.source;
 }
 
-/** As a whole word: `a/v1` is not in `a/v10`. */
+/** Whether the message contains the name as a whole word: `a/v1` is not in `a/v10`. */
 export function mentions(message: string, name: string): boolean {
 	// Most names are absent, and a text search is much faster than the regular expression.
 	if (!message.includes(name)) return false;

@@ -46,7 +46,7 @@ export function readRequest(message: DiscoveryRequest, type: TypeName): Request 
 	// N1: its presence alone makes a NACK, even with an empty message.
 	return {
 		...request,
-		error: errorDetail === undefined ? null : wordsOf(errorDetail),
+		error: errorDetail === undefined ? null : errorText(errorDetail),
 	};
 }
 
@@ -57,7 +57,7 @@ export function readRequest(message: DiscoveryRequest, type: TypeName): Request 
 const PRINTED =
 	/^(Error adding\S* \S+ [^:]+: )?(?:goo\.gle\/debug\w+\s+)?((?:cluster_)?name: "[^"]*"\s)?.*\s: (?=Proto constraint)/s;
 
-const wordsOf = ({ code, message }: Status): string =>
+const errorText = ({ code, message }: Status): string =>
 	message.replace(PRINTED, "$1$2").slice(0, XDS_ERROR_READ_CHARS_MAX) || `gRPC code ${code}`;
 
 /** A sidecar accepts a table except for these Services (table.proto). An unreadable list counts as a rejected table. */

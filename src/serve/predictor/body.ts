@@ -21,7 +21,7 @@ export interface BodyBounds {
 	/** Maximum of concurrent bodies. */
 	readonly bodies: number;
 	readonly bodyBytes: number;
-	/** Of all concurrent bodies. */
+	/** Maximum of bytes in all concurrent bodies. */
 	readonly totalBytes: number;
 	/** Minimum bytes per second, and how far a body may fall behind. */
 	readonly rate: number;

@@ -12,7 +12,7 @@ import type { ModelSignature, Tensor, TensorSpec } from "./tensor.js";
 const { models, intraOpNumThreads } = workerData as WorkerStart;
 const port = parentPort;
 if (port === null) throw new Error("session.worker.js runs only as a worker thread");
-const say = (message: FromWorker): void => port.postMessage(message);
+const post = (message: FromWorker): void => port.postMessage(message);
 
 const sessions: InferenceSession[] = [];
 
@@ -34,12 +34,12 @@ async function load(): Promise<void> {
 			});
 			sessions.push(session);
 		} catch (error) {
-			say({ kind: "unloadable", model: index, message: messageOf(error) });
+			post({ kind: "unloadable", model: index, message: messageOf(error) });
 			port?.close();
 			return;
 		}
 	}
-	say({ kind: "ready", signatures });
+	post({ kind: "ready", signatures });
 	port?.on("message", receive);
 }
 
@@ -74,12 +74,12 @@ async function run({ job, model, inputs, outputs }: Extract<ToWorker, { kind: "r
 		const startedMs = performance.now();
 		const results = await session.run(feeds, outputs);
 		const runMs = performance.now() - startedMs;
-		say({ kind: "done", job, outputs: outputs.map((name) => tensor(name, results[name])), runMs });
+		post({ kind: "done", job, outputs: outputs.map((name) => tensor(name, results[name])), runMs });
 	} catch (error) {
 		const message = messageOf(error);
 		// Some rules are not in the signature, e.g. that two dynamic dimensions must agree.
 		const request = /INVALID_ARGUMENT|invalid rank|missing in 'feeds'|dimension|shape|broadcast/i.test(message);
-		say({ kind: "failed", job, fault: request ? "request" : "session", message });
+		post({ kind: "failed", job, fault: request ? "request" : "session", message });
 	}
 }
 

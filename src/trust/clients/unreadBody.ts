@@ -76,6 +76,6 @@ export function sendResponse(
 	discardBody(req, () => response.end());
 }
 
-/** Whether the request has a body. `complete` cannot tell: it is also false for a new request without one. */
+/** Whether the request has a body. `complete` does not show this: it is also false for a new request without one. */
 export const hasBody = ({ headers }: IncomingMessage): boolean =>
 	headers["transfer-encoding"] !== undefined || (headers["content-length"] ?? "0") !== "0";

@@ -10,7 +10,7 @@ type Members = Readonly<Record<string, unknown>>;
 export function headerFault(header: Members): string | null {
 	const { alg, kid } = header;
 	if (typeof alg !== "string" || !ALGORITHMS.includes(alg)) return "alg is not allowed";
-	if (Object.hasOwn(header, "crit")) return "crit names extensions, and there are none";
+	if (Object.hasOwn(header, "crit")) return "crit requires an extension, and none is supported";
 	if (typeof kid !== "string" || kid === "") return "kid is missing";
 	return null;
 }
@@ -28,7 +28,7 @@ export function claimsFault(issuer: TokenIssuer, header: Members, payload: Membe
 function audienceFault({ audiences }: TokenIssuer, { aud }: Members): string | null {
 	if (audiences.length === 0) return null;
 	const given: readonly unknown[] = Array.isArray(aud) ? aud : [aud];
-	return audiences.some((one) => given.includes(one)) ? null : "aud names none of ours";
+	return audiences.some((one) => given.includes(one)) ? null : "aud contains no expected audience";
 }
 
 /** RFC 9068 2: typ, and the claims that an access token must have. */

@@ -117,7 +117,7 @@ export type DecisionAnswer = DecisionClaims | { readonly refused: string };
 
 /** A decision that is valid for the request and not used yet. */
 export interface HeldDecision {
-	readonly said: DecisionClaims;
+	readonly claims: DecisionClaims;
 	/** Marks it as used. @returns null, or the reason if it cannot be used */
 	readonly use: () => string | null;
 	/** Unmarks it, so that a retry of the request can use it. */
@@ -143,7 +143,7 @@ export class DecisionVerifier {
 		const held = this.examine(values, expected);
 		if ("refused" in held) return held;
 		const why = held.use();
-		return why === null ? held.said : refused(why);
+		return why === null ? held.claims : refused(why);
 	}
 
 	/**
@@ -167,7 +167,7 @@ export class DecisionVerifier {
 		const owner = signer.spiffeId;
 		const id = `${owner} ${String(payload.jti)}`;
 		return {
-			said: { signer: owner, service, variant, principal },
+			claims: { signer: owner, service, variant, principal },
 			use: () => {
 				// The decision may have expired since examine().
 				const late = timeFault(payload, this.#options.nowMs());

@@ -1,7 +1,7 @@
 /** The current keys of one issuer. */
 import { importJWK } from "jose";
-import { KeyLife, type KeysOptions } from "./keyLife.js";
 import { type KeySet, keySetFault, readKeySet } from "./keySet.js";
+import { KeySetCache, type KeysOptions } from "./keySetCache.js";
 import type { PublicKey } from "./publicKey.js";
 
 export type ImportedKey = Awaited<ReturnType<typeof importJWK>>;
@@ -34,10 +34,10 @@ export class VerificationKey {
 }
 
 export interface KeysTrouble {
-	/** Without content of the response. */
+	/** The reason, without content of the response. */
 	readonly why: string;
-	/** Whether the previous keys are still used; else all tokens of the issuer are invalid. */
-	readonly serveOn: boolean;
+	/** Whether the cached key set is still used; otherwise all tokens of the issuer are invalid. */
+	readonly usesCachedKeys: boolean;
 }
 
 export interface IssuerKeysOptions extends Omit<KeysOptions, "failed"> {
@@ -47,17 +47,17 @@ export interface IssuerKeysOptions extends Omit<KeysOptions, "failed"> {
 
 export class Keys {
 	#keys: readonly VerificationKey[] = [];
-	readonly #life: KeyLife<KeySet>;
-	/** Of the current set, or of the last fetch. */
+	readonly #cache: KeySetCache<KeySet>;
+	/** The fault of the cached key set or of the last fetch. */
 	#fault: string | null = null;
-	#reported: "good" | "serve on" | "none" = "good";
+	#reported: "valid" | "cached" | "none" = "valid";
 
 	constructor(private readonly options: IssuerKeysOptions) {
 		const failed = (why: string): void => {
 			this.#fault = why;
 			this.#report();
 		};
-		this.#life = new KeyLife(
+		this.#cache = new KeySetCache(
 			{ ...options, failed },
 			{
 				read: readKeySet,
@@ -67,20 +67,20 @@ export class Keys {
 		);
 	}
 
-	/** Whether these keys may be used now; old keys are refreshed in the background. */
+	/** Whether the cached key set may be used now. An old set is fetched again in the background. */
 	serving(): boolean {
-		return this.#life.serving();
+		return this.#cache.serving();
 	}
 
-	/** Call it every KEYS_REFRESH_MS: refreshes old keys, and reports when they become too old. */
+	/** Call it every KEYS_REFRESH_MS: fetches an old key set again, and reports when the cached one expires. */
 	look(): void {
 		this.serving();
 		this.#report();
 	}
 
-	/** Whether there is no usable key. */
+	/** Whether the cached key set is missing, expired or empty. */
 	get none(): boolean {
-		return this.#life.held === null || this.#keys.length === 0;
+		return this.#cache.held === null || this.#keys.length === 0;
 	}
 
 	/** The loaded keys that match the token's header. */
@@ -88,11 +88,11 @@ export class Keys {
 		return this.serving() ? this.#keys.filter((key) => key.fits(kid, algorithm)) : [];
 	}
 
-	/** As known(); without a match it fetches the set, at a limited rate. */
+	/** Like known(). Without a match it fetches the key set, at a limited rate. */
 	async find(kid: string, algorithm: string): Promise<readonly VerificationKey[]> {
 		const found = this.known(kid, algorithm);
 		if (found.length > 0) return found;
-		await this.#life.look();
+		await this.#cache.fetch();
 		return this.known(kid, algorithm);
 	}
 
@@ -109,12 +109,12 @@ export class Keys {
 		this.#report();
 	}
 
-	/** Once per state: the reason may alternate, e.g. with the addresses of a DNS name. */
+	/** Reports once per state: the reason may alternate, e.g. with the addresses of a DNS name. */
 	#report(): void {
 		const why = this.#fault;
-		const state = why === null ? "good" : this.none ? "none" : "serve on";
+		const state = why === null ? "valid" : this.none ? "none" : "cached";
 		if (state === this.#reported) return;
 		this.#reported = state;
-		this.options.troubled?.(why === null ? null : { why, serveOn: state === "serve on" });
+		this.options.troubled?.(why === null ? null : { why, usesCachedKeys: state === "cached" });
 	}
 }

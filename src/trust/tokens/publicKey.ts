@@ -39,10 +39,10 @@ export const isForSomethingElse = ({ use, key_ops: operations }: Members): boole
 export function publicKey(members: Members): PublicKey | string {
 	const { kid } = members;
 	if (SECRET.some((name) => Object.hasOwn(members, name))) return "it shows a private or symmetric key";
-	if (isForSomethingElse(members)) return "its use or key_ops is another than to verify";
+	if (isForSomethingElse(members)) return "its use or key_ops does not allow verification";
 	if (kid !== undefined && typeof kid !== "string") return "its kid is no text";
 	const algorithms = algorithmsOf(members);
-	if (algorithms.length === 0) return "its kty, crv and alg are none that tokens are verified by";
+	if (algorithms.length === 0) return "its kty, crv and alg match no supported algorithm";
 	const jwk = members.kty === "RSA" ? rsaKey(members) : curveKey(members);
 	if (typeof jwk === "string") return jwk;
 	try {

@@ -205,7 +205,7 @@ t.test("a token of a removed key is refused, also without requests in between", 
 	const awake = setInterval(() => {}, 1_000);
 	const [none, well] = [once(logged, "warn"), once(logged, "info")];
 	await writeFile(keys, JSON.stringify({ keys: [] }));
-	t.match(await none, [/are unavailable$/, { source: keys, serveOn: false, why: /\w/ }]);
+	t.match(await none, [/are unavailable$/, { source: keys, usesCachedKeys: false, why: /\w/ }]);
 	t.match(await judged("2"), { refused: /invalid-token/ });
 	await writeFile(keys, JSON.stringify({ keys: [jwk] }));
 	t.match(await well, [/are usable again$/, { source: keys }]);

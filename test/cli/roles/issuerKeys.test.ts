@@ -26,7 +26,7 @@ const USELESS: readonly object[] = [
 
 t.test("the placeholder key is valid, and derived from a text", async (t) => {
 	const [key] = (JSON.parse(EMPTY_KEY_SET) as { keys: { x: string }[] }).keys;
-	t.equal(key?.x, createHash("sha256").update("weir: nobody's key 2").digest("base64url"));
+	t.equal(key?.x, createHash("sha256").update("weir: empty key set 1").digest("base64url"));
 	t.doesNotThrow(() => createPublicKey({ key: key as never, format: "jwk" }));
 	t.ok(isPublicKeySet(EMPTY_KEY_SET));
 });

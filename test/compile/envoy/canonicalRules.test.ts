@@ -15,7 +15,7 @@ import {
 	REFUSED_METHODS,
 } from "../../../src/compile/access/requests/canonical.js";
 import { AMBIGUOUS_PATH_PARTS, ESCAPED_UNRESERVED } from "../../../src/compile/access/rules/policy.js";
-import { ambiguousPaths, longPaths, notCanonicalRules, strangePaths } from "../../../src/compile/envoy/canonical.js";
+import { ambiguousPaths, invalidPaths, longPaths, notCanonicalRules } from "../../../src/compile/envoy/canonical.js";
 
 const header = (name: string, matcher: object) => ({ header: { name, ...matcher } });
 const present = (name: string) => header(name, { present_match: true });
@@ -77,7 +77,7 @@ t.test("a dry run of policies that look at paths refuses what is ambiguous alone
 	const escapes = AMBIGUOUS.map((contains) => ({ contains, ignore_case: true }));
 	const strange = not(":path", GOOD_PATH);
 	t.same(ambiguousPaths(), { permissions: [strange, ...plain, escaped(unreserved, ...escapes)], principals: anybody });
-	t.same(strangePaths(), { permissions: [strange], principals: anybody });
+	t.same(invalidPaths(), { permissions: [strange], principals: anybody });
 	t.same(longPaths(), tooLong);
 });
 

@@ -1,4 +1,4 @@
-/** Behind a Gateway that says no region, what names regions is no allow and every deny, natively as by the pure rules. */
+/** Without a Gateway region no allow of regions matches and every deny does, in Envoy and in the sidecar. */
 import t from "tap";
 import { accessTable, compileAccess } from "../../../src/compile/access/rules/policy.js";
 import { compile, NO_COLLECTORS } from "../../../src/compile/compile.js";

@@ -47,11 +47,9 @@ const rows: readonly Row[] = [
 		["w.yaml:13:18: no endpoint of variant v2 is in a region of DataClass personal (here, eu)"],
 	],
 	[
-		"an endpoint that does not say where it is",
+		"an endpoint without a locality",
 		classed(ENDPOINT),
-		[
-			"w.yaml:13:19: endpoint localhost:9002 does not say where it is, so that data of DataClass personal is never sent there",
-		],
+		["w.yaml:13:19: endpoint localhost:9002 has no locality, so data of DataClass personal is never sent there"],
 	],
 	[
 		"a server in two regions",

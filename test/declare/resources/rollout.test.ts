@@ -53,7 +53,7 @@ checkRows(t, [
 	[
 		"a bandit with planned looks",
 		rollout(`bandit: {algorithm: thompson}\n    ${GROUPS}`),
-		["w.yaml:58:13: bandit moves shares as outcomes say, and design group-sequential plans its units ahead"],
+		["w.yaml:58:13: bandit moves shares by outcomes, and design group-sequential plans its units ahead"],
 	],
 	[
 		"a bandit with a holdback",

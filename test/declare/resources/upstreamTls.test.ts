@@ -29,7 +29,7 @@ const OPEN = (endpoints: string, more = ""): string =>
 	GUARDED(endpoints, `${more}  access: open\n`).replace(/---\n.*$/s, "");
 
 const said = (server: string, column: number, more = ""): string =>
-	`w.yaml:9:${column}: spec.variants[1].endpoints[${column < 40 ? 0 : 1}] is ${server}, off Envoy's machine${more}: what a protected Service is asked would go there in plain text, and the server could not tell Envoy from another client`;
+	`w.yaml:9:${column}: spec.variants[1].endpoints[${column < 40 ? 0 : 1}] is ${server}, off Envoy's machine${more}: requests to a protected Service would go there in plain text, and the server could not distinguish Envoy from another client`;
 const refused = (address: string): Row => [
 	`${address}`,
 	GUARDED(`{address: "${address}", port: 9001}`),

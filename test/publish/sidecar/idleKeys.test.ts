@@ -43,17 +43,17 @@ t.test("a key that its file has no more", async (t) => {
 	};
 	t.equal(await code("1"), 0);
 	await writeFile(file, jwksBytes([]));
-	while (!/an issuer's keys cannot be had/.test(sidecar.log())) await pause(10);
+	while (!/an issuer's key set could not be fetched or has no usable key/.test(sidecar.log())) await pause(10);
 	t.not(await code("2"), 0);
 	const line =
 		sidecar
 			.log()
 			.split("\n")
-			.find((one) => one.includes("an issuer's keys cannot be had")) ?? "{}";
-	t.match(JSON.parse(line), { level: "warn", fields: { serveOn: false, why: /\w/ } });
+			.find((one) => one.includes("an issuer's key set could not be fetched or has no usable key")) ?? "{}";
+	t.match(JSON.parse(line), { level: "warn", fields: { usesCachedKeys: false, why: /\w/ } });
 	t.match(line, file);
 	await writeFile(file, set);
-	while (!/an issuer's keys are good again/.test(sidecar.log())) await pause(10);
+	while (!/an issuer's key set is usable again/.test(sidecar.log())) await pause(10);
 	t.equal(await code("3"), 0);
 	await sidecar.end("SIGTERM");
 });

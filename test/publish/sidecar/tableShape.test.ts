@@ -231,7 +231,7 @@ t.test("experiments that could not be executed, or not with the bits that were m
 		],
 		[
 			experiment({ takeover: { arm: "none", variant: "v2", ppm: 1 } }),
-			`${at}: the arm "none" that takes over is none of its arms`,
+			`${at}: the arm "none" that takes over is not one of its arms`,
 		],
 		[
 			experiment({ arms: Array.from({ length: ARMS_MAX + 1 }, (_, index) => ({ ...CONTROL, name: `a${index}` })) }),

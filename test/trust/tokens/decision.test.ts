@@ -61,7 +61,7 @@ t.test("who only looks uses nothing up, and a use of which nothing came is given
 	};
 	const decision = one.sign();
 	const [first, second] = [look(decision), look(decision)];
-	t.equal(first.said.signer, SIDECAR);
+	t.equal(first.claims.signer, SIDECAR);
 	t.equal(first.use(), null);
 	t.equal(second.use(), "it was used before");
 	first.giveBack();

@@ -63,7 +63,7 @@ t.test("a fault of an issuer's keys is reported once per change", async (t) => {
 	const times = { fresh: 1_000, stale: 3_600_000, cooldown: 1_000 };
 	const keysTroubled: VerifierOptions["keysTroubled"] = (source, trouble) => {
 		t.equal(source, url);
-		reports.push(trouble === null ? "well" : `${trouble.serveOn ? "serve on" : "none"}: ${trouble.why}`);
+		reports.push(trouble === null ? "well" : `${trouble.usesCachedKeys ? "cached" : "none"}: ${trouble.why}`);
 	};
 	const url = "https://id.test/keys";
 	const one = new Scene([k1], [issuerOf({ keys: { from: "url", url, caFile: null } })], { times, keysTroubled });
@@ -81,7 +81,7 @@ t.test("a fault of an issuer's keys is reported once per change", async (t) => {
 	let turn = 0;
 	await looks(fail);
 	await looks(() => Promise.reject(new Error(`${turn++ % 2}`)));
-	t.same(reports.splice(0), ["serve on: down"], "once, however long it lasts, and whatever the words");
+	t.same(reports.splice(0), ["cached: down"], "once, however long it lasts, and whatever the words");
 	await looks(well);
 	t.same(reports.splice(0), ["well"]);
 	await looks(() => jwksBytes([]));
@@ -90,7 +90,7 @@ t.test("a fault of an issuer's keys is reported once per change", async (t) => {
 	t.same(reports, [], "which is the same, in other words");
 	await looks(well);
 	await looks(fail);
-	t.same(reports.splice(0), ["well", "serve on: down"]);
+	t.same(reports.splice(0), ["well", "cached: down"]);
 	one.monotonicMs += 3_600_000;
 	one.verifier.lookAtKeys();
 	t.same(reports.splice(0), ["none: down"], "they are too old now");

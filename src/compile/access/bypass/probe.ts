@@ -19,7 +19,7 @@ export const probeHeaders = (guard: Guard): Readonly<Record<string, string>> =>
 
 /** Probe targets that control sends to an Envoy's agent. Every Service is reachable through every Gateway. */
 export interface ProbeTargets {
-	/** Of the plan. */
+	/** The version of the plan. */
 	readonly version: string;
 	readonly gateways: readonly ProbedGateway[];
 	readonly services: readonly ProbedService[];
@@ -91,13 +91,13 @@ export interface ProbeResult {
 	readonly gateway: string;
 	readonly service: string;
 	readonly outcome: Outcome;
-	/** For a person; empty where it is denied. Of an answer's body it holds Weir's own reason alone. */
+	/** Text for a person; empty if the request is denied. From the response body it quotes only Weir's own reason. */
 	readonly detail: string;
 }
 
 /** The report of an Envoy's agent for one round. */
 export interface ProbeReport {
-	/** Of the targets. */
+	/** The version of the targets. */
 	readonly version: string;
 	readonly results: readonly ProbeResult[];
 	/** Requests of protected Services that were served beyond those that were judged (served.ts), by judge. */

@@ -23,14 +23,14 @@ export const CONDITION_DEPTH_MAX = 24;
 export interface Condition {
 	/** error: undecidable, e.g. the token lacks a claim, or the path is too long or not UTF-8. */
 	holds(input: AccessRequest, service: string): boolean | "error";
-	/** What asking it costs at the most; see CONDITION_STEPS_MAX. */
+	/** The maximum cost of one evaluation; see CONDITION_STEPS_MAX. */
 	readonly steps: number;
-	/** What it reads, so that the verdict waits for it. */
+	/** The inputs that it reads; the verdict waits for them. */
 	readonly reads: {
 		readonly path: boolean;
 		readonly variant: boolean;
 		readonly user: boolean;
-		/** Of the user, whose token it is. */
+		/** The issuer of the user's token. */
 		readonly issuer: boolean;
 		readonly region: boolean;
 	};

@@ -38,7 +38,7 @@ function hidesQuery(segment: string): boolean {
 	return plain === null || /[?#]/.test(plain);
 }
 
-/** After a part of a token, a text as long as a signature is one. */
+/** Masks the parts of tokens. A text as long as a signature is masked if it follows a part of a token. */
 function shownSegments(segments: readonly string[]): readonly string[] {
 	let behind = false;
 	return segments.map((segment) => {

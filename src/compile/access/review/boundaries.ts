@@ -148,7 +148,7 @@ function tokensOf(
 ): Pick<Boundaries, "tokens" | "isCut"> {
 	if (!policies.some(judgesUser)) return { tokens: [null], isCut: false };
 	const more = policies.flatMap((policy) => policy.more ?? []);
-	const words = literals.filter((text) => !/^(\/|spiffe:)/.test(text));
+	const quoted = literals.filter((text) => !/^(\/|spiffe:)/.test(text));
 	const users = more.flatMap((one) => one.users.map((user) => user.split(/#(.*)/s)));
 	const rules = more.flatMap(({ claims }) => claims);
 	const claims = unique(rules.map(({ claim }) => claim));
@@ -156,9 +156,9 @@ function tokensOf(
 	const tokens = issuers.flatMap(({ issuer, groupsClaim, tenantClaim, purposeClaim }) => {
 		const subjects = users.flatMap(([name, subject = "*"]) => (name === issuer && subject !== "*" ? [subject] : []));
 		const listed: readonly (readonly [string, readonly string[]])[] = [
-			[groupsClaim, [...more.flatMap(({ groups }) => groups), ...words]],
-			[tenantClaim, [...more.flatMap(({ tenants }) => tenants), ...words]],
-			[purposeClaim, [...more.flatMap(({ purposes }) => purposes), ...words]],
+			[groupsClaim, [...more.flatMap(({ groups }) => groups), ...quoted]],
+			[tenantClaim, [...more.flatMap(({ tenants }) => tenants), ...quoted]],
+			[purposeClaim, [...more.flatMap(({ purposes }) => purposes), ...quoted]],
 			...claims.map((name) => [name, rules.flatMap((one) => (one.claim === name ? one.values : []))] as const),
 		];
 		const dimensions: readonly (readonly Claims[])[] = [

@@ -125,8 +125,8 @@ export function policyJudge({ services, accessPolicies, referenceGrants, gateway
 		const { enforced, shadow } = service;
 		const gateway = placeOf(request.gateway);
 		const { principal, peer } = callerOf(request, gateway);
-		const isNobodys = principal === null && peer !== null;
-		const early = isNobodys || canonicalFault(sent(request)) !== null ? NOT_CANONICAL : null;
+		const lacksClient = principal === null && peer !== null;
+		const early = lacksClient || canonicalFault(sent(request)) !== null ? NOT_CANONICAL : null;
 		const read = early === null && service.readsUsers ? readToken(request.token, gateway) : null;
 		const invalid = read === "invalid" ? INVALID_TOKEN : null;
 		const question = {
@@ -141,8 +141,8 @@ export function policyJudge({ services, accessPolicies, referenceGrants, gateway
 		const by = (rules: Ask, refused: typeof invalid): Judged => early ?? judgeInOrder(rules, question, peer, refused);
 		const inForce = service.isOpen ? enforced(question) : by(enforced, service.judgesUsers ? invalid : null);
 		// An earlier refusal applies to the dry run too, so it reports no difference.
-		const isTold = shadow !== null && (service.isOpen || !EARLY.includes(inForce.reason));
-		return { ...inForce, shadow: isTold ? by(shadow, invalid) : null };
+		const judgesShadow = shadow !== null && (service.isOpen || !EARLY.includes(inForce.reason));
+		return { ...inForce, shadow: judgesShadow ? by(shadow, invalid) : null };
 	};
 	return {
 		serviceOf: (request) => find(request)?.name ?? null,
@@ -215,7 +215,7 @@ const trusts = ({ spec }: Gateway, proxy: string): boolean => spec.trustedProxie
 interface Caller {
 	/** null with a peer = a trusted proxy that reports no client; the proxy's own rights do not apply. */
 	readonly principal: string | null;
-	/** Of the connection. */
+	/** The client of the connection. */
 	readonly peer: string | null;
 }
 

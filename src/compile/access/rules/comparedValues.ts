@@ -4,7 +4,7 @@ import { claimPath, isSpaceDelimited } from "../users/claim.js";
 
 export interface Tried {
 	readonly values: number;
-	/** Of these, prefixes and templates of paths: each looks through the path. */
+	/** How many of the values are path prefixes and templates: each one reads the whole path. */
 	readonly paths: number;
 }
 
@@ -13,7 +13,7 @@ const WORD_MATCHERS = 5;
 
 /**
  * For the Variant with the most; with shadow policies all are compared twice.
- * @param issuers of the Gateway with the most of them
+ * @param issuers number of issuers of the Gateway with the most of them
  */
 export function comparedValues({ policies }: AccessTable, issuers: number): Tried {
 	const times = policies.some(({ shadow }) => shadow) ? 2 : 1;
@@ -51,6 +51,6 @@ function namedValues(policy: PolicyTable, issuers: number): number {
 		(sum, { claim, values }) => sum + values.length * (isSpaceDelimited(claimPath(claim)) ? WORD_MATCHERS : 1),
 		0,
 	);
-	const said = count([anyUser, groups, tenants, purposes]) + ofClaims;
-	return Math.max(1, count([principals, methods, user]) + namedPaths(policy) + said * Math.max(1, issuers));
+	const tokenValues = count([anyUser, groups, tenants, purposes]) + ofClaims;
+	return Math.max(1, count([principals, methods, user]) + namedPaths(policy) + tokenValues * Math.max(1, issuers));
 }

@@ -9,7 +9,7 @@ import { isOpen, judgesVariant, namesCaller } from "./table.js";
 export interface VariantDifference {
 	/** Qualified name. */
 	readonly policy: string;
-	/** Of the Experiment's arms. */
+	/** The Variants of the Experiment's arms. */
 	readonly variants: readonly string[];
 }
 

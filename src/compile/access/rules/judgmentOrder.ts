@@ -10,12 +10,12 @@ const PROBED: Verdict = { allowed: false, reason: "forbidden", policy: null };
  * @param peer of the connection, if the principal was forwarded by it
  * @param invalid why the request's token is refused; null = it is valid or missing
  */
-export function judgeInOrder<Said extends Pick<Verdict, "allowed"> & { readonly reason: string }, Invalid>(
-	rules: (request: AccessRequest) => Said,
+export function judgeInOrder<Judged extends Pick<Verdict, "allowed"> & { readonly reason: string }, Invalid>(
+	rules: (request: AccessRequest) => Judged,
 	request: AccessRequest,
 	peer: string | null,
 	invalid: Invalid | null,
-): Said | Verdict | Invalid {
+): Judged | Verdict | Invalid {
 	if (invalid !== null) {
 		// An ambiguous path is refused before the token is verified, as in Envoy's gate.
 		const verdict = rules(request);

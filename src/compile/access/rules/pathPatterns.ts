@@ -44,7 +44,7 @@ export class PathPatterns {
 		this.templates = templates.map(templateSegments);
 	}
 
-	/** Whether one of them fits, or there is none: then nothing is said of paths. */
+	/** Whether a pattern matches. Without patterns every path matches. */
 	fits(path: string): boolean {
 		const { prefixes, templates } = this;
 		if (prefixes.length === 0 && templates.length === 0) return true;

@@ -80,7 +80,7 @@ export class Rule {
 		this.condition = more === null || more.condition === null ? null : compileCondition(more.condition);
 	}
 
-	/** All conditions hold. What cannot be known holds for a denial only. */
+	/** Whether all conditions hold. An undecidable condition holds only for a denial. */
 	matches(request: AccessRequest): boolean {
 		const { methods, variants, regions, inSchedule, condition } = this;
 		const { variant, region, nowMs } = request;

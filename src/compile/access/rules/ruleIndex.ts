@@ -43,7 +43,7 @@ export class RuleIndex {
 	#pathCount = -1;
 	#principalCount = -1;
 	#slashCount = -1;
-	/** By a rule's order: the request that it was asked about last. Who is in many groups finds a rule in many files. */
+	/** The last request that each rule was tried on, by the rule's order. A user in many groups finds a rule in many files. */
 	readonly #askedOf: Int32Array;
 	#request = 0;
 
@@ -128,7 +128,7 @@ export class RuleIndex {
 		return best;
 	}
 
-	/** What stands between two slashes, or behind the last one; null = there are not so many. Without a text for each. */
+	/** The segment after a slash, up to the next one; null = the path has fewer. Creates no string per segment. */
 	#segment(path: string, at: number): string | null {
 		const slashes = this.#slashes;
 		if (this.#slashCount < 0) {
@@ -147,7 +147,7 @@ export class RuleIndex {
 		return node === undefined ? best : this.#first(node, request, best);
 	}
 
-	/** By whichever has fewer: in each of a long list's files there may be others for each of another list. */
+	/** Iterates the smaller side: each file of a long list may hold further files for another long list. */
 	#openAll(files: Files, { list, set }: Texts, request: AccessRequest, found: Rule | null): Rule | null {
 		let best = found;
 		if (set !== null && files.size < set.size) {

@@ -10,7 +10,7 @@ import type { Rule } from "./rule.js";
 
 /** Limits of the index. */
 interface Fineness {
-	/** Up to so many rules are tried one by one. */
+	/** A list of at most this many rules is tried one by one. */
 	readonly atOnce: number;
 	/** Maximum depth. */
 	readonly levels: number;
@@ -106,7 +106,7 @@ function entryOf(rule: Rule): Entry {
 	return { rule, facets, first: first ?? null, places: 1, placesMax: Math.max(PLACES_MIN, namesIn(facets)) };
 }
 
-/** Of equally rare ones the first is used. */
+/** The facets of a rule. The first one is used if several are equally rare. */
 function facetsOf(rule: Rule): readonly Facet[] {
 	const { principals, anyPrincipal, users, tenants, groups, purposes, claims } = rule;
 	const facets: Facet[] = [];

@@ -62,9 +62,9 @@ export type TokenAnswer =
 	| {
 			readonly refused: "invalid-token" | "verification-limited";
 			readonly why: string;
-			/** The token may hold; the proof that came with it does not do. */
+			/** The token may be valid, but its proof of possession is not. */
 			readonly proof?: true;
-			/** No token of that issuer holds here: there is no key of it to verify by. */
+			/** No token of that issuer is valid here, because none of its keys is available. */
 			readonly keyless?: true;
 	  };
 

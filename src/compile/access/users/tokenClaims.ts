@@ -50,7 +50,7 @@ export function confirmationOf(claims: Claims): Confirmation | "unknown" | null 
  * Envoy's jwt_authn cannot check a proof.
  */
 export function bindingFault({ binding }: TokenIssuer, confirmation: Confirmation | null): string | null {
-	if (binding === "none") return confirmation === null ? null : "it is bound, and the issuer's binding is none";
+	if (binding === "none") return confirmation === null ? null : "it is bound, but the issuer's binding is none";
 	if (confirmation === null) return "it is not bound";
 	if (binding === "dpop" && confirmation.jkt === null) return "it is not bound to a key";
 	return binding === "mtls" && confirmation.certificate === null ? "it is not bound to a certificate" : null;

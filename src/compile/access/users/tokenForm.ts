@@ -21,7 +21,7 @@ export const RSA_ALGORITHMS = ["RS256", "RS384", "RS512", "PS256", "PS384", "PS5
 /** r and s, each as long as the curve's order (RFC 7518 3.4). jwt_authn also accepts leading zeros and a trailing byte. */
 export const ECDSA_SIGNATURE_BYTES = { ES256: 64, ES384: 96, ES512: 132 } as const;
 
-/** With Ed25519. */
+/** The only supported curve is Ed25519. */
 export const ED_ALGORITHM = "EdDSA";
 
 /** Asymmetric only: an HMAC with a public key is no signature. */

@@ -6,9 +6,9 @@ import type { VerifiedToken } from "./token.js";
 const COMPARED_AT_ONCE = 8;
 
 export interface Texts {
-	/** A long list without what it repeats. */
+	/** A long list has no duplicates. */
 	readonly list: readonly string[];
-	/** Of a long list. */
+	/** The same texts; null = the list is short. */
 	readonly set: ReadonlySet<string> | null;
 }
 
@@ -56,7 +56,7 @@ function textsOf(list: readonly string[]): Texts {
 	return { list: [...set], set };
 }
 
-/** Of the last token: all rules of a Service read the same one. */
+/** The texts of the last token are cached: all rules of a Service read the same token. */
 let last: TokenTexts | null = null;
 
 export function tokenTexts(token: VerifiedToken): TokenTexts {

@@ -28,11 +28,14 @@ export function accessProblems(check: Check): void {
 		const of = (mode: string) => own.filter(({ spec }) => spec.mode === mode);
 		return { service, enforced: of("enforce"), shadow: of("shadow") };
 	});
-	for (const selection of selections) saidProblem(check, selection);
+	for (const selection of selections) accessFieldProblem(check, selection);
 	identityProblems(check, selections);
 }
 
-function saidProblem({ set, positions, report, isStored }: Check, { service, enforced, shadow }: Selection): void {
+function accessFieldProblem(
+	{ set, positions, report, isStored }: Check,
+	{ service, enforced, shadow }: Selection,
+): void {
 	const open = service.spec.access === "open";
 	if (open && enforced.length > 0) {
 		const message = `${resourceTitle(service)} is open and selected by an AccessPolicy`;

@@ -141,7 +141,7 @@ function verdictOf({ set }: Pick<Check, "set">, service: Service): string | null
 
 export interface LapsedLimit {
 	readonly resource: Service;
-	/** What is so, and what to do. */
+	/** The problem, and how to solve it. */
 	readonly message: string;
 }
 

@@ -34,7 +34,7 @@ export function dataClassProblems({ set, positions, report, isStored }: Check): 
 			const path = ["spec", "variants", index, "endpoints"];
 			for (const [at, { address, port, locality }] of endpoints.entries()) {
 				if (locality !== null) continue;
-				const message = `endpoint ${address}:${port} does not say where it is, so that data of ${resourceTitle(dataClass)} is never sent there`;
+				const message = `endpoint ${address}:${port} has no locality, so data of ${resourceTitle(dataClass)} is never sent there`;
 				report(service, [...path, at], message, `write locality: {region: ${regions[0]}}`);
 			}
 			const placed = endpoints.filter(({ locality }) => locality !== null);

@@ -97,7 +97,7 @@ function banditProblems({ set, report }: Check, experiment: Experiment): void {
 	}
 	if (inference.design !== "sequential") {
 		refuse(
-			`bandit moves shares as outcomes say, and design ${inference.design} plans its units ahead`,
+			`bandit moves shares by outcomes, and design ${inference.design} plans its units ahead`,
 			"write design: sequential, or remove bandit",
 		);
 	}

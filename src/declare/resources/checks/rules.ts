@@ -39,11 +39,11 @@ export function ruleProblems(check: Check, service: Service, selected: readonly 
 	const urgent = given.length > 0 && given.every(({ spec }) => spec.action === "deny");
 	const tried = triedBy(set, service, selected).find((one) => one.count > mostOf(one) * (urgent ? 2 : 1));
 	if (tried === undefined) return;
-	const words = `${wordsOf(tried)} ${resourceTitle(service)}${whenOf(tried)}`;
+	const message = `${causeOf(tried)} ${resourceTitle(service)}${whenOf(tried)}`;
 	const last = given.at(-1);
 	// A changed Service or grant may select stored policies.
-	if (last === undefined) check.report(service, ["spec"], words, hintOf(tried));
-	else check.report(last, ["spec"], `with it ${words}`, hintOf(tried));
+	if (last === undefined) check.report(service, ["spec"], message, hintOf(tried));
+	else check.report(last, ["spec"], `with it ${message}`, hintOf(tried));
 }
 
 /** A fast path for nearly all Services: far below every limit. */
@@ -54,7 +54,7 @@ function isSmall({ gateways }: ResourceSet, policies: readonly AccessPolicy[]): 
 	return named * issuers * 2 * PATH_VALUES < Math.min(RULE_VALUES_MAX, RULE_STEPS_MAX);
 }
 
-const wordsOf = ({ bySidecar, count }: Tried): string =>
+const causeOf = ({ bySidecar, count }: Tried): string =>
 	bySidecar
 		? `the sidecar can try ${count} rules, values and segments of paths, more than ${RULE_STEPS_MAX}, for one request to`
 		: `Envoy tries up to ${count} values of rules (a path counts ${PATH_VALUES}), more than ${RULE_VALUES_MAX}, for each request to`;

@@ -10,7 +10,7 @@ import { spiffeFault } from "../spiffe.js";
 import { isSegment } from "./host.js";
 import { refuse, text } from "./scalar.js";
 import { noTrustDomain, SPIFFE_HINT } from "./spiffeField.js";
-import { fields, list, oneOf, refuseRepeats, say, uniqueList } from "./strict.js";
+import { fields, list, oneOf, refuseRepeats, uniqueList, withHint } from "./strict.js";
 import { prefixPattern, templatePattern, unless, userPattern, wordPattern } from "./wildcard.js";
 
 const PRINCIPAL_HINT = `${SPIFFE_HINT}, one that ends with /* for all below it, '*' for any, or anyone for those who prove none too`;
@@ -68,7 +68,7 @@ export const claimRules = list(
 			({ claim }) => claim,
 			(index, first, key) => {
 				const hint = "give each claim once: all of the list must hold, one of the values is enough";
-				const message = say(`repeats ${key}, item ${first} of the list`, hint);
+				const message = withHint(`repeats ${key}, item ${first} of the list`, hint);
 				context.addIssue({ code: "custom", path: [index, "claim"], message });
 			},
 		);

@@ -1,6 +1,6 @@
 /** Parameters of an arm, sent to the upstream as request headers `x-weir-param-NAME`. */
 import { z } from "zod";
-import { say } from "./strict.js";
+import { withHint } from "./strict.js";
 
 /** Parameters of one arm: each is a request header of every request of the arm. */
 export const PARAMETERS_MAX = 16;
@@ -15,12 +15,15 @@ export const parameters = z
 	.superRefine((value, context) => {
 		for (const [name, text] of Object.entries(value)) {
 			const report = (what: string, hint: string): void =>
-				context.addIssue({ code: "custom", path: [name], message: say(what, hint) });
+				context.addIssue({ code: "custom", path: [name], message: withHint(what, hint) });
 			if (!NAME.test(name)) report("is no name of a parameter", NAME_HINT);
 			if (!/^[!-~]([ -~]{0,1022}[!-~])?$/.test(text)) report("is no value of a parameter", VALUE_HINT);
 		}
 		if (Object.keys(value).length > PARAMETERS_MAX) {
-			context.addIssue({ code: "custom", message: say("has too many parameters", `write at most ${PARAMETERS_MAX}`) });
+			context.addIssue({
+				code: "custom",
+				message: withHint("has too many parameters", `write at most ${PARAMETERS_MAX}`),
+			});
 		}
 	})
 	.default({})

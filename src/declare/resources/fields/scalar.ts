@@ -1,7 +1,7 @@
 /** Schemas of names, percentages and durations. */
 import { z } from "zod";
 import { DURATION_MS_MAX } from "../../../limits/index.js";
-import { say } from "./strict.js";
+import { withHint } from "./strict.js";
 import {
 	DURATION,
 	DURATION_HINT,
@@ -27,7 +27,7 @@ const nameHint = ({ input }: { readonly input?: unknown }): string =>
 /** Name of a resource, variant, arm or namespace. */
 export const name = z.string({ error: NAME_HINT }).regex(NAME, { error: nameHint });
 
-const FOREIGN = say(
+const FOREIGN = withHint(
 	"names a resource of another namespace",
 	"only AccessPolicy.services and Service.dataClass may, with a ReferenceGrant: write a name of the same namespace",
 );
@@ -97,6 +97,6 @@ export function duration(minMs: number, most?: { readonly ms: number; readonly h
 
 /** Adds an issue and returns the value that ends a transform. */
 export function refuse(context: z.core.$RefinementCtx, hint: string, what: string | null = null): never {
-	context.issues.push({ code: "custom", message: what === null ? hint : say(what, hint), input: context.value });
+	context.issues.push({ code: "custom", message: what === null ? hint : withHint(what, hint), input: context.value });
 	return z.NEVER;
 }

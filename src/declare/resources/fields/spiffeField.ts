@@ -3,7 +3,7 @@ import { z } from "zod";
 import { SPIFFE_TRUST_DOMAIN_BYTES_MAX } from "../../../limits/index.js";
 import { NOT_A_WORKLOAD, spiffeFault, trustDomainFault } from "../spiffe.js";
 import { refuse } from "./scalar.js";
-import { say } from "./strict.js";
+import { withHint } from "./strict.js";
 
 export const SPIFFE_HINT = "write a SPIFFE id such as spiffe://example.org/ns/team-a/sa/web";
 
@@ -19,7 +19,7 @@ const pathOf = (domain: string): string => `write ${domain}/PATH, a workload's i
 export const noTrustDomain = (hint: string, instead: (domain: string) => string = pathOf) =>
 	z
 		.string({ error: hint })
-		.regex(NO_DOMAIN, { error: ({ input }) => say(NOT_A_WORKLOAD, instead(String(input))), abort: true });
+		.regex(NO_DOMAIN, { error: ({ input }) => withHint(NOT_A_WORKLOAD, instead(String(input))), abort: true });
 
 /** An exact SPIFFE id of a workload. */
 export const spiffeId = noTrustDomain(SPIFFE_HINT)

@@ -1,11 +1,11 @@
 /**
  * Strict mappings, and the convention for errors in this folder. A zod error message is the hint ("write …"), if the
- * value shows what is wrong; otherwise say() makes a message with both. faults.ts converts issues to Problems.
+ * value shows what is wrong; otherwise withHint() makes a message with both. faults.ts converts issues to Problems.
  */
 import { z } from "zod";
 
 /** An issue message with the error and the hint. */
-export function say(what: string, hint: string): string {
+export function withHint(what: string, hint: string): string {
 	return `${what}\n${hint}`;
 }
 
@@ -32,7 +32,7 @@ export function list<Item extends z.ZodType>(item: Item, hint: string): z.ZodArr
 export function uniqueList<Item extends z.ZodType<string>>(item: Item, hint: string) {
 	return list(item, hint).superRefine((items, context) => {
 		refuseRepeats(items, String, (index, first, key) => {
-			const message = say(`repeats ${key}, item ${first} of the list`, "remove one of them");
+			const message = withHint(`repeats ${key}, item ${first} of the list`, "remove one of them");
 			context.addIssue({ code: "custom", path: [index], message });
 		});
 	});

@@ -3,7 +3,7 @@ import { z } from "zod";
 import type { UnitSource } from "../resource.js";
 import { unitHeader } from "./host.js";
 import { duration, refuse } from "./scalar.js";
-import { fields, say } from "./strict.js";
+import { fields, withHint } from "./strict.js";
 
 /** Longest life of a cookie: browsers cap it at 400 days (RFC 6265bis section 5.5). */
 export const COOKIE_AGE_MS_MAX = 366 * 24 * 60 * 60 * 1000;
@@ -50,7 +50,7 @@ export const unit = fields(
 		if (given === 0 && context.issues.some(({ code }) => code === "unrecognized_keys")) return z.NEVER;
 		if (given !== 1) {
 			const what = given === 0 ? "names no source" : "names more than one source";
-			context.issues.push({ code: "custom", message: say(what, UNIT_HINT), input: value });
+			context.issues.push({ code: "custom", message: withHint(what, UNIT_HINT), input: value });
 			return z.NEVER;
 		}
 		if (value.header !== undefined) return { from: "header", header: value.header };

@@ -1,7 +1,7 @@
 /** Refuses `*` where it is not a wildcard. A rule would match it literally, so a deny would have no effect. */
 import type { z } from "zod";
 import { isSegment } from "./host.js";
-import { say } from "./strict.js";
+import { withHint } from "./strict.js";
 
 const found = (value: string): string => `is ${JSON.stringify(value.slice(0, 80))}, and * is no pattern here`;
 
@@ -16,7 +16,7 @@ export function prefixPattern(value: string): string | null {
 	const beginning = segments[at]?.replace(/\*+$/, "") ?? "";
 	const whole = isSegment(beginning) && !readsAsPattern(beginning) ? [beginning] : [];
 	const prefix = `/${[...segments.slice(0, at), ...whole].join("/")}`;
-	return say(
+	return withHint(
 		found(value),
 		at === segments.length - 1
 			? `a prefix holds all below it, by whole segments: write ${prefix}`
@@ -27,14 +27,14 @@ export function prefixPattern(value: string): string | null {
 /** The same for a path template. */
 export const templatePattern = (value: string): string | null =>
 	value.split("/").some(readsAsPattern)
-		? say(found(value), "write {name} for exactly one segment, or pathPrefixes for all below a path")
+		? withHint(found(value), "write {name} for exactly one segment, or pathPrefixes for all below a path")
 		: null;
 
 /** The same for `ISSUER#SUB`, except for its valid patterns. */
 export const userPattern = (value: string): string | null =>
 	value === "*" || !value.replace(/^([^#]*)#\*$/, "$1").includes("*")
 		? null
-		: say(
+		: withHint(
 				found(value),
 				"write ISSUER#SUB in full, ISSUER#* for all of its users, or claims where a * is part of the text",
 			);
@@ -42,7 +42,7 @@ export const userPattern = (value: string): string | null =>
 /** The same for a group, tenant or purpose. */
 export const wordPattern = (what: string, value: string): string | null =>
 	value.includes("*")
-		? say(
+		? withHint(
 				found(value),
 				`write each ${what} in full, users: ['*'] for any user, or claims where a * is part of the text`,
 			)

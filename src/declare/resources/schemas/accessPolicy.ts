@@ -14,7 +14,7 @@ import {
 } from "../fields/accessConditions.js";
 import { httpMethod } from "../fields/host.js";
 import { name, reference, region } from "../fields/scalar.js";
-import { fields, oneOf, say, uniqueList } from "../fields/strict.js";
+import { fields, oneOf, uniqueList, withHint } from "../fields/strict.js";
 import type { AccessPolicy } from "../resource.js";
 import { resource } from "./metadata.js";
 
@@ -83,7 +83,7 @@ const spec = fields({
 	condition: policyCondition.nullable().default(null).meta({ description: CONDITION }),
 }).transform(({ validFrom, validUntil, ...value }, context): AccessPolicy["spec"] => {
 	const report = (field: string, what: string, hint: string): void => {
-		context.issues.push({ code: "custom", message: say(what, hint), path: [field], input: value });
+		context.issues.push({ code: "custom", message: withHint(what, hint), path: [field], input: value });
 	};
 	const { principals, users, groups, tenants, purposes, claims } = value;
 	const named = [principals, users, groups, tenants, purposes, claims].some((list) => list.length > 0);

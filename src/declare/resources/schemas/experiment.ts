@@ -5,7 +5,7 @@ import { effect } from "../fields/effect.js";
 import { unitHeader } from "../fields/host.js";
 import { parameters } from "../fields/parameters.js";
 import { localName, name, percentage } from "../fields/scalar.js";
-import { fields, flag, list, refuseRepeats, say, whole } from "../fields/strict.js";
+import { fields, flag, list, refuseRepeats, whole, withHint } from "../fields/strict.js";
 import { unit } from "../fields/unitSource.js";
 import type { Experiment } from "../resource.js";
 import { resource } from "./metadata.js";
@@ -25,7 +25,7 @@ const slot = list(percentage, SLOT_HINT)
 		const [slotLoPpm = 0, slotHiPpm = 0] = bounds;
 		if (slotLoPpm >= slotHiPpm) {
 			const what = slotLoPpm === slotHiPpm ? "is empty" : "has its higher end first";
-			context.issues.push({ code: "custom", message: say(what, SLOT_HINT), input: bounds });
+			context.issues.push({ code: "custom", message: withHint(what, SLOT_HINT), input: bounds });
 		}
 		return { slotLoPpm, slotHiPpm };
 	})
@@ -51,7 +51,7 @@ const arms = list(arm, ARMS_HINT)
 	.max(ARMS_MAX, { error: ARMS_HINT })
 	.superRefine((items, context) => {
 		const report = (path: (string | number)[], what: string, hint: string): void =>
-			context.addIssue({ code: "custom", path, message: say(what, hint) });
+			context.addIssue({ code: "custom", path, message: withHint(what, hint) });
 		refuseRepeats(
 			items,
 			(item) => item.name,
@@ -80,7 +80,7 @@ const segments = list(fields({ name, header: unitHeader }, SEGMENTS_HINT), SEGME
 			items,
 			(item) => item.name,
 			(index, first, key) => {
-				const message = say(`repeats ${key}, segment ${first} of the list`, "give each segment its own name");
+				const message = withHint(`repeats ${key}, segment ${first} of the list`, "give each segment its own name");
 				context.addIssue({ code: "custom", path: [index, "name"], message });
 			},
 		);

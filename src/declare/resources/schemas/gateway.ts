@@ -4,7 +4,7 @@ import { GATEWAY_CONNECTION_MS } from "../../../limits/index.js";
 import { ipAddress } from "../fields/host.js";
 import { duration, region, text } from "../fields/scalar.js";
 import { spiffeId, trustDomain } from "../fields/spiffeField.js";
-import { fields, flag, list, say, whole } from "../fields/strict.js";
+import { fields, flag, list, whole, withHint } from "../fields/strict.js";
 import type { Gateway, GatewayTls } from "../resource.js";
 import { trustDomainOf } from "../spiffe.js";
 import { resource } from "./metadata.js";
@@ -41,7 +41,7 @@ const tls = fields(
 				"mesh: use Envoy's own SVID and trust bundle instead of files. Clients must present an SVID of the mesh's trust domain.",
 		}),
 		trustDomains: list(trustDomain, DOMAINS_HINT)
-			.min(1, { error: say("names none", `${DOMAINS_HINT}, or leave it out`) })
+			.min(1, { error: withHint("names none", `${DOMAINS_HINT}, or leave it out`) })
 			.optional()
 			.meta({
 				description:
@@ -52,7 +52,7 @@ const tls = fields(
 ).transform((value, context): GatewayTls => {
 	const { certificateFile, privateKeyFile, clientCaFile, identity, trustDomains } = value;
 	const report = (field: string, what: string, hint: string): void => {
-		context.issues.push({ code: "custom", message: say(what, hint), path: [field], input: value });
+		context.issues.push({ code: "custom", message: withHint(what, hint), path: [field], input: value });
 	};
 	if (trustDomains !== undefined && identity !== undefined) {
 		const what = "is given beside identity: mesh, which takes the mesh's own trust domain alone";
@@ -111,14 +111,14 @@ export const gatewaySchema: z.ZodType<Gateway> = resource(
 		const { tls, trustedProxies } = rest;
 		const proved = tls !== null && (tls.from === "identity" || tls.clientCaFile !== null);
 		if (proved && connectionIdleTimeout !== null && connectionIdleTimeout > GATEWAY_CONNECTION_MS) {
-			const message = say(
+			const message = withHint(
 				"is longer than a connection with a client certificate is used",
 				`write at most ${GATEWAY_CONNECTION_MS / 60_000}m`,
 			);
 			context.issues.push({ code: "custom", message, path: ["connectionIdleTimeout"], input: rest });
 		}
 		if (trustedProxies.length > 0 && !proved) {
-			const message = say(
+			const message = withHint(
 				"is given where no client shows a certificate",
 				"add tls with clientCaFile, or identity: mesh",
 			);
@@ -127,7 +127,7 @@ export const gatewaySchema: z.ZodType<Gateway> = resource(
 		const domains = tls?.from === "files" ? tls.trustDomains : undefined;
 		for (const [index, proxy] of trustedProxies.entries()) {
 			if (domains === undefined || domains.includes(trustDomainOf(proxy))) continue;
-			const message = say(
+			const message = withHint(
 				"is of none of tls.trustDomains, so that it cannot connect",
 				"add its trust domain, or remove it",
 			);

@@ -3,7 +3,7 @@ import { z } from "zod";
 import { OUTCOME_VALUE_MAX, PPM } from "../../../limits/index.js";
 import { duration, name, percentage, refuse } from "../fields/scalar.js";
 import { spiffeId } from "../fields/spiffeField.js";
-import { fields, list, oneOf, say, uniqueList } from "../fields/strict.js";
+import { fields, list, oneOf, uniqueList, withHint } from "../fields/strict.js";
 import type { Cap, Metric } from "../resource.js";
 import { resource } from "./metadata.js";
 
@@ -75,7 +75,7 @@ const spec = fields({
 	const { type, source, direction, window, quantile, missing, senders } = value;
 	const { perUnit, range, denominator, cap, covariate } = value;
 	const at = (field: string, what: string, hint: string): void => {
-		context.issues.push({ code: "custom", message: say(what, hint), path: [field], input: value });
+		context.issues.push({ code: "custom", message: withHint(what, hint), path: [field], input: value });
 	};
 	if (type === "quantile" && source !== "latency") {
 		at("type", `is quantile with source ${source}`, "write source: latency, or another type");

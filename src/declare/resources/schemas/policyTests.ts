@@ -4,7 +4,7 @@ import { epochMs } from "../../../compile/access/requests/rfc3339.js";
 import { httpMethod } from "../fields/host.js";
 import { refuse } from "../fields/scalar.js";
 import { spiffeId } from "../fields/spiffeField.js";
-import { fields, list, oneOf, say } from "../fields/strict.js";
+import { fields, list, oneOf, withHint } from "../fields/strict.js";
 
 /** Cases of one `weir policy test`. */
 const POLICY_TESTS_MAX = 10_000;
@@ -47,10 +47,10 @@ const request = fields({
 	time: optional(time),
 })
 	.refine(({ service, host }) => (service === null) !== (host === null), {
-		error: say("is for no one Service", EITHER),
+		error: withHint("is for no one Service", EITHER),
 	})
 	.refine(({ principal, via }) => via === null || principal !== null, {
-		error: say("names a proxy and no client", "add principal: to the request"),
+		error: withHint("names a proxy and no client", "add principal: to the request"),
 	})
 	.transform(({ time, ...rest }) => ({ ...rest, nowMs: time }));
 

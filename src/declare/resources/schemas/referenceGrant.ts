@@ -1,7 +1,7 @@
 /** ReferenceGrant: resources of this namespace that other namespaces may reference (the term and form of the Gateway API). */
 import type { z } from "zod";
 import { name } from "../fields/scalar.js";
-import { fields, list, oneOf, say } from "../fields/strict.js";
+import { fields, list, oneOf, withHint } from "../fields/strict.js";
 import { GRANTABLE } from "../reference.js";
 import type { ReferenceGrant } from "../resource.js";
 import { resource } from "./metadata.js";
@@ -20,7 +20,7 @@ const spec = fields({
 	for (const [index, { kind }] of to.entries()) {
 		if (from.some((one) => GRANTABLE[one.kind] === kind)) continue;
 		const named = Object.entries(GRANTABLE).map(([by, one]) => `kind ${by} names a ${one}`);
-		const message = say(`would never be used: no kind under from names a ${kind}`, named.join(", "));
+		const message = withHint(`would never be used: no kind under from names a ${kind}`, named.join(", "));
 		context.addIssue({ code: "custom", path: ["to", index, "kind"], message });
 	}
 });

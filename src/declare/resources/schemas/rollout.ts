@@ -3,7 +3,7 @@ import { z } from "zod";
 import { GATE_TIMEOUT_MS_MAX, GATES_MAX, PPM } from "../../../limits/index.js";
 import { bareHost, isLoopbackHost, isUrl } from "../address.js";
 import { duration, percentage, refuse } from "../fields/scalar.js";
-import { fields, list, oneOf, say, whole } from "../fields/strict.js";
+import { fields, list, oneOf, whole, withHint } from "../fields/strict.js";
 import { durationText } from "../fields/units.js";
 import { machineAddress } from "../machineAddress.js";
 import type { Bandit, Holdback, InferenceDesign } from "../resource.js";
@@ -26,7 +26,7 @@ const steps = list(percentage, STEPS_HINT)
 			// Reported already.
 			if (ppm > before || !Number.isInteger(ppm) || !Number.isInteger(before)) continue;
 			const what = index === 0 ? "is 0%" : `is not above the step before it (${before / (PPM / 100)}%)`;
-			context.addIssue({ code: "custom", path: [index], message: say(what, STEPS_HINT) });
+			context.addIssue({ code: "custom", path: [index], message: withHint(what, STEPS_HINT) });
 		}
 	})
 	.meta({ description: "Allocation of each step, strictly increasing, above 0%." });
@@ -47,7 +47,7 @@ const webhook = z
 		const { hostname } = new URL(value);
 		const own = machineAddress(bareHost(hostname));
 		if (own === null) return;
-		const message = say(`leads to ${hostname}, ${own}`, OWN_ADDRESS_HINT);
+		const message = withHint(`leads to ${hostname}, ${own}`, OWN_ADDRESS_HINT);
 		context.addIssue({ code: "custom", message });
 	});
 
@@ -87,7 +87,7 @@ const inference = fields({
 		const { design, units, looks, spending } = value;
 		const without = (field: "units" | "looks" | "spending"): void => {
 			if (value[field] === undefined) return;
-			const message = say(`is given for design ${design}`, "remove it");
+			const message = withHint(`is given for design ${design}`, "remove it");
 			context.issues.push({ code: "custom", message, path: [field], input: value });
 		};
 		if (design !== "group-sequential") {

@@ -4,7 +4,7 @@ import { z } from "zod";
 import { XDS_ACK_TIMEOUT_MS } from "../../../limits/index.js";
 import { endpointAddress, hostName, requestPath } from "../fields/host.js";
 import { anyText, duration, name, reference, refuse, region } from "../fields/scalar.js";
-import { fields, list, oneOf, orList, refuseRepeats, say, whole } from "../fields/strict.js";
+import { fields, list, oneOf, orList, refuseRepeats, whole, withHint } from "../fields/strict.js";
 import { machineAddress } from "../machineAddress.js";
 import { PLAIN_TEXT } from "../plainText.js";
 import type { Path } from "../position.js";
@@ -81,7 +81,7 @@ const variant = fields({
 				endpoints,
 				({ address, port }) => `${address}:${port}`,
 				(index, first, key) => {
-					const message = say(`repeats ${key}, endpoint ${first} of the list`, "remove one of them");
+					const message = withHint(`repeats ${key}, endpoint ${first} of the list`, "remove one of them");
 					context.addIssue({ code: "custom", path: [index], message });
 				},
 			);
@@ -195,7 +195,7 @@ const spec = fields({
 	}),
 }).transform(({ timeout, access, retries, identities, ...rest }, context): Service["spec"] => {
 	const report = (path: Path, what: string, hint: string): void => {
-		context.issues.push({ code: "custom", message: say(what, hint), path: [...path], input: rest });
+		context.issues.push({ code: "custom", message: withHint(what, hint), path: [...path], input: rest });
 	};
 	const grpc = rest.protocol === "grpc";
 	if (rest.healthCheck !== null && grpc !== (rest.healthCheck.path === null)) {

@@ -3,7 +3,7 @@ import { z } from "zod";
 import { bareHost, isUrl } from "../address.js";
 import { claimName } from "../fields/accessConditions.js";
 import { duration, text } from "../fields/scalar.js";
-import { fields, list, oneOf, refuseRepeats, say } from "../fields/strict.js";
+import { fields, list, oneOf, refuseRepeats, withHint } from "../fields/strict.js";
 import { machineAddress } from "../machineAddress.js";
 import type { KeySource, TokenIssuer } from "../resource.js";
 
@@ -45,7 +45,7 @@ const issuer = fields({
 			const { hostname } = new URL(value);
 			const own = machineAddress(bareHost(hostname));
 			if (own !== null)
-				context.addIssue({ code: "custom", message: say(`leads to ${hostname}, ${own}`, OWN_ADDRESS_HINT) });
+				context.addIssue({ code: "custom", message: withHint(`leads to ${hostname}, ${own}`, OWN_ADDRESS_HINT) });
 		})
 		.optional()
 		.meta({ description: "https URL of the JSON Web Key Set, fetched and refreshed by control; instead of jwksFile." }),
@@ -67,7 +67,7 @@ const issuer = fields({
 	purposeClaim: claim("purpose", "purposes"),
 }).transform(({ jwksFile, jwksUrl, jwksCaFile, maxLifetime, ...rest }, context): TokenIssuer => {
 	const report = (field: string, what: string, hint: string): void => {
-		context.issues.push({ code: "custom", message: say(what, hint), path: [field], input: rest });
+		context.issues.push({ code: "custom", message: withHint(what, hint), path: [field], input: rest });
 	};
 	let keys: KeySource = { from: "file", file: jwksFile ?? "" };
 	if (jwksUrl !== undefined) {
@@ -87,7 +87,7 @@ export const tokens = list(issuer, "write a list of {issuer, audiences, jwksFile
 			issuers,
 			(one) => one.issuer,
 			(index, first, key) => {
-				const message = say(`repeats ${key}, item ${first} of the list`, "give each issuer once");
+				const message = withHint(`repeats ${key}, item ${first} of the list`, "give each issuer once");
 				context.addIssue({ code: "custom", path: [index, "issuer"], message });
 			},
 		);

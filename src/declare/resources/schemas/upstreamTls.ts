@@ -39,7 +39,7 @@ export function undeclaredPlainText(spec: {
 	const more = remote.length === 1 ? "" : ` (${remote.length - 1} more beside it)`;
 	return {
 		path: first.path,
-		what: `is ${hostPort(address, port)}, off Envoy's machine${more}: what a protected Service is asked would go there in plain text, and the server could not tell Envoy from another client`,
+		what: `is ${hostPort(address, port)}, off Envoy's machine${more}: requests to a protected Service would go there in plain text, and the server could not distinguish Envoy from another client`,
 		hint: `write identities, the SPIFFE ids that its servers prove (mutual TLS), or identities: ${PLAIN_TEXT} where that is meant`,
 	};
 }

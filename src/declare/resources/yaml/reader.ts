@@ -90,7 +90,7 @@ export class DocumentReader {
 		return value;
 	}
 
-	/** Whether an alias may add the text still; says once that it may not. */
+	/** Whether an alias may still add the text. Reports the first refusal. */
 	#afford(text: string, position: Position | null): boolean {
 		const had = this.#left;
 		this.#left -= RESOURCE_ALIASED_VALUE + text.length;
@@ -146,7 +146,7 @@ export class DocumentReader {
 		return value;
 	}
 
-	/** What follows from the value's fault is no news. */
+	/** Ignores further faults that follow from the value's fault. */
 	#reportAt(path: Path, position: Position | null, message: string, hint: string): void {
 		if (this.problems.length < PROBLEMS_MAX) this.reported.add(formatPath(path));
 		this.#report(position, message, hint);

@@ -8,7 +8,7 @@ import type { TooMuch } from "./tokens.js";
 
 /** The end of the token stream. */
 export interface Ended {
-	/** Faults of no document. */
+	/** Syntax errors outside all documents. */
 	readonly faults: readonly SyntaxFault[];
 	/** Why parsing stopped early; enough = more errors than are reported. */
 	readonly why: TooMuch | "enough" | null;
@@ -24,7 +24,7 @@ const OPEN_MAX = 2 * RESOURCE_DEPTH_MAX + 2;
 const OPTIONS = { prettyErrors: false, uniqueKeys: false, resolveKnownTags: false } as const;
 
 /** Thrown through the package, whose own errors are values. */
-const ENOUGH = new WeirError("internal", "more faults than are told");
+const ENOUGH = new WeirError("internal", "more syntax errors than are reported");
 
 /** Yields each complete document, so that memory holds the nodes of one. */
 export function* documentsOf(
@@ -66,10 +66,10 @@ function boundFaults(composer: Composer): () => void {
 		faults++;
 		if (faults > PROBLEMS_MAX) throw ENOUGH;
 	};
-	const tell: (...fault: readonly unknown[]) => void = Reflect.get(composer, "onError");
+	const report: (...fault: readonly unknown[]) => void = Reflect.get(composer, "onError");
 	const onError = (...fault: readonly unknown[]): void => {
 		count();
-		tell(...fault);
+		report(...fault);
 	};
 	Object.assign(composer, { onError });
 	return count;

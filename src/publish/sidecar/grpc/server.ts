@@ -145,7 +145,7 @@ class Server implements GrpcServer {
 			throw new WeirError(
 				"invalid-argument",
 				"the sidecar listens on TCP only with mutual TLS",
-				"name the socket that says who this is (--identity), or use a UNIX socket",
+				"name the socket of an identity agent (--identity), or use a UNIX socket",
 			);
 		}
 		this.address = listen;

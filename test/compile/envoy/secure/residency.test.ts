@@ -184,7 +184,7 @@ t.test("a Variant that has no endpoint left is one without endpoints", async (t)
 			/./,
 			/./,
 			/^Service s: hop to its endpoints: PLAIN TEXT to 10.0.0.1:2: /,
-			"Service s: endpoint 10.0.0.1:1 of Variant v2: left out: its region us-east is none of those of DataClass d (ae-dxb)",
+			"Service s: endpoint 10.0.0.1:1 of Variant v2: left out: its region us-east is not a region of DataClass d (ae-dxb)",
 			/./,
 			/./,
 		],

@@ -15,7 +15,7 @@ export interface KeysOptions {
 }
 
 export interface KeyReading<Read> {
-	/** null = the bytes are no set. */
+	/** null = the bytes are no JWKS. */
 	readonly read: (bytes: Uint8Array) => Read | null;
 	/** Whether the set has no usable key. */
 	readonly isEmpty: (read: Read) => boolean;
@@ -23,7 +23,7 @@ export interface KeyReading<Read> {
 	readonly loaded?: (read: Read) => void;
 }
 
-export class KeyLife<Read> {
+export class KeySetCache<Read> {
 	#held: Read | null = null;
 	/** Whether the last loaded set had keys. */
 	#found = false;
@@ -37,22 +37,22 @@ export class KeyLife<Read> {
 		private readonly reading: KeyReading<Read>,
 	) {}
 
-	/** The cached set; null = none, or too old. Does not fetch. */
+	/** The cached key set; null = missing or expired. Does not fetch. */
 	get held(): Read | null {
 		return this.#ageMs() <= this.options.times.stale ? this.#held : null;
 	}
 
 	/**
-	 * Whether the cached set may be used now. Refreshes a set that is old or empty in the background. Call it every
-	 * KEYS_REFRESH_MS, so that the first request after a long pause does not meet withdrawn keys.
+	 * Whether the cached key set may be used now. Fetches an old or empty one again in the background. Call it every
+	 * KEYS_REFRESH_MS, so that the first request after a long pause is not verified by withdrawn keys.
 	 */
 	serving(): boolean {
-		if (!this.#found || this.#ageMs() > this.options.times.fresh) void this.look();
+		if (!this.#found || this.#ageMs() > this.options.times.fresh) void this.fetch();
 		return this.held !== null;
 	}
 
 	/** Fetches the set; concurrent calls share one fetch. Does nothing within `cooldown`. Never rejects. */
-	look(): Promise<void> {
+	fetch(): Promise<void> {
 		if (this.#fetching !== null) return this.#fetching;
 		const now = this.options.monotonicMs();
 		if (now < this.#nextFetchMs) return DONE;
@@ -64,7 +64,7 @@ export class KeyLife<Read> {
 	}
 
 	/** The fetch in progress. */
-	get looking(): Promise<void> | null {
+	get fetching(): Promise<void> | null {
 		return this.#fetching;
 	}
 
