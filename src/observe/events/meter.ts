@@ -69,7 +69,7 @@ export const COUNTERS = {
 	},
 	roomDrops: {
 		name: "weir_ingest_decisions_dropped_total",
-		help: "Decision records and shadow counts that were dropped before their time, for want of room, by table. weir audit requests says of when.",
+		help: "Decision records and shadow counts that were dropped before their time, because the store was full, by table. weir audit requests shows of when.",
 	},
 	pruned: { name: "weir_ingest_pruned_rows_total", help: "Rows past their retention that were removed, by table." },
 } as const;
@@ -86,7 +86,7 @@ export const GAUGES = {
 	},
 	commitFailed: {
 		name: "weir_ingest_commit_failed_seconds",
-		help: "When a commit of the event store last failed where none has succeeded since, in epoch seconds, else 0, by what it was of and by reason: no-room (a full disk), other.",
+		help: "When a commit of the event store last failed where none has succeeded since, in epoch seconds, else 0, by what it was of and by reason: disk-full, other.",
 	},
 	rows: { name: "weir_ingest_rows", help: "Rows in the event store, by table." },
 } as const;

@@ -13,9 +13,9 @@ import type { Store } from "../store/store.js";
 import { ALL_NAMESPACES, type Need, type Permissions } from "./permissions.js";
 
 const ASK_HINT = "ask an admin for a RoleBinding";
-/** Not the next best grant: it would show every tenant to who looks for something of their own. */
+/** Not the next best grant: it would show every tenant to a user who looks for something of their own. */
 const READ_ALL_HINT =
-	"it tells of all namespaces together, and the RoleBinding in '*' that it takes shows all of them: ask one who has it to look; weir status, audit requests and policy shadow tell of your own";
+	"it shows all namespaces together, and so does every use of the RoleBinding in '*' that it takes: ask an operator who has it; weir status, audit requests and policy shadow show your own";
 
 export class Rights {
 	constructor(
@@ -43,7 +43,7 @@ export class Rights {
 		return this.permissions.mayAnywhere(caller, verb, this.store.current.resources);
 	}
 
-	/** Of answers that leave out what the caller may not read: that they do. */
+	/** A mark for answers that leave out what the caller may not read. */
 	partly(caller: Caller): { readonly partial?: true } {
 		return this.readable(caller) === null ? {} : { partial: true };
 	}
