@@ -44,7 +44,7 @@ function noGoal({ experiment }: Report): Markup | null {
 	return html`<p class="note">No goal is declared: the rollout tests for harm, and an operator promotes.</p>`;
 }
 
-/** Whose units the numbers above are, where shares have followed outcomes. */
+/** Note on the units behind the numbers above, where shares have followed outcomes. */
 function banditNote({ experiment, status }: Report): Markup | null {
 	const { bandit } = experiment.spec.rollout;
 	if (bandit === null || status.shares === undefined) return null;

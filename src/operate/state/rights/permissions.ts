@@ -58,7 +58,7 @@ export class Permissions {
 	}
 
 	/**
-	 * Who counts as one person where two must approve: one subject. The local owner and the bootstrap admins count as one:
+	 * The person where two must approve: each subject is one. The local owner and the bootstrap admins count as one:
 	 * the owner of the socket can use the operator SVID of `weir up`, and names the admins.
 	 */
 	personOf(caller: Caller): string {

@@ -1,6 +1,4 @@
-/**
- * Who may act, judged by the RoleBindings. Who may not is turned away with an error, and the attempt is recorded.
- */
+/** Checks rights by the RoleBindings. A caller without the right gets an error, and the attempt is recorded. */
 
 import { memoizeByName } from "../../../declare/resources/memoize.js";
 import type { OperatorVerb } from "../../../declare/resources/resource.js";
@@ -83,7 +81,7 @@ export class Rights {
 		this.#deny(call, { verb, namespaces, objects }, `${missing.verb} in ${where}${because}`, { hint });
 	}
 
-	/** What another role does at a caller's word: it changes nothing here, and stands in the audit once a minute. */
+	/** A request that another role executes: it changes nothing here, and is audited once a minute. */
 	recordDone(call: AuditedCall, verb: string, objects: readonly string[]): void {
 		const { revision } = this.store.current;
 		const made = record(call, { verb, namespaces: [ALL_NAMESPACES], objects, revision, result: "done" });
