@@ -13,7 +13,7 @@ import { ALL_NAMESPACES, type Need, type Permissions } from "./permissions.js";
 const ASK_HINT = "ask an admin for a RoleBinding";
 /** Not the next best grant: it would show every tenant to a user who looks for something of their own. */
 const READ_ALL_HINT =
-	"it shows all namespaces together, and so does every use of the RoleBinding in '*' that it takes: ask an operator who has it; weir status, audit requests and policy shadow show your own";
+	"it shows all namespaces together, and the RoleBinding in '*' that it needs shows all of them: ask an operator who has it; weir status, audit requests and policy shadow show your own";
 
 export class Rights {
 	constructor(
