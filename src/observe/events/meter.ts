@@ -69,7 +69,7 @@ export const COUNTERS = {
 	},
 	logFullDrops: {
 		name: "weir_ingest_decisions_dropped_total",
-		help: "Decision records and shadow counts that were dropped early because the log was full, by table. weir audit requests shows of when.",
+		help: "Decision records and shadow counts that were dropped early because the log was full, by table. weir audit requests shows since when it is complete.",
 	},
 	pruned: { name: "weir_ingest_pruned_rows_total", help: "Rows past their retention that were removed, by table." },
 } as const;
