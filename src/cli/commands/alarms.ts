@@ -1,4 +1,4 @@
-/** What `weir status` says first: alarms, and changes that are not in force yet. */
+/** The first lines of `weir status`: alarms, and changes that are not in force yet. */
 import { closureText } from "../../decide/rollout/closedServices.js";
 import { refusalText } from "../../decide/rollout/refusal.js";
 import { unansweredTableText } from "../../decide/rollout/unansweredTables.js";

@@ -50,7 +50,7 @@ export function clientOf(options: ApiArguments): ApiClient {
 	});
 }
 
-/** Who the user is by a SPIFFE agent; null = by the environment's files, or the owner of the socket. */
+/** The user's identity from a SPIFFE agent; null = by the environment's files, or the owner of the socket. */
 let actor: { readonly cert: string; readonly key: string; readonly ca: string; readonly server: string } | null = null;
 
 /**

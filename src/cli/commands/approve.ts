@@ -74,7 +74,7 @@ function shown(text: string): string {
 	return text.trimEnd().split(/\r?\n/).map(oneLine).join("\n");
 }
 
-/** An `expire` of years may lie beyond what a Date can say. */
+/** An `expire` of years may lie beyond the range of a Date. */
 function time(ms: number): string {
 	return ms > 8.64e15 ? "for ever" : new Date(ms).toISOString();
 }

@@ -24,7 +24,7 @@ export interface CompileArguments {
 	readonly sidecarAddress?: string;
 	readonly namespace?: string;
 	readonly gateway?: string;
-	/** Of the mesh, for Gateways with an identity. */
+	/** The mesh's trust domain, for Gateways with an identity. */
 	readonly trustDomain?: string;
 	/** UNIX socket of a SPIFFE agent, for Gateways and Services with an identity. */
 	readonly identitySocket?: string;
@@ -68,7 +68,7 @@ function demandIdentity({ gateways }: ResourceSet, { trustDomain, identitySocket
 	if (mesh === undefined || (trustDomain !== undefined && identitySocket !== undefined)) return;
 	throw new WeirError(
 		"invalid-argument",
-		`Gateway ${qualifiedName(mesh.metadata)} has tls: {identity: mesh}, and nothing here tells the mesh's trust domain and its agent`,
+		`Gateway ${qualifiedName(mesh.metadata)} has tls: {identity: mesh}, but the mesh's trust domain and its agent are not given`,
 		"add --trust-domain NAME and --identity-socket PATH, or let weir control serve it, which knows them",
 	);
 }

@@ -31,7 +31,7 @@ export interface ControlArguments {
 	readonly operatorGroupsClaim: string;
 	/** ADDRESS:PORT */
 	readonly xdsListen?: string;
-	/** ADDRESS:PORT; false = it is said that there is none. */
+	/** ADDRESS:PORT; false = none, by a flag. */
 	readonly accessLogListen?: string | false;
 	/** SPIFFE-ID=NAME,NAME, or SPIFFE-ID=* for all */
 	readonly envoyGateways: readonly string[];
@@ -136,7 +136,7 @@ async function operatorsByToken(options: ControlArguments, log: Log) {
 	if (issuer === undefined && audience === undefined && keys === undefined) return {};
 	if (issuer === undefined || audience === undefined || keys === undefined) {
 		const hint = "write --operator-issuer, --operator-audience and --operator-keys together";
-		throw new WeirError("invalid-argument", "the operators' issuer is not said in full", hint);
+		throw new WeirError("invalid-argument", "the operators' issuer is incomplete", hint);
 	}
 	const { operatorTokens } = await import("../roles/operatorTokens.js");
 	return { tokens: operatorTokens({ issuer, audience, keys, groupsClaim: operatorGroupsClaim }, log) };

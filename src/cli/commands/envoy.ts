@@ -21,7 +21,7 @@ export interface EnvoyArguments extends ControlEndpointArguments {
 	readonly run?: string;
 	readonly traceSampling: string;
 	readonly node: string;
-	/** ADDRESS:PORT of that control's access log; false = it is said that there is none. */
+	/** ADDRESS:PORT of that control's access log; false = none, by a flag. */
 	readonly accessLog?: string | false;
 }
 
@@ -32,7 +32,7 @@ export async function envoy(options: EnvoyArguments): Promise<void> {
 	const at = places(data, run);
 	const binary = await findEnvoy({
 		environment: process.env,
-		notice: say,
+		notice,
 	});
 	let stopping = false;
 	let stop = async (): Promise<void> => undefined;
@@ -94,7 +94,7 @@ export async function envoy(options: EnvoyArguments): Promise<void> {
 	}
 }
 
-const say = (line: string): void => void process.stderr.write(`weir: ${line}\n`);
+const notice = (line: string): void => void process.stderr.write(`weir: ${line}\n`);
 
 const passedMs = (): number => performance.now();
 
@@ -102,7 +102,7 @@ const passedMs = (): number => performance.now();
 async function whoItIs(socket: string): Promise<Identity> {
 	const { ownIdentity } = await import("../stack/identity.js");
 	for (;;) {
-		const identity = await ownIdentity(socket, { warn: say }).catch(() => null);
+		const identity = await ownIdentity(socket, { warn: notice }).catch(() => null);
 		if (identity !== null) return identity;
 	}
 }
@@ -113,7 +113,7 @@ async function probing(
 	own: Promise<Identity> | null,
 ): Promise<{ close(): void }> {
 	const { startProbeAgent } = await import("../stack/probeAgent.js");
-	return startProbeAgent({ ...envoy, identity: await own, notice: say });
+	return startProbeAgent({ ...envoy, identity: await own, notice });
 }
 
 /** Connects to the access-log listener: the local socket, or another machine with the Envoy's identity. */
@@ -130,7 +130,7 @@ async function accessLogAgent(
 	const logAgent = new EnvoyAgent({
 		...which,
 		passedMs,
-		say: (line) => process.stderr.write(`weir: ${host}:${port}: ${line}\n`),
+		notice: (line) => process.stderr.write(`weir: ${host}:${port}: ${line}\n`),
 		open: () => {
 			if (identity === null) throw new WeirError("unavailable", "there is no identity yet");
 			return connectTls({ host, port, ALPNProtocols: ["h2"], ...clientTls(identity, (id) => id === spiffeId) });
@@ -149,7 +149,7 @@ function accessLogOf(options: EnvoyArguments): RemoteListener | null {
 	if (accessLog === undefined && control !== undefined)
 		throw new WeirError(
 			"invalid-argument",
-			"where this Envoy sends its access log is not said: no denial would be recorded, and no exposure counted",
+			"this Envoy has no address for its access log: no denial would be recorded, and no exposure counted",
 			"add --access-log ADDRESS:PORT (control's --access-log-listen), or --no-access-log to go without",
 		);
 	return accessLog === undefined || accessLog === false ? null : controlEndpoint(accessLog, options);

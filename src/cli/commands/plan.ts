@@ -37,7 +37,7 @@ export async function plan(options: PlanArguments): Promise<void> {
 	const asked = client === null ? NOTHING_ASKED : await ask(client, experiment);
 	const facts = mergePlanEvidence([flags.facts, ...asked.facts]);
 	const planned = planInputOf(experiment, metricsOf(resources, experiment), facts, flags.assumptions);
-	const told: ReportedPlan = {
+	const report: ReportedPlan = {
 		experiment: qualifiedName(experiment.metadata),
 		facts: { traffic: facts.traffic, baselines: planned.baselines },
 		input: planned.input,
@@ -45,8 +45,8 @@ export async function plan(options: PlanArguments): Promise<void> {
 		unknown: planned.unknown,
 		running: asked.running,
 	};
-	process.stdout.write(options.json ? `${JSON.stringify(told, null, 2)}\n` : planPage(told, experiment));
-	if (told.plan === null) process.exitCode = 1;
+	process.stdout.write(options.json ? `${JSON.stringify(report, null, 2)}\n` : planPage(report, experiment));
+	if (report.plan === null) process.exitCode = 1;
 }
 
 function made(input: PlanInput): Plan {

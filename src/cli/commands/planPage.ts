@@ -28,12 +28,12 @@ export interface Running {
 	/** With a window that has closed, over all arms. */
 	readonly units: number;
 	readonly summary: string;
-	/** The rollout's own estimate, from what it has seen; null = cannot say. */
+	/** The rollout's own estimate, from what it has seen; null = unknown. */
 	readonly expectedMs: number | null;
 }
 
-export function planPage(told: ReportedPlan, experiment: Experiment): string {
-	return `${[...head(told, experiment), ...claims(told), ...ending(told)].join("\n")}\n`;
+export function planPage(report: ReportedPlan, experiment: Experiment): string {
+	return `${[...head(report, experiment), ...claims(report), ...ending(report)].join("\n")}\n`;
 }
 
 function head({ experiment: name, facts, running, plan, input }: ReportedPlan, { spec }: Experiment): string[] {
@@ -194,7 +194,7 @@ function decided({ decisionDay, metrics }: Plan, power: number, horizonDays: num
 	return `Decision: on day ${day(decisionDay)} every claim planned here is proved ${found} each${together(metrics.length, power)}${late}.`;
 }
 
-/** Of one challenger's claims, whatever they have to do with each other (Bonferroni); nothing where that says nothing. */
+/** Power of one challenger's claims together, however they depend on each other (Bonferroni); empty without a bound. */
 function together(claims: number, power: number): string {
 	const least = 1 - claims * (1 - power);
 	return claims < 2 || !(least > 0) ? "" : `, all ${claims} of one challenger together of ${chance(least)} or more`;

@@ -82,7 +82,7 @@ function requireReadable(
 	if (hidden.length === 0) return;
 	throw new WeirError(
 		"permission-denied",
-		`control does not say what it serves of ${hidden.join(", ")}`,
+		`control does not show what it serves for ${hidden.join(", ")}`,
 		"ask with an identity that may read there, or leave --live out",
 	);
 }

@@ -47,15 +47,15 @@ export async function policyShadow(options: PolicyShadowArguments): Promise<void
 					...(sinceMs === null ? {} : { since: String(sinceMs) }),
 				})) as ShadowAnswer);
 	const gaps = (await client.shadowGaps()).filter((gap) => isAskedFor(gap, { service, policy }));
-	const untold = partial === true ? hiddenServices(resources, tried).filter((one) => (service ?? one) === one) : [];
+	const noAccess = partial === true ? hiddenServices(resources, tried).filter((one) => (service ?? one) === one) : [];
 	const answer: ShadowAnswer = { ...counted, changes: counted.changes.filter((change) => stillTried(change, asked)) };
 	printDropped("counts", counted.dropped);
 	if (options.json === true) {
-		process.stdout.write(`${JSON.stringify({ ...answer, gaps, untold }, null, 2)}\n`);
+		process.stdout.write(`${JSON.stringify({ ...answer, gaps, noAccess }, null, 2)}\n`);
 		return;
 	}
-	for (const gap of gaps) print(`NOT TRIED    ${gapMessage(gap)}`);
-	for (const name of untold)
+	for (const gap of gaps) print(`NOT CHECKED  ${gapMessage(gap)}`);
+	for (const name of noAccess)
 		print(`NO ACCESS    Service ${name}: you may not read its namespace, so its changed verdicts are not shown`);
 	for (const changed of answer.changes) {
 		const { change, count, service, principal, method, path, rules, inForce, lastMs } = changed;
@@ -73,7 +73,7 @@ export async function policyShadow(options: PolicyShadowArguments): Promise<void
 		);
 	}
 	if (answer.changes.length === 0) {
-		const without = gaps.length + untold.length === 0 ? "" : "; the lines above are not included";
+		const without = gaps.length + noAccess.length === 0 ? "" : "; the lines above are not included";
 		print(
 			asked.length === 0
 				? `no policy ${policy === undefined || tried.length === 0 ? "that is declared now" : policy} is in shadow mode${ofAll(partial)}`
@@ -87,7 +87,7 @@ const WHY: Readonly<Record<string, string>> = {
 	"no-policy-allows": "no policy would allow",
 	"invalid-token": "its token would be refused (invalid-token)",
 	"verification-limited": "its token would be refused (verification-limited)",
-	"not-canonical": "it would be refused whatever the policies say (not-canonical)",
+	"not-canonical": "it would be refused whatever the policies allow (not-canonical)",
 	"no-single-identity": "its certificate would be refused (no-single-identity)",
 	"upgrade-refused": "a protected Service takes no WebSocket (upgrade-refused)",
 };

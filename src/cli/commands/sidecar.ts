@@ -55,7 +55,7 @@ export async function sidecar(options: SidecarArguments): Promise<void> {
 	const workers = workersOf(options.workers);
 	if (workers > 1 && "port" in address && address.port === 0)
 		throw new WeirError("invalid-argument", "--workers needs a port", "workers share one: write --listen ADDRESS:PORT");
-	// Who can write there can put a socket of their own in place, and give the verdicts.
+	// A user who can write there can replace the socket, and give the verdicts.
 	if ("socketPath" in address) requireOwnFolder(dirname(resolve(address.socketPath)));
 	if ("host" in address && options.identity === undefined)
 		throw new WeirError(
@@ -132,10 +132,10 @@ async function inWorkers(
 		args: [JSON.stringify(options)],
 		...("socketPath" in address ? { socketPath: address.socketPath } : {}),
 		onMessage: (message, worker) => {
-			const said = message as FromWorker;
-			if (said.kind === "report") reports.take(worker, said.process, said.report);
-			else if (said.kind === "proof") workers.send(worker, proofs.answer(said));
-			else if (++listening === count) up({ ...address, plan: said.plan });
+			const received = message as FromWorker;
+			if (received.kind === "report") reports.take(worker, received.process, received.report);
+			else if (received.kind === "proof") workers.send(worker, proofs.answer(received));
+			else if (++listening === count) up({ ...address, plan: received.plan });
 		},
 		onEnd: (worker) => {
 			reports.drop(worker);
@@ -165,7 +165,7 @@ function sourceOf(options: SidecarArguments, at: ReturnType<typeof places> | nul
 	};
 }
 
-/** A table says who may call: only its owner may write it. */
+/** A table decides who may call: only its owner may write it. */
 function guardFile(path: string): void {
 	const found = statSync(path, { throwIfNoEntry: false });
 	if (found !== undefined && (found.mode & 0o022) !== 0)
@@ -184,7 +184,7 @@ function addressOf({ socket, listen }: SidecarArguments, usual: string | undefin
 	if (socketPath === undefined)
 		throw new WeirError(
 			"invalid-argument",
-			"with --table, say where to listen",
+			"--table needs an address to listen on",
 			"add --socket PATH or --listen ADDRESS:PORT",
 		);
 	return { socketPath };

@@ -27,7 +27,7 @@ export async function why(id: string, options: ApiArguments & { readonly json?: 
 	process.stdout.write(options.json ? `${JSON.stringify(why, null, 2)}\n` : renderWhy(why));
 }
 
-/** Of a request: one for its verdict, and one for each changed assignment. */
+/** A request has one for its verdict, and one for each changed assignment. */
 const RECORDS_MAX = 10;
 
 async function recordsOf(client: ApiClient, requestId: string): Promise<readonly ShownDecision[]> {

@@ -65,7 +65,7 @@ function whole(request: WholeAccount): readonly Line[] {
 	];
 }
 
-/** Envoy's access log has an enumeration of nine; `weir audit requests` and `weir policy shadow` say `?`. */
+/** Envoy's access log has an enumeration of nine; `weir audit requests` and `weir policy shadow` print `?`. */
 const NO_METHOD = "? (a method that Envoy's access log has no word for)";
 
 /** Why no route of Weir matched, by reason. */

@@ -24,7 +24,7 @@ const LABEL_DELAY_MS = 150;
 const RETURN_MS = [120, 450] as const;
 
 const count: { -readonly [Field in keyof CrowdCount]: CrowdCount[Field] } = { ...NO_COUNT };
-/** Of the first variants alone: one of the second ones is slow on purpose. */
+/** Latencies of the first variants alone: one of the second ones is slow on purpose. */
 let latencies: number[] = [];
 const pace = new Pace();
 const report = (): CrowdCount => ({ ...count, share: pace.share, stage: pace.stage });

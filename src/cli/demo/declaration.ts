@@ -5,7 +5,7 @@ import type { DemoService } from "./modes.js";
 export const DEMO_DOMAIN = "demo.weir";
 const APP_ID = `spiffe://${DEMO_DOMAIN}/ns/people/sa/app`;
 const LABELS_ID = `spiffe://${DEMO_DOMAIN}/ns/people/sa/labels`;
-/** Who asks, who tells what was true, and who may do neither; by the names of their identities' sockets. */
+/** The app that asks, the reporter of labels, and a client without rights; by the names of their identities' sockets. */
 export const PEOPLE = { app: APP_ID, labels: LABELS_ID, outsider: `spiffe://${DEMO_DOMAIN}/ns/people/sa/outsider` };
 
 export interface DemoEndpoints {

@@ -74,7 +74,7 @@ async function run(
 	directory: string,
 	undo: (() => Promise<unknown>)[],
 ): Promise<number> {
-	const notice = (line: string) => timeline.say(line);
+	const notice = (line: string) => timeline.print(line);
 	const stack = await startStack({
 		dataDirectory: directory,
 		apiPort: 0,
@@ -101,8 +101,8 @@ async function run(
 	});
 	undo.push(() => stack.stop());
 	const gatewayPort = Number(new URL(stack.gateways.demo ?? "").port);
-	timeline.say(`the stack is up: Envoy ${stack.envoyVersion} at ${stack.gateways.demo}, API at ${stack.apiHttps}`);
-	timeline.say(PROTECTED);
+	timeline.print(`the stack is up: Envoy ${stack.envoyVersion} at ${stack.gateways.demo}, API at ${stack.apiHttps}`);
+	timeline.print(PROTECTED);
 
 	const api = new ApiClient(stack.api);
 	const crowd = startCrowd({
@@ -117,16 +117,16 @@ async function run(
 	});
 	undo.push(async () => crowd.kill());
 	const rate = services.reduce((sum, { requestsPerSecond }) => sum + requestsPerSecond, 0);
-	timeline.say(
+	timeline.print(
 		`people arrive: up to ${rate} requests/s over ${services.length} Services, each person asks 1 to 3 times; a client without rights asks too`,
 	);
 	const share = await warmUp(crowd);
-	timeline.say(
+	timeline.print(
 		`the services run warm at ${(rate * share).toFixed(0)} requests/s: p90 of the last second is ${crowd.count().p90Ms.toFixed(0)} ms`,
 	);
 	const giveUpMs = GIVE_UP_MS / share;
 	if (share < 1)
-		timeline.say(
+		timeline.print(
 			`no more came without a queue on this machine, so the verdicts take longer: up to ${(giveUpMs / 60_000).toFixed(1)} min`,
 		);
 
@@ -136,7 +136,7 @@ async function run(
 	if (applied.outcome === "refused") throw new WeirError("internal", applied.problems.map(formatProblem).join("\n"));
 	const declaredAt = performance.now();
 	const askedBefore = crowd.count().requests;
-	timeline.say("the team declares three Experiments: steps 20 %, 50 %, 100 %, every 3 s");
+	timeline.print("the team declares three Experiments: steps 20 %, 50 %, 100 %, every 3 s");
 	const decisions = await follow({ mode, services, api, crowd, timeline, giveUpMs });
 	const declaredMs = performance.now() - declaredAt;
 	const count = await crowd.stop();
@@ -192,7 +192,7 @@ async function follow({ mode, services, api, crowd, timeline, giveUpMs }: Follow
 		});
 		if (mode.aa ? elapsed > AA_MS : settled) break;
 		if (timeline.seconds * 1_000 > giveUpMs) {
-			timeline.say("time is up without all verdicts");
+			timeline.print("time is up without all verdicts");
 			break;
 		}
 	}

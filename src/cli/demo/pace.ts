@@ -3,14 +3,14 @@
  * beyond that would show the machine's queue, and no experiment.
  */
 
-/** What comes first, while everything is cold; a queue says nothing of the machine then. */
+/** What comes first, while everything is cold; a queue then is no sign of a slow machine. */
 const FIRST_SHARE = 0.25;
 const COLD_SECONDS = 5;
 const LEAST_SHARE = 0.1;
 /** A second's 90th percentile: below, more people may come; above, the machine has too many. */
 const EASY_MS = 25;
 const TOO_MANY_MS = 50;
-/** One second's stall (a collection, a compilation) says nothing of the next. */
+/** One second's stall (a collection, a compilation) does not predict the next. */
 const TOO_MANY_SECONDS = 2;
 const STEADY_SECONDS = 4;
 const UP = 1.5;
@@ -29,12 +29,12 @@ export class Pace {
 	#settled = false;
 	#seconds = 0;
 
-	/** Of the people meant to come, within 0.1 to 1. */
+	/** The share of the people meant to come, within 0.1 to 1. */
 	get share(): number {
 		return this.#share;
 	}
 
-	/** `steady`: seconds have passed without a reason to let in more or fewer. `settled`: see settle(). */
+	/** `steady`: seconds have passed without a reason to admit more or fewer people. `settled`: see settle(). */
 	get stage(): "warming" | "steady" | "settled" {
 		if (this.#settled) return "settled";
 		return this.#stands ? "steady" : "warming";
@@ -46,7 +46,7 @@ export class Pace {
 
 	/**
 	 * A second has passed.
-	 * @param p90Ms of the answers that took no longer than the machine made them take
+	 * @param p90Ms 90th percentile of the answers that took no longer than the machine made them take
 	 */
 	second(p90Ms: number): void {
 		this.#seconds++;

@@ -16,13 +16,13 @@ export class Timeline {
 		return (performance.now() - this.#startedAt) / 1_000;
 	}
 
-	say(text: string): void {
+	print(text: string): void {
 		this.write(`${this.seconds.toFixed(1).padStart(6)} s  ${text}`);
 	}
 
 	decision({ experiment, outcome }: Decision): void {
 		if (outcome.action === "hold") return;
-		this.say(
+		this.print(
 			`${experiment.padEnd(20)} ${outcome.action.toUpperCase().padEnd(16)} ${outcome.summary ?? outcome.reason}`,
 		);
 	}
@@ -41,7 +41,7 @@ export class Timeline {
 			const seconds = Math.round(((nextAtMs.get(name) ?? 0) - Date.now()) / 1_000);
 			return `${name} ${Math.round(share * 100)}%${seconds > 0 ? ` (about ${seconds} s more)` : ""}`;
 		});
-		this.say(`${count.requests} requests, ${count.failed} failed, ${count.denied} denied · ${shares.join(" · ")}`);
+		this.print(`${count.requests} requests, ${count.failed} failed, ${count.denied} denied · ${shares.join(" · ")}`);
 	}
 
 	/** Share of traffic on each challenger over time, one bar a progress line. */
@@ -53,7 +53,7 @@ export class Timeline {
 	}
 }
 
-/** Of all units: half of the live ones while running (equal weights), the taken-over ones and those after. */
+/** The challenger's share of all units: half of the live ones while running (equal weights), the taken-over ones and those after. */
 function challengerShare(status: ExperimentStatus): number {
 	switch (status.phase) {
 		case "Running":

@@ -85,6 +85,6 @@ function report(event: LoopEvent, log: Log, meter: Meter): void {
 /** Logs only the gate's host: path and query may contain secrets. */
 function reportGate({ experiment, at, where, ok, why, cause }: GateReport, log: Log, meter: Meter): void {
 	meter.count("weir_rollout_gate_answers_total", "Answers of gates.", { at, answer: ok ? "yes" : "no" });
-	if (ok) log.info("a gate said yes", { experiment, at, where });
-	else log.warn("a gate said no", { experiment, at, where, why, ...(cause === undefined ? {} : { cause }) });
+	if (ok) log.info("a gate agreed", { experiment, at, where });
+	else log.warn("a gate refused", { experiment, at, where, why, ...(cause === undefined ? {} : { cause }) });
 }

@@ -23,7 +23,7 @@ export function unwrittenEvents(metrics: MetricsJson | null, nowMs: number = Dat
 		.filter(({ value }) => value * 1_000 > nowMs - COMMIT_FAULT_ALARM_MS);
 	if (failing.length === 0) return [];
 	const whats = [...new Set(failing.map(({ labels }) => labels.of))].join(", ");
-	const why = failing.some(({ labels }) => labels.reason === "no-room") ? DISK_FULL : "see ingest's log";
+	const why = failing.some(({ labels }) => labels.reason === "disk-full") ? DISK_FULL : "see ingest's log";
 	return [{ gateway: "", alarm: EVENTS_UNWRITTEN, why: `${whats}: ${why}` }];
 }
 

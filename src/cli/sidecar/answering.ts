@@ -42,7 +42,7 @@ export interface AnsweringOptions {
 	readonly peers: readonly string[];
 }
 
-/** Where it listens, and the version of its table; null = there is none yet. */
+/** Address that it listens on, and the version of its table; null = there is none yet. */
 export type Listening = GrpcAddress & { readonly plan: string | null };
 
 export interface Answering {

@@ -78,21 +78,21 @@ export class ProcessCounts implements GrpcCounters {
 
 const row = (name: CountRow["name"], count: number, labels: Labels): CountRow => ({ name, labels, count });
 
-/** Of one process. */
+/** The report of one process. */
 export interface Report {
 	/** Counted since its start. */
 	readonly rows: readonly CountRow[];
-	/** Of its table, in milliseconds. */
+	/** Age of its table, in milliseconds. */
 	readonly ageMs: number;
 	readonly rejected: number;
 	readonly closed: number;
-	/** Of its SVID; null = it has no identity. */
+	/** Validity of its SVID; null = it has no identity. */
 	readonly validity: Validity | null;
 }
 
 /** Adds the counts of all processes to the meter, each once, and shows the worst of their tables. */
 export class Reports {
-	/** Of the living processes, by the primary's number of them. */
+	/** Newest reports of the living processes, by the primary's number of them. */
 	readonly #newest = new Map<number, Report>();
 	/** By process, name and labels: what the meter has of it already. */
 	readonly #published = new Map<string, number>();
@@ -132,7 +132,7 @@ export class Reports {
 		this.#newest.delete(id);
 	}
 
-	/** Of the SVIDs, that which ends first; null = there is none. */
+	/** Validity of the SVID that ends first; null = there is none. */
 	validity(): Validity | null {
 		return firstToEnd([...this.#newest.values()].flatMap(({ validity }) => validity ?? []));
 	}

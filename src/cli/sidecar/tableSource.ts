@@ -11,7 +11,7 @@ export type TableSource =
 	| {
 			/** Control's ADS on this machine, or on another one by mTLS: `target` is ADDRESS:PORT. */
 			readonly control: { readonly socketPath: string } | { readonly target: string; readonly spiffeId: string };
-			/** Of the last good table. Each process has one of its own: see tableFileOf(). */
+			/** File of the last good table. Each process has one of its own: see tableFileOf(). */
 			readonly file: string;
 			/** The same for all processes of one sidecar. */
 			readonly instance: string;

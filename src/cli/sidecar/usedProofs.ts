@@ -67,7 +67,7 @@ export class AskedProofs implements ProofMemory {
 		private readonly waitMs: number = PROOF_QUERY_MS,
 	) {}
 
-	/** As the primary says; "unanswered" where it does not in time. */
+	/** The primary's answer; "unanswered" if it does not come in time. */
 	take(id: string): Taken | Promise<Taken> {
 		if (this.#open.size >= TOKENS_PENDING_MAX) return "unanswered";
 		const ask = ++this.#asks;

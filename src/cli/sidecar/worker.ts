@@ -23,10 +23,10 @@ keepHeapSmall();
 const given: AnsweringOptions = JSON.parse(process.argv[2] ?? "");
 const source =
 	"table" in given.source ? given.source : { ...given.source, file: tableFileOf(given.source.file, workerNumber()) };
-const tell = (message: FromWorker): void => toPrimary(message);
-const proofs = new AskedProofs(tell);
+const send = (message: FromWorker): void => toPrimary(message);
+const proofs = new AskedProofs(send);
 fromPrimary((message) => proofs.answered(message as ProofAnswer));
 const answering = await startAnswering({ ...given, source }, createLog({ role: "sidecar" }), proofs);
 stopOnSignal(() => answering.close());
-tell({ kind: "listening", ...(await answering.listen()) });
-setInterval(() => tell({ kind: "report", process: name, report: answering.report() }), REPORT_EVERY_MS).unref();
+send({ kind: "listening", ...(await answering.listen()) });
+setInterval(() => send({ kind: "report", process: name, report: answering.report() }), REPORT_EVERY_MS).unref();

@@ -123,7 +123,7 @@ function refuseOverwrite(state: ResourcesAnswer, names: readonly string[]): void
 	throw new WeirError(
 		"failed-precondition",
 		`${since}, and the files given would change ${listed(names)}`,
-		"start without -f to go on from the state, and weir apply -f FILE then (--dry-run tells what it changes); or start with --overwrite, once, to have these as the files say",
+		"start without -f to go on from the state, and weir apply -f FILE then (--dry-run shows what it changes); or start with --overwrite, once, to apply the files",
 	);
 }
 

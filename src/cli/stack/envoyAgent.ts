@@ -26,7 +26,7 @@ export interface EnvoyAgentOptions {
 	/** Monotonic milliseconds. */
 	readonly passedMs: () => number;
 	/** Called once when ingest is unreachable or refuses, and once when it works again. */
-	readonly say?: (line: string) => void;
+	readonly notice?: (line: string) => void;
 }
 
 interface Dropped {
@@ -81,7 +81,7 @@ export class EnvoyAgent {
 			...{ node, instance, drained },
 			dropped: dropped === null ? null : { entries: dropped.entries, sinceAgoMs: ago(dropped.sinceAt) },
 		});
-		this.#say(answer, askedAt);
+		this.#report(answer, askedAt);
 		if (answer.kind === "accepted") this.#reachedAt = askedAt;
 		else if (dropped !== null) this.dropped(dropped.entries, dropped.sinceAt);
 	}
@@ -102,16 +102,18 @@ export class EnvoyAgent {
 		if (this.#timer !== null) clearTimeout(this.#timer);
 	}
 
-	#say(answer: Answer, askedAt: number): void {
+	#report(answer: Answer, askedAt: number): void {
 		const before = this.#answer;
 		this.#answer = answer.kind;
 		if (answer.kind === before) return;
-		const { say } = this.#options;
+		const { notice } = this.#options;
 		if (answer.kind === "accepted") {
 			const seconds = Math.ceil((askedAt - this.#reachedAt) / 1_000);
-			say?.(`ingest takes this Envoy's access log again, after ${seconds} s: records-missing tells of that time`);
-		} else if (answer.kind === "refused") say?.(`ingest refuses this Envoy's access log: ${answer.why}`);
-		else say?.(`ingest cannot be reached, so that what this Envoy denies may have no record: ${answer.why}`);
+			notice?.(
+				`ingest takes this Envoy's access log again, after ${seconds} s; the alarm records-missing covers that time`,
+			);
+		} else if (answer.kind === "refused") notice?.(`ingest refuses this Envoy's access log: ${answer.why}`);
+		else notice?.(`ingest cannot be reached, so that what this Envoy denies may have no record: ${answer.why}`);
 	}
 
 	#next(afterMs: number): void {
@@ -146,7 +148,7 @@ function send(open: () => Duplex, report: EnvoyReport): Promise<Answer> {
 			() => setImmediate(() => failed(`no answer within ${AGENT_ANSWER_MS / 1_000} s`)),
 			AGENT_ANSWER_MS,
 		);
-		// The connection's own error comes first, and says more.
+		// The connection's own error comes first, and has more detail.
 		connected.on("error", ({ message }: Error) => failed(message));
 		session.on("error", ({ message }: Error) => failed(message));
 		session.on("close", () => failed("the connection was closed"));
@@ -159,7 +161,7 @@ function send(open: () => Duplex, report: EnvoyReport): Promise<Answer> {
 		const answered = ({ "grpc-status": status, "grpc-message": message }: Answered): void => {
 			if (status === undefined) return;
 			if (status === "0") over({ kind: "accepted" });
-			else over({ kind: "refused", why: wordsOf(message) });
+			else over({ kind: "refused", why: textOf(message) });
 		};
 		call.on("response", answered).on("trailers", answered);
 		call.on("error", ({ message }) => failed(message));
@@ -173,8 +175,8 @@ function send(open: () => Duplex, report: EnvoyReport): Promise<Answer> {
 type Answered = Readonly<Record<string, unknown>>;
 
 /** Printable and short: the text is from the peer. gRPC writes a space as `%20`. */
-const wordsOf = (message: unknown): string =>
-	`${message ?? "it does not say why"}`
+const textOf = (message: unknown): string =>
+	`${message ?? "no reason given"}`
 		.slice(0, 200)
 		.replaceAll("%20", " ")
 		.replace(/[^ -~]/g, "?");

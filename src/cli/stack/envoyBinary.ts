@@ -32,7 +32,7 @@ export interface EnvoyBinary {
 export interface FindEnvoyOptions {
 	/** Process environment: ENVOY_BIN, PATH, XDG_CACHE_HOME. */
 	readonly environment: NodeJS.ProcessEnv;
-	/** Told why a candidate was passed over, and of the download. */
+	/** Receives a line for each skipped candidate with the reason, and for the download. */
 	readonly notice: (line: string) => void;
 	/** A tested version; the newest one by default. */
 	readonly version?: string;

@@ -116,8 +116,8 @@ export async function startEnvoy(options: EnvoyOptions): Promise<EnvoyProcess> {
 				`Envoy ended at start: ${lastWords.join("").trim().split("\n").slice(-3).join(" ")}`,
 			);
 		}
-		const said = await admin("/ready").catch(() => "");
-		if (said.trim() === "LIVE") break;
+		const answer = await admin("/ready").catch(() => "");
+		if (answer.trim() === "LIVE") break;
 		if (performance.now() > deadline) {
 			const unpublished = await hearsNothing(admin).catch(() => false);
 			await stop();

@@ -1,6 +1,6 @@
 /**
- * Who is who on one machine: the SPIFFE ids of the stack's parts, the socket where each takes its own, and `weir ca`
- * that serves them. With SPIRE there is one socket for all, and the agent tells its workloads apart.
+ * Identities on one machine: the SPIFFE ids of the stack's parts, the socket where each takes its own, and `weir ca`
+ * that serves them. With SPIRE there is one socket for all, and the agent identifies its workloads.
  */
 import { userInfo } from "node:os";
 import { join } from "node:path";
@@ -9,7 +9,7 @@ import { WeirError } from "../../error.js";
 import { followWorkload, type Workload } from "../../trust/identity/workloadClient.js";
 import type { ChildSpec } from "./supervisor.js";
 
-/** Of the embedded CA. */
+/** The embedded CA's trust domain. */
 export const TRUST_DOMAIN = "weir.local";
 
 /** SPIFFE ids by the names of their sockets. */
@@ -24,8 +24,8 @@ export function identitySocket(runDirectory: string, name: string): string {
 
 /**
  * The ids of a stack's parts.
- * @param envoy name of the Envoy, weir-gateway if not said
- * @param operator name of the person, the own user's if not said
+ * @param envoy name of the Envoy, weir-gateway by default
+ * @param operator name of the person, the own user's by default
  */
 export function stackIds(
 	trustDomain: string = TRUST_DOMAIN,
@@ -42,7 +42,7 @@ export function stackIds(
 }
 
 /**
- * What `--workload` says: `NAME=/PATH` in the own trust domain, or `NAME=spiffe://…`.
+ * Parses `--workload`: `NAME=/PATH` in the own trust domain, or `NAME=spiffe://…`.
  * @throws WeirError `invalid-argument` for what is neither, and for a name that is there twice
  */
 export function workloadIds(texts: readonly string[], trustDomain: string): IdentityNames {
@@ -65,7 +65,7 @@ export function workloadIds(texts: readonly string[], trustDomain: string): Iden
 	return ids;
 }
 
-/** `weir ca` for a Supervisor; it says ready when every socket listens. */
+/** `weir ca` for a Supervisor; it reports ready when every socket listens. */
 export function caChild(options: {
 	readonly data: string;
 	readonly run: string;
@@ -88,7 +88,7 @@ export function caChild(options: {
 
 /**
  * This process's identity, from that socket or from the one that SPIFFE_ENDPOINT_SOCKET names (SPIRE).
- * @throws WeirError `invalid-argument` where neither is said, `unavailable` where no identity comes in time
+ * @throws WeirError `invalid-argument` where both are missing, `unavailable` where no identity comes in time
  */
 export function ownIdentity(socketPath: string | undefined, log?: { warn(message: string): void }): Promise<Workload> {
 	const path = socketPath ?? process.env.SPIFFE_ENDPOINT_SOCKET;

@@ -1,4 +1,4 @@
-/** What tells this installation from every other one, on the same machine too: an id beside its state, made once. */
+/** A unique id for this installation, on the same machine too; it is made once and kept beside the state. */
 import { randomUUID } from "node:crypto";
 import { existsSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";

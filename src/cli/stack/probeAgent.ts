@@ -1,4 +1,4 @@
-/** Probes this machine's Envoy for as long as it runs, whenever control says that a round is due. */
+/** Probes this machine's Envoy while it runs, whenever control announces a round. */
 import { setTimeout as pause } from "node:timers/promises";
 import type { ProbeReport } from "../../compile/access/bypass/probe.js";
 import type { RemoteListener } from "../../compile/envoy/bootstrap.js";
@@ -21,7 +21,7 @@ export interface ProbeAgentOptions {
 	readonly adminSocket: string;
 	/** Control's xDS: its UNIX socket, or a TCP address. */
 	readonly control: string | RemoteListener;
-	/** Of the Envoy; null = only on the UNIX socket, and Gateways of the mesh are not probed. */
+	/** Identity of the Envoy; null = only on the UNIX socket, and Gateways of the mesh are not probed. */
 	readonly identity: Identity | null;
 	readonly notice: (line: string) => void;
 }

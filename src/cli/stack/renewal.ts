@@ -1,4 +1,4 @@
-/** Whether this process's own identity is renewed, as its metrics and its log tell it. */
+/** Reports in metrics and log whether this process's own identity is renewed. */
 
 import type { Log } from "../../observe/telemetry/log.js";
 import type { Meter } from "../../observe/telemetry/meter.js";
@@ -19,7 +19,7 @@ export const IDENTITY_GAUGES = {
 
 /**
  * @param validity of the newest SVID; null = there is none
- * @returns the meter that tells it whenever it is read
+ * @returns a meter that updates these gauges whenever it is read
  */
 export function watchRenewal(
 	meter: Meter,

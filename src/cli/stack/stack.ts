@@ -28,9 +28,9 @@ export interface StackOptions {
 	readonly notice: (line: string) => void;
 	/** A SPIFFE agent that runs already (SPIRE); by default the stack runs an authority of its own. */
 	readonly identitySocket?: string;
-	/** Of the own authority. */
+	/** Trust domain of the own authority. */
 	readonly trustDomain?: string;
-	/** Of each identity of the own authority, which is renewed at half of it; an hour. A duration such as 10m. */
+	/** Lifetime of each identity of the own authority, renewed at half of it; an hour. A duration such as 10m. */
 	readonly svidLifetime?: string;
 	/** Share of allowed requests that ingest records: denied (none), 1%, all; none. */
 	readonly decisionLog?: string;
@@ -109,7 +109,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
 		const api = `unix:${at.apiSocket}`;
 		// What does not need each other starts side by side; a part that stops goes after all that began later.
 		const children = options.children?.(identity) ?? [];
-		const [said] = await Promise.all([
+		const [ready] = await Promise.all([
 			Promise.all(
 				children.map((child) => supervisor.start({ ...child, environment: { ...environment, ...child.environment } })),
 			),
@@ -121,7 +121,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
 				niceness: 10,
 			}),
 		]);
-		const files = options.declare(Object.fromEntries(children.map(({ name }, index) => [name, said[index]])));
+		const files = options.declare(Object.fromEntries(children.map(({ name }, index) => [name, ready[index]])));
 		const { overwrite = false, notice } = options;
 		const resources = await declare(files, { api, at, overwrite, notice });
 		const declared = resources.filter((resource): resource is Gateway => resource.kind === "Gateway");

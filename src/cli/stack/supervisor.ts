@@ -13,7 +13,7 @@ export interface ChildSpec {
 	/** Module to run, and its arguments. */
 	readonly module: string;
 	readonly args: readonly string[];
-	/** Arguments of a restart, from what the first start said: the same port again, for example. */
+	/** Arguments of a restart, from the first start's ready message: the same port again, for example. */
 	readonly argsAgain?: (ready: unknown) => readonly string[];
 	readonly environment?: NodeJS.ProcessEnv;
 	/** How far below normal priority it runs: 0 (normal) to 19. */
@@ -21,7 +21,7 @@ export interface ChildSpec {
 }
 
 export interface SupervisorOptions {
-	/** Told of starts, deaths and restarts. */
+	/** Receives a line for each start, death and restart. */
 	readonly notice: (line: string) => void;
 	/** A child that is not ready by then has failed. */
 	readonly readyTimeoutMs?: number;
@@ -40,7 +40,7 @@ export class Supervisor {
 	constructor(readonly options: SupervisorOptions) {}
 
 	/**
-	 * Starts the child and keeps it alive. Resolves with what it said in its ready message.
+	 * Starts the child and keeps it alive. Resolves with the content of its ready message.
 	 * @throws WeirError `unavailable` when its first start fails.
 	 */
 	async start(spec: ChildSpec): Promise<unknown> {

@@ -1,6 +1,6 @@
 /**
  * The plain answer that the report begins with: the current state, what happens next and how long that takes. Its first
- * sentence is the decision's own; decide() is asked what it would say now, so that page and rollout cannot differ.
+ * sentence is the decision's own; the rest is what decide() returns now, so that page and rollout cannot differ.
  */
 import type { Evidence } from "../../infer/statistics/evidence.js";
 import { baselineVariant } from "../../infer/statistics/question.js";
@@ -26,7 +26,7 @@ export interface Answer {
 	readonly next: string;
 	/** Empty where no time is known well enough. */
 	readonly howLong: string;
-	/** Estimated ms until that; null = cannot say. */
+	/** Estimated ms until that; null = unknown. */
 	readonly expectedMs: number | null;
 }
 
@@ -68,7 +68,7 @@ function closed(input: ReportInput, wanted: Outcome): Answer {
 		...stateOf(input, wanted),
 		sentence: `Held, because the Service is closed: ${wanted.summary ?? wanted.reason}`,
 		because: input.status.phase === "Promoting" ? promotedFor(input.decisions) : "",
-		next: `That is done when the Service is open again${isGated(input, wanted) ? " and its gate agrees" : ""}: an Envoy or a sidecar refuses its newest configuration (weir status says why).`,
+		next: `That is done when the Service is open again${isGated(input, wanted) ? " and its gate agrees" : ""}: an Envoy or a sidecar refuses its newest configuration (weir status shows why).`,
 		howLong: "",
 		expectedMs: null,
 	};
@@ -161,7 +161,7 @@ function nextOf(
 		case "promotion":
 			return `It goes on if its baseline's Variant or its own is the default then; else it is left to a person, unless its time is over by then; ${harm}.`;
 		case "gate":
-			return "It goes on when the gate says yes.";
+			return "It goes on when the gate agrees.";
 		case "data":
 			return status.phase === "Promoting"
 				? `It ends when the data are whole again; ${harm}. Or a person ends it: ${personMay(status, beingPromoted)}.`

@@ -24,7 +24,7 @@ export interface Beliefs {
 		readonly chanceToWin: number;
 		/** What choosing it costs on average against the arm that is truly best, in the metric's unit. */
 		readonly expectedLoss: number;
-		/** null: it is the baseline, or the effect cannot be said from the moments alone. */
+		/** null: it is the baseline, or the moments alone do not give the effect. */
 		readonly againstBaseline: ChanceToBeat | null;
 	}[];
 }
@@ -40,7 +40,7 @@ export interface ChanceToBeat {
 }
 
 /**
- * null where no goal is declared, or some arm's data cannot say anything. An arm of weight 0 that has none is not among
+ * null where no goal is declared, or some arm's data are not usable. An arm of weight 0 that has none is not among
  * the others.
  */
 export function beliefsOf({ experiment, metrics }: ReportInput, evidence: Evidence): Beliefs | null {
@@ -49,9 +49,9 @@ export function beliefsOf({ experiment, metrics }: ReportInput, evidence: Eviden
 	if (goal === null || metric === undefined) return null;
 	const of = (name: string) => evidence.arms.find(({ arm }) => arm === name)?.metrics[goal.metric];
 	const baseline = of(baselineOf(experiment));
-	const says = (own: MetricEvidence | undefined) => own !== undefined && own.n >= 2 && problemOf(own) === "";
-	const arms = experiment.spec.arms.filter(({ name, weight }) => weight > 0 || says(of(name)));
-	const seen = arms.flatMap(({ name }) => of(name) ?? []).filter(says);
+	const isUsable = (own: MetricEvidence | undefined) => own !== undefined && own.n >= 2 && problemOf(own) === "";
+	const arms = experiment.spec.arms.filter(({ name, weight }) => weight > 0 || isUsable(of(name)));
+	const seen = arms.flatMap(({ name }) => of(name) ?? []).filter(isUsable);
 	if (baseline === undefined || seen.length !== arms.length) return null;
 	const posteriors = isShare(metric) ? shares(seen) : levels(metric, seen, baseline);
 	if (posteriors === null) return null;

@@ -31,7 +31,7 @@ export interface EffectByPeriod {
 	readonly halves: EffectOverTime | null;
 }
 
-/** Of the goal, one entry for each challenger. */
+/** The goal's effects, one entry for each challenger. */
 export function effectsByPeriod(input: ReportInput, evidence: Evidence): readonly EffectByPeriod[] {
 	const { experiment, metrics, thresholds, levels } = questionsOf(input);
 	const { pass, harm } = levels;

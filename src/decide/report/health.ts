@@ -11,14 +11,14 @@ import { rateRatioBounds } from "../../infer/statistics/sequential/errorCounts.j
 import type { ReportInput } from "./reportInput.js";
 
 export interface HealthReport extends VariantHealth {
-	/** Its rate of failures ÷ the baseline's, with a chance of 95 %; null: it is the baseline, or nothing can be said. */
+	/** Its rate of failures ÷ the baseline's, with a chance of 95 %; null: it is the baseline, or unknown. */
 	readonly againstBaseline: Bounds | null;
 }
 
 /** One-sided level of each bound. */
 const ALPHA = 0.025;
 
-/** Of every Variant that had requests. */
+/** One entry for each Variant that had requests. */
 export function healthOf({ experiment }: ReportInput, { health }: Evidence): readonly HealthReport[] {
 	const own = baselineVariant(experiment);
 	const baseline = health.find(({ variant }) => variant === own);

@@ -1,7 +1,7 @@
 /**
- * Confidence sequences over time: each claim's interval as it stood earlier. From the periods of the evidence, merged
- * one after the other, or from the decisions, which keep what they were made on; whichever tells more. Both are looks
- * at which the interval holds.
+ * Confidence sequences over time: the earlier intervals of each claim. They come from the periods of the evidence, merged
+ * one after the other, or from the decisions, which keep their input. The source with more points is used; the interval
+ * holds at every look of either.
  */
 
 import { pooled } from "../../infer/statistics/effectOverTime.js";
@@ -12,7 +12,7 @@ import { analyseAll, populationKey, type ReportInput } from "./reportInput.js";
 
 export interface BoundsAt {
 	readonly atMs: number;
-	/** Of both arms. */
+	/** Units in both arms. */
 	readonly units: number;
 	readonly improvement: number | null;
 	readonly lower: number;
@@ -26,7 +26,7 @@ export interface ClaimHistory {
 	readonly from: "periods" | "decisions";
 	/** Oldest first; the last is now. */
 	readonly points: readonly BoundsAt[];
-	/** What all of these looks say together. */
+	/** The result of all these looks together. */
 	readonly together: Pick<RunningBounds, "lower" | "upper" | "looks" | "contradicted">;
 }
 

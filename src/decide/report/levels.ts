@@ -10,7 +10,7 @@ export interface LevelReport extends ArmLevel {
 	readonly arm: string;
 	readonly baseline: boolean;
 	readonly units: number;
-	/** Of a quantile metric whose threshold is frozen, else null. */
+	/** Only for a quantile metric whose threshold is frozen, else null. */
 	readonly quantile: {
 		readonly q: number;
 		readonly thresholdMs: number;
@@ -22,7 +22,7 @@ export interface LevelReport extends ArmLevel {
 /** Two-sided level of each line of the table by itself. */
 export const LEVEL_ALPHA = 0.05;
 
-/** Of every metric that is claimed, by metric and arm, in declared order. */
+/** The levels of every claimed metric, by metric and arm, in declared order. */
 export function levelsOf({ experiment, metrics, status }: ReportInput, evidence: Evidence): readonly LevelReport[] {
 	return claimedMetrics(experiment).flatMap((name) => {
 		const metric = metrics[name];

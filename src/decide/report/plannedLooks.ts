@@ -2,7 +2,7 @@
  * The planned looks at the goal, each with its classical test, recomputed from the decision's
  * input. Its lower bound is at the level that the look's boundary leaves: a repeated confidence interval, which holds
  * at all planned looks together, and lies above the line where the goal is proved (Jennison & Turnbull, "Interim analyses: the
- * repeated confidence interval approach", JRSS-B 51, 1989). Of one single look it is the plain interval.
+ * repeated confidence interval approach", JRSS-B 51, 1989). For one single look it is the plain interval.
  */
 import { claims, levels } from "../../infer/statistics/claim.js";
 import { normalSf } from "../../infer/statistics/distributions/normal.js";

@@ -49,7 +49,7 @@ export interface Report {
 	readonly sampleRatio: SampleRatioReport | null;
 	readonly segments: readonly SegmentReport[];
 	readonly effects: readonly EffectByPeriod[];
-	/** For reading, never for deciding. null: nothing can be said. */
+	/** For reading, never for deciding. null: unknown. */
 	readonly beliefs: Beliefs | null;
 	readonly quality: Quality | null;
 	readonly health: readonly HealthReport[];

@@ -24,7 +24,7 @@ function pace({ evidence, status }: DecisionInput, arms: readonly string[]): { u
 	return { units: exposed, ms: evidence.asOfMs - status.startedAtMs };
 }
 
-/** Ms until the arms together have `more` units that count, a `share` of those that come; null = cannot say. */
+/** Ms until the arms together have `more` units that count, a `share` of those that come; null = unknown. */
 export function expectedUnitsMs(input: DecisionInput, arms: readonly string[], more: number, share = 1): number | null {
 	const { units, ms } = pace(input, arms);
 	const seen = units * share;

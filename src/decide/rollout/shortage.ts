@@ -54,10 +54,10 @@ function shortageOfPeople(input: DecisionInput, arm: string, units: number, what
 	return {
 		explanation: {
 			reason,
-			summary: `too few people${measured} to tell anything yet, ${arm} lacks ${count(lacks)} of ${count(minUnits)}`,
+			summary: `too few people${measured} for a result yet, ${arm} lacks ${count(lacks)} of ${count(minUnits)}`,
 		},
 		cause: {
-			reason: `${reason}, too few to tell`,
+			reason: `${reason}, too few for a result`,
 			summary: `because too few people${measured} came (${arm} lacks ${count(lacks)})`,
 		},
 		lacks: what,
@@ -78,7 +78,7 @@ function shortageOfValues(input: DecisionInput, { arm, metric, units, due }: Val
 	}
 	const explanation = {
 		reason: `${units} of ${due} matured units of arm ${arm} have a value of ${metric}, ${minUnits} are needed`,
-		summary: `${count(units)} of ${count(due)} people of arm ${arm} have a value of ${metric}, ${count(minUnits)} are needed to tell anything`,
+		summary: `${count(units)} of ${count(due)} people of arm ${arm} have a value of ${metric}, ${count(minUnits)} are needed for a result`,
 	};
 	const cause = { reason: explanation.reason, summary: `because only ${explanation.summary}` };
 	// At the rate so far. rules/brokenData.ts detects a silent sender earlier.

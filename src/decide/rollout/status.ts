@@ -101,7 +101,7 @@ export interface PlannedLook {
 	readonly units: number;
 	/** By arm: distance above the goal's line in standard errors. null = not testable. */
 	readonly z: Readonly<Record<string, number | null>>;
-	/** Of the arm with the least information: the goal is proved if z reaches it. */
+	/** The boundary of the arm with the least information: the goal is proved if z reaches it. */
 	readonly boundary: number;
 	/** By arm, see FindingLook; arms whose goal is no Metric are absent. */
 	readonly effects: Readonly<Record<string, LookEffect>>;

@@ -61,7 +61,7 @@ function moved(finding: Finding, { metrics }: Context, by: number | null, least:
 	const metric = metrics[finding.metric];
 	const { slow, role } = finding;
 	if (metric?.spec.type === "quantile") {
-		// What is measured is how many requests are slow. The claim that is proved says how much slower they are.
+		// The measurement is how many requests are slow. The proved claim is how much slower they are.
 		const { kind, value } = slow?.effect ?? { kind: "relative", value: 0 };
 		const isProved = (to === "worse") === (role === "guardrail") && value !== 0;
 		return isProved ? `at least ${size({ ...finding, relative: kind === "relative" }, metric, value)} ${to}` : to;

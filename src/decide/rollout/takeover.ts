@@ -82,13 +82,13 @@ export function decideTakeover(input: DecisionInput, analysis: Analysis): Outcom
 	const { experiment, status, evidence, nowMs } = input;
 	const { stepsPpm, everyMs, holdback } = experiment.spec.rollout;
 	const { promotion } = status;
-	const say = (action: Outcome["action"], explanation: Explanation, extras: Extras): Outcome =>
+	const outcome = (action: Outcome["action"], explanation: Explanation, extras: Extras): Outcome =>
 		outcomeOf(input, analysis, [action, "takeover"], explanation, extras);
 	if (promotion === null)
-		return say(
+		return outcome(
 			"hold",
 			{
-				reason: "The status says Promoting but names no winner; a person aborts.",
+				reason: "The phase is Promoting, but the status names no winner; a person aborts.",
 				summary: "A person must abort: the winner is not known.",
 			},
 			{ waitsFor: "person" },
@@ -98,7 +98,7 @@ export function decideTakeover(input: DecisionInput, analysis: Analysis): Outcom
 	const left = Math.max(0, everyMs - spent);
 	const stepsLeft = Math.max(1, stepsPpm.length - 1 - promotion.stepIndex);
 	if (left > 0)
-		return say(
+		return outcome(
 			"hold",
 			{
 				reason: `Takeover by ${promotion.variant} at ${at}: ${duration(left)} of this step are left.`,
@@ -109,7 +109,7 @@ export function decideTakeover(input: DecisionInput, analysis: Analysis): Outcom
 	const requestsMin = spent >= TAKEOVER_PATIENCE_STEPS * everyMs ? 1 : TAKEOVER_REQUESTS_MIN;
 	const { healthy, why } = judgeHealth(evidence.health, promotion.variant, requestsMin);
 	if (!healthy)
-		return say(
+		return outcome(
 			"hold",
 			{
 				reason: `Takeover by ${promotion.variant} waits at ${at} for healthy endpoints: ${why}.`,
@@ -122,7 +122,7 @@ export function decideTakeover(input: DecisionInput, analysis: Analysis): Outcom
 	const most = Math.max(declared, promotion.takeoverPpm);
 	const next = Math.min(stepsPpm[promotion.stepIndex + 1] ?? PPM, most);
 	if (next < most)
-		return say(
+		return outcome(
 			"advance-takeover",
 			{
 				reason: `Takeover by ${promotion.variant} from ${at} to ${percent(next)}: ${why}.`,
@@ -142,7 +142,7 @@ export function decideTakeover(input: DecisionInput, analysis: Analysis): Outcom
 	const fewer = most === declared ? "" : ` (${percent(PPM - declared)} are declared, but no user is taken back)`;
 	// null if the winner is the default already.
 	const replaced = uncompared(experiment, promotion.arm, input.replaces);
-	return say(
+	return outcome(
 		"advance-takeover",
 		{
 			reason: `Takeover by ${promotion.variant} from ${at} to all but ${share} of the baseline's units${fewer}, which stay for ${duration(holdback.forMs)}; it is the Service's default now: ${why}. Only units first exposed from here on are judged.`,

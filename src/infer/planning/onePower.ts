@@ -86,7 +86,7 @@ interface CountLaw {
 	readonly from: number;
 	readonly to: number;
 	readonly mass: (count: number) => number;
-	/** Of this count or more. */
+	/** Probability of this count or more. */
 	readonly above: (count: number) => number;
 }
 

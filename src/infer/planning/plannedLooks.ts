@@ -28,7 +28,7 @@ import {
 import { type ArmWeights, leastProved, PLANNED_UNITS_MAX } from "./sequential.js";
 
 export interface PlannedLookChance {
-	/** Of all arms. */
+	/** Units in all arms. */
 	readonly units: number;
 	/** The statistic that proves the goal; null = this look decides nothing. */
 	readonly z: number | null;

@@ -107,7 +107,7 @@ function insideAt({ line, alpha, shares }: SequentialClaim, quantile: number, at
 	return quantileInside({ quantile, tolerance: 0 - line, shares }, sample(n.t, at.t), sample(n.c, at.c), alpha);
 }
 
-/** Of the two arms. */
+/** One number for each of the two arms. */
 interface Pair {
 	readonly t: number;
 	readonly c: number;

@@ -149,15 +149,15 @@ function bettingTest(question: Question, t: MetricEvidence, c: MetricEvidence): 
 	if (problem !== "") return { note: problem };
 	const relative = isRelative(question);
 	const zero = relative ? range.lo / (range.hi - range.lo) : 0;
-	const said = <Result extends object | number>(result: Result | NoEstimate): Result => {
+	const orThrow = <Result extends object | number>(result: Result | NoEstimate): Result => {
 		if (typeof result === "object" && isNoEstimate(result)) throw new WeirError("internal", result.reason);
 		return result as Result;
 	};
 	return {
 		logE: (side, x) =>
-			said(logBettingEvidence(side, challenger, baseline, relative ? ratioLine(x, zero) : differenceLine(x))),
+			orThrow(logBettingEvidence(side, challenger, baseline, relative ? ratioLine(x, zero) : differenceLine(x))),
 		bounds: (lower, upper) =>
-			said(
+			orThrow(
 				relative
 					? bettingRatioBounds(challenger, baseline, lower, upper, zero)
 					: bettingDifferenceBounds(challenger, baseline, lower, upper),

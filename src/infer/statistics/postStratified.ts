@@ -1,5 +1,5 @@
 /**
- * The effect with equal shares of each segment value in both arms: this removes chance imbalance of, say, countries, and the
+ * The effect with equal shares of each segment value in both arms: this removes chance imbalance of, for example, countries, and the
  * variance between them (estimators/stratification.ts). A second estimate for display, with a standard error for one look;
  * decisions use the plain comparison, which is anytime-valid.
  */

@@ -59,14 +59,14 @@ export interface GridSample {
 export function problemOfGrid(slow: readonly number[], mean: number): string {
 	if (slow.length !== GRID_SIZE) return "";
 	for (const [index, share] of slow.entries()) {
-		const said = (): string => {
+		const text = (): string => {
 			// A stored NaN is null, and both must give the same text.
 			const of = Number.isFinite(share) ? ofRequests(`${share}`) : "no number of a person's requests";
 			return `${of} are above threshold ${index + 1} of ${GRID_SIZE}`;
 		};
-		if (!(typeof share === "number" && share >= -RANGE_SLACK && share <= 1 + RANGE_SLACK)) return said();
+		if (!(typeof share === "number" && share >= -RANGE_SLACK && share <= 1 + RANGE_SLACK)) return text();
 		const before = slow[index - 1] ?? 1;
-		if (share > before + RANGE_SLACK) return `${said()}, and ${before} above the lower one before it`;
+		if (share > before + RANGE_SLACK) return `${text()}, and ${before} above the lower one before it`;
 	}
 	const centre = slow[CENTRE] ?? Number.NaN;
 	return Math.abs(centre - mean) <= RANGE_SLACK

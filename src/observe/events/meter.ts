@@ -67,9 +67,9 @@ export const COUNTERS = {
 		name: "weir_ingest_refused_outcomes_total",
 		help: "Outcome rows refused because their sender may not post the metric, by reason. Above 0 is an alarm.",
 	},
-	roomDrops: {
+	logFullDrops: {
 		name: "weir_ingest_decisions_dropped_total",
-		help: "Decision records and shadow counts that were dropped before their time, for want of room, by table. weir audit requests says of when.",
+		help: "Decision records and shadow counts that were dropped early because the log was full, by table. weir audit requests shows since when it is complete.",
 	},
 	pruned: { name: "weir_ingest_pruned_rows_total", help: "Rows past their retention that were removed, by table." },
 } as const;
@@ -82,11 +82,11 @@ export const GAUGES = {
 	queue: { name: "weir_ingest_queue_entries", help: "Access-log entries waiting for the store or for their plan." },
 	dropping: {
 		name: "weir_ingest_decisions_dropping",
-		help: "1 while decision records are dropped that were not for want of room in the log: the queue is full (a full disk), or they cannot be made or held.",
+		help: "1 while decision records are dropped although the log is not full: the queue is full (a full disk), or they cannot be made or held.",
 	},
 	commitFailed: {
 		name: "weir_ingest_commit_failed_seconds",
-		help: "When a commit of the event store last failed where none has succeeded since, in epoch seconds, else 0, by what it was of and by reason: no-room (a full disk), other.",
+		help: "When a commit of the event store last failed where none has succeeded since, in epoch seconds, else 0, by what it was of and by reason: disk-full, other.",
 	},
 	rows: { name: "weir_ingest_rows", help: "Rows in the event store, by table." },
 } as const;

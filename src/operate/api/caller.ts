@@ -10,7 +10,7 @@ import { CALLER_SUBJECT_CHARS_MAX } from "../../limits/index.js";
 export interface Caller {
 	/** SPIFFE id, `ISSUER#SUB` of a verified token, or `local:USER` of the UNIX socket. */
 	readonly subject: string;
-	/** Of the verified token; empty for the others. */
+	/** The groups of the verified token; empty for other callers. */
 	readonly groups: readonly string[];
 	readonly how: "socket" | "mtls" | "oidc";
 }

@@ -138,8 +138,8 @@ export function pending({ outcome, request }: Pending): Answer {
 function applied(result: ApplyResult | Pending, shadowGaps: readonly ShadowGap[] = []): Answer {
 	if (result.outcome === "pending") return pending(result);
 	if (result.outcome === "applied") {
-		const { outcome: _, ...said } = result;
-		return ok({ ...said, ...(shadowGaps.length === 0 ? {} : { shadowGaps }) });
+		const { outcome: _, ...body } = result;
+		return ok({ ...body, ...(shadowGaps.length === 0 ? {} : { shadowGaps }) });
 	}
 	const problems = result.problems.map(({ position, message, hint }) => ({
 		file: position?.file ?? null,

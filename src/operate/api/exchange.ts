@@ -113,9 +113,9 @@ function unanswered(
 	const isUntrusted = error instanceof UntrustedServer || UNTRUSTED.test(code);
 	const message = `control at ${where} ${isUntrusted ? "is not believed" : "does not answer"}: ${reason}`;
 	const running = "is weir control (or weir up) running?";
-	const identity = "say who you are with --identity SOCKET, or by WEIR_API_CERT and WEIR_API_KEY";
+	const identity = "name your identity with --identity SOCKET, or by WEIR_API_CERT and WEIR_API_KEY";
 	const hint = isUntrusted
-		? "say whom you believe, and who you are, with --identity SOCKET, or by WEIR_API_CA, WEIR_API_SERVER, WEIR_API_CERT and WEIR_API_KEY"
+		? "name a trusted CA and your own identity with --identity SOCKET, or by WEIR_API_CA, WEIR_API_SERVER, WEIR_API_CERT and WEIR_API_KEY"
 		: tls !== undefined && (REFUSED_CERTIFICATE.test(code) || CUT.has(code))
 			? `it may want a certificate, or not take this one: ${identity}; ${running}`
 			: running;

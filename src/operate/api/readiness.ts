@@ -44,8 +44,8 @@ export async function readiness(sources: ReadinessSources): Promise<Answer> {
 	const { ready, lag } = sources;
 	const reasons = [ready(), lag() ?? [], untaken(sources), refusals(sources)].flat();
 	const notes = await notesOf(sources);
-	const said = reasons.length === 0 ? ["ready"] : reasons;
-	const text = [...said, ...notes.map((note) => `note: ${note}`)].map((line) => `${line}\n`).join("");
+	const lines = reasons.length === 0 ? ["ready"] : reasons;
+	const text = [...lines, ...notes.map((note) => `note: ${note}`)].map((line) => `${line}\n`).join("");
 	return { status: reasons.length === 0 ? 200 : 503, text, contentType: "text/plain; charset=utf-8" };
 }
 

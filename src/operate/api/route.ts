@@ -14,7 +14,7 @@ const NAME_SHOWN_CHARS = 100;
 interface RouteParts<Query, Body> {
 	/** Absent: the path takes no query parameter. */
 	readonly query?: z.ZodType<Query>;
-	/** @throws WeirError if the caller may not do it, whatever the body says */
+	/** @throws WeirError if the caller may not do it, whatever the body holds */
 	readonly rights?: (call: Call, query: Query) => void;
 	readonly body?: z.ZodType<Body>;
 	/** API_OPERATION_BODY_BYTES_MAX if absent. */

@@ -31,7 +31,7 @@ export interface LastDecision {
 export interface GatewayAlarm {
 	/** Qualified name; empty = of no Gateway: visible with `read` in all namespaces. */
 	readonly gateway: string;
-	/** Such as PROBE_FAILED, NO_KEYS or KEYS_NOTE. */
+	/** For example PROBE_FAILED, NO_KEYS or KEYS_NOTE. */
 	readonly alarm: string;
 	readonly why: string | null;
 	/** For the bypass probe: `node.id` of the Envoy. */
@@ -93,7 +93,7 @@ export interface StatusAnswer extends Partly {
 	readonly closed: readonly Closure[];
 	/** Resources without effect. */
 	readonly faults?: readonly { readonly resource: string; readonly message: string }[];
-	/** Of Gateways and of control itself. */
+	/** The alarms of Gateways and of control itself. */
 	readonly alarms: readonly GatewayAlarm[];
 	readonly experiments: readonly {
 		/** Qualified name. */

@@ -24,7 +24,7 @@ export class AuditChain {
 		// Records that were dropped while the pages were read are not checked.
 		const links = this.#links.filter(({ sequence }) => sequence > dropped);
 		if (dropped > Math.max(0, head.sequence - keep)) {
-			return `${dropped} records are said to be dropped, and of ${head.sequence} the newest ${keep} are kept`;
+			return `the answer has ${dropped} records as dropped, but of ${head.sequence} the newest ${keep} are kept`;
 		}
 		for (const [at, link] of links.entries()) {
 			const fault = faultBefore(links[at - 1], link, dropped);

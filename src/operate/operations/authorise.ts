@@ -21,7 +21,7 @@ export interface Authorisation {
 	readonly approvals: RequiredApprovals;
 	/** One line each, for the approver and the audit log: `configured Service team/x: spec.variants`. */
 	readonly effects: readonly string[];
-	/** Of the changed resources, by name: an approval is valid only while these stay the same. */
+	/** Hashes of the changed resources, by name: an approval is valid only while these stay the same. */
 	readonly fingerprints: Readonly<Record<string, string>>;
 }
 

@@ -25,7 +25,7 @@ import type { StoredResource } from "../state/store/database.js";
 import { keyOf } from "../state/store/resourceSet.js";
 
 export interface CrossChecked {
-	/** Of the texts and across resources, in the order of the files. */
+	/** Problems in the texts and across resources, in the order of the files. */
 	readonly problems: readonly Problem[];
 	/** All resources as declared. */
 	readonly resources: ResourceSet;

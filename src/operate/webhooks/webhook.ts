@@ -90,19 +90,19 @@ async function messageOf(response: IncomingMessage): Promise<string> {
 	if (!/^application\/json *(;|$)/i.test(response.headers["content-type"] ?? "")) return "";
 	const chunks: Buffer[] = [];
 	let bytes = 0;
-	let said: unknown;
+	let body: unknown;
 	try {
 		for await (const chunk of response as AsyncIterable<Buffer>) {
 			bytes += chunk.length;
 			if (bytes > GATE_ANSWER_BYTES_MAX) return "";
 			chunks.push(chunk);
 		}
-		said = JSON.parse(Buffer.concat(chunks).toString("utf8"));
+		body = JSON.parse(Buffer.concat(chunks).toString("utf8"));
 	} catch {
 		// Cut short, or no JSON.
 		return "";
 	}
-	const message = typeof said === "object" && said !== null && "message" in said ? said.message : "";
+	const message = typeof body === "object" && body !== null && "message" in body ? body.message : "";
 	if (typeof message !== "string") return "";
 	const line = message.split(/[\r\n\u2028\u2029]/)[0] ?? "";
 	return line.replace(/\p{C}/gu, "").trim().slice(0, GATE_QUOTE_CHARS_MAX);

@@ -60,7 +60,7 @@ t.test("policy shadow shows denials without a policy and their reason, also when
 	t.equal(await shadow("--policy", "gone"), "no policy gone is in shadow mode\n", "nothing was asked");
 	const out = await shadow();
 	t.match(out, /POST \/a {2}its token would be refused \(invalid-token\) {2}last/);
-	t.match(out, /POST \/b {2}it would be refused whatever the policies say \(not-canonical\) {2}last/);
+	t.match(out, /POST \/b {2}it would be refused whatever the policies allow \(not-canonical\) {2}last/);
 	t.match(out, /POST \/c {2}by policy plain {2}last/);
 });
 
@@ -78,10 +78,10 @@ t.test("shadow, apply and validate name what Envoy cannot try, and what that hid
 	t.match(await apply(conditional("no-v2", "shop")), { code: 0, stderr: GAP });
 	const { out } = await local("policy", "shadow");
 	t.match(out, GAP);
-	t.match(out, /^NOT TRIED .*\nthe shadow policies have changed no verdict so far/);
+	t.match(out, /^NOT CHECKED .*\nthe shadow policies have changed no verdict so far/);
 	t.notMatch(out, harmless);
-	t.match((await local("policy", "shadow", "--policy", "plain")).out, "NOT TRIED", "it hides what is asked for");
-	t.notMatch((await local("policy", "shadow", "--service", "other")).out, "NOT TRIED");
+	t.match((await local("policy", "shadow", "--policy", "plain")).out, "NOT CHECKED", "it hides what is asked for");
+	t.notMatch((await local("policy", "shadow", "--service", "other")).out, "NOT CHECKED");
 	t.match(JSON.parse((await local("policy", "shadow", "--json")).out), {
 		changes: [],
 		gaps: [{ service: "shop", untried: [{ name: "no-v2" }], tried: ["plain"], hidden: [/would be allowed/] }],
@@ -151,7 +151,7 @@ spec: {from: [{kind: AccessPolicy, namespace: security}], to: [{kind: Service, n
 		code: 0,
 		out: /^NO ACCESS {4}Service shop: .*\nthe shadow policies have changed no verdict so far that you may read/,
 	});
-	t.match(JSON.parse((await eve("policy", "shadow", "--json")).out), { untold: ["shop"] });
+	t.match(JSON.parse((await eve("policy", "shadow", "--json")).out), { noAccess: ["shop"] });
 	t.match(await ada("policy", "shadow"), {
 		out: /^the shadow policies have changed no verdict so far/,
 	});
@@ -163,7 +163,7 @@ spec: {from: [{kind: AccessPolicy, namespace: security}], to: [{kind: Service, n
 	t.match(await ada(...judged, "--live"), { code: 0 });
 	t.match(await eve(...judged, "--live"), {
 		code: 1,
-		stderr: /control does not say what it serves of shop.*leave --live out/s,
+		stderr: /control does not show what it serves for shop.*leave --live out/s,
 	});
 	t.match(await eve(...judged), { code: 0 });
 });

@@ -95,7 +95,7 @@ t.test("a command without credentials reports that, and not that control is down
 	t.match(anonymous, {
 		code: 1,
 		stderr:
-			/is not believed: self-signed certificate in certificate chain; say whom you believe, .* with --identity SOCKET/,
+			/is not believed: self-signed certificate in certificate chain; name a trusted CA and .* with --identity SOCKET/,
 	});
 	t.notMatch(anonymous.stderr, /running/);
 	const believing = { WEIR_API_CA: await fileOf(directory, "ca.pem", ca.certificate) };

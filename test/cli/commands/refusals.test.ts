@@ -30,7 +30,7 @@ t.test("a sidecar without a valid table, or with a socket that other users can o
 		[["--table", shared, "--socket", socket], 1, /other users can write .*shared\.json/],
 		[["--table", table, "--socket", at("open/sidecar.sock")], 1, /other users can enter .*open/],
 		[["--table", table, "--socket", at("nowhere/sidecar.sock")], 1, /no directory/],
-		[["--table", table], 64, /say where to listen/],
+		[["--table", table], 64, /needs an address to listen on/],
 		[["--table", table, "--socket", socket, "--listen", "127.0.0.1:1"], 64, /exclude each other/],
 		[["--table", table, "--listen", "0.0.0.0:0"], 64, /needs an identity/],
 		[["--table", table, "--listen", "127.0.0.1:0", "--workers", "2"], 64, /needs a port/],

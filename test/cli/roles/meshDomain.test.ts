@@ -76,8 +76,7 @@ t.test("weir compile takes the trust domain and the agent from flags, and refuse
 	t.equal(code, 0, stderr);
 	t.match(stdout.toString(), /"regex": "spiffe:\/\/own\\\\\.test\(\?:\//);
 	t.match(stdout.toString(), '"path": "/run/agent.sock"');
-	const refused =
-		"Gateway edge has tls: {identity: mesh}, and nothing here tells the mesh's trust domain and its agent";
+	const refused = "Gateway edge has tls: {identity: mesh}, but the mesh's trust domain and its agent are not given";
 	for (const more of [[], flags("own.test").slice(0, 2), flags("own.test").slice(2)]) {
 		const answer = await compiled(...more);
 		t.equal(answer.code, 64);

@@ -38,7 +38,7 @@ async function scene(t: Test) {
 	const start = (more: Partial<EnvoyAgentOptions> = {}) => {
 		const agent = new EnvoyAgent({
 			...{ node: "edge", instance: "a", open: () => connect(path), passedMs: () => at.passedMs },
-			say: (line) => logged.push(line),
+			notice: (line) => logged.push(line),
 			...more,
 		});
 		t.teardown(() => agent.close());

@@ -68,7 +68,7 @@ t.test("report and plan of a running experiment", async (t) => {
 		t.match(report, {
 			name: "cheaper",
 			evidence: { from: "store" },
-			answer: { state: "Still measuring", sentence: /too few people to tell anything yet/ },
+			answer: { state: "Still measuring", sentence: /too few people for a result yet/ },
 			decisions: [{ sequence: 1, action: "start" }],
 		});
 		t.same(
@@ -86,7 +86,7 @@ t.test("report and plan of a running experiment", async (t) => {
 		t.match(words.stdout.toString(), /Page: .*report\.html/);
 		const page = await readFile(path, "utf8");
 		t.ok(elementsOf(page.slice("<!DOCTYPE html>\n".length)).length > 100);
-		t.match(page, /too few people to tell anything yet/);
+		t.match(page, /too few people for a result yet/);
 
 		const unknown = await weir(["report", "dearer", "--api", up.ready.api]);
 		t.equal(unknown.code, 1);

@@ -474,7 +474,7 @@ t.test("what holds a winner beside its evidence is said, and what is not there h
 	const gate = { at: "before-promotion", where: "gates.example", why: "HTTP 403", status: 403 } as const;
 	const atGate = told({}, heldByGate(asked, wanted, gate));
 	t.match(atGate.sentence, /gates\.example was asked and did not agree/);
-	t.has(atGate, { next: "It goes on when the gate says yes.", howLong: "" });
+	t.has(atGate, { next: "It goes on when the gate agrees.", howLong: "" });
 	const edited = told({}, heldByGate(asked, wanted, gate), edit);
 	t.same(edited, atGate, "an edit does not answer for the gate");
 	const atStep = told({}, heldByGate(asked, wanted, { ...gate, at: "before-step" }));

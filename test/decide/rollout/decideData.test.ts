@@ -425,14 +425,14 @@ t.test("people are waited for before values, and of those since a threshold was 
 	const arms = few.arms.map((arm) => ({ ...arm, metrics: {}, missingUnits: { accuracy: 150 } }));
 	t.match(decide(input({ evidence: { ...few, arms } })), {
 		...{ lacks: "matured units", expectedMs: null },
-		summary: /too few people to tell anything yet, control lacks 50 of 200/,
+		summary: /too few people for a result yet, control lacks 50 of 200/,
 	});
 	const frozen = evidence({ control: { n: 300 }, boosted: { n: 300 } });
 	const since = frozen.arms.map((arm) => ({ ...arm, metrics: { ...arm.metrics, "latency-p99": rate(150, 0) } }));
 	t.match(decide(input({ evidence: { ...frozen, arms: since } })), {
 		...{ lacks: "matured units of latency-p99", expectedMs: 10_000 },
 		reason: /arm control has 150 of 200 matured units of latency-p99/,
-		summary: /too few people measured by p99 latency to tell anything yet, control lacks 50 of 200/,
+		summary: /too few people measured by p99 latency for a result yet, control lacks 50 of 200/,
 	});
 	const both = since.map((arm) => ({
 		...arm,
@@ -449,13 +449,14 @@ t.test("too few people are neither success nor failure, and the missing number i
 	t.match(waiting, {
 		action: "hold",
 		waitsFor: "units",
-		summary: /too few people to tell anything yet, control lacks 50 of 200/,
+		summary: /too few people for a result yet, control lacks 50 of 200/,
 	});
 	const ended = status({ startedAtMs: -600_000 });
 	t.match(decide(input({ status: ended, evidence: evidence(few) })), {
 		action: "roll-back",
 		rule: "max-duration",
-		reason: /no verdict after 11.7 min of at most 10 min; arm control has 150 of 200 matured units, too few to tell/,
+		reason:
+			/no verdict after 11.7 min of at most 10 min; arm control has 150 of 200 matured units, too few for a result/,
 		summary: "no clear result after 11.7 min, because too few people came (control lacks 50): v1 stays.",
 	});
 	const pausing = experiment(["boosted"], { rollout: { ...ROLLOUT, onInconclusive: "pause" } });

@@ -183,7 +183,8 @@ t.test("a mean with too heavy tails is neither harm nor a pass, and the note sug
 		t.match(at(mean, 900), {
 			action: "hold",
 			waitsFor: "proof",
-			reason: /revenue of arm boosted is unknown: tails too heavy to tell: one unit .*; more units may do, or .* a cap/,
+			reason:
+				/revenue of arm boosted is unknown: tails too heavy for a result: one unit .*; more units may do, or .* a cap/,
 			findings: [{ verdict: "unknown", lower: null, upper: null }],
 		});
 });

@@ -111,7 +111,7 @@ t.test(
 		running = await control(t, directory);
 		const fourth = await call(4);
 		t.equal(fourth.key, first.key);
-		const taken = logged(running, "a gate said yes");
+		const taken = logged(running, "a gate agreed");
 		fourth.response.writeHead(200).end();
 		await taken;
 		// In order: the answer is logged just before the outbox is written.

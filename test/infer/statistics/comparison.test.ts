@@ -248,7 +248,9 @@ t.test("one unit that outweighs the others: a mean says that it cannot tell", as
 		[reaching(0.4, 0, 1), far],
 		[reaching(0.5, -9, 1), reaching(0.4, 0, 1)],
 	] as const)
-		t.match(compare(ask({ type: "mean" }), a, b), { note: /tails too heavy to tell: one unit .* a range or a cap/ });
+		t.match(compare(ask({ type: "mean" }), a, b), {
+			note: /tails too heavy for a result: one unit .* a range or a cap/,
+		});
 	for (const extremes of [[], [{ lo: 0.6, hi: 1 }], [{ lo: Number.NaN, hi: 1 }], [{ lo: 0.3, hi: 0.6 }]])
 		t.match(compare(ask({ type: "mean" }), { ...rate(4_000, 0.5), extremes }, reaching(0.4, 0, 1)), {
 			note: /least and greatest values are none/,
@@ -295,7 +297,7 @@ t.test("a mean's tails are judged at the lower of both levels: its interval has 
 		[0.05, 0.0005],
 		[0.0005, 0.05],
 	] as const)
-		t.match(at(alpha, harmAlpha), { note: /tails too heavy to tell: one unit moves the result by 0.157 / });
+		t.match(at(alpha, harmAlpha), { note: /tails too heavy for a result: one unit moves the result by 0.157 / });
 });
 
 t.test(

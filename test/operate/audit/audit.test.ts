@@ -175,7 +175,7 @@ t.test("a removed record is found in the middle, and at the oldest end before th
 			for (let sequence = 1; sequence < 15; sequence++) audit.removeSync(sequence);
 			counters.putSync("auditDropped", 15);
 		}),
-		"15 records are said to be dropped, and of 63 the newest 100000 are kept",
+		"the answer has 15 records as dropped, but of 63 the newest 100000 are kept",
 	);
 });
 

@@ -1,6 +1,6 @@
 /**
  * An interval against time: as a band where it is one claim at many looks, as bars where each period stands for itself.
- * Bounds many times wider than the narrowest would press the rest flat: they run out of the picture, and that is said.
+ * Bounds many times wider than the narrowest would press the rest flat: they run out of the picture, and the caption reports it.
  */
 import { area, line as lineOf } from "d3-shape";
 import { type Scale, size, utc } from "../format.js";

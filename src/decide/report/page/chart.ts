@@ -45,7 +45,7 @@ export function domainOf(values: readonly number[]): readonly [number, number] {
 	return [low - air, high + air];
 }
 
-/** What a tick of an effect's axis says, with the unit at the first alone. */
+/** The label of a tick of an effect's axis, with the unit at the first alone. */
 export function sizeTick(scale: Scale, value: number): string {
 	return signed(Number((value * factor(scale)).toPrecision(6)), 6);
 }

@@ -44,7 +44,7 @@ function noGoal({ experiment }: Report): Markup | null {
 	return html`<p class="note">No goal is declared: the rollout tests for harm, and an operator promotes.</p>`;
 }
 
-/** Whose units the numbers above are, where shares have followed outcomes. */
+/** Note on the units behind the numbers above, where shares have followed outcomes. */
 function banditNote({ experiment, status }: Report): Markup | null {
 	const { bandit } = experiment.spec.rollout;
 	if (bandit === null || status.shares === undefined) return null;
@@ -98,7 +98,7 @@ ${slow.effect.value === 0 ? null : `A version as fast as the baseline lies ${equ
 /** What the claim's line is. */
 export function asked({ role, line, slow }: Pick<Finding, "role" | "line" | "slow">, scale: Scale): string {
 	if (slow !== undefined && role === "guardrail") return `within its margin, ${bare(scale, line)} more tolerated`;
-	// Of a quantile: each arm has its own threshold, and the margin lies between them.
+	// Each arm of a quantile has its own threshold, and the margin lies between them.
 	if (role === "guardrail" && line === 0) return "no more than the baseline, each arm by its own threshold";
 	if (role === "guardrail") return `at most ${bare(scale, line)} worse`;
 	return line === 0 ? "better at all" : `more than ${size(scale, line)}`;
@@ -132,10 +132,10 @@ function figure({ claims, metrics }: Report, history: ClaimHistory, index: numbe
 	const { picture, cut } = boundsPicture(`h${index}`, history.points, { line: finding.line, scale, name }, "band");
 	const from = history.from === "periods" ? "by first exposure" : "at each decision";
 	const { together } = history;
-	const said = together.contradicted
+	const summary = together.contradicted
 		? "The looks have no improvement in common: it has moved, so go by the last look."
 		: `All looks together: between ${size(scale, together.lower)} and ${size(scale, together.upper)}.`;
-	return html`<figure><figcaption><b>${named(name)}</b>, ${unitOf(scale)}${plain(history.points.length)} looks, ${from}${cut ? "; wider at first than is drawn" : ""}. ${said}</figcaption>
+	return html`<figure><figcaption><b>${named(name)}</b>, ${unitOf(scale)}${plain(history.points.length)} looks, ${from}${cut ? "; wider at first than is drawn" : ""}. ${summary}</figcaption>
 ${picture}</figure>
 `;
 }

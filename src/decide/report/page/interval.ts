@@ -1,6 +1,6 @@
 /**
  * One interval as a row of a forest plot: no change as a thin line, the line that counts dashed, the estimate as a mark
- * whose shape says the verdict (disc: proved; diamond: harm; ring: open).
+ * whose shape shows the verdict (disc: proved; diamond: harm; ring: open).
  */
 import { scaleLinear } from "d3-scale";
 import { endsOf } from "../../../infer/statistics/finding.js";

@@ -31,7 +31,7 @@ ${table("Levels by metric and arm", COLUMNS, rows)}`,
 	);
 }
 
-/** Of a request of a person drawn at random. */
+/** Text about a request of a person drawn at random. */
 function quantileWords({ quantile }: LevelReport): string | null {
 	if (quantile === null) return null;
 	const { q, thresholdMs, side } = quantile;

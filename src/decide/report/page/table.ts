@@ -6,7 +6,7 @@ export interface Column {
 	readonly className?: "n" | "pic" | "name";
 }
 
-/** @param caption says what it holds; also the name of the region that scrolls */
+/** @param caption describes the content; also the name of the region that scrolls */
 export function table(caption: string, columns: readonly Column[], rows: readonly (readonly Content[])[]): Markup {
 	const classOf = (index: number): string => columns[index]?.className ?? "";
 	return html`<div class="scroll" role="region" tabindex="0" aria-label="${caption}"><table>

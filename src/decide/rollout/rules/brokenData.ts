@@ -82,7 +82,7 @@ export function doubts(input: DecisionInput, { srm }: Pick<Analysis, "srm">): Ex
 	return found;
 }
 
-/** What harm says besides, for it counts all the same: a sentence, and the end of one; or empty. */
+/** Texts to append to a decision about harm, which counts on broken data too: a sentence, and the end of one; or empty. */
 export function dataWarning(input: DecisionInput, analysis: Pick<Analysis, "srm">): Explanation {
 	const found = doubts(input, analysis);
 	if (found.length === 0) return { reason: "", summary: "" };
@@ -95,7 +95,7 @@ export function dataWarning(input: DecisionInput, analysis: Pick<Analysis, "srm"
 const unreadable = ({ evidence }: DecisionInput): Explanation[] =>
 	(evidence.unreadable ?? []).map((metric) => ({
 		reason: `${metric} cannot be read from the event store (see ingest's log)`,
-		summary: `nothing can be said of ${metric}`,
+		summary: `nothing is known about ${metric}`,
 	}));
 
 /** Windows close by the clock: one that goes back opens them again and changes the counts. */

@@ -36,7 +36,7 @@ export const maxDuration = (...[input, analysis, kept]: [...Parameters<RuleFunct
 	});
 };
 
-/** What onInconclusive says, for a reason and a summary without beginning and end. */
+/** The outcome that onInconclusive sets, for a reason and a summary without beginning and end. */
 export function inconclusive(
 	input: DecisionInput,
 	analysis: Parameters<RuleFunction>[1],

@@ -170,7 +170,7 @@ function interaction({ arm, goal }: Winner, found: Interaction): Held {
 		found.kind === "assignment"
 			? {
 					reason: `arm ${arm} and the arms of experiment ${found.with} are not assigned independently (p ${found.p.toExponential(2)}), so each also measures the other`,
-					summary: `${arm} would be ready, but who gets it depends on experiment ${found.with}, so the two cannot be told apart`,
+					summary: `${arm} would be ready, but who gets it depends on experiment ${found.with}, so their effects cannot be separated`,
 				}
 			: {
 					reason: `arm ${arm} interacts with experiment ${found.with}: ${goal.metric} at least ${number(found.better.measured.lower)} with its arm ${found.better.arm}, at most ${number(found.worse.measured.upper)} with ${found.worse.arm}`,
@@ -194,7 +194,7 @@ function notCompared({ experiment }: DecisionInput, arm: string, replaces: strin
 	return {
 		...{ rule: "concurrent", waitsFor: "person" },
 		why: {
-			reason: `every claim of arm ${arm} is proved against variant ${from}, but variant ${replaces} is the Service's default by now, against which nothing is proved (a new Experiment would tell)`,
+			reason: `every claim of arm ${arm} is proved against variant ${from}, but variant ${replaces} is the Service's default by now, against which nothing is proved (a new Experiment would measure it)`,
 			summary: `${arm} is better than ${from}, but all users get ${replaces} by now, and it is not proved to be better than that`,
 		},
 	};

@@ -45,7 +45,7 @@ function overNodes(laid: Laid, worse: readonly Float64Array[], better: readonly 
 	const best = new Array<number>(count).fill(0);
 	const second = new Array<number>(count).fill(0);
 	const loss = new Array<number>(count).fill(0);
-	// Of the arms from an index on, at one x: the chance that none is better, that exactly one is, that some is.
+	// The chance at one x, for the arms from an index on, that none is better, that exactly one is, that some is.
 	const none = new Float64Array(count + 1).fill(1);
 	const one = new Float64Array(count + 1);
 	const some = new Float64Array(count + 1);

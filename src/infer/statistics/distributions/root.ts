@@ -73,7 +73,7 @@ export function rootOf(f: (x: number) => number, lo: number, hi: number, toleran
 	throw new WeirError("internal", `No root of the function within ${BRENT_STEPS_MAX} steps in [${lo}, ${hi}].`);
 }
 
-/** Of the scale: convergence is quadratic, and a step this small leaves about its square. */
+/** Relative to the scale: convergence is quadratic, and a step this small leaves about its square. */
 const NEWTON_SMALL = 1e-7;
 /** The first step may come from where the tail is flat, so it is not trusted beyond this many scales. */
 const NEWTON_FAR = 10;

@@ -2,7 +2,7 @@
  * One tail of a distribution, kept so that its value, its logarithm and the other side follow without loss.
  */
 
-/** The tail is exp(logKernel) · factor; `lower` says that it is the one below the point, else the one above. */
+/** The tail is exp(logKernel) · factor; `lower` means that it is the one below the point, else the one above. */
 export interface Tail {
 	readonly lower: boolean;
 	readonly logKernel: number;

@@ -46,7 +46,7 @@ export function denominatorProblem(challenger: MetricEvidence, baseline: MetricE
 		if (co === undefined || z >= least) continue;
 		const sum = Math.abs(co.n * (co.means[1] ?? Number.NaN));
 		const more = Math.ceil(sum * ((least / z) ** 2 - 1));
-		return `the denominators are too few to tell: they add up to ${round(sum)} in the ${name}, about ${round(more)} more are needed there`;
+		return `the denominators are too few for a result: they add up to ${round(sum)} in the ${name}, about ${round(more)} more are needed there`;
 	}
 	return "";
 }

@@ -22,7 +22,7 @@ export interface Level {
 	readonly raw: {
 		readonly value: number;
 		readonly variance: number;
-		/** Of raw value and adjusted value. */
+		/** Between raw value and adjusted value. */
 		readonly covariance: number;
 	};
 	/** Gradients of value and raw value in the arm's means (see MeanVector). */

@@ -58,7 +58,7 @@ export function quantileLevel(reading: QuantileReading, clusters: CoMoments): Le
 	const bracket = bracketOf(quantile, requests);
 	if (bracket === null) return { reason: `too few requests for the ${quantile} quantile: ${Math.round(requests)}` };
 	if (!(share.value > 0 && share.value < 1))
-		return { reason: "all requests lie on one side of the threshold, so it tells nothing of this quantile" };
+		return { reason: "all requests lie on one side of the threshold, so it shows nothing about this quantile" };
 	const designEffect = share.variance / ((share.value * (1 - share.value)) / requests);
 	const iid = ((upper - lower) / (bracket.upper - bracket.lower)) ** 2 * ((quantile * (1 - quantile)) / requests);
 	const variance = iid * designEffect;

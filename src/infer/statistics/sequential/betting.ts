@@ -58,7 +58,7 @@ interface Capital {
 	readonly curvature: number;
 }
 
-/** Of the mixture that bets on a mean above m (`up` sums, m) or below it (`down` sums, 1 − m; the slope is turned). */
+/** The capital of the mixture that bets on a mean above m (`up` sums, m) or below it (`down` sums, 1 − m; the slope is turned). */
 function capitalAgainst({ n, up, down }: LogCapital, side: Side, mean: number): Capital {
 	const sums = side === "above" ? up : down;
 	const m = side === "above" ? mean : 1 - mean;

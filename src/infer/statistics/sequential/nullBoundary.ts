@@ -61,7 +61,7 @@ const VALLEY_SDS = 0.1;
 const VALLEY_REACH = 10;
 
 const GOLDEN = (3 - Math.sqrt(5)) / 2;
-/** Of the bracket. A minimum is flat: 1e-5 of at most two standard deviations is an error below 1e-9 nats. */
+/** Relative to the bracket. A minimum is flat: 1e-5 of at most two standard deviations is an error below 1e-9 nats. */
 const REFINE_TO = 1e-5;
 const REFINE_STEPS = 40;
 

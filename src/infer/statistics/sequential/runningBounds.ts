@@ -1,23 +1,23 @@
 /**
- * What all looks together have said: the intersection of the confidence sequence's intervals and the smallest
+ * The result of all looks together: the intersection of the confidence sequence's intervals and the smallest
  * p-value. A plain value that is stored with the decision; each look makes the next one from it.
  *
  * It is as valid as one look, and tighter: a sequence covers the truth at all looks at once with probability
  * 1 − alpha, so the truth is in every interval, and Ville's inequality bounds the largest e-value. It presumes one
- * truth: where the effect itself moves over the run (novelty), the intersection may contradict itself, which is said
- * and not hidden.
+ * truth: where the effect itself moves over the run (novelty), the intersection may be empty, which `contradicted`
+ * reports.
  */
 import type { Bounds } from "./bernoulliBounds.js";
 
 export interface RunningBounds extends Bounds {
 	readonly p: number;
-	/** Looks that said something. */
+	/** Looks with a result. */
 	readonly looks: number;
 	/** The intervals had no common point: the effect moved, or an error of probability alpha happened. Stays set. */
 	readonly contradicted: boolean;
 }
 
-/** What one look says; what it does not speak of may be left out. */
+/** The result of one look; unknown fields may be left out. */
 export type Look = Partial<Bounds & { readonly p: number }>;
 
 export const NO_LOOKS: RunningBounds = {
@@ -29,16 +29,16 @@ export const NO_LOOKS: RunningBounds = {
 };
 
 /**
- * The history with one more look. NaN says nothing. After a contradiction the last look's own interval stands, so that
+ * The history with one more look. NaN counts as unknown. After a contradiction the last look's own interval stands, so that
  * what is shown is an interval.
  */
 export function afterLook(history: RunningBounds, look: Look): RunningBounds {
-	const said = (value: number | undefined, nothing: number): number =>
+	const known = (value: number | undefined, nothing: number): number =>
 		value === undefined || Number.isNaN(value) ? nothing : value;
 	const own = {
-		lower: said(look.lower, Number.NEGATIVE_INFINITY),
-		upper: said(look.upper, Number.POSITIVE_INFINITY),
-		p: said(look.p, 1),
+		lower: known(look.lower, Number.NEGATIVE_INFINITY),
+		upper: known(look.upper, Number.POSITIVE_INFINITY),
+		p: known(look.p, 1),
 	};
 	if (!(own.lower > Number.NEGATIVE_INFINITY || own.upper < Number.POSITIVE_INFINITY || own.p < 1)) return history;
 	const lower = Math.max(history.lower, own.lower);

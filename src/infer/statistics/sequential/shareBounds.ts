@@ -1,6 +1,6 @@
 /**
  * Confidence sequence of one mean of values in [0,1], from (n, Σx) alone: all p that the arm's beta-binomial martingale
- * has not refuted. Exact at every n and at all looks together (bernoulliMixture.ts says why, for shares too).
+ * has not refuted. Exact at every n and at all looks together (bernoulliMixture.ts explains why, for shares too).
  * Source: Robbins, "Statistical methods related to the law of the iterated logarithm", 1970; Howard et al., arXiv
  * 1810.08240, the beta-binomial mixture of a fixed prior.
  */

@@ -1,16 +1,16 @@
 /**
  * Whether the units seen so far can carry a claim about means. A confidence sequence for means presumes that their sum is
- * nearly normal, and no law of large numbers says from when on: with heavy tails the mean of most samples lies on one side
+ * nearly normal, and no law of large numbers gives the sample size for that: with heavy tails the mean of most samples lies on one side
  * of the truth, and so does their standard deviation, for the few units that would have brought both up are not there.
  *
  * What a sample can show of it is how much of its spread one unit has. A claim is made only where no unit moves the estimate
  * by more than UNIT_PULL_MAX standard errors, that is where none has more than 4 % of the estimate's variance. (The same ratio
  * bounds the sample's own skewness, and with it the first term by which the law of the estimate differs from the normal
  * one: Σ|d|³ ≤ max|d|·Σd²; Lyapunov's condition, and Lindeberg's.) Arms of one law cancel each other's skewness and would
- * need less; but that they are of one law nobody knows beforehand.
+ * need less, but it is not known beforehand that they are of one law.
  *
- * Nothing can tell of values that no unit has had so far: something that comes once in ten thousand units and outweighs
- * them all is unknown to a sample of two thousand. Who knows that it may come declares a range.
+ * Values that no unit has had so far cannot be detected: a sample of two thousand does not show something that comes once
+ * in ten thousand units and outweighs them all. An operator who expects such values declares a range.
  */
 import type { Estimate, Level } from "../estimators/estimate.js";
 import type { MetricEvidence } from "../evidence.js";
@@ -35,8 +35,8 @@ export function unitPullMax(alpha: number): number {
 }
 
 /**
- * By how many standard errors the heaviest unit of either arm moves the estimate. Of several variables (denominators,
- * covariates) each counts by itself. NaN where no sample has these extremes; null if they are unknown
+ * By how many standard errors the heaviest unit of either arm moves the estimate. Each of several variables (denominators,
+ * covariates) counts by itself. NaN where no sample has these extremes; null if they are unknown
  * (a plan without data).
  */
 export function heaviestPull(
@@ -84,5 +84,5 @@ export function tailsProblem(
 	if (pull === null || pull <= most) return "";
 	if (Number.isNaN(pull)) return "the least and greatest values are none that such units can have";
 	const [seen, sound] = [Math.ceil(1_000 * pull) / 1_000, Number(most.toFixed(3))];
-	return `tails too heavy to tell: one unit moves the result by ${seen} standard errors, at most ${sound} is sound; more units may do, or a Metric with a range or a cap`;
+	return `tails too heavy for a result: one unit moves the result by ${seen} standard errors, at most ${sound} is sound; more units may do, or a Metric with a range or a cap`;
 }

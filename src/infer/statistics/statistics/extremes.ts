@@ -1,23 +1,23 @@
 /**
- * The least and the greatest value of each variable: what moments do not tell, and as mergeable as they are. They say how
- * far one unit alone can move a mean.
+ * The least and the greatest value of each variable. Moments do not hold them; they merge as moments do, and show how far
+ * one unit alone can move a mean.
  */
 
-/** Of one variable's values. */
+/** The range of one variable's values. */
 export interface Extremes {
 	readonly lo: number;
 	readonly hi: number;
 }
 
-/** Of no values: what merges with anything and changes nothing. */
+/** The extremes of no values; merging them changes nothing. */
 export const NO_EXTREMES: Extremes = { lo: Number.POSITIVE_INFINITY, hi: Number.NEGATIVE_INFINITY };
 
-/** Of both samples together. */
+/** The extremes of both samples together. */
 export function mergeExtremes(a: Extremes, b: Extremes): Extremes {
 	return { lo: Math.min(a.lo, b.lo), hi: Math.max(a.hi, b.hi) };
 }
 
-/** Of both samples together, variable by variable; of as many variables as the one that has more. */
+/** Merges variable by variable; the result has as many variables as the longer list. */
 export function mergeAllExtremes(a: readonly Extremes[], b: readonly Extremes[]): Extremes[] {
 	const [more, fewer] = a.length >= b.length ? [a, b] : [b, a];
 	return more.map((one, i) => mergeExtremes(one, fewer[i] ?? NO_EXTREMES));
@@ -27,7 +27,7 @@ export function mergeAllExtremes(a: readonly Extremes[], b: readonly Extremes[])
 const ONE_VALUE = 2 ** -44;
 
 /**
- * Whether all values are one, as far as doubles tell. Merged means of 0.1 leave squares of 1e-31, and a spread that is
+ * Whether all values are one, within the precision of doubles. Merged means of 0.1 leave squares of 1e-31, and a spread that is
  * rounding alone makes anything significant.
  */
 export function isOneValue({ lo, hi }: Extremes): boolean {

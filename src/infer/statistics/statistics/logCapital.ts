@@ -73,7 +73,7 @@ export function problemOfCapital({ bets, n, up, down }: LogCapital): string {
 const MEAN_SLACK = 1e-6;
 
 /**
- * Why these sums are of no values in [0,1] with this mean, or empty. ln(1 + b·x) is concave: with the mean known its sum is least
+ * Why no values in [0,1] with this mean have these sums, or empty. ln(1 + b·x) is concave: with the mean known its sum is least
  * where values are 0 or 1 (its chord) and greatest where they are alike (Jensen).
  * @param mean of the same values, in [0,1]
  */

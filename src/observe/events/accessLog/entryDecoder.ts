@@ -122,7 +122,7 @@ const METHODS: readonly (string | null)[] = [
 	"PATCH",
 ];
 
-/** Of HTTPAccessLogEntry.HTTPVersion. */
+/** A value of HTTPAccessLogEntry.HTTPVersion. */
 const HTTP11 = 2;
 
 const RBAC = "envoy.filters.http.rbac";

@@ -126,11 +126,11 @@ function readSent(
 	context: ReadingContext,
 	receivedMs: number,
 ): Reading {
-	const said = entry.headers.get(ARM_HEADER);
+	const armHeader = entry.headers.get(ARM_HEADER);
 	for (const experiment of service.experiments.values()) {
 		const unit = unitOfHeader(entry, experiment);
 		const arm = unit === null ? null : experiment.assignment.arm(unit);
-		if (arm === null || said !== armValue(experiment.table.name, arm)) continue;
+		if (arm === null || armHeader !== armValue(experiment.table.name, arm)) continue;
 		return rowOf(entry, { service, plan, experiment, unit, late: true }, context, receivedMs);
 	}
 	return IGNORED;

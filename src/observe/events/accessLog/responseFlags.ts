@@ -1,4 +1,4 @@
-/** Response flags of access-log entries, and what they and the response code details say about a request's end. */
+/** Response flags of access-log entries, and how a request ended by them and by the response code details. */
 import type { AccessLogEntry } from "./accessLogEntry.js";
 
 /** Envoy's short names of response flags (%RESPONSE_FLAGS%), by field number of envoy.data.accesslog.v3.ResponseFlags. */

@@ -122,7 +122,7 @@ const unitOf = ({ row: { unit, experiment, assigned, variant } }: NonNullable<En
 	arm: assigned,
 });
 
-/** Who allowed the request: the plan shows what the sidecar was asked, and whether any rule applied. */
+/** The component that allowed the request: the plan shows what the sidecar was asked, and whether any rule applied. */
 export function allowedBy<Allowed extends Pick<DecisionRecord, "by" | "reason"> & { readonly kind: string }>(
 	service: ReadableService | null,
 	entry: AccessLogEntry,

@@ -126,7 +126,7 @@ const HARDENING: ReadonlySet<string> = new Set([
 	"request_headers_failed_strict_check",
 	"rejecting_because_detection_failed",
 	"early_connect_data",
-	// Of 1.40, by every version of HTTP: RFC 10008 section 2.
+	// Envoy 1.40 uses it for every version of HTTP: RFC 10008 section 2.
 	"query_missing_content_type",
 ]);
 

@@ -39,15 +39,15 @@ export class CommitFaults {
 	failed(thrown: unknown): WeirError {
 		this.#last = thrown;
 		const { store, clock } = this.options;
-		const noRoom = failedOnFullDisk(thrown, dirname(store.path));
+		const diskFull = failedOnFullDisk(thrown, dirname(store.path));
 		this.#failing = true;
-		this.#gauge("no-room", noRoom ? clock() / 1_000 : 0);
-		this.#gauge("other", noRoom ? 0 : clock() / 1_000);
+		this.#gauge("disk-full", diskFull ? clock() / 1_000 : 0);
+		this.#gauge("other", diskFull ? 0 : clock() / 1_000);
 		this.#throttle.add("failed");
 		return new WeirError(
 			"unavailable",
-			`the event store did not take the ${this.what}${noRoom ? `: ${DISK_FULL}` : ""}`,
-			noRoom ? "" : "see ingest's log",
+			`the event store did not take the ${this.what}${diskFull ? `: ${DISK_FULL}` : ""}`,
+			diskFull ? "" : "see ingest's log",
 			{ cause: thrown },
 		);
 	}
@@ -55,7 +55,7 @@ export class CommitFaults {
 	succeeded(): void {
 		if (!this.#failing) return;
 		this.#failing = false;
-		for (const reason of ["no-room", "other"] as const) this.#gauge(reason, 0);
+		for (const reason of ["disk-full", "other"] as const) this.#gauge(reason, 0);
 	}
 
 	/** Logs failures that are not logged yet. */
@@ -63,7 +63,7 @@ export class CommitFaults {
 		this.#throttle.close();
 	}
 
-	#gauge(reason: "no-room" | "other", value: number): void {
+	#gauge(reason: "disk-full" | "other", value: number): void {
 		const { name, help } = GAUGES.commitFailed;
 		this.options.meter.gauge(name, help, value, { of: this.what, reason });
 	}

@@ -114,7 +114,7 @@ export async function pruneDecisions(
 			return [Number(old?.Count ?? 0), await dropAboveLimit(transaction, table, rowsMax)];
 		});
 		if (rows > 0) meter.count(COUNTERS.pruned.name, COUNTERS.pruned.help, { table }, rows);
-		if (dropped > 0) meter.count(COUNTERS.roomDrops.name, COUNTERS.roomDrops.help, { table }, dropped);
+		if (dropped > 0) meter.count(COUNTERS.logFullDrops.name, COUNTERS.logFullDrops.help, { table }, dropped);
 	}
 }
 

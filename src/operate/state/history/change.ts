@@ -31,12 +31,12 @@ export interface HistoryEntry {
 	readonly atMs: number;
 	/** Who. */
 	readonly by: string;
-	/** Of a rollback: the revision that it went back to. */
+	/** The revision that a rollback went back to. */
 	readonly rolledBackTo: number | null;
 	readonly changes: readonly ResourceChange[];
 }
 
 export interface StoredEntry extends HistoryEntry {
-	/** Of the documents that it replaced. */
+	/** Size of the documents that it replaced. */
 	readonly bytes: number;
 }

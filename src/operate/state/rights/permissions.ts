@@ -58,7 +58,7 @@ export class Permissions {
 	}
 
 	/**
-	 * Who counts as one person where two must approve: one subject. The local owner and the bootstrap admins count as one:
+	 * The person where two must approve: each subject is one. The local owner and the bootstrap admins count as one:
 	 * the owner of the socket can use the operator SVID of `weir up`, and names the admins.
 	 */
 	personOf(caller: Caller): string {
@@ -94,12 +94,12 @@ function gives({ spec }: RoleBinding, caller: Caller, verb: OperatorVerb): boole
 
 const isGroup = (subject: string): boolean => subject.startsWith("group:");
 
-/** `group:NAME` names those whose verified token says so; anything else is the subject itself, byte for byte. */
+/** `group:NAME` names the callers whose verified token has that group; anything else is the subject itself, byte for byte. */
 function isSubject(caller: Caller, subject: string): boolean {
 	return isGroup(subject) ? caller.groups.includes(subject.slice("group:".length)) : subject === caller.subject;
 }
 
-/** The namespaces that a resource is about: bindings and approval policies also reach where their spec says. */
+/** The namespaces that a resource is about: bindings and approval policies also reach the namespaces of their spec. */
 export function namespacesOf(resource: Resource): readonly string[] {
 	const own = resource.metadata.namespace;
 	switch (resource.kind) {

@@ -1,6 +1,4 @@
-/**
- * Who may act, judged by the RoleBindings. Who may not is turned away with an error, and the attempt is recorded.
- */
+/** Checks rights by the RoleBindings. A caller without the right gets an error, and the attempt is recorded. */
 
 import { memoizeByName } from "../../../declare/resources/memoize.js";
 import type { OperatorVerb } from "../../../declare/resources/resource.js";
@@ -13,9 +11,9 @@ import type { Store } from "../store/store.js";
 import { ALL_NAMESPACES, type Need, type Permissions } from "./permissions.js";
 
 const ASK_HINT = "ask an admin for a RoleBinding";
-/** Not the next best grant: it would show every tenant to who looks for something of their own. */
+/** Not the next best grant: it would show every tenant to a user who looks for something of their own. */
 const READ_ALL_HINT =
-	"it tells of all namespaces together, and the RoleBinding in '*' that it takes shows all of them: ask one who has it to look; weir status, audit requests and policy shadow tell of your own";
+	"it shows all namespaces together, and the RoleBinding in '*' that it needs shows all of them: ask an operator who has it; weir status, audit requests and policy shadow show your own";
 
 export class Rights {
 	constructor(
@@ -43,7 +41,7 @@ export class Rights {
 		return this.permissions.mayAnywhere(caller, verb, this.store.current.resources);
 	}
 
-	/** Of answers that leave out what the caller may not read: that they do. */
+	/** A mark for answers that leave out what the caller may not read. */
 	partly(caller: Caller): { readonly partial?: true } {
 		return this.readable(caller) === null ? {} : { partial: true };
 	}
@@ -83,7 +81,7 @@ export class Rights {
 		this.#deny(call, { verb, namespaces, objects }, `${missing.verb} in ${where}${because}`, { hint });
 	}
 
-	/** What another role does at a caller's word: it changes nothing here, and stands in the audit once a minute. */
+	/** A request that another role executes: it changes nothing here, and is audited once a minute. */
 	recordDone(call: AuditedCall, verb: string, objects: readonly string[]): void {
 		const { revision } = this.store.current;
 		const made = record(call, { verb, namespaces: [ALL_NAMESPACES], objects, revision, result: "done" });

@@ -46,7 +46,7 @@ export interface StoredPlan {
 	readonly table: PlanTable;
 }
 
-/** Who used a name or a salt first; entries are never removed. */
+/** First users of names and salts; entries are never removed. */
 export interface Used {
 	/** Qualified experiment name. */
 	readonly experiment: string;

@@ -1,5 +1,5 @@
 /**
- * Who owns a state file: one process at a time. LMDB itself would let several processes write, and two controls
+ * Exclusive ownership of a state file by one process. LMDB itself would let several processes write, and two controls
  * that decide side by side would undo each other, so the owner writes its name into the file inside a write
  * transaction (LMDB's writer lock is a robust mutex: it serialises two starters and dies with its holder).
  *

@@ -56,7 +56,7 @@ export interface ApplyOptions {
 	/** Check only, change nothing. */
 	readonly dryRun: boolean;
 	readonly nowMs: number;
-	/** Of a rollback: the revision that it goes back to. */
+	/** The revision that a rollback goes back to. */
 	readonly rolledBackTo?: number | null;
 }
 

@@ -1,4 +1,4 @@
-/** Declared resources and live status in the state file: read as a whole, and written as a plan says. */
+/** Declared resources and live status in the state file: read as a whole, and written by a plan. */
 import { isDeepStrictEqual } from "node:util";
 import type { State } from "../../../decide/rollout/ports.js";
 import type { ExperimentStatus } from "../../../decide/rollout/status.js";

@@ -40,7 +40,7 @@ t.test("a ratio is told from a hundred events in its denominator on, and says wh
 	const many = arm(100_000, 400);
 	const few = compare(ask({}), arm(10_000, 40), many);
 	t.match(few, {
-		note: "the denominators are too few to tell: they add up to 40 in the challenger, about 60 more are needed there",
+		note: "the denominators are too few for a result: they add up to 40 in the challenger, about 60 more are needed there",
 	});
 	t.match(compare(ask({}), many, arm(10_000, 40)), { note: /add up to 40 in the baseline, about 60 more/ });
 	t.ok(isMeasured(compare(ask({}), arm(25_000, 100), many)));
