@@ -1,4 +1,4 @@
-/** What the sidecar reads of Envoy, and control's table. The caller is a stranger throughout: no input may be allowed. */
+/** Input of the sidecar from Envoy, and control's table. The caller is unknown: no input may be allowed. */
 
 import type { IncomingHttpHeaders } from "node:http2";
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
@@ -38,7 +38,7 @@ const plan = compile(
 		experiments: [experiment("e", "guarded", [1, 1], { stepsPpm: [1_000_000] })],
 		accessPolicies: [
 			accessPolicy("friend", "allow", ["guarded"], { principals: [FRIEND], pathPrefixes: ["/v2"], methods: ["GET"] }),
-			accessPolicy("nobody-v2", "deny", ["guarded"], { variants: ["v2"] }),
+			accessPolicy("no-v2", "deny", ["guarded"], { variants: ["v2"] }),
 		],
 	}),
 	EMPTY_STATUS,
@@ -124,8 +124,8 @@ async function process(input: Buffer): Promise<void> {
 		const reply = await stream.message(Buffer.from(message));
 		if (reply instanceof GrpcFailure) break;
 		const { response, dynamicMetadata } = fromBinary(ProcessingResponseSchema, reply);
-		const said = JSON.stringify(dynamicMetadata ?? {});
-		if (response.case === "requestHeaders" && said.includes('"allow"')) never("a ProcessingRequest");
+		const metadata = JSON.stringify(dynamicMetadata ?? {});
+		if (response.case === "requestHeaders" && metadata.includes('"allow"')) never("a ProcessingRequest");
 	}
 	stream.ended();
 }
@@ -192,7 +192,7 @@ function frames(input: Buffer): void {
 	if (partial.held !== 0) throw new Error(`${partial.held} bytes are still held`);
 }
 
-/** A table that is read can be executed, and lets a stranger in nowhere. */
+/** A table that is read can be executed, and allows an unknown caller nowhere. */
 function table(input: Buffer): void {
 	refusing([WeirError], () => {
 		const json = input.toString("utf8");

@@ -1,4 +1,4 @@
-/** What ingest reads: Envoy's access log and outcomes that anyone may post. */
+/** Input of ingest: Envoy's access log, and outcomes from any client. */
 import { create, toBinary } from "@bufbuild/protobuf";
 import { denialOf } from "../../src/compile/envoy/denial.js";
 import { WeirError } from "../../src/error.js";

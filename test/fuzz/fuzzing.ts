@@ -1,4 +1,4 @@
-/** The kept corpus first, then new inputs. */
+/** Runs the kept corpus first, then new inputs. */
 import { readFile } from "node:fs/promises";
 import fc from "fast-check";
 import type { Test } from "tap";
@@ -24,7 +24,7 @@ const CPU_MS = 1_500;
  */
 const TRIES = 10;
 
-/** Runs one input. @throws where it crashed, let pass what nobody may, or took too long */
+/** Runs one input. @throws if it crashed, allowed a forbidden request, or took too long */
 async function run(target: Target, input: Buffer): Promise<void> {
 	let tookMs = 0;
 	for (let tried = 0; tried < TRIES; tried++) {

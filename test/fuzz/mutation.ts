@@ -1,4 +1,4 @@
-/** Inputs for parsers: bytes out of nowhere, and valid messages bent in the ways that parsers break by; they shrink. */
+/** Inputs for parsers: random bytes, and valid messages with mutations that often break parsers; they shrink. */
 import fc from "fast-check";
 
 /** What many parsers give a meaning to. */

@@ -1,4 +1,4 @@
-/** What anybody with `apply` may send: declarations. Reading them neither throws nor takes longer than their length explains. */
+/** Declarations of any operator. Reading them throws nothing unexpected, and its time is bounded by their length. */
 import { parseResources } from "../../src/declare/resources/parse.js";
 import type { Target } from "./target.js";
 

@@ -1,4 +1,4 @@
-/** One parser that reads the network, and what must hold of whatever it is given. */
+/** One parser that reads the network, and its invariant for every input. */
 export interface Target {
 	/** Key in the corpus file. */
 	readonly name: string;
@@ -6,7 +6,7 @@ export interface Target {
 	readonly seeds: readonly Buffer[];
 	/** Share of the inputs: those that pay for cryptography get fewer. */
 	readonly weight: number;
-	/** @throws where it crashed, or let pass what nobody may. Its own refusals are no crash. */
+	/** @throws if it crashed or allowed a forbidden request. Its own refusals are no crash. */
 	run(input: Buffer): void | Promise<void>;
 }
 

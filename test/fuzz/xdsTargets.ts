@@ -1,4 +1,4 @@
-/** What control reads of Envoys and sidecars on their ADS streams. */
+/** Input of control from Envoys and sidecars on their ADS streams. */
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import {
 	type DiscoveryRequest,

@@ -1,4 +1,4 @@
-/** An identity provider of the test: its keys in a file, and tokens by them. */
+/** An identity provider for tests: its keys in a file, and tokens signed by them. */
 import { writeFileSync } from "node:fs";
 import { exportJWK, generateKeyPair, SignJWT } from "jose";
 

@@ -1,6 +1,6 @@
 /**
- * Many requests over a few HTTP/2 connections to the Gateway: a bounded number, or for as long as it is wanted, with
- * so many open at any time. Every answer is told; a stream that breaks is an answer too, with status 0.
+ * Many requests over a few HTTP/2 connections to the Gateway: a bounded number or until stopped, with a fixed number in
+ * progress. Every answer is reported; a broken stream counts as an answer with status 0.
  */
 import { type ClientHttp2Session, connect, type IncomingHttpHeaders } from "node:http2";
 import type { Socket } from "node:net";

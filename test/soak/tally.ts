@@ -1,4 +1,4 @@
-/** Answers of a flood, counted, and what among them must never be. */
+/** Counts the answers of a flood, and finds forbidden ones. */
 import type { Stage } from "../failure/stage.js";
 import type { FloodAnswer } from "./flood.js";
 

@@ -35,7 +35,7 @@ function upstreams({ messages, enums, services }: Shape): Shape {
 	return { messages: without(messages), enums: without(enums), services: without(services) };
 }
 
-t.test("every message, field, enum value and method of ours is upstream's", async (t) => {
+t.test("every message, field, enum value and method in proto/ equals upstream's", async (t) => {
 	const ours = upstreams(await generated());
 	t.same(drift(ours, upstream), []);
 	t.same(
@@ -57,7 +57,7 @@ t.test("the generated code is made from proto/ as it is", async (t) => {
 	t.same(await generated(), shapeOf(file.filter((declared) => declared.package !== "google.protobuf")));
 });
 
-t.test("an altered number, type, label, oneof, name, enum value or method is noticed", async (t) => {
+t.test("the comparison finds an altered number, type, label, oneof, name, enum value or method", async (t) => {
 	const host = "envoy.config.route.v3.VirtualHost";
 	const alter = (name: string, member: string, form: string | number, kind: keyof Shape = "messages") =>
 		drift({ messages: {}, enums: {}, services: {}, [kind]: { [name]: { [member]: form } } }, upstream);

@@ -1,4 +1,4 @@
-/** Large rules are read before their table is in force, little by little, and what is left then by who asks first. */
+/** Large rules are read in slices before their table is in force; the first request reads the rest. */
 import t from "tap";
 import type { AccessRequest } from "../../../src/compile/access/rules/policy.js";
 import type { ServiceTable } from "../../../src/compile/table/plan.js";
@@ -43,7 +43,7 @@ function count(steps: Generator<unknown>): number {
 	return done;
 }
 
-t.test("only what is large and has changed is read ahead", async (t) => {
+t.test("only large and changed rules are read ahead", async (t) => {
 	const rules = new CompiledAccess();
 	const large = tableOf("large", "GET");
 	const small = tableOf("small", "GET", 5);
@@ -53,7 +53,7 @@ t.test("only what is large and has changed is read ahead", async (t) => {
 	t.ok(count(rules.ahead([tableOf("large", "PUT"), small])) > RULES);
 });
 
-t.test("until a table is in force the rules before it are asked, and then those that were read", async (t) => {
+t.test("the previous rules decide until the new table, with its read rules, is in force", async (t) => {
 	const rules = new CompiledAccess();
 	const [before, after] = [tableOf("large", "GET"), tableOf("large", "PUT")];
 	const old = rules.of("large", before.access);
@@ -67,7 +67,7 @@ t.test("until a table is in force the rules before it are asked, and then those 
 	t.ok(count(rules.ahead([after])) < 10, "read once");
 });
 
-t.test("what is not read when its table comes is finished by the first request", async (t) => {
+t.test("rules that are not read when their table comes are finished by the first request", async (t) => {
 	const rules = new CompiledAccess();
 	const table = tableOf("large", "PUT");
 	let reads = 0;
@@ -94,26 +94,23 @@ t.test("what is not read when its table comes is finished by the first request",
 	t.equal(count(rules.ahead([gone])), count(new CompiledAccess().ahead([gone])), "and forgotten where its Service is");
 });
 
-t.test(
-	"what a table has left half made is gone on with by the next one, also where that had no time to look at it",
-	async (t) => {
-		const whole = count(new CompiledAccess().ahead([tableOf("large", "PUT")]));
-		const rules = new CompiledAccess();
-		const begun = rules.ahead([tableOf("large", "PUT")]);
-		for (let step = 0; step < RULES; step++) begun.next();
-		rules.ahead([tableOf("first", "GET"), tableOf("large", "PUT")]).next();
-		t.ok(count(rules.ahead([tableOf("large", "PUT")])) < whole - RULES / 2);
-		finish(rules.ahead([tableOf("large", "PUT")]));
-		rules.keep(new Map([["large", 0]]));
-		const other = rules.ahead([tableOf("large", "GET")]);
-		for (let step = 0; step < RULES; step++) other.next();
-		t.ok(count(rules.ahead([tableOf("large", "PUT")])) < 10, "not where the rules are again as they were");
-		rules.keep(new Map([["large", 0]]));
-		t.ok(count(rules.ahead([tableOf("large", "GET")])) > whole - 10, "what was half made for others is let go");
-	},
-);
+t.test("half-read rules of a table are continued by the next one, also if that had no time for them", async (t) => {
+	const whole = count(new CompiledAccess().ahead([tableOf("large", "PUT")]));
+	const rules = new CompiledAccess();
+	const begun = rules.ahead([tableOf("large", "PUT")]);
+	for (let step = 0; step < RULES; step++) begun.next();
+	rules.ahead([tableOf("first", "GET"), tableOf("large", "PUT")]).next();
+	t.ok(count(rules.ahead([tableOf("large", "PUT")])) < whole - RULES / 2);
+	finish(rules.ahead([tableOf("large", "PUT")]));
+	rules.keep(new Map([["large", 0]]));
+	const other = rules.ahead([tableOf("large", "GET")]);
+	for (let step = 0; step < RULES; step++) other.next();
+	t.ok(count(rules.ahead([tableOf("large", "PUT")])) < 10, "not where the rules are again as they were");
+	rules.keep(new Map([["large", 0]]));
+	t.ok(count(rules.ahead([tableOf("large", "GET")])) > whole - 10, "what was half made for others is let go");
+});
 
-t.test("rules that cannot be read keep no others from being read, and say so when they are asked", async (t) => {
+t.test("unreadable rules do not block the reading of others, and fail when they are used", async (t) => {
 	const rules = new CompiledAccess();
 	const [bad, good] = [tableOf("bad", "GET"), tableOf("good", "GET")];
 	Object.assign(bad.access.policies[3] ?? {}, { principals: null });
@@ -135,7 +132,7 @@ t.test("rules that cannot be read keep no others from being read, and say so whe
 	for (const again of [1, 2]) t.throws(() => rules.of("half", half.access), cause, `half made, asked ${again}`);
 });
 
-t.test("slices leave turns of the loop to others, and end in time", async (t) => {
+t.test("slices let other work run on the event loop, and end in time", async (t) => {
 	let steps = 0;
 	function* work(most: number): Generator<undefined, void, undefined> {
 		for (; steps < most; steps++) {

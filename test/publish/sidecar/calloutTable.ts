@@ -27,7 +27,7 @@ export function serviceTable(name: string, fields: Partial<ServiceTable> = {}): 
 	};
 }
 
-/** An arm of which all points are live, unless said otherwise; the one on v1 is the baseline. */
+/** An arm whose points are all live by default; the one on v1 is the baseline. */
 export function arm(
 	name: string,
 	variant: string,

@@ -1,4 +1,4 @@
-/** What the compiler makes is what the sidecar takes: through xDS's form, through the file's, and compiled. */
+/** The sidecar reads every table that the compiler writes, from xDS and from a file, and compiles it. */
 import t from "tap";
 import { compile, NO_COLLECTORS } from "../../../src/compile/compile.js";
 import type { Mode } from "../../../src/compile/table/execution.js";
@@ -33,7 +33,7 @@ const resources = resourceSet({
 	experiments: [header, promoted, cookie, claim],
 	accessPolicies: [
 		accessPolicy("callers", "allow", ["guarded"], { principals: ["spiffe://example.com/web"], variants: ["v1"] }),
-		accessPolicy("nobody", "deny", ["guarded"], { pathPrefixes: ["/admin"] }),
+		accessPolicy("no-admin", "deny", ["guarded"], { pathPrefixes: ["/admin"] }),
 	],
 });
 const status = {

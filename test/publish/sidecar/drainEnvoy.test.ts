@@ -7,7 +7,7 @@ import { openStreams } from "./openStreams.js";
 
 for (const version of ["1.36.2", "1.40.0"]) {
 	t.test(`Envoy ${version}`, async (t) => {
-		await t.test("SIGTERM: an allowed request is served, although the sidecar is gone", async (t) => {
+		await t.test("after SIGTERM an allowed request is served, although the sidecar is gone", async (t) => {
 			const { sidecar, ask, held, release, envoy } = await openStreams(t, version);
 			const answer = ask();
 			await held(1);
@@ -20,7 +20,7 @@ for (const version of ["1.36.2", "1.40.0"]) {
 			t.equal((await ask()).status, 503, "and what comes now is refused");
 			t.equal(await envoy.stat("http.gateway.edge.ext_proc.weir_process.streams_failed"), 1);
 		});
-		await t.test("SIGKILL: it is not, because Envoy cannot know what the sidecar wanted of the response", async (t) => {
+		await t.test("after SIGKILL it is not: Envoy cannot know the sidecar's changes to the response", async (t) => {
 			const { sidecar, ask, held, release } = await openStreams(t, version);
 			const answer = ask();
 			await held(1);

@@ -1,6 +1,6 @@
 /**
- * Connections that stay open while what judges and who assigns changes: each request is judged as the old rules say or as
- * the new ones do, on each connection, and by a sidecar too that has not heard of the newest plan. With a real Envoy.
+ * Open connections of a real Envoy while authorisation and assignment move between Envoy and the sidecar: each request
+ * gets the verdict of the old rules or of the new ones, also from a sidecar without the newest plan.
  */
 import { writeFile } from "node:fs/promises";
 import { Agent, request } from "node:http";
@@ -45,7 +45,7 @@ async function heard(body: Readable, head: Omit<Heard, "text">): Promise<Heard> 
 	return { ...head, text: await text(body) };
 }
 
-t.test("only verdicts of the plans, and every cookie keeps its arm", async (t) => {
+t.test("requests on open connections get only verdicts of the plans, and every cookie keeps its arm", async (t) => {
 	const directory = await temporaryDirectory(t);
 	const [pair, file] = [await keyPair(), join(directory, "keys.json")];
 	await writeFile(file, jwksBytes([await publicJwk(pair, { kid: "k1" })]));
@@ -132,7 +132,7 @@ t.test("only verdicts of the plans, and every cookie keeps its arm", async (t) =
 	});
 	const [ann, mallory] = [await bearer("ann"), await bearer("mallory")];
 	const answers = async (ask: Ask): Promise<string> => {
-		const said = [];
+		const answers = [];
 		for (const [who, path] of [
 			[ann, "/x"],
 			[mallory, "/x"],
@@ -141,9 +141,9 @@ t.test("only verdicts of the plans, and every cookie keeps its arm", async (t) =
 			[ann, "/p/../admin/x"],
 		] as const) {
 			const { status, cookie } = await ask(who, path);
-			said.push(`${status}${cookie ? " another cookie" : ""}`);
+			answers.push(`${status}${cookie ? " another cookie" : ""}`);
 		}
-		return said.join(", ");
+		return answers.join(", ");
 	};
 	const older: Ask[] = [http1(), http2()];
 	for (const ask of older) t.equal((await ask({}, "/x")).status, 200, "everything is open");
@@ -172,7 +172,7 @@ t.test("only verdicts of the plans, and every cookie keeps its arm", async (t) =
 		["people are assigned by a cookie", assigned, true],
 		["back", native, true],
 		["the sidecar has not heard of it", assigned, false],
-		["nobody is assigned", native, true],
+		["no one is assigned", native, true],
 	] as const) {
 		await during(kept, publish(next, isHeard));
 		for (const [index, ask] of [...kept, http1(), http2()].entries()) {

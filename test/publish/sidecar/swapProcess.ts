@@ -1,4 +1,4 @@
-/** A process that takes many large tables, one after another, and says how much memory it holds then. */
+/** A process that takes many large tables, one after another, and reports its memory. */
 import { contentHash } from "../../../src/compile/assignment/hash.js";
 import { type CompiledTable, compileTable } from "../../../src/publish/sidecar/compiledTable.js";
 import { keepHeapSmall } from "../../../src/publish/sidecar/grpc/heap.js";

@@ -101,7 +101,7 @@ for (const protocol of PROTOCOLS) {
 		const good = await signed(claims(), pair);
 		t.equal(await status(`authorization: Bearer ${good}`), 200, "first");
 		t.equal(await status(`authorization: Bearer ${good}`), 200, "known");
-		t.equal(await status(), 403, "nobody");
+		t.equal(await status(), 403, "without a token");
 		t.equal(await status(`authorization: Bearer ${await signed(claims({ groups: ["nurses"] }), pair)}`), 403);
 		const before = upstream.requests();
 		const refused = await ask("users", [`authorization: Bearer ${good}x`]);
@@ -114,7 +114,7 @@ for (const protocol of PROTOCOLS) {
 			rawGet("users.test", [Buffer.from("authorization: Bearer x")], "/v2"),
 		);
 		t.equal(elsewhere.status, 401);
-		t.same(headerValues(elsewhere, "www-authenticate"), [challenge], "as Envoy says it, where none does");
+		t.same(headerValues(elsewhere, "www-authenticate"), [challenge], "as Envoy sends it without a sidecar");
 		t.equal(await status(`authorization: Bearer ${await signed(claims({ exp: now() - 61 }), pair)}`), 401);
 		t.equal(await status(`authorization: bearer ${good}`), 401);
 		t.equal(await status(`authorization: Bearer ${good}`, `authorization: Bearer ${good}`), 403, "two headers");

@@ -1,4 +1,4 @@
-/** A grpc-js ADS client that keeps what it hears and answers only when it is told to. */
+/** A grpc-js ADS client that keeps the responses and answers only when the test calls it. */
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";

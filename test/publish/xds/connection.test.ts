@@ -1,4 +1,4 @@
-/** What a connection does with a client that does not read, and a server with many that do. */
+/** Connections with a client that does not read, and a server with many clients. */
 import { EventEmitter } from "node:events";
 import { join } from "node:path";
 import { create } from "@bufbuild/protobuf";
@@ -33,7 +33,7 @@ const OPTIONS: Omit<ConnectionOptions, "publication" | "onFault"> = {
 	onRefused() {},
 };
 
-t.test("nobody waits for a client that does not read", async (t) => {
+t.test("a client that does not read does not delay the others", async (t) => {
 	const maker = new SnapshotMaker();
 	const publication = new Publication(plan(1), maker.make(plan(1), 1), maker);
 	const written: DiscoveryResponse[] = [];
@@ -64,7 +64,7 @@ t.test("nobody waits for a client that does not read", async (t) => {
 	t.ok(connection.closed);
 });
 
-t.test("a fault while one is told ends its own stream", async (t) => {
+t.test("a fault while sending to one client ends only its stream", async (t) => {
 	const call = Object.assign(new EventEmitter(), { write: () => true, end() {} });
 	const heard: unknown[] = [];
 	call.on("error", (error) => heard.push(error));
@@ -82,7 +82,7 @@ t.test("a fault while one is told ends its own stream", async (t) => {
 	t.ok(connection.closed);
 });
 
-t.test("Envoys are told one after the other, and what others say is heard in between", async (t) => {
+t.test("Envoys get a change one after the other, and requests of others are read in between", async (t) => {
 	const server = new XdsServer();
 	t.teardown(() => server.close());
 	const socketPath = join(await temporaryDirectory(t), "ads.sock");
@@ -98,11 +98,11 @@ t.test("Envoys are told one after the other, and what others say is heard in bet
 	}
 	const answered = (): boolean =>
 		server.proxies().every(({ types: { endpoints } }) => endpoints?.acceptedVersion === endpoints?.sentVersion);
-	// Who has not answered yet would be told later anyway.
+	// A client that has not acknowledged yet would get the change later anyway.
 	while (!answered()) await new Promise<void>((resolve) => server.onProxiesChanged(() => resolve()));
-	const told = () => new Set(server.proxies().map(({ types }) => types.endpoints?.sentVersion)).size === 1;
+	const synced = () => new Set(server.proxies().map(({ types }) => types.endpoints?.sentVersion)).size === 1;
 	server.publish(plan(2), 2);
-	t.notOk(told(), "not all at once");
+	t.notOk(synced(), "not all at once");
 	await Promise.all(clients.map((client) => client.next()));
-	t.ok(told());
+	t.ok(synced());
 });

@@ -49,7 +49,7 @@ export async function planScene(t: Test, first: ResourceSet, firstKeySets: KeySe
 		await done;
 	};
 	const started = publish(first, firstKeySets);
-	const options = { collectors: NO_COLLECTORS, nodeId: "envoy-1", sidecarSocket: "/nobody" };
+	const options = { collectors: NO_COLLECTORS, nodeId: "envoy-1", sidecarSocket: "/unused" };
 	const envoy = await startEnvoy(t, (adminSocket) => dynamicBootstrap(socketPath, { ...options, adminSocket }));
 	await started;
 	const listenersMade = async () =>

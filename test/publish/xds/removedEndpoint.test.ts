@@ -1,6 +1,6 @@
 /**
- * An endpoint that is taken away gets no request any more, though it is healthy, and no request fails while its successor
- * is checked: with a real Envoy, with and without health checks.
+ * A removed endpoint gets no more requests although it is healthy, and no request fails while its successor is checked.
+ * With a real Envoy, with and without health checks.
  */
 import { mkdtemp, rm } from "node:fs/promises";
 import { Agent, request } from "node:http";

@@ -16,7 +16,7 @@ export const snapshot = (services: Record<string, TinyService>, revision = 1): S
 /** Service a on another Variant than any that it had. */
 export const MOVED: TinyService = { host: "a", variants: { v3: 1003 }, weights: { v3: 1 } };
 
-/** Says what it is told and keeps what it gets: an Envoy's part of the conversation, at a clock of its own. */
+/** An Envoy's part of the conversation: sends what the test asks for and keeps the responses, at a clock of its own. */
 export class Script {
 	readonly stream: ClientStream;
 	readonly received: Response[] = [];
@@ -70,11 +70,11 @@ export class Script {
 		return responses.map(({ type, resources }) => `${type}:${resources.map(({ name }) => name).join(",")}`);
 	}
 
-	/** ACKs everything, as an Envoy that finds nothing wrong does, until the server says no more. */
+	/** ACKs everything, as an Envoy without errors does, until the server sends no more. */
 	agree(responses: readonly string[]): string[] {
 		const heard = [...responses];
 		for (let pending = heard; pending.length > 0; ) {
-			pending = pending.flatMap((said) => this.ack(said.split(":")[0] as TypeName));
+			pending = pending.flatMap((sent) => this.ack(sent.split(":")[0] as TypeName));
 			heard.push(...pending);
 		}
 		return heard;
@@ -98,7 +98,7 @@ export class Script {
 
 /**
  * A client of Service a that comes back when it has moved, and takes what it is given.
- * @returns what it was told by its first request, before it had new clusters, and after that
+ * @returns the responses to its first request, before it had new clusters, and after that
  */
 export function comesBack(before: Snapshot): readonly (readonly string[])[] {
 	const gone = new Script(before);

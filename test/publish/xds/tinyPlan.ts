@@ -39,7 +39,7 @@ export function tinyPlan({ gatewayPort, services, claimHeaders }: TinyPlan): Env
 	};
 }
 
-/** With a table that has nothing to do with the Envoy resources, which nobody checks. */
+/** With a table that does not match the Envoy resources; the test does not check it. */
 export const published = (envoy: EnvoyResources, table: PlanTable = { gateways: [], services: [] }): Published => ({
 	envoy,
 	table,

@@ -1,6 +1,6 @@
 /**
- * An Envoy as far as it holds up control: it acknowledges clusters only when it has heard of the endpoints of each new or changed one, and
- * meanwhile goes on reading. What either side says lies there until it is read, for as long as the test wants.
+ * An Envoy whose clusters warm: it acknowledges clusters only when it has the endpoints of each new or changed one, and
+ * reads on meanwhile. Messages of both sides are queued until the test reads them.
  */
 import type { Request, Response } from "../../../src/publish/xds/channel.js";
 import type { EncodedResource, TypeName } from "../../../src/publish/xds/resource.js";

@@ -1,4 +1,4 @@
-/** A stranger's unfinished bodies through a real Envoy: others are served, and none of it is a failure of the arm. */
+/** Unfinished bodies of one client through a real Envoy: others are served, and no arm counts a failure. */
 import { execFileSync } from "node:child_process";
 import { once } from "node:events";
 import { request } from "node:http";
@@ -62,7 +62,7 @@ t.test(`${CONNECTIONS * BODIES_EACH} bodies on ${CONNECTIONS} connections`, asyn
 	});
 	const answers: number[] = [];
 	let heard = (): void => {};
-	const told = new Promise<void>((resolve) => {
+	const full = new Promise<void>((resolve) => {
 		heard = () => void (answers.length >= crowded && resolve());
 	});
 	for (let at = 0; at < CONNECTIONS; at++) {
@@ -83,7 +83,7 @@ t.test(`${CONNECTIONS * BODIES_EACH} bodies on ${CONNECTIONS} connections`, asyn
 		}
 	}
 	await ended;
-	await told;
+	await full;
 	t.same([...new Set(answers)], [408]);
 	const other = request({
 		host: "127.0.0.1",
@@ -98,9 +98,9 @@ t.test(`${CONNECTIONS * BODIES_EACH} bodies on ${CONNECTIONS} connections`, asyn
 	t.equal(statusCode, 200);
 });
 
-t.test("so many connections at once wait to be accepted", async (t) => {
+t.test("the kernel queues many connections until they are accepted", async (t) => {
 	const predictor = await plainPredictor(t, { count() {}, gauge() {}, observe() {} });
-	// Accepted by nobody while this thread waits for the other process: each that is connected is in the kernel's queue.
+	// This thread accepts none while it waits for the other process: each connection is in the kernel's queue.
 	execFileSync(process.execPath, ["-e", CONNECT_ALL, String(CONNECTIONS * BODIES_EACH), new URL(predictor.url).port], {
 		timeout: 60_000,
 	});

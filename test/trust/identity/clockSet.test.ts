@@ -1,4 +1,4 @@
-/** `weir ca` as a process whose clock is wrong and then set right, under a real Envoy: all recovers by itself. */
+/** `weir ca` with a wrong clock that is then corrected, under a real Envoy: everything recovers by itself. */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { writeFile } from "node:fs/promises";

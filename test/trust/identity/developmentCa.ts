@@ -1,7 +1,6 @@
 /**
- * A certificate authority for tests: makes short-lived SPIFFE X.509-SVIDs in process, in memory,
- * with no file and no openssl. Its key lives as long as the process and nothing is revoked. What
- * runs for longer is ca.ts.
+ * A certificate authority for tests: issues short-lived SPIFFE X.509-SVIDs in memory, without files or openssl. Its key
+ * lasts as long as the process, and nothing is revoked. The long-running CA is ca.ts.
  */
 import { WeirError } from "../../../src/error.js";
 import { checkTrustDomain, type IssuedCertificate, makeRoot, signLeaf } from "../../../src/trust/identity/signing.js";

@@ -4,7 +4,7 @@ import { type ConnectionOptions, connect as tls } from "node:tls";
 import type { HandshakeFault } from "../../../src/trust/tls/handshake.js";
 import { createDevelopmentCa, type DevelopmentCa } from "./developmentCa.js";
 
-export interface Stranger {
+export interface InvalidClient {
 	readonly what: string;
 	/** The expected fault; null = none, because the connection was only closed. */
 	readonly fault: HandshakeFault | null;
@@ -15,7 +15,7 @@ export interface Stranger {
 const HOUR_MS = 3_600_000;
 
 /** @param ca of the server. @param spiffeId that the server would accept */
-export async function invalidClients(ca: DevelopmentCa, spiffeId: string): Promise<readonly Stranger[]> {
+export async function invalidClients(ca: DevelopmentCa, spiffeId: string): Promise<readonly InvalidClient[]> {
 	const { trustDomain } = /^spiffe:\/\/(?<trustDomain>[^/]+)/.exec(spiffeId)?.groups ?? {};
 	const foreign = await createDevelopmentCa({
 		trustDomain: trustDomain ?? "",
@@ -31,11 +31,11 @@ export async function invalidClients(ca: DevelopmentCa, spiffeId: string): Promi
 	]);
 	const shown = ({ certificate: cert, privateKey: key }: typeof good) => ({ cert, key });
 	return [
-		{ what: "a connection without a byte", fault: null, knock: (port) => said(port, null) },
-		{ what: "half a handshake", fault: null, knock: (port) => said(port, Buffer.from("16030100ff01", "hex")) },
-		{ what: "plain HTTP/1.1", fault: "tls", knock: (port) => said(port, "GET / HTTP/1.1\r\nHost: x\r\n\r\n") },
-		{ what: "plain HTTP/2", fault: "tls", knock: (port) => said(port, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n") },
-		{ what: "garbage", fault: "tls", knock: (port) => said(port, Buffer.alloc(64, 0xff)) },
+		{ what: "a connection without a byte", fault: null, knock: (port) => send(port, null) },
+		{ what: "half a handshake", fault: null, knock: (port) => send(port, Buffer.from("16030100ff01", "hex")) },
+		{ what: "plain HTTP/1.1", fault: "tls", knock: (port) => send(port, "GET / HTTP/1.1\r\nHost: x\r\n\r\n") },
+		{ what: "plain HTTP/2", fault: "tls", knock: (port) => send(port, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n") },
+		{ what: "garbage", fault: "tls", knock: (port) => send(port, Buffer.alloc(64, 0xff)) },
 		{ what: "TLS 1.2", fault: "tls", knock: (port) => handshake(port, { ...shown(good), maxVersion: "TLSv1.2" }) },
 		{ what: "no certificate", fault: "no-certificate", knock: (port) => handshake(port, {}) },
 		{ what: "another CA's", fault: "untrusted-certificate", knock: (port) => handshake(port, shown(forged)) },
@@ -57,7 +57,7 @@ const over = (socket: Socket): Promise<void> =>
 	});
 
 /** @param bytes null = none; text is written whole, and what is no whole record is left in the air by an end */
-function said(port: number, bytes: string | Buffer | null): Promise<void> {
+function send(port: number, bytes: string | Buffer | null): Promise<void> {
 	const socket = tcp({ port, host: "127.0.0.1" }, () => {
 		if (bytes === null) socket.end();
 		else if (typeof bytes === "string" || bytes.length > 16) socket.write(bytes);

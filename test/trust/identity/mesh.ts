@@ -67,7 +67,7 @@ export async function guardedServer(
 		server,
 		identity,
 		(peer) => admitted.includes(peer),
-		(reason, peer) => refusals.push(`${reason} ${peer ?? "nobody"}`),
+		(reason, peer) => refusals.push(`${reason} ${peer ?? "unauthenticated"}`),
 	);
 	server.on("tlsClientError", (error: NodeJS.ErrnoException) => refusals.push(error.code ?? error.message));
 	const stop = followRotation(server, identity);
@@ -93,7 +93,7 @@ export function client(identity: Identity, port: number, server: string = ENVOY)
 	};
 }
 
-/** @returns the status; what TLS or the socket said is thrown */
+/** @returns the status @throws the error of TLS or of the socket */
 export function get(options: RequestOptions): Promise<number> {
 	return new Promise((resolve, reject) => {
 		const asked = request({ host: "127.0.0.1", path: "/", ...options }, (response) => {
@@ -139,7 +139,7 @@ export async function mesh(t: TestScope, lifetimes: { svidLifetimeMs?: number; r
 	await ca.workload(ENVOY, socket("envoy"));
 	await ca.workload(PREDICTOR, socket("predictor"));
 	await ca.workload(CLIENT, socket("client"));
-	await ca.workload(id("stranger"), socket("stranger"));
+	await ca.workload(id("unknown"), socket("unknown"));
 	const predictor = await guardedServer(t, await identityOf(t, socket("predictor")));
 	const caller = await identityOf(t, socket("client"));
 	return { directory, ca, socket, predictor, caller };

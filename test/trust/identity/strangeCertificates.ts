@@ -1,4 +1,4 @@
-/** Certificates that no honest CA makes, signed by a root whose key the test has. */
+/** Certificates that no correct CA issues, signed by a root whose key the test has. */
 import "reflect-metadata";
 import { webcrypto } from "node:crypto";
 import type { JsonGeneralName } from "@peculiar/x509";

@@ -33,7 +33,7 @@ export const issuerOf = (fields: Partial<TokenIssuer> = {}): TokenIssuer => ({
 
 export const CLAIMS = { iss: ISSUER, aud: AUDIENCE, sub: "ann", iat: NOW, exp: NOW + 600 };
 
-/** A token with these claims, signed as the header says. */
+/** A token with these claims, signed by the header's algorithm. */
 export function signed(
 	claims: Readonly<Record<string, unknown>>,
 	{ privateKey }: Pair,
@@ -122,7 +122,7 @@ export class Scene {
 	}
 
 	/** `ok SUBJECT`, `none`, or why it was refused. */
-	async said(token: string | null, fields: Partial<TokenQuestion> = {}): Promise<string> {
+	async verify(token: string | null, fields: Partial<TokenQuestion> = {}): Promise<string> {
 		const answer = await this.ask(token, fields);
 		if (answer === null) return "none";
 		return "token" in answer ? `ok ${answer.token.subject}` : `${answer.refused}: ${answer.why}`;

@@ -1,6 +1,6 @@
 /**
- * The stream-reset trap: Envoy ends every ext_proc stream with RST_STREAM unless it is told otherwise, and Node's HTTP/2
- * takes 1,000 at once and 33 a second on one connection, then sends GOAWAY. Node 20 cannot be told otherwise; what we
+ * The stream-reset trap: Envoy ends every ext_proc stream with RST_STREAM unless configured otherwise, and Node's HTTP/2
+ * takes 1,000 at once and 33 a second on one connection, then sends GOAWAY. Node 20 cannot be configured; what we
  * ship avoids the resets (the bootstrap guard) or the thousand (max_requests_per_connection).
  */
 import t from "tap";
@@ -60,5 +60,5 @@ t.test(`${ALL} streams over one connection, each ended by RST_STREAM`, async (t)
 	}
 	connection.socket.destroy();
 	await until(() => server.streams() === 0);
-	t.equal(streams.opened, streams.ended, "each stream is told its end, whatever the connection does");
+	t.equal(streams.opened, streams.ended, "each stream gets its end event, whatever the connection does");
 });

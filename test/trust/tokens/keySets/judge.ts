@@ -1,6 +1,6 @@
 /**
- * Key sets as control publishes them, in a real Envoy that verifies natively, against the sidecar's verifier over the
- * issuers' own bytes: the listener is always taken, and each token has one verdict.
+ * Compares key sets as published by control in a real Envoy with the sidecar's verifier over the issuers' own bytes:
+ * Envoy accepts every listener, and both give each token the same verdict.
  */
 import fc from "fast-check";
 import { compile, NO_COLLECTORS } from "../../../../src/compile/compile.js";

@@ -3,7 +3,7 @@ import fc from "fast-check";
 import { GOOD, MANY, type Members, ODD, type Signer } from "./signers.js";
 
 export interface PublishedKey {
-	/** null = nobody can sign by what stands there. */
+	/** null = no one can sign by this entry. */
 	readonly signer: Signer | null;
 	readonly entry: unknown;
 }
