@@ -142,8 +142,8 @@ function questions(input: Buffer): void {
 	});
 }
 
-/** What a lenient server would read: decoded, merged, without parameters. */
-const BAD_FOR_ANYBODY = /\/\/|\/\.\.?(?:\/|$)|[;\\\0]|[^!-~]/;
+/** Path parts that a lenient server decodes, merges or drops. */
+const AMBIGUOUS_PATH = /\/\/|\/\.\.?(?:\/|$)|[;\\\0]|[^!-~]/;
 
 function canonical(input: Buffer): void {
 	const [method = "", path = "", host = "", ...headers] = text(input).split("\n");
@@ -156,7 +156,7 @@ function canonical(input: Buffer): void {
 	});
 	if (fault !== null) return;
 	const plain = path.replace(/\?.*$/s, "");
-	if (!plain.startsWith("/") || BAD_FOR_ANYBODY.test(plain) || /%(?![0-9a-f]{2})|%2f|%5c|%3b|%00/i.test(plain))
+	if (!plain.startsWith("/") || AMBIGUOUS_PATH.test(plain) || /%(?![0-9a-f]{2})|%2f|%5c|%3b|%00/i.test(plain))
 		never(`the path ${JSON.stringify(plain)}`);
 	if (/[\s,@/\\?#]/.test(host) || !/^[!-~]+$/.test(host)) never(`the host ${JSON.stringify(host)}`);
 	if (!/^[A-Z][A-Z0-9-]*$/.test(method) || method === "TRACE") never(`the method ${JSON.stringify(method)}`);

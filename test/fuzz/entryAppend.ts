@@ -35,7 +35,7 @@ let opened: ReturnType<typeof open> | null = null;
 
 /**
  * Every entry that passes the listener's check fits.
- * @throws where it does not
+ * @throws if it does not
  */
 export async function appendEntries(message: Buffer): Promise<void> {
 	opened ??= open();
@@ -49,7 +49,7 @@ export async function appendEntries(message: Buffer): Promise<void> {
 	try {
 		decodeMessage(message, take);
 	} catch {
-		// A broken message; what was read of it before is kept (accessLog.ts).
+		// A broken message; its earlier entries are kept (accessLog.ts).
 	}
 	const append = (to: DuckDBAppender, put: () => void): void => {
 		put();

@@ -41,7 +41,7 @@ const exposing = [4, 6].map((kind) =>
 );
 
 async function accessLogs(input: Buffer): Promise<void> {
-	// BinaryReader refuses with Error; the intake takes any error for a broken message (intake.ts).
+	// BinaryReader throws Error; the intake counts any error as a broken message (intake.ts).
 	refusing([Error], () => {
 		decodeIdentifier(input);
 		decodeMessage(input, (entry) => {

@@ -37,7 +37,7 @@ async function run(target: Target, input: Buffer): Promise<void> {
 	throw new Error(`${tookMs} ms of CPU for ${input.length} bytes, ${TRIES} times`);
 }
 
-/** Inputs that are worth to be tried for ever: what was found, and what other parsers broke by. */
+/** Inputs that every run tries: earlier finds, and inputs that broke other parsers. */
 interface Kept {
 	readonly target: string;
 	readonly why: string;
@@ -63,7 +63,7 @@ const TARGETS: readonly Target[] = [
 
 /**
  * @param count inputs of all targets together
- * @param seed null = another one on each run; fast-check prints it where something is found
+ * @param seed null = a new one on each run; fast-check prints it with a failure
  */
 export async function fuzz(t: Test, count: number, seed: number | null): Promise<void> {
 	const kept: readonly Kept[] = JSON.parse(await readFile(CORPUS, "utf8"));

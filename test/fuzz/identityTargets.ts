@@ -152,7 +152,7 @@ const DER = Buffer.from(own.certificate.replace(/-----[A-Z ]+-----|\s/g, ""), "b
 function strict(input: Buffer): void {
 	const object = strictObject(input);
 	if (object === null) return;
-	// What we take, the standard reader takes too, and sees the same members.
+	// The standard reader also accepts every accepted input, with the same members.
 	const plain: unknown = JSON.parse(input.toString("utf8"));
 	if (JSON.stringify(Object.keys(plain as object).sort()) !== JSON.stringify(Object.keys(object).sort()))
 		never("JSON of two meanings");

@@ -21,7 +21,7 @@ export function refusing(kinds: readonly (abstract new (...args: never[]) => Err
 	}
 }
 
-/** The verdict was an allow, or an identity was believed. */
+/** The verdict was an allow, or an identity was accepted. */
 export function never(what: string): never {
 	throw new Error(`let pass: ${what}`);
 }

@@ -1,7 +1,7 @@
 /**
  * NIST SP 800-207A, point 1: encryption in transit. Every TCP port that a part of the stack listens on speaks TLS 1.3 and
- * nothing else; the parts of one machine meet on UNIX sockets that only the owner can reach. What Envoy sends to the servers of a
- * protected Service is TLS 1.3 too, and for those alone that prove an id which the Service names.
+ * nothing else; the parts of one machine meet on UNIX sockets that only the owner can reach. Envoy also uses
+ * TLS 1.3 to the servers of a protected Service, and only to servers that prove an id which the Service names.
  */
 import { execFileSync } from "node:child_process";
 import { readdirSync, readFileSync, readlinkSync, statSync } from "node:fs";

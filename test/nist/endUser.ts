@@ -15,7 +15,7 @@ export interface Provider {
 	): Promise<string>;
 }
 
-/** With a forger beside it, whose key is not in the file. */
+/** The provider and a forger whose key is not in the file. */
 export async function provider(jwksFile: string): Promise<Provider & { readonly forger: Provider }> {
 	const keys = await generateKeyPair("ES256");
 	const forged = await generateKeyPair("ES256");

@@ -25,7 +25,7 @@ export interface FloodOptions {
 	readonly next: () => FloodRequest | null;
 	/** Requests open at any time, of all callers together. */
 	readonly open: number;
-	/** From an answer to the request that takes its place; none if left out: as fast as the machine can. */
+	/** The pause between an answer and the next request; none by default. */
 	readonly betweenMs?: number;
 	/** For each caller. */
 	readonly connections?: number;

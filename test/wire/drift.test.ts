@@ -28,7 +28,7 @@ async function generated(): Promise<Shape> {
 	return shapeOf(files.map(({ proto }) => proto));
 }
 
-/** All but what is Weir's own. */
+/** The messages, enums and services that are not Weir's own. */
 function upstreams({ messages, enums, services }: Shape): Shape {
 	const without = <Value>(all: Readonly<Record<string, Value>>): Record<string, Value> =>
 		Object.fromEntries(Object.entries(all).filter(([name]) => !name.startsWith("weir.")));

@@ -36,7 +36,7 @@ const request = (method: string, at: number): AccessRequest => ({
 	nowMs: 0,
 });
 
-/** Steps that it takes to the end. */
+/** The number of steps to the end. */
 function count(steps: Generator<unknown>): number {
 	let done = 0;
 	while (!steps.next().done) done++;
@@ -85,13 +85,13 @@ t.test("rules that are not read when their table comes are finished by the first
 	const readsAhead = reads;
 	t.ok(readsAhead > 0);
 	t.ok(rules.of("large", table.access).authorise(request("PUT", RULES - 1)).allowed);
-	t.equal(reads, readsAhead, "what was read is not read again");
+	t.equal(reads, readsAhead, "read rules are not read again");
 	t.ok(count(rules.ahead([table])) < 10);
 	const gone = tableOf("gone", "GET");
 	const left = rules.ahead([gone]);
 	for (let step = 0; step < RULES; step++) left.next();
 	rules.keep(new Map([["large", 0]]));
-	t.equal(count(rules.ahead([gone])), count(new CompiledAccess().ahead([gone])), "and forgotten where its Service is");
+	t.equal(count(rules.ahead([gone])), count(new CompiledAccess().ahead([gone])), "and dropped with its Service");
 });
 
 t.test("half-read rules of a table are continued by the next one, also if that had no time for them", async (t) => {
@@ -105,9 +105,9 @@ t.test("half-read rules of a table are continued by the next one, also if that h
 	rules.keep(new Map([["large", 0]]));
 	const other = rules.ahead([tableOf("large", "GET")]);
 	for (let step = 0; step < RULES; step++) other.next();
-	t.ok(count(rules.ahead([tableOf("large", "PUT")])) < 10, "not where the rules are again as they were");
+	t.ok(count(rules.ahead([tableOf("large", "PUT")])) < 10, "unless the rules are the previous ones again");
 	rules.keep(new Map([["large", 0]]));
-	t.ok(count(rules.ahead([tableOf("large", "GET")])) > whole - 10, "what was half made for others is let go");
+	t.ok(count(rules.ahead([tableOf("large", "GET")])) > whole - 10, "half-read rules of other tables are dropped");
 });
 
 t.test("unreadable rules do not block the reading of others, and fail when they are used", async (t) => {

@@ -37,7 +37,7 @@ const halves = (fields: Partial<ExperimentTable> = {}): ExperimentTable =>
 		fields,
 	);
 
-/** A unit whose place is as wanted. */
+/** A unit at the wanted place. */
 function unitWhere(
 	table: ExperimentTable,
 	where: (place: { region: string | null; live: boolean }) => boolean,
@@ -373,7 +373,7 @@ t.test("Envoy's verdict counts only if its routes are of the plan that delegates
 		t.match(by(plan, ALICE), { verdict: "allow", policy: "p" });
 	}
 	const unsure = ask(table, { plan: "another", principal: ALICE }, 60_001).ruling;
-	t.match(unsure, { verdict: "none", reason: "stale-table" }, "and by a stale table never");
+	t.match(unsure, { verdict: "none", reason: "stale-table" }, "and never by a stale table");
 });
 
 t.test("a request that Envoy authorised by older rules is authorised again by the newest", async (t) => {

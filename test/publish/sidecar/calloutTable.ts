@@ -1,4 +1,4 @@
-/** Tables for the sidecar's tests, without resources: each builder fills in what a test does not care about. */
+/** Tables for the sidecar's tests, without resources: each builder has defaults for all other fields. */
 import type { ArmTable, CalloutTable, ExperimentTable, ServiceTable } from "../../../src/compile/table/plan.js";
 
 export function calloutTable(fields: Partial<CalloutTable> = {}): CalloutTable {

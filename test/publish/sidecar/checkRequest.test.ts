@@ -31,7 +31,7 @@ const NEEDED: Readonly<Record<string, readonly string[]>> = {
 	HttpRequest: ["method", "headers", "header_map", "path", "host", "scheme"],
 };
 
-/** CheckRequest with those alone, so that protobuf-es too looks past what is in the others. */
+/** CheckRequest with these fields only, so that protobuf-es ignores the others too. */
 function neededSchema(): DescMessage {
 	const files = new Map<string, DescFile>();
 	const collect = (file: DescFile): void => {
@@ -55,7 +55,7 @@ function neededSchema(): DescMessage {
 
 const NEEDED_SCHEMA = neededSchema();
 
-/** What is read of a message, as plain values. */
+/** The fields read of a message, as plain values. */
 interface Seen {
 	readonly plan: string | null;
 	readonly service: string | null;

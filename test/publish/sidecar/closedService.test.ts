@@ -82,7 +82,7 @@ t.test("a closed Service is closed for the routes of an older plan too, which co
 	t.match(ruling, { verdict: "deny", reason: "configuration-refused" });
 	const after = read(named("odd"), named("shop"));
 	t.match(ask([before, now, after], { service: "odd" }).ruling, { verdict: "allow" });
-	// Two later tables make the one with it small; it answers as before from what is left.
+	// Two later tables shrink this one; it answers as before from its rest.
 	const later = [read(named("shop")), read(named("shop"), named("other"))];
 	await new Promise((resolve) => setImmediate(resolve));
 	t.match(ask([now, ...later], { service: "odd", plan: now.version }).ruling, { verdict: "deny" });
@@ -150,8 +150,8 @@ t.test("control gets the Service, the sidecar and the time; the table and its fi
 	t.match(log.lines.at(-1), `"services":${many.length}`);
 	const closures = closuresOf(server.proxies());
 	t.same(closures.map(({ service }) => service).sort(), many.map(({ name }) => name).sort(), "all are reported");
-	t.same(heard.at(-1)?.length, many.length, "and none of their decisions is acknowledged");
-	t.equal(closures.filter(({ why }) => why !== "").length, TABLE_CLOSED_REASONS_MAX, "the first with words");
+	t.same(heard.at(-1)?.length, many.length, "and no decision is acknowledged for them");
+	t.equal(closures.filter(({ why }) => why !== "").length, TABLE_CLOSED_REASONS_MAX, "only the first have a message");
 	t.ok(closures.every(({ why }) => why.length <= TABLE_ERROR_CHARS_MAX));
 	t.equal(closureText({ ...closures[0], node: "n", service: "s", why: "", sinceMs: 0, others: 2 }), SHORT);
 });
@@ -170,7 +170,7 @@ t.test("a rejected table keeps closed Services closed; Services without the side
 	const gateways = [{ name: "edge" }] as unknown as PlanTable["gateways"];
 	server.publish(plan({ gateways, services: [named("a/shop"), named("b/odd")] }), 2);
 	await rejected;
-	t.same(closed(), ["b/odd"], "it goes on with the table before");
+	t.same(closed(), ["b/odd"], "it continues with the previous table");
 });
 
 t.test("a Service closed by many sidecars is reported once, with their number", async (t) => {
@@ -193,7 +193,7 @@ t.test("a Service closed by many sidecars is reported once, with their number", 
 	]);
 	const one = { node: "n", service: "s", why: "no", sinceMs: 0 };
 	t.match(closureText(one), /^Service s answers 503 at n since 1970-01-01T00:00:00.000Z, which refuses .*: no$/);
-	// A Service has a closed sidecar's words beside an Envoy's of the same client's.
+	// A Service has the message of a sidecar that closed it, and that of an Envoy of the same client.
 	const status = { node: "both", connectedAtMs: 0, types: {}, closed: [{ ...one, form: "f", service: "d/x" }] };
 	const closedBySidecar = new Map([["b/odd", { ...one, service: "b/odd", form: "" }]]);
 	t.match(withClosures([{ status: () => status, closedBySidecar }]), [

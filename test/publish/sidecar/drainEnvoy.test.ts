@@ -1,6 +1,6 @@
 /**
  * A sidecar that stops while upstreams still work, on real Envoys: the requests that it has allowed are served, without
- * what it would have changed of the response. One that is killed takes them with it.
+ * its changes to the response. A sidecar that is killed breaks them.
  */
 import t from "tap";
 import { openStreams } from "./openStreams.js";
@@ -17,7 +17,7 @@ for (const version of ["1.36.2", "1.40.0"]) {
 			t.equal(sidecar.child.exitCode, 0);
 			release();
 			t.same(await answer, { status: 200, arm: undefined });
-			t.equal((await ask()).status, 503, "and what comes now is refused");
+			t.equal((await ask()).status, 503, "and new requests are refused");
 			t.equal(await envoy.stat("http.gateway.edge.ext_proc.weir_process.streams_failed"), 1);
 		});
 		await t.test("after SIGKILL it is not: Envoy cannot know the sidecar's changes to the response", async (t) => {

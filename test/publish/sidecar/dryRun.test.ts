@@ -80,7 +80,7 @@ function judge(policies: readonly ReturnType<typeof accessPolicy>[], open: boole
 		mint: () => "x",
 		...NOBODY_ASKED,
 	};
-	// An Envoy that is not ours asks: the sidecar judges the open Service too.
+	// The request comes from a foreign Envoy: the sidecar judges the open Service too.
 	return (fields: QuestionFields, token: TokenAnswer, over: Partial<Question> = {}) => {
 		const asked = question({ plan: null, service: "s", gateway: "edge", host: "s.test", ...fields });
 		return answer(knowledge, { ...asked, ...over }, token).ruling;
@@ -138,5 +138,5 @@ t.test("a dry run of an open Service predicts its closing", async (t) => {
 		return [];
 	};
 	t.match(without({ principal: id("alice") }, null, { headerValues }), { verdict: "allow", shadow: null });
-	t.same(read, [], "without shadow policies an open Service is not asked about");
+	t.same(read, [], "without shadow policies an open Service causes no call");
 });

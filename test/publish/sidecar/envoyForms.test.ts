@@ -1,6 +1,6 @@
 /**
- * The answers on real Envoys with a bootstrap written by hand, as other people's have: what the sidecar sets arrives,
- * what the client or the upstream forged does not, by ext_authz and by ext_proc, on the oldest and the newest version.
+ * The answers on real Envoys with a hand-written bootstrap: headers of the sidecar arrive, and forged headers of the
+ * client or the upstream do not, by ext_authz and by ext_proc, on the oldest and the newest version.
  */
 import t from "tap";
 import { EXT_AUTHZ_NAMESPACE, METADATA_NAMESPACE } from "../../../src/compile/envoy/calloutContext.js";

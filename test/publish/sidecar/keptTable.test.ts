@@ -32,6 +32,6 @@ t.test("two workers each restore the table from their own file", async (t) => {
 		client.close();
 	}
 	const kept = (await readdir(data)).filter((name) => name.startsWith("sidecar-table"));
-	t.same(kept.sort(), files.slice(0, 2).sort(), "of a worker that there is no more nothing is believed later");
+	t.same(kept.sort(), files.slice(0, 2).sort(), "files of removed workers are not used");
 	await sidecar.end("SIGTERM");
 });

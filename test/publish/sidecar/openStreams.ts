@@ -39,7 +39,7 @@ export async function openStreams(t: Test, version?: string): Promise<OpenStream
 	});
 	const resources = resourceSet({
 		gateways: [gateway({ exposeArm: true })],
-		// A busy machine is slow, and that is not what is tested.
+		// The limit allows for a busy machine.
 		services: [
 			service("slow", [variant("v1", port), variant("v2", port)], { callout: { ...CALLOUT, timeoutMs: 10_000 } }),
 		],

@@ -1,4 +1,4 @@
-/** A hand-written table of one Service with every kind of rule in it, and what tests change about it. */
+/** A hand-written table of one Service with every kind of rule, and the changes of the tests. */
 import { contentHash } from "../../../src/compile/assignment/hash.js";
 import type { ExperimentTable, PlanTable, ServiceTable } from "../../../src/compile/table/plan.js";
 import type { TableLog, VersionedTable } from "../../../src/publish/sidecar/tables.js";

@@ -24,7 +24,7 @@ class WatchedLog extends LogLines {
 	}
 
 	async next(before = this.lines.length): Promise<string> {
-		// What is tested does not keep the process alive; a test must.
+		// The tested code does not keep the process alive, so the test must.
 		const alive = setInterval(() => {}, 1_000);
 		while (this.lines.length <= before) {
 			await new Promise<void>((resolve) => {

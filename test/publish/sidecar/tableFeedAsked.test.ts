@@ -120,10 +120,10 @@ t.test("askAnew waits until control's newest table is in force; it is read and c
 	go();
 	await serves(tables, tableOf(3));
 	await reported(server, "SYNCED");
-	// Who waited would take it after that.
+	// A waiting feed would take it after that.
 	await new Promise((resolve) => setImmediate(resolve));
 	await tables.settled();
-	t.equal(tables.get(null), tableOf(3).version, "who waited for the one before takes it no more");
+	t.equal(tables.get(null), tableOf(3).version, "a caller that waited for the previous table does not restore it");
 	t.same(prepared, [tableOf(2).version, tableOf(3).version]);
 });
 
@@ -175,7 +175,7 @@ t.test("control has answered when its table is in force, refused or absent, and 
 		const answer = nextAnswer();
 		send(call);
 		await answer;
-		if (what === "another") t.equal(tables.get(null), tableOf(2).version, "it is in force by then");
+		if (what === "another") t.equal(tables.get(null), tableOf(2).version, "the table is in force by then");
 	}
 });
 

@@ -117,7 +117,7 @@ t.test("retry pauses double up to the longest, with jitter below", async (t) => 
 		},
 	});
 	startFeed(t, socketPath, {
-		// No attempt lives as long as the longest, after which they would begin anew.
+		// No attempt lasts as long as the longest pause, after which the pauses would begin anew.
 		retryMs: { first: 100_000, max: 500_000 },
 		random: () => {
 			isDrawn = true;
@@ -212,7 +212,7 @@ t.test("if control's first table is unreadable, the file's is served at once and
 	t.equal(onDisk(), tableOf(1).version, "a stop before control has answered harms it not");
 	const server = await startServer(t, join(folder, "inside.sock"));
 	const proxy = await startProxy(t, socketPath, join(folder, "inside.sock"));
-	// What was hashed is another text.
+	// The hash is of another text.
 	server.publish({ ...plan(tableOf(2).table), version: "0".repeat(16) }, 2);
 	const { tables, log, served, following } = follow(60_000);
 	const rejected = reported(server, "ERROR");
@@ -220,7 +220,7 @@ t.test("if control's first table is unreadable, the file's is served at once and
 	t.match(log.lines, [/control's table is rejected/, /the last good table is served/]);
 	t.same(served, [tableOf(1).version], "though control was there");
 	await rejected;
-	t.match(proxy.asked(), tableOf(1).version, "the rejection names what is served");
+	t.match(proxy.asked(), tableOf(1).version, "the rejection names the served table");
 	await following.close();
 	t.equal(onDisk(), tableOf(1).version);
 });

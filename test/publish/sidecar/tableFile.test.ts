@@ -17,7 +17,7 @@ const until = async (holds: () => boolean): Promise<void> => {
 	while (!holds()) await new Promise((resolve) => setTimeout(resolve, 1));
 };
 
-/** A folder where the new file is to be written; a write that is under way has its file there. */
+/** A folder in place of the new file, so that writing fails; a write in progress has its file there. */
 async function block(path: string): Promise<void> {
 	while (
 		!(await mkdir(`${path}.new/x`, { recursive: true }).then(
@@ -223,7 +223,7 @@ t.test("a burst of tables causes few writes, and the newest is saved", async (t)
 	t.same(await readdir(join(path, "..")), ["table.json"]);
 });
 
-/** As control's: a table comes into force after a while. */
+/** Tables that come into force after a while, like those of control. */
 const preparing = (clock: TablesOptions<string>["clock"] & object) =>
 	new Tables({ compile, clock, prepare: async () => {} });
 
@@ -246,7 +246,7 @@ t.test("once a table is in force, no older one is on disk, even if a write fails
 	await tables.take(tableOf(5));
 	t.equal(onDisk(), null);
 	await until(() => log.lines.some((line) => line.startsWith("the last good table cannot be kept on disk")));
-	t.equal(onDisk(), null, "and so a crash leaves none");
+	t.equal(onDisk(), null, "so a crash leaves no table");
 	await rm(`${path}.new`, { recursive: true });
 	tables.lapse();
 	await until(() => onDisk() === tableOf(5).version);

@@ -273,7 +273,7 @@ function objectsIn(value: unknown, path: readonly string[]): { path: readonly st
 	return Array.isArray(value) ? inner : [{ path, keys: Object.keys(value) }, ...inner];
 }
 
-/** A copy with another value at a path; undefined takes it away. */
+/** A copy with another value at a path; undefined removes it. */
 function changed(value: object, path: readonly string[], to: unknown): object {
 	const copy = structuredClone(value);
 	let at = copy as Record<string, unknown>;

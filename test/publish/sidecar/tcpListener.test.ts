@@ -109,7 +109,7 @@ t.test("only an Envoy of the trust domain is answered", async (t) => {
 	t.equal(await ask(port, { ...clientTls(envoy, isSidecar), ALPNProtocols: ["http/1.1"] }), "refused", "HTTP/1.1");
 	t.equal(await ask(port, clientTls(envoy, isSidecar)), "grpc 0", "and it still answers");
 	t.match(log(), /not-admitted/);
-	t.match(log(), /spiffe:\/\/weir\.test\/web/, "the operator reads who it was");
+	t.match(log(), /spiffe:\/\/weir\.test\/web/, "the log names the client");
 });
 
 t.test("a request that an Envoy forwards for a client is not its own call", async (t) => {

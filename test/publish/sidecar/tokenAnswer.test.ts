@@ -246,7 +246,7 @@ t.test("a token whose verification takes time is answered in a second pass", asy
 	const first = answerOrWait(one.knowledge, asked);
 	t.ok(first instanceof Promise);
 	t.equal(short(answer(one.knowledge, asked, await (first as Promise<TokenAnswer>))), "allow allowed doctors");
-	t.equal(one.asked.length, 1, "and not asked again");
+	t.equal(one.asked.length, 1, "and not verified again");
 	t.equal(short(answer(one.knowledge, asked, { refused: "invalid-token", why: "" })), "deny invalid-token -");
 	t.equal(
 		short(answer(one.knowledge, one.question("mesh", bearer), { refused: "invalid-token", why: "" })),
@@ -265,7 +265,11 @@ t.test("a path that is not canonical is refused before any token is verified", a
 		for (const name of ["users", "mesh"]) {
 			t.equal(short(one.ask(name, { ...bearer, ...fields })), "deny not-canonical -", JSON.stringify(fields));
 		}
-		t.equal(one.ask("open", { ...bearer, ...fields }).ruling.verdict, "allow", "where nothing is judged, all passes");
+		t.equal(
+			one.ask("open", { ...bearer, ...fields }).ruling.verdict,
+			"allow",
+			"without rules every request is allowed",
+		);
 	}
 	t.equal(one.asked.length, 0);
 });
@@ -332,7 +336,7 @@ t.test("if only shadow policies use users, an invalid token is ignored, and its 
 	t.ok(before > 0);
 	const byEnvoy = { ...bearer, plan: "plan-1" };
 	t.match(one.ask("open-by-envoy", byEnvoy).ruling, { verdict: "allow", reason: "open", shadow: null });
-	t.equal(one.asked.length, before, "what Envoy has tried is not tried again without a token");
+	t.equal(one.asked.length, before, "a dry run of Envoy is not repeated without a token");
 });
 
 t.test("a dry run does not wait for keys that do not come", async (t) => {

@@ -119,7 +119,7 @@ for (const protocol of PROTOCOLS) {
 		t.equal(await status(`authorization: bearer ${good}`), 401);
 		t.equal(await status(`authorization: Bearer ${good}`, `authorization: Bearer ${good}`), 403, "two headers");
 		t.equal(upstream.requests(), before, "nothing of it has reached the upstream");
-		t.equal((await ask("mesh", ["authorization: Bearer x"])).status, 200, "where no rule looks at users");
+		t.equal((await ask("mesh", ["authorization: Bearer x"])).status, 200, "without rules about users");
 
 		const toKey = await bound({ jkt: await calculateJwkThumbprint(await publicJwk(holder)) });
 		const proof = (htu: string) => proofOf(holder, toKey, { claims: { iat: now(), htu } });
@@ -130,7 +130,7 @@ for (const protocol of PROTOCOLS) {
 		t.same(
 			headerValues(replayed, "www-authenticate"),
 			['DPoP error="invalid_dpop_proof", algs="RS256 RS384 RS512 PS256 PS384 PS512 ES256 ES384 ES512 EdDSA"'],
-			"the word on which a client makes another proof",
+			"the error that makes a client send another proof",
 		);
 		t.equal(await status(`authorization: DPoP ${toKey}`), 401);
 		const stolen = await proofOf(pair, toKey, { claims: { iat: now(), htu: "https://users.test/v2" } });
@@ -147,7 +147,7 @@ for (const protocol of PROTOCOLS) {
 			rawGet("users.test", [Buffer.from(`authorization: Bearer ${users[n % 64]}`)], "/v2"),
 		);
 		const answers = await pipelined(client, requests, { connections: 32, window: 1 });
-		// A machine that is too busy sheds (503); who asks again is answered.
+		// A busy machine sheds requests (503); a retry is answered.
 		const shed = requests.filter((_, at) => answers[at]?.status === 503);
 		const again = await pipelined(client, shed, { connections: 2, window: 1 });
 		const others = [...answers.filter(({ status }) => status !== 503), ...again].filter(({ status }) => status !== 200);

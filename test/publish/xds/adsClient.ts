@@ -24,7 +24,7 @@ import { AggregatedDiscoveryServiceDefinition } from "../../../src/publish/xds/s
 
 const Client = makeClientConstructor(AggregatedDiscoveryServiceDefinition, "AggregatedDiscoveryService");
 
-/** By which a sidecar takes a table but for some Services. */
+/** The error detail of a sidecar that accepts a table except some closed Services. */
 export const closedServices = (message: MessageInitShape<typeof ClosedServicesSchema>): Any =>
 	anyPack(ClosedServicesSchema, create(ClosedServicesSchema, message));
 

@@ -57,7 +57,7 @@ t.test("a client that does not read does not delay the others", async (t) => {
 	await new Promise((resolve) => setTimeout(resolve, 50));
 	t.ok(looks - before <= 1, `${looks - before} looks`);
 	call.emit("data", ask(TYPE_URLS.listeners));
-	t.equal(written.length, 1, "nor is anything put behind");
+	t.equal(written.length, 1, "and nothing is queued");
 	call.emit("drain");
 	t.equal(written.length, 2);
 	call.emit("end");

@@ -58,7 +58,7 @@ class Client extends Script {
 		return client;
 	}
 
-	/** Publishes it, acknowledges all that comes, and returns what the client has of v1. */
+	/** Publishes it, acknowledges every response, and returns the client's endpoints of v1. */
 	given(target: Snapshot): readonly number[] {
 		this.agree(this.publish(target));
 		return this.has();
@@ -164,7 +164,7 @@ t.test("a removed Variant keeps its last endpoints while routes use it, for a bo
 	client.pump();
 	t.same(client.has(), []);
 	const calm = Client.of(plan({ v1: [1], v2: [2] }));
-	t.same(calm.given(plan({ v2: [2] }, { defaultVariant: "v2" })), [1], "the cluster goes whole");
+	t.same(calm.given(plan({ v2: [2] }, { defaultVariant: "v2" })), [1], "the whole cluster is removed");
 	t.same(
 		calm.received.at(-1)?.resources.map(({ name }) => name),
 		["model/v2"],

@@ -189,7 +189,7 @@ t.test("no request fails while clusters are added, changed and removed", async (
 	t.same(failed, [], `answers: ${JSON.stringify([...answers])}`);
 	t.ok(answers.has("200 v2"), "requests flowed during the changes");
 	const clusters = await envoy.admin("/clusters");
-	t.notMatch(clusters, /a\/v1|a\/v4/, "what was removed is gone");
+	t.notMatch(clusters, /a\/v1|a\/v4/, "removed clusters are gone");
 	t.match(clusters, /a\/v5/);
 });
 
@@ -270,7 +270,7 @@ t.test("a plan is acknowledged when both the Envoy and the sidecar have it", asy
 	]);
 	t.notOk(server.proxies()[0]?.types.tables, "an Envoy has no state for tables");
 
-	// A change of the table alone: Envoy is sent nothing, and the sidecar's word is what acknowledges it.
+	// A change of the table alone: Envoy gets nothing, and the sidecar's ACK alone acknowledges it.
 	const unchanged = await updates();
 	t.ok(unchanged.every((count) => count > 0));
 	const third = acknowledged(server, 3);
@@ -279,7 +279,7 @@ t.test("a plan is acknowledged when both the Envoy and the sidecar have it", asy
 	t.equal(tables.get(null), tableOf(2).version);
 	t.same(await updates(), unchanged);
 
-	// The sidecar goes: it holds nothing up.
+	// A disconnected sidecar delays nothing.
 	const alone = until(server, () => server.proxies().length === 1);
 	feed.close();
 	await alone;

@@ -51,7 +51,7 @@ t.test("a filter with fewer headers is sent after the routes, with a bounded wai
 	t.same(envoy.ack("routes"), [`extensions:${FILTER}`]);
 	envoy.ack("extensions");
 	t.ok(envoy.stream.synced(next));
-	t.same(envoy.publish(made([], 2, 4)), [`extensions:${FILTER}`], "at once where the routes are the same");
+	t.same(envoy.publish(made([], 2, 4)), [`extensions:${FILTER}`], "at once if the routes are equal");
 	const silent = begun();
 	silent.publish(next);
 	t.equal(silent.stream.deadlineMs(silent.nowMs), XDS_LEAVING_MS);

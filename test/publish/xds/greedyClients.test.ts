@@ -39,7 +39,7 @@ function until(server: XdsServer, condition: () => boolean): Promise<void> {
 	});
 }
 
-/** Streams of one id, each of which asks and listens. */
+/** Streams of one id, each of which subscribes and reads. */
 const Client = makeClientConstructor(AggregatedDiscoveryServiceDefinition, "AggregatedDiscoveryService");
 type Stream = ClientDuplexStream<DiscoveryRequest, DiscoveryResponse>;
 const firstOf = (type: "listeners" | "tables" | "routes", node: string): DiscoveryRequest =>

@@ -142,7 +142,7 @@ t.test("other SPIFFE ids and node names are refused and counted", async (t) => {
 	t.same(
 		server.proxies().map(({ node }) => node),
 		[],
-		"none of them is a proxy",
+		"no refused client is listed as a proxy",
 	);
 });
 

@@ -16,7 +16,7 @@ const byRoute: Names = () => "Gateway edge";
 class Client {
 	readonly #declared = new Map<Publication, Forms>();
 	#revisions = 0;
-	/** What was closed in each configuration that it was given. */
+	/** The closed Services in each configuration that it got. */
 	given: (readonly string[])[] = [];
 
 	constructor(
@@ -47,7 +47,7 @@ class Client {
 		return this.isolation.refuse([refused], { nowMs: 7, isFresh: this.isFresh });
 	}
 
-	/** Publishes, and answers until nothing changes. @returns what is closed then */
+	/** Publishes, and answers until nothing changes. @returns the closed Services */
 	publish(forms: Forms): readonly string[] {
 		this.given = [];
 		this.offer(forms);
@@ -75,7 +75,7 @@ t.test("if the error names no Service, all changed ones are closed, and all but 
 	t.same(client.publish({ ...GOOD, "a/x": "2", "b/x": "bad", "c/x": "2" }), ["b/x"]);
 	t.same(client.given.slice(0, 2), [[], ["a/x", "b/x", "c/x"]]);
 	t.same(client.publish({ ...GOOD, "a/x": "2", "b/x": "bad", "c/x": "3" }), ["b/x"]);
-	t.same(client.given, [["b/x"]], "another's change: what is proved is not tried again");
+	t.same(client.given, [["b/x"]], "a change of another Service does not retry a known rejection");
 	const crowd = new Client();
 	crowd.publish(many(1_000, "1"));
 	const bad = { "n7/x": "bad", "n500/x": "bad", "n999/x": "bad" };
@@ -87,7 +87,7 @@ t.test("a name in the error message proves nothing: its author may have written 
 	const client = new Client(() => "Service c/x");
 	client.publish(GOOD);
 	t.same(client.publish({ ...GOOD, "b/x": "bad", "c/x": "2" }), ["b/x"]);
-	t.same(client.publish({ ...GOOD, "b/x": "bad 2" }), ["b/x"], "what did not change is not closed for it");
+	t.same(client.publish({ ...GOOD, "b/x": "bad 2" }), ["b/x"], "an unchanged Service is not closed for it");
 	const worded = new Client(byCluster);
 	worded.publish(many(60, "1"));
 	t.same(worded.publish(many(60, "bad")).length, 60, "Envoy may name one at a time");
@@ -104,7 +104,7 @@ t.test("a changed closed Service is tried again when the client has accepted the
 	for (let flood = 3; flood < 30; flood++) {
 		client.offer({ ...GOOD, "a/x": `${flood}`, "b/x": `bad ${flood}` });
 		client.answer();
-		t.equal(client.isolation.rested?.revision, flood + 1, "others' rules are taken");
+		t.equal(client.isolation.rested?.revision, flood + 1, "rules of others are accepted");
 	}
 	t.same(client.publish({ ...GOOD, "b/x": "2" }), []);
 	t.same(client.given, [["b/x"], []]);

@@ -16,7 +16,7 @@ import { gateway, metadata, resourceSet, service } from "../../fixtures/resource
 import { A, B, Script, snapshot } from "./script.js";
 import { WarmingEnvoy } from "./warmingEnvoy.js";
 
-/** How a Service stands: not at all, by an address, by a DNS name, or by one that its DataClass forbids. */
+/** The state of a Service: absent, with an address, with a DNS name, or with an address that its DataClass forbids. */
 const STANDS = ["gone", "address", "another address", "dns", "class"] as const;
 type Stand = (typeof STANDS)[number];
 
@@ -184,7 +184,7 @@ t.test("a real Envoy that was paused while a Service came and went takes the lat
 		const stoodMs = performance.now();
 		process.kill(pid, "SIGCONT");
 		await last;
-		// Envoy's initial_fetch_timeout is 15 s, and it takes no other clusters before.
+		// Envoy's initial_fetch_timeout is 15 s; it accepts no other clusters before.
 		t.ok(performance.now() - stoodMs < 14_000, `${before}, then ${after}`);
 	}
 });

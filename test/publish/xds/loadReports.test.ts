@@ -157,13 +157,13 @@ t.test("load reports are accepted only from Envoys under their own name, for pub
 		["another-node", id("weir/envoy/edge")],
 		["no-gateway", id("weir/envoy/rogue")],
 	]);
-	t.same(reports, [], "none of it counts");
+	t.same(reports, [], "no report counts");
 
 	const call = await connect("weir/envoy/edge");
 	const asked = once(call, "data") as Promise<[LoadStatsResponse]>;
 	call.write(report("edge"));
 	const [{ clusters, sendAllClusters }] = await asked;
-	t.same([clusters, sendAllClusters], [[CLUSTER], false], "what is published is asked for");
+	t.same([clusters, sendAllClusters], [[CLUSTER], false], "published clusters are requested");
 	const heard = new Promise<void>((resolve) => {
 		reported = resolve;
 	});

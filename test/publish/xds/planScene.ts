@@ -1,4 +1,4 @@
-/** A real Envoy that takes what is declared from an xDS server, and how to publish to it. */
+/** A real Envoy that gets its resources from an xDS server, and functions to publish to it. */
 import { join } from "node:path";
 import type { Test } from "tap";
 import { compile, compileForms, NO_COLLECTORS } from "../../../src/compile/compile.js";

@@ -154,7 +154,7 @@ t.test("Envoy keeps the last good keys if it cannot read new ones, and still tak
 	for (const ask of kept) t.equal(await ask(token), "v1");
 });
 
-/** An Envoy that refuses one of the first filters of a Gateway, whose open Service assigns by a claim; and what is answered then. */
+/** An Envoy that refuses one of a Gateway's first filters, and its answers. The open Service assigns by a claim. */
 async function refusing(t: Test, filter: string) {
 	const upstream = await startVariantServer("v1");
 	t.teardown(() => upstream.close());
@@ -226,9 +226,9 @@ const UNREADABLE: Readonly<Record<string, object>> = {
 
 t.test("if the first filter is refused, no token is valid, and other requests are served as before", async (t) => {
 	const { status, shown, claims } = await refusing(t, "weir.tokens/edge");
-	t.equal(await status("shop.test", {}), 200, "who shows none");
+	t.equal(await status("shop.test", {}), 200, "without a token");
 	t.equal(await status("shop.test", shown), 401, "one that is shown does not hold");
-	t.equal(await status("open.test", shown), 200, "where it only gives a unit it gives none");
+	t.equal(await status("open.test", shown), 200, "a token that only gives a unit gives no unit");
 	t.notOk(claims());
 });
 
@@ -264,7 +264,7 @@ t.test("an invalid token adds no claim, whatever filter follows the verification
 		before = envoy.extensions;
 		return envoy;
 	});
-	// As where Envoy has refused the others, or its stream broke between them.
+	// As if Envoy had refused the others, or its stream had broken between them.
 	await publish(resources("role"), keySets, (envoy) => ({
 		...envoy,
 		extensions: envoy.extensions.map((one) =>

@@ -80,7 +80,7 @@ export class Script {
 		return heard;
 	}
 
-	/** Everything that an Envoy asks for when it starts. */
+	/** Sends all subscriptions of a starting Envoy. */
 	start(eds: readonly string[] = ["a/v1", "a/v2"]): string[] {
 		const heard = this.agree(this.ask("clusters", []));
 		heard.push(...this.agree(this.ask("endpoints", eds)));
@@ -97,7 +97,7 @@ export class Script {
 }
 
 /**
- * A client of Service a that comes back when it has moved, and takes what it is given.
+ * A client of Service a that reconnects when the Service has moved, and ACKs every response.
  * @returns the responses to its first request, before it had new clusters, and after that
  */
 export function comesBack(before: Snapshot): readonly (readonly string[])[] {

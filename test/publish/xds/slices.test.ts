@@ -25,7 +25,7 @@ t.test("other work runs between the slices of a publication", async (t) => {
 	t.ok(turns >= 5, `${turns} turns in 100 ms`);
 	const before = turns;
 	t.equal(finish(slow(5)), 5);
-	t.equal(turns, before, "at once: none");
+	t.equal(turns, before, "in one slice: no other turn");
 });
 
 t.test("a faulty plan is refused as in one slice, and the previous one stays", async (t) => {

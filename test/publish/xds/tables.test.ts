@@ -220,7 +220,7 @@ t.test("the wait counts from the first unanswered table until any answer, reject
 	// It is sent when the first has had its time.
 	const second = await sidecar.next();
 	t.not(second.versionInfo, first.versionInfo);
-	t.equal(since(), 1_000, "to ask again is no answer, and what is sent later begins nothing");
+	t.equal(since(), 1_000, "another request is no answer, and a later response does not restart the wait");
 	sidecar.ask("tables", ["plan"], second, { error: "no" });
 	await until(() => since() === undefined);
 	t.match(server.proxies()[0]?.types.tables, { state: "ERROR" });

@@ -60,7 +60,7 @@ export class WarmingEnvoy {
 		return true;
 	}
 
-	/** Everything that lies there is read, and what that brings, `ms` later too. */
+	/** Reads all queued messages and those that follow from them, up to `ms` later. */
 	rests(ms = 0): void {
 		this.nowMs += ms;
 		this.#pump();
@@ -99,7 +99,7 @@ export class WarmingEnvoy {
 	#takeEndpoints(resources: readonly EncodedResource[]): void {
 		const names = this.#namesOf("endpoints");
 		for (const one of resources) {
-			// What it did not ask for it does not take.
+			// It ignores resources that it did not request.
 			if (!names.includes(one.name)) continue;
 			const had = this.#endpoints.get(one.name)?.hosts.length ?? 0;
 			if (had > 0 && one.hosts.length === 0 && this.#named.has(one.name)) this.emptied.push(one.name);

@@ -81,7 +81,7 @@ t.test("a full predictor leaves the decision to the retry; a request without one
 	t.equal(await ask("ok", `${decision.slice(0, -8)}AAAAAAAA`), 403, "a forger");
 	goOn();
 	t.equal(await held, 200);
-	t.equal(await ask("hang", holder), 403, "what took the room is used up");
+	t.equal(await ask("hang", holder), 403, "the decision of the running inference is used up");
 	t.equal(await ask("ok", decision), 200);
 	t.equal(await ask("ok", decision), 403, "and now it is, too");
 });
@@ -110,7 +110,7 @@ t.test(
 		const socket = await half(first);
 		t.equal(await ask("ok", null), 403, "without a decision");
 		t.equal(await ask("ok", `${second.slice(0, -8)}AAAAAAAA`), 403, "a forger");
-		t.equal(await ask("ok", first), 403, "who holds it twice");
+		t.equal(await ask("ok", first), 403, "a second use");
 		t.equal(socket.bytesRead, 0);
 		const ended = once(events, "status 408");
 		t.equal(await ask("ok", second), 200);

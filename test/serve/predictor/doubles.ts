@@ -41,7 +41,7 @@ export interface Answer {
 	readonly json: AnswerBody;
 }
 
-/** What the tests look at in an answer; outputs is empty where there are none. */
+/** The checked parts of an answer; outputs is empty if there are none. */
 export interface AnswerBody {
 	readonly [field: string]: unknown;
 	readonly outputs: readonly {

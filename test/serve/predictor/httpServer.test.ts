@@ -21,7 +21,7 @@ t.test("the handler gets each request once", async (t) => {
 		log: undefined,
 		nowMs: Date.now,
 	});
-	// As connectionLimits.ts does, which ends what it takes for idle.
+	// As connectionLimits.ts does for idle connections.
 	server.on("request", ({ url }) => seen.push(url));
 	await once(server.listen(0, "127.0.0.1"), "listening");
 	t.teardown(() => {

@@ -19,7 +19,7 @@ const BODY = JSON.stringify({ inputs: [{ name: "features", shape: [1, 16], datat
 const CONNECTIONS = 12;
 const BODIES_EACH = 92;
 
-/** Ends once all of COUNT connections to PORT stand. */
+/** Ends when all COUNT connections to PORT are open. */
 const CONNECT_ALL = `
 	const [count, port] = process.argv.slice(1).map(Number);
 	let connected = 0;
@@ -50,7 +50,7 @@ t.test(`${CONNECTIONS * BODIES_EACH} bodies on ${CONNECTIONS} connections`, asyn
 		services: [service("m", [variant("v1", Number(new URL(predictor.url).port))])],
 	});
 	const plan = compile(resources, EMPTY_STATUS, { collectors: NO_COLLECTORS });
-	// An Envoy that gets no CPU for a second takes a connection that stands for one that timed out.
+	// An Envoy without CPU for a second counts an open connection as timed out.
 	for (const cluster of plan.envoy.clusters) Object.assign(cluster, { connect_timeout: "60s" });
 	const envoy = await startEnvoy(t, bootstrapOf(plan, NO_COLLECTORS));
 

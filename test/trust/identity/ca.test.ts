@@ -78,7 +78,7 @@ t.test("a root is trusted before it signs and until its last SVID expires; its o
 	t.equal(roots.signer.certificate.trim(), old?.toString().trim(), "the old one still signs");
 	t.same(roots.due(), { what: "activate", atMs: nowMs + 20 * HOUR_MS });
 	const reopened = await Roots.open(store, options);
-	t.equal(reopened.bundle(), roots.bundle(), "what was shown is not forgotten by a restart");
+	t.equal(reopened.bundle(), roots.bundle(), "a restart keeps the published bundle");
 	t.same(reopened.due(), roots.due());
 	nowMs += 20 * HOUR_MS;
 	t.equal(await reopened.activate(), true);
@@ -89,13 +89,13 @@ t.test("a root is trusted before it signs and until its last SVID expires; its o
 	nowMs += HOUR_MS;
 	await reopened.forget();
 	t.equal(reopened.bundle().trim(), reopened.signer.certificate.trim());
-	t.equal(await reopened.activate(), false, "nothing signs that was not believed before");
+	t.equal(await reopened.activate(), false, "a root does not sign before it is trusted");
 
 	nowMs += 30 * HOUR_MS;
 	await reopened.prepare();
 	const { what, atMs } = reopened.due();
 	t.equal(what, "activate");
-	t.ok(atMs > nowMs, "prepared late, it is believed for a while before it signs all the same");
+	t.ok(atMs > nowMs, "a root that is prepared late is still trusted before it signs");
 	nowMs += 10 * 60 * HOUR_MS;
 	t.equal(certificates((await Roots.open(store, options)).bundle()).length, 1, "all ended: a new beginning");
 });
@@ -161,7 +161,7 @@ t.test("SDS sends secrets at once, then only changes; a rejected secret waits fo
 	call(roots, { message: "cannot be used", code: 3 });
 	await until(() => lines.some((line) => line.includes("cannot be used")), "the rejection is logged");
 	t.equal(own.answers.length, 1, "an ACK is not answered");
-	t.equal(roots.answers.length, 1, "nor a NACK");
+	t.equal(roots.answers.length, 1, "a NACK is not answered");
 	await ca.rotateRoot(100);
 	await until(() => own.answers.length === 2 && roots.answers.length === 2, "the new root, and a certificate of it");
 	t.not(own.answers[1]?.versionInfo, own.answers[0]?.versionInfo);
@@ -216,7 +216,11 @@ t.test("FetchSecrets returns the named secrets, and the Workload API requires it
 		);
 	};
 	const without = bundles(new Metadata());
-	t.match(await new Promise((resolve) => without.on("error", resolve).resume()), { code: 3 }, "a browser cannot ask");
+	t.match(
+		await new Promise((resolve) => without.on("error", resolve).resume()),
+		{ code: 3 },
+		"a browser cannot send the request",
+	);
 	const header = new Metadata();
 	header.set("workload.spiffe.io", "true");
 	const stream = bundles(header);

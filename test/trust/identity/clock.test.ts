@@ -56,7 +56,7 @@ async function agent(t: TestScope, lifetimes: { svidLifetimeMs?: number; rootLif
 		set: (ms: number) => {
 			offMs += ms;
 		},
-		/** Whether the holder has an SVID of the clock's time that the root signed which it believes and which is of that time. */
+		/** Whether the holder's SVID and its trusted root are both valid at the clock's time. */
 		holds: () => {
 			const { certificate, roots } = svid();
 			const root = roots.find(({ publicKey }) => certificate.verify(publicKey));
@@ -65,7 +65,7 @@ async function agent(t: TestScope, lifetimes: { svidLifetimeMs?: number; rootLif
 	};
 }
 
-/** By itself, if the test does not look: current() throws while the identity that the holder has is an ended one. */
+/** Waits without calls from the test: current() throws while the holder's identity has expired. */
 const comes = (holds: () => boolean, what: string): Promise<void> =>
 	until(
 		() => {
@@ -109,7 +109,7 @@ t.test("a clock set back a little has no effect, more renews the SVID, and still
 	set(-4 * HOUR_MS);
 	t.notOk(holds(), "of the future, and the root too");
 	await comes(holds, "an SVID and a root of now, by itself");
-	t.equal(svid().roots.length, 1, "of the root of the future nothing can be in use: it is not believed");
+	t.equal(svid().roots.length, 1, "a root that is not yet valid is not trusted");
 	t.not(svid().roots[0]?.fingerprint, first.roots[0]?.fingerprint);
 	const { certificate } = svid();
 	await ca.look();
@@ -128,12 +128,12 @@ t.test("with the clock set forward past a root's end the CA makes a new root", a
 
 	set(4 * DAY_MS);
 	await ca.look();
-	await comes(() => svid().roots.length === 2, "the next root is believed");
+	await comes(() => svid().roots.length === 2, "the next root is trusted");
 	const [, next] = svid().roots;
 	set(4 * DAY_MS);
 	await ca.look();
 	await comes(holds, "an SVID of that root");
-	t.equal(svid().roots[0]?.fingerprint, next?.fingerprint, "where one was prepared, it signs: everyone has it");
+	t.equal(svid().roots[0]?.fingerprint, next?.fingerprint, "a prepared root signs, because every holder has it");
 	t.ok(
 		svid().roots.every((root) => covers(root, nowMs())),
 		"the ended one is gone in the same look",
@@ -145,7 +145,7 @@ t.test("with the clock set back before the next root another is prepared, and th
 	const [signer] = svid().roots;
 	set(4 * DAY_MS);
 	await ca.look();
-	await comes(() => svid().roots.length === 2, "the next root is believed");
+	await comes(() => svid().roots.length === 2, "the next root is trusted");
 	set(-4 * DAY_MS);
 	await ca.look();
 	await comes(() => holds() && svid().roots.every((root) => covers(root, nowMs())), "all of now");

@@ -12,7 +12,7 @@ import { client, guardedServer, identityOf, meshBootstrap, PREDICTOR, scratch, T
 
 const SET_CLOCK = new URL("./setClock.js", import.meta.url).href;
 const HOUR_MS = 3_600_000;
-/** Looks of the CA are two seconds apart; the rest is for a busy machine. An SVID lives for an hour. */
+/** The CA checks every two seconds; the rest is for a busy machine. An SVID is valid for an hour. */
 const PATIENCE_MS = 30_000;
 
 t.setTimeout(180_000);
@@ -102,7 +102,7 @@ interface EnvoyCertificate {
 	readonly expiration_time: string;
 }
 
-/** A port that stands before the server does. */
+/** A port that is known before the server listens. */
 async function front(t: TestScope): Promise<{ readonly port: number; to(port: number): void }> {
 	let target = 0;
 	const open = new Set<Socket>();

@@ -58,7 +58,7 @@ t.test("weir ca serves every part of a stack on its own socket; SIGHUP makes a n
 	await t.rejects(stat(identitySocket(run, "control")), { code: "ENOENT" }, "it cleans up");
 });
 
-/** What it serves, by name; it is ended at once. */
+/** The workloads that weir ca serves, by name; it is stopped at once. */
 async function served(t: Test, args: readonly string[]): Promise<Readonly<Record<string, { readonly id: string }>>> {
 	const { ready, child } = await part(t, ["ca", "--data", await scratch(t), ...args]);
 	child.kill("SIGTERM");

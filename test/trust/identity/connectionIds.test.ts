@@ -10,7 +10,7 @@ import { createDevelopmentCa } from "./developmentCa.js";
 
 const newCa = () => createDevelopmentCa({ trustDomain: "weir.test", nowMs: Date.now(), lifetimeMs: 3_600_000 });
 
-/** The same identity, which counts what it reads. */
+/** The same identity, with a count of the certificates it reads. */
 function counting(own: Identity) {
 	const listeners = new Set<() => void>();
 	let read = 0;

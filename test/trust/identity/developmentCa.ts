@@ -11,7 +11,7 @@ export interface DevelopmentCaOptions {
 	/** `example.org` of `spiffe://example.org/…`. */
 	readonly trustDomain: string;
 	readonly nowMs: number;
-	/** Of the CA and the longest of what it issues. */
+	/** Lifetime of the CA, and the maximum for its certificates. */
 	readonly lifetimeMs: number;
 }
 
@@ -22,7 +22,7 @@ export interface IssueOptions {
 	readonly dnsNames?: readonly string[];
 	/** When the certificate begins; by default when the CA began. */
 	readonly nowMs?: number;
-	/** At most what is left of the CA's life, which is the default. */
+	/** At most the rest of the CA's lifetime, which is the default. */
 	readonly lifetimeMs?: number;
 }
 

@@ -63,7 +63,7 @@ t.test("mTLS from client to Envoy to server by SDS: each end requires the other'
 	const root = await rootOf(directory);
 	const with_ = (own: { certificate: string; privateKey: string }) =>
 		attempt(port, { ca: ca.bundle(), cert: own.certificate, key: own.privateKey });
-	t.equal(await with_(await strange(root, [uri(CLIENT)])), 200, "what is strange below is the name or the time alone");
+	t.equal(await with_(await strange(root, [uri(CLIENT)])), 200, "the cases below differ only in the name or the time");
 	const elsewhere = await createDevelopmentCa({ trustDomain: TRUST_DOMAIN, nowMs: Date.now(), lifetimeMs: 3_600_000 });
 	const cases: readonly (readonly [string, Promise<number | "refused">])[] = [
 		["no certificate", attempt(port, { ca: ca.bundle() })],

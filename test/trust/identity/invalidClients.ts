@@ -56,7 +56,7 @@ const over = (socket: Socket): Promise<void> =>
 		socket.resume();
 	});
 
-/** @param bytes null = none; text is written whole, and what is no whole record is left in the air by an end */
+/** @param bytes null = none; text is written whole, and the end cuts off an incomplete record */
 function send(port: number, bytes: string | Buffer | null): Promise<void> {
 	const socket = tcp({ port, host: "127.0.0.1" }, () => {
 		if (bytes === null) socket.end();

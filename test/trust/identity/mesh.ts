@@ -21,7 +21,7 @@ export const ENVOY = id("envoy/gateway");
 export const CLIENT = id("client");
 export const PREDICTOR = id("predictor");
 
-/** Waits for what nothing announces across processes; the wait is long, for the machine may be busy. */
+/** Polls a condition of another process; the wait is long, because the machine may be busy. */
 export async function until(holds: () => boolean | Promise<boolean>, what: string, patienceMs = 60_000): Promise<void> {
 	const deadline = Date.now() + patienceMs;
 	while (!(await holds())) {
@@ -51,7 +51,7 @@ export interface GuardedServer {
 	readonly forwarded: (string | undefined)[];
 }
 
-/** A server that demands mTLS and takes only those ids. */
+/** A server that requires mTLS and admits only these ids. */
 export async function guardedServer(
 	t: TestScope,
 	identity: Identity,
@@ -115,7 +115,7 @@ export async function freePort(): Promise<number> {
 	return port;
 }
 
-/** What happens to a raw TLS client that sends one request: the status, or `refused`. */
+/** Sends one request from a raw TLS client. @returns the status, or `refused` */
 export async function attempt(port: number, options: ConnectionOptions): Promise<number | "refused"> {
 	const socket = connect({ rejectUnauthorized: false, servername: "", ...options, host: "127.0.0.1", port });
 	let text = "";

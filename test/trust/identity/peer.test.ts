@@ -164,7 +164,7 @@ t.test("a server accepts only its admitted ids, and reports why it refuses other
 		t.equal(await attempt(bad.port, of(await strange(root, names))), "refused", what);
 		t.same(bad.refusals, ["no-svid unauthenticated"], what);
 	}
-	t.equal(await attempt(bad.port, of(await strange(root, [uri(ENVOY)]))), 200, "both roots of the bundle are believed");
+	t.equal(await attempt(bad.port, of(await strange(root, [uri(ENVOY)]))), 200, "both roots of the bundle are trusted");
 });
 
 t.test("after a rotation connections use the new certificate and roots, and no session is resumed", async (t) => {
@@ -199,7 +199,7 @@ t.test("after a rotation connections use the new certificate and roots, and no s
 	t.equal(await visit(caller, sessions[0]), CLIENT, "a session cannot outlive its certificate or its root");
 	const both = `${ca.certificate}\n${next.certificate}`;
 	await own.rotate(ca, both);
-	t.equal(await visit(await identity(CLIENT, next, both)), CLIENT, "the next root is believed");
+	t.equal(await visit(await identity(CLIENT, next, both)), CLIENT, "the next root is trusted");
 	t.equal(await visit(caller), CLIENT, "the old one too");
 	await own.rotate(next, next.certificate);
 	t.equal(await visit(caller), "refused", "until it is forgotten");

@@ -1,7 +1,7 @@
 /** Resumption of a TLS session without the certificate that opened it. */
 import { type ConnectionOptions, connect, type SecureVersion } from "node:tls";
 
-/** What one connection came to. */
+/** The result of one connection. */
 export interface Visit {
 	readonly reused: boolean;
 	/** First line of the server's bytes; "" = nothing. */
@@ -10,7 +10,7 @@ export interface Visit {
 	readonly session: Buffer | null;
 }
 
-/** What comes first in HTTP/2 (RFC 9113 3.4), which any server of it answers with its settings. */
+/** The connection preface of HTTP/2 (RFC 9113 3.4), which any server answers with its settings. */
 const HTTP2 = Buffer.concat([
 	Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"),
 	Buffer.from([0, 0, 0, 4, 0, 0, 0, 0, 0]),

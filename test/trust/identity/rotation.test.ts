@@ -36,7 +36,7 @@ t.test("no request fails with SVIDs of seconds and a new root under load", async
 	const before = ca.bundle();
 	await ca.rotateRoot(4_000);
 	const both = ca.bundle();
-	t.ok(both.length > before.length && both.startsWith(before), "the old root is believed beside the new one");
+	t.ok(both.length > before.length && both.startsWith(before), "the old root is trusted beside the new one");
 	const seen = serials.size;
 	await until(() => watching(seen + 1), "Envoy has a certificate of the new root");
 	const { served, failed } = await running.stop();

@@ -127,7 +127,7 @@ t.test("the last good SVID is used until it expires, while the agent is down or 
 	const second = await message(CLIENT);
 	agent.calls[1]?.write(create(X509SVIDResponseSchema, { svids: [second] }));
 	await until(() => rotations > 0, "the next good one");
-	t.equal(rotations, 1, "neither the wrong nor the same one is a rotation");
+	t.equal(rotations, 1, "an invalid or equal SVID is no rotation");
 	agent.stop();
 	await until(() => lines.length > 2, "the agent is away");
 	t.equal(workload.current().spiffeId, CLIENT);
@@ -139,7 +139,7 @@ t.test("the last good SVID is used until it expires, while the agent is down or 
 	stop();
 	back.calls[0]?.write(create(X509SVIDResponseSchema, { svids: [await message(CLIENT)] }));
 	await until(() => workload.current().certificate !== "" && lines.length > 0, "it goes on");
-	t.equal(rotations, 1, "a stopped listener hears no more");
+	t.equal(rotations, 1, "a stopped listener is not called");
 	const { certificate } = await ca.issue({ spiffeId: ENVOY });
 	t.equal(workload.idOf(derOf(certificate)[0] ?? new Uint8Array()), ENVOY);
 	const elsewhere = await createDevelopmentCa({ trustDomain: "other.test", nowMs, lifetimeMs: HOUR_MS });

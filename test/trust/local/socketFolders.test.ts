@@ -70,7 +70,7 @@ t.test("a socket folder is accepted only if no other user can change it", async 
 		"to get an identity",
 	);
 	t.ok(places(own).runDirectory, "the own one is good");
-	t.ok(places(link).runDirectory, "data may be named by a link; its run folder is none");
+	t.ok(places(link).runDirectory, "a link may point to the data; its run folder is not a link");
 });
 
 t.test("a folder below a parent in which others may rename is refused", async (t) => {

@@ -143,7 +143,7 @@ async function listenHttp(t: Test, connections: number, bounds: Partial<Connecti
 		...bounds,
 	});
 	const port = await listening(t, server);
-	/** One connection of the peer, which has asked for the path; null = for nothing. */
+	/** One connection of the peer, after a request for the path; null = no request. */
 	const opened = async (own: object, path: string | null): Promise<TLSSocket> => {
 		const socket = connectTls({ port, host: "127.0.0.1", checkServerIdentity: () => undefined, ...own });
 		socket.on("error", () => {});
@@ -174,12 +174,12 @@ t.test("on a full server the client with the most connections loses one: first i
 	await gone(fourth);
 	t.same(stays(busy, third, fifth, admin), [true, true, true, true], "also for more of its own");
 	await gone(await opened(peer, "/wait"));
-	t.same(stays(busy, third, fifth, admin), [true, true, true, true], "whose work is not cut for more of it");
+	t.same(stays(busy, third, fifth, admin), [true, true, true, true], "requests in progress are not cut for new ones");
 	const second = await opened(other, "/wait");
 	await gone(busy);
 	t.same(stays(third, fifth, admin, second), [true, true, true, true]);
 	await gone(await opened(other, "/wait"));
-	t.same(stays(third, fifth, admin, second), [true, true, true, true], "of equals none makes room for the other");
+	t.same(stays(third, fifth, admin, second), [true, true, true, true], "no client loses a connection to an equal one");
 	const [id, otherId] = ["spiffe://weir.test/peer", "spiffe://weir.test/other"];
 	t.same(crowds, [
 		{ id, held: 4, most: 4 },
@@ -210,7 +210,11 @@ t.test("a connection without a request is closed after a time", async (t) => {
 	t.intercept(performance, "now", { value: () => now() + REQUESTLESS_CONNECTION_MS });
 	await gone(silent);
 	// The listener that opened before has swept as well.
-	t.same(stays(asked, waiting, kept), [true, true, true], "and on a listener for Envoy, which keeps spare connections");
+	t.same(
+		stays(asked, waiting, kept),
+		[true, true, true],
+		"only on that listener: Envoy keeps spare connections to others",
+	);
 	t.ok(now() - startedMs < REQUESTLESS_CONNECTION_MS, "by the listener, not by HTTP's own bound");
 });
 
@@ -277,7 +281,7 @@ function staged(t: Test, bounds: ConnectionLimits) {
 		lookAt: async (atMs: number): Promise<void> => {
 			nowMs = atMs;
 			look();
-			// It comes after what has been read.
+			// It comes after the bytes that were read.
 			await setImmediate();
 		},
 		at: (atMs: number): void => {

@@ -23,7 +23,7 @@ t.test("tokens of an unknown key are not charged", async (t) => {
 	const one = new Scene([jwk]);
 	for (let n = 0; n < 2_000; n++) t.match(await one.verify(garbage("nope", n)), /^invalid-token: no key/);
 	for (let n = 0; n < 50; n++) t.equal(await one.verify(await good(`u${n}`)), `ok u${n}`);
-	t.equal(one.loads, 1, "nor the issuer a question, as its keys were just had");
+	t.equal(one.loads, 1, "the issuer gets no second request, because its keys are fresh");
 });
 
 t.test("good tokens of many users behind one payer cost the payer nothing", async (t) => {
@@ -43,7 +43,7 @@ t.test("invalid signatures are bounded per payer; known tokens and other payers 
 	);
 	for (let n = 1; n < 50; n++) t.equal(await one.verify(await good("known", n)), "ok known");
 	t.equal(await one.verify(await good("new"), { payer: "10.0.0.1" }), "ok new", "another payer");
-	t.match(await one.verify("a.b.c"), /^invalid-token/, "what needs no cryptography is not counted");
+	t.match(await one.verify("a.b.c"), /^invalid-token/, "a refusal without cryptography is not counted");
 	for (let n = 0; n < 20; n++) t.match(await one.verify(await forged(n, "known")), /^invalid-token/);
 	t.match(await one.verify(await forged(21, "known")), /^verification-limited/, "forgeries in a known name end too");
 	one.monotonicMs += 1_000;
@@ -116,11 +116,11 @@ t.test("a valid DPoP proof is charged to its user, an invalid one to the payer",
 	t.equal(await other.verify(null, await shown(ann)), "ok ann");
 	for (let n = 0; n < 5; n++) {
 		const old = { ...(await shown(ann)), dpop: [await proofOf(holder, ann, { claims: { iat: NOW - 100 } })] };
-		t.match(await other.verify(null, old), /^invalid-token: /, "what needs no cryptography is not counted");
+		t.match(await other.verify(null, old), /^invalid-token: /, "a refusal without cryptography is not counted");
 	}
 	for (let n = 0; n < 5; n++) t.match(await other.verify(null, await shown(bob, thief)), /^invalid-token: /);
 	t.match(await other.verify(null, await shown(bob, thief)), /^verification-limited: /, "3 of the payer, 2 of bob's");
-	for (let n = 0; n < 10; n++) t.equal(await other.verify(null, await shown(ann)), "ok ann", "whose proofs hold");
+	for (let n = 0; n < 10; n++) t.equal(await other.verify(null, await shown(ann)), "ok ann", "her proofs are valid");
 });
 
 t.test("a request without a place, or without space for its valid proof, is not charged", async (t) => {
@@ -175,6 +175,6 @@ t.test("the number of remembered payers is bounded", async (t) => {
 	t.same(
 		["a", "b", "a", "c", "b"].map((payer) => payers.pay(payer, 0)),
 		[true, true, false, true, true],
-		"who was not seen for longest begins anew",
+		"the least recently seen payer begins anew",
 	);
 });

@@ -70,7 +70,7 @@ t.test("an examined decision is not used up, and an unused one is given back", a
 	t.same(one.verifier.examine([], FACTS), { refused: "there must be exactly one decision" });
 	const late = look(one.sign());
 	one.nowMs = START + 10_001;
-	t.equal(late.use(), "it has expired", "what was held too long");
+	t.equal(late.use(), "it has expired", "a decision that was held too long");
 });
 
 t.test("giveBack also frees the entry in the replay cache, in either half of its time", async (t) => {

@@ -7,7 +7,7 @@ import { TokenVerifier, type VerifierOptions } from "../../../src/trust/tokens/v
 
 export const ISSUER = "https://issuer.test";
 export const AUDIENCE = "https://mesh.test";
-/** What the test's wall clock shows, in seconds. */
+/** The test's wall clock, in seconds. */
 export const NOW = 1_800_000_000;
 
 export type Pair = Awaited<ReturnType<typeof generateKeyPair>>;

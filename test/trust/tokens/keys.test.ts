@@ -34,7 +34,7 @@ t.test("a new kid causes a rate-limited fetch, and a removed key is refused, cac
 	one.keys = () => jwksBytes([k2]);
 	one.monotonicMs += 30_001;
 	t.match(await one.verify(await signed(CLAIMS, first, { kid: "k3" })), /^invalid/, "which makes it look");
-	t.match(await one.verify(byFirst), /^invalid/, "its key is gone, and so is what it has verified");
+	t.match(await one.verify(byFirst), /^invalid/, "its key is removed, and so are its cached tokens");
 	t.equal(await one.verify(bySecond), "ok ann");
 	one.keys = () => jwksBytes([{ ...k1, kid: "k2" }]);
 	one.monotonicMs += 600_001;
@@ -81,13 +81,13 @@ t.test("a fault of an issuer's keys is reported once per change", async (t) => {
 	let turn = 0;
 	await looks(fail);
 	await looks(() => Promise.reject(new Error(`${turn++ % 2}`)));
-	t.same(reports.splice(0), ["serve on: down"], "once, however long it lasts, and whatever the words");
+	t.same(reports.splice(0), ["serve on: down"], "one report per outage, with any message");
 	await looks(well);
 	t.same(reports.splice(0), ["well"]);
 	await looks(() => jwksBytes([]));
 	t.match(reports.splice(0), [/^none: /], "no token holds any more");
 	await looks(fail);
-	t.same(reports, [], "which is the same, in other words");
+	t.same(reports, [], "the same fault with another message");
 	await looks(well);
 	await looks(fail);
 	t.same(reports.splice(0), ["well", "serve on: down"]);
@@ -235,7 +235,7 @@ t.test("a refusal without issuer keys is distinguishable for an alarm", async (t
 	for (const none of [fail, () => jwksBytes([]), () => jwksBytes([{ kty: "oct", k: "AAAA", kid: "k1" }])]) {
 		const one = new Scene(none);
 		t.ok(await keyless(one, byFirst));
-		t.notOk(await keyless(one, byFirst, { neverAllowed: () => true }), "whom rules refuse has lost nothing");
+		t.notOk(await keyless(one, byFirst, { neverAllowed: () => true }), "a caller that the rules refuse is not counted");
 		one.keys = () => jwksBytes([k1]);
 		one.monotonicMs = 30_001;
 		t.equal(await one.verify(byFirst), "ok ann");
@@ -250,7 +250,7 @@ t.test("a refusal without issuer keys is distinguishable for an alarm", async (t
 	const load = (source: KeySource) => async () =>
 		jwksBytes(source.from === "file" && source.file === "has" ? [k1] : []);
 	const halved = new Scene([], sources, { load });
-	t.ok(await keyless(halved, bySecond), "it may be by a key of the source that has none");
+	t.ok(await keyless(halved, bySecond), "its key may be of the source without keys");
 	t.equal(await halved.verify(byFirst), "ok ann");
 });
 

@@ -137,7 +137,7 @@ for (const [name, token] of CASES) {
 	t.test(`refused: ${name}`, async (t) => {
 		const one = scene();
 		t.match(await one.verify(await token()), /^invalid-token: /);
-		t.equal(await one.verify(good), "ok ann", "the good one holds, so the case is about what it names");
+		t.equal(await one.verify(good), "ok ann", "the valid token is accepted, so the case fails for its own reason");
 		t.match(await one.verify(await token()), /^invalid-token: /, "again");
 	});
 }
@@ -293,7 +293,7 @@ t.test("Gateways with different settings for one issuer each accept the token by
 	t.match(
 		await one.ask(token, { gateway: "gw1" }),
 		{ refused: "invalid-token" },
-		"what is declared no more is believed nowhere",
+		"a removed issuer is trusted nowhere",
 	);
 });
 

@@ -93,7 +93,7 @@ t.setTimeout(120_000);
 keepHeapSmall();
 const collect = garbageCollector();
 
-/** What is alive, not what is not collected yet: the runner's hooks make garbage in this process too. */
+/** Memory of live objects only: the runner's hooks make garbage in this process too. */
 function livingMiB(): number {
 	collect();
 	const { heapUsed, external } = process.memoryUsage();

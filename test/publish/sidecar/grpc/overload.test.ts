@@ -46,7 +46,7 @@ t.test("a turn of the event loop that works too long sheds its other calls; the 
 		slow = true;
 		const answered = await burst(path, 300);
 		t.equal(answered, 51, "nothing is shed before 100 ms of work at 2 ms each, and all of the turn after it");
-		t.equal(worked, answered, "no work is done for what is shed");
+		t.equal(worked, answered, "no work is done for shed calls");
 		t.equal(counters.codes().filter((code) => code === GRPC.RESOURCE_EXHAUSTED).length, 300 - answered);
 		t.same(counters.sheds, Array(300 - answered).fill(path), "counted");
 		slow = false;

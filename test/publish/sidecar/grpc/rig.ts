@@ -50,7 +50,7 @@ export interface Streams {
 	ended: number;
 }
 
-/** Messages that ask the echo for more: otherwise it sends back what it got. */
+/** Messages with commands for the echo server; it returns all others unchanged. */
 export const ASK = { fail: Buffer.from("fail"), throw: Buffer.from("throw") } as const;
 
 function answer(message: Buffer): Buffer | GrpcFailure {
@@ -191,7 +191,7 @@ export function call(
 
 /** Waits until a condition that other events bring about holds. */
 export async function until(condition: () => boolean): Promise<void> {
-	// At once where a few turns do; what takes longer must not cost a core.
+	// A few turns of the loop first; a longer wait must not use a core.
 	for (let turns = 0; !condition(); turns++) {
 		await new Promise((resolve) => (turns < 50 ? setImmediate(resolve) : setTimeout(resolve, 1)));
 	}

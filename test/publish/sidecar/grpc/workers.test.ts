@@ -24,7 +24,7 @@ t.test("workers share a socket, exchange messages with the primary, and restart 
 		},
 		onEnd: (id) => ids.delete(id),
 		log: (line) => lines.push(line),
-		// Far above what a busy machine keeps the other one from its second.
+		// Far above the delay of a heartbeat on a busy machine.
 		silentMs: 5_000,
 	});
 	t.teardown(async () => {

@@ -16,13 +16,13 @@ import { asked, segment } from "../issuer.js";
 import { keySet, type PublishedKey } from "./sets.js";
 
 const AUDIENCE = "weir";
-/** What any key is also shown under. */
+/** Algorithms under which every key is tried too. */
 const OTHERS = ["RS256", "ES256", "ES384", "EdDSA"];
 
 export interface Agreement {
 	readonly tokens: number;
 	readonly accepted: number;
-	/** Tokens with two verdicts, in words. */
+	/** Descriptions of tokens with two verdicts. */
 	readonly parted: readonly string[];
 }
 
@@ -57,7 +57,7 @@ function tokensOf(set: readonly PublishedKey[], index: number, now: number): rea
 	});
 }
 
-/** @throws Error where Envoy refuses a listener, with the sets at fault */
+/** @throws Error if Envoy refuses a listener, with the sets at fault */
 export async function judgeKeySets(
 	t: TestScope,
 	sets: readonly (readonly PublishedKey[])[],
