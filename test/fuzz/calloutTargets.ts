@@ -119,7 +119,7 @@ async function process(input: Buffer): Promise<void> {
 	const method = methods.get(PROCESS);
 	if (method?.kind !== "stream") throw new Error("no such method");
 	const stream = method.open(streamMetadata);
-	// A second message of the same stream must not be judged by another's answer.
+	// A second message of the same stream must not get the answer of another one.
 	for (const message of [input, processingRequest]) {
 		const reply = await stream.message(Buffer.from(message));
 		if (reply instanceof GrpcFailure) break;
@@ -167,7 +167,7 @@ function canonical(input: Buffer): void {
 	if (pairs.some(([name]) => name === "x-http-method-override")) never("a method override");
 }
 
-/** Messages cut at any place are the messages, and nothing is held in the end. */
+/** Messages split at any place are read as the same messages, and no bytes remain. */
 function frames(input: Buffer): void {
 	const partial = new PartialBytes();
 	const reader = new MessageReader(partial, undefined);

@@ -117,7 +117,7 @@ const others = [
 	decisionSigner(() => foreign)(facts) ?? "",
 ];
 const decisions = new DecisionVerifier({ trustBundle: () => ca.certificate, admits: (id) => id === SIDECAR });
-// It is used up, so that nothing may pass any more.
+// It is used up, so every later use must be refused.
 const first = decisions.verify([decided], facts);
 if ("refused" in first) throw new Error(`the valid decision does not hold: ${first.refused}`);
 

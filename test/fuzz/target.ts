@@ -4,7 +4,7 @@ export interface Target {
 	readonly name: string;
 	/** Valid messages, which are bent. */
 	readonly seeds: readonly Buffer[];
-	/** Share of the inputs: those that pay for cryptography get fewer. */
+	/** Share of the inputs: targets with cryptography get fewer. */
 	readonly weight: number;
 	/** @throws if it crashed or allowed a forbidden request. Its own refusals are no crash. */
 	run(input: Buffer): void | Promise<void>;

@@ -78,7 +78,7 @@ spec: {action: allow, services: [model], principals: ["${APP}"]}
 		t.equal(statSync(directory).mode & 0o077, 0, `only the owner can enter ${directory}`);
 });
 
-/** A server that hands over its connections as they come, bare. */
+/** A server that returns its raw TCP connections. */
 async function bareServer(t: Test, taken: (socket: Socket) => void): Promise<number> {
 	const sockets = new Set<Socket>();
 	const server = createServer((socket) => {
@@ -93,7 +93,7 @@ async function bareServer(t: Test, taken: (socket: Socket) => void): Promise<num
 	return (server.address() as AddressInfo).port;
 }
 
-/** Content types of the TLS records (RFC 8446 section 5.1) that the bytes are, the last perhaps not whole; null = they are none. */
+/** Content types of the TLS records (RFC 8446 section 5.1) in the bytes, the last perhaps incomplete; null = not TLS. */
 function recordTypes(bytes: Buffer): readonly number[] | null {
 	const types: number[] = [];
 	for (let at = 0; at + 5 <= bytes.length; at += 5 + bytes.readUInt16BE(at + 3)) {
@@ -164,7 +164,7 @@ spec: {action: allow, services: [model, tapped, plain, impostor], principals: ["
 	const sent = recordTypes(Buffer.concat(plainBytes));
 	t.ok(sent?.includes(22) && !sent.includes(23), `is sent a handshake and no data: records of types ${sent}`);
 
-	// Of the same CA, but not the SPIFFE id that the Service names.
+	// A certificate of the same CA, without the SPIFFE id that the Service names.
 	const received: Buffer[] = [];
 	let handshakes = 0;
 	const own = createTlsServer(serverTls(scene.identities.unauthorised), (socket) => {

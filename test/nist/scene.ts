@@ -48,7 +48,7 @@ export interface Ask {
 	readonly method?: string;
 	/** Another port than the Gateway's. */
 	readonly port?: number;
-	/** Believed to be the server, by SPIFFE id; the Envoy. */
+	/** The SPIFFE id that the server must prove; by default the Envoy's. */
 	readonly server?: string;
 	readonly body?: string;
 	readonly timeoutMs?: number;

@@ -32,7 +32,7 @@ export interface FloodOptions {
 	readonly answered: (answer: FloodAnswer) => void;
 }
 
-/** Resolves when all answers are there. */
+/** Resolves when all answers have come. */
 export async function flood({
 	connect: open,
 	next,

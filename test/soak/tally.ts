@@ -51,7 +51,7 @@ export class Tally {
 
 function allowed(service: string, who: string, status: number, variant: string | null): boolean {
 	if (service === "guarded") return status === 503 || (who === "alice" ? status === 200 : status === 403);
-	// Unanswered, everyone else is served by v1; answered, by v2.
+	// Without the sidecar's answer v1 serves other clients; with it, v2.
 	if (service === "assigned") return status === 200;
 	return status === 503 || (status === 200 && variant === "v2");
 }

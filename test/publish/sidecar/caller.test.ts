@@ -54,7 +54,7 @@ function byProcess(principal: string): string | null {
 }
 
 t.test("only a workload's SPIFFE id is accepted as the caller", async (t) => {
-	// Twice: judged, and remembered.
+	// Twice: first judged, then cached.
 	for (const round of [1, 2]) {
 		for (const [form, read] of Object.entries({ byCheck, byProcess })) {
 			t.equal(read(GOOD), GOOD, `${form} ${round}`);

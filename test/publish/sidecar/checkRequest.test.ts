@@ -23,7 +23,7 @@ const bytesOf = (attributes: Attributes): Buffer =>
 	Buffer.from(toBinary(CheckRequestSchema, create(CheckRequestSchema, { attributes })));
 const raw = (key: string, value: string) => ({ key, rawValue: Buffer.from(value, "latin1") });
 
-/** Fields that the sidecar reads, of the messages that have others too. */
+/** The fields that the sidecar reads, in messages with more fields. */
 const NEEDED: Readonly<Record<string, readonly string[]>> = {
 	AttributeContext: ["source", "request", "context_extensions"],
 	Peer: ["principal"],
@@ -88,13 +88,13 @@ function ours(message: Buffer): Seen | null {
 	}
 }
 
-/** The oracle: protobuf-es, then plain JavaScript. null = it refuses the bytes, or they ask about no HTTP request. */
+/** The oracle: protobuf-es, then plain JavaScript. null = it refuses the bytes, or they have no HTTP request. */
 function theirs(message: Buffer): Seen | "text" | null {
 	let decoded: CheckRequest;
 	try {
 		decoded = fromBinary(NEEDED_SCHEMA, message) as CheckRequest;
 	} catch (error) {
-		// Text that is no UTF-8: there the sidecar keeps the bytes.
+		// Text that is not UTF-8: the sidecar keeps the bytes.
 		return /utf-?8|encoded data was not valid/i.test(String(error)) ? "text" : null;
 	}
 	const { source, request, contextExtensions = {} } = decoded.attributes ?? {};
@@ -233,7 +233,7 @@ t.test("a truncated message, or one without a request, gets no answer", async (t
 	t.equal(ours(overrun), null, "a value that overruns its message");
 });
 
-/** Wire bytes built with the liberties that the format allows. */
+/** Wire bytes in any encoding that the format allows. */
 function wireOf(random: () => number): Buffer {
 	const below = (count: number): number => Math.floor(random() * count);
 	const pick = <T>(of: readonly T[]): T => of[below(of.length)] as T;
@@ -279,7 +279,7 @@ function wireOf(random: () => number): Buffer {
 			() => field(3, text()),
 		);
 	};
-	// Nothing unknown in an entry of a map: protobuf-es does not skip it.
+	// No unknown field in an entry of a map: protobuf-es does not skip it.
 	const entry = (keys: readonly string[]) => (): Buffer => {
 		const key = () => field(1, Buffer.from(pick(keys)));
 		const parts = [key, key, () => field(2, text()), () => field(2, Buffer.from("1"))];

@@ -30,7 +30,7 @@ const named = (name: string, change: object = {}): ServiceTable => ({
 	...{ ...SERVICE, name, hosts: [`${name.replace("/", ".")}.test`], experiments: [] },
 	...change,
 });
-/** As from a control that knows more than this sidecar. */
+/** Like a table from a newer control with features unknown to this sidecar. */
 const strange = (name: string, change: object = {}): ServiceTable =>
 	named(name, { access: { open: true, policies: [], quota: 1 }, ...change });
 

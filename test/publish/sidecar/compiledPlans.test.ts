@@ -52,7 +52,7 @@ for (const mode of ["auto", "native", "callout"] as const satisfies readonly Mod
 		t.ok(plan.table.services.some(({ experiments }) => experiments.some(({ takeover }) => takeover !== null)));
 		const given = readTable(plan.version, JSON.stringify(plan.table));
 		t.same(given, { version: plan.version, table: plan.table });
-		// As a file brings it back.
+		// As restored from a file.
 		const again = JSON.parse(JSON.stringify(given, null, 2));
 		t.same(readTable(again.version, JSON.stringify(again.table)), given);
 		const compiled = compileTable(given);

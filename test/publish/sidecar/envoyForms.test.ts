@@ -52,7 +52,7 @@ const FILTERS = {
 		metadata_options: { receiving_namespaces: { untyped: ["weir"] } },
 	},
 };
-/** Where the answer's metadata lies. */
+/** The place of the answer's metadata. */
 const METADATA = { ext_authz: EXT_AUTHZ_NAMESPACE, ext_proc: METADATA_NAMESPACE };
 
 function cluster(name: string, address: object, http2: boolean): object {

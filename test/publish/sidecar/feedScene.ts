@@ -75,7 +75,7 @@ export function startFeed(
 	return { feed, tables, log };
 }
 
-/** Resolves when the condition holds; looked at with every change of the tables. */
+/** Resolves when the condition holds; checked at every change of the tables. */
 export function until(tables: Tables<string>, condition: () => boolean): Promise<void> {
 	if (condition()) return Promise.resolve();
 	return new Promise((resolve) => {
@@ -138,7 +138,7 @@ export async function startProxy(t: Test, socketPath: string, inside: string) {
 		proxy.close();
 	});
 	return {
-		/** All that came from the sidecar; strings of its messages are readable in it. */
+		/** All bytes from the sidecar; strings of its messages are readable in it. */
 		asked: (): string => asked,
 		freeze: (): void => {
 			frozen = true;

@@ -148,7 +148,7 @@ t.test("requests on open connections get only verdicts of the plans, and every c
 	const older: Ask[] = [http1(), http2()];
 	for (const ask of older) t.equal((await ask({}, "/x")).status, 200, "everything is open");
 	const wanted = "200, 403, 403, 403, 403";
-	/** While routes and listener come, too. */
+	/** Sends requests while routes and listener change. */
 	const during = async (kept: readonly Ask[], change: Promise<void>): Promise<void> => {
 		let going = true;
 		void change.then(() => {
@@ -163,7 +163,7 @@ t.test("requests on open connections get only verdicts of the plans, and every c
 		await change;
 	};
 	await publish(native);
-	// Envoy ends them soon: their listener, which does not normalise paths, is no more.
+	// Envoy closes them soon, because their listener, which does not normalise paths, is removed.
 	for (const ask of older) t.equal(await answers(ask), wanted, "a connection from before anything was protected");
 	const kept: Ask[] = [http1(), http2()];
 	for (const [what, next, isHeard] of [

@@ -12,7 +12,7 @@ import { NOBODY_ASKED, question } from "./question.js";
 import { versioned } from "./sampleTable.js";
 
 const halves = [arm("a", "v1", 0, 500_000), arm("b", "v2", 500_000, 1_000_000)];
-/** @param salt whatever makes versions differ */
+/** @param salt text that makes versions differ */
 const tableOf = (salt: string, services = 50) =>
 	versioned({
 		gateways: [],

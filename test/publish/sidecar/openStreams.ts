@@ -14,9 +14,9 @@ export interface OpenStreams {
 	readonly envoy: RunningEnvoy;
 	/** One request to the Service. */
 	ask(): Promise<{ readonly status: number; readonly arm: string | undefined }>;
-	/** Resolves when so many requests lie at the upstream, unanswered. */
+	/** Resolves when so many requests wait at the upstream. */
 	held(count: number): Promise<void>;
-	/** The upstream answers all of them, and from now on at once. */
+	/** The upstream answers all of them, and later requests at once. */
 	release(): void;
 }
 

@@ -225,7 +225,7 @@ t.test("a table is acknowledged and confirmed only when it is in force", async (
 	t.equal(accepted(), tableOf(2).version);
 	t.ok(tables.confirmed);
 
-	// Control is another one, and has gone back, before the third is in force.
+	// Another control, with an older table, replaces it before the third is in force.
 	preparing = begun();
 	server.publish(plan(tableOf(3).table), 3);
 	await preparing;

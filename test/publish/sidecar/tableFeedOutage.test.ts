@@ -29,7 +29,7 @@ t.test("a control killed mid-stream is noticed at once, and followed again after
 	for (let number = 1; number < 6; number++) {
 		await serves(tables, tableOf(number));
 		const lapsed = until(tables, () => !tables.confirmed);
-		// Half a table may be on its way.
+		// Half a table may be in transit.
 		server.publish(plan(tableOf(number + 1).table), number + 1);
 		proxy.cut();
 		await lapsed;
@@ -53,7 +53,7 @@ t.test("a hanging control is noticed by its missing answers, and followed again 
 	proxy.freeze();
 	await until(tables, () => !tables.confirmed);
 	t.equal(tables.get(null), tableOf(1).version);
-	// Long enough for connections that are taken and never answered.
+	// Long enough for connections that are accepted and never answered.
 	await new Promise((resolve) => setTimeout(resolve, 250));
 	proxy.thaw();
 	await serves(tables, tableOf(1));
@@ -65,7 +65,7 @@ t.test("a long-lived connection that is replaced at once does not count as an ou
 	const server = await startServer(t, join(folder, "inside.sock"));
 	const proxy = await startProxy(t, join(folder, "ads.sock"), join(folder, "inside.sock"));
 	server.publish(plan(tableOf(1).table), 1);
-	// Any while is a good one.
+	// Any duration counts as long-lived.
 	const { tables, log } = startFeed(t, join(folder, "ads.sock"), { retryMs: { first: 5, max: 0 } });
 	await serves(tables, tableOf(1));
 	const lapsed = until(tables, () => !tables.confirmed);
@@ -107,7 +107,7 @@ t.test("retry pauses double up to the longest, with jitter below", async (t) => 
 	let isDrawn = false;
 	let drawn = 0;
 	const timer = setTimeout;
-	// The timer that is set when a number was drawn is the pause. None is waited out: a machine may be late, and a timer early.
+	// The timer set after a random number is the pause. The test waits for none, because timers are not exact.
 	t.intercept(globalThis, "setTimeout", {
 		value: (run: () => void, ms?: number) => {
 			if (!isDrawn) return timer(run, ms);
@@ -132,7 +132,7 @@ t.test("retry pauses double up to the longest, with jitter below", async (t) => 
 	);
 });
 
-/** A sidecar's whole way to its tables, in a folder that outlives it. */
+/** A sidecar's feed, tables and file, in a folder that outlives it. */
 async function kept(t: Test) {
 	const folder = await folderOf(t);
 	const socketPath = join(folder, "ads.sock");
@@ -149,7 +149,7 @@ async function kept(t: Test) {
 		t.teardown(() => following.close());
 		return { tables, log, following, served };
 	};
-	/** By a control that is gone afterwards. */
+	/** Saves the table of a control that is stopped afterwards. */
 	const leave = async (number: number): Promise<void> => {
 		const server = await startServer(t, socketPath);
 		server.publish(plan(tableOf(number).table), 1);

@@ -10,7 +10,7 @@ import { Tables, type TablesOptions, type VersionedTable } from "../../../src/pu
 import { removePrivate } from "../../../src/trust/local/privateFile.js";
 import { LogLines, tableOf } from "./sampleTable.js";
 
-/** Of coreutils, not of a package. */
+/** The program of coreutils, not of a package. */
 const MAKE_PIPE = "mkfifo";
 const compile = ({ version }: VersionedTable) => version;
 const until = async (holds: () => boolean): Promise<void> => {
@@ -131,7 +131,7 @@ t.test("a damaged file is ignored with the reason, and the next good table repla
 t.test("any changed byte and any truncation of the file is noticed", async (t) => {
 	const { path, clock, file } = await save(t);
 	const whole = await readFile(path);
-	// Up to the time, which nothing can vouch for.
+	// Up to the time, which no hash covers.
 	const sealed = whole.indexOf(',"confirmedAtMs"');
 	for (let index = 0; index < sealed; index += 7) {
 		const bytes = Buffer.from(whole);
@@ -235,7 +235,7 @@ t.test("once a table is in force, no older one is on disk, even if a write fails
 	const onDisk = (): string | null => (existsSync(path) ? JSON.parse(readFileSync(path, "utf8")).version : null);
 	tables.confirm();
 	await tables.take(tableOf(1));
-	// Each while the one before is still being written, but one.
+	// Each except one comes while the previous one is still being written.
 	for (const number of [2, 3, 2, 2, 4]) {
 		const { version } = tableOf(number);
 		await tables.take(tableOf(number), () => t.ok([null, version].includes(onDisk())));

@@ -45,7 +45,7 @@ const whole: PlanTable = {
 	services: [SERVICE, RICH, { ...SERVICE, name: "other", callout: null, experiments: [] }],
 };
 
-/** Reads whatever it is given under its true hash. An accepted table must answer: it is compiled after the last check. */
+/** Reads any content under its true hash. An accepted table must also compile and answer. */
 function read(table: unknown): string {
 	const json = JSON.stringify(table);
 	try {
@@ -253,7 +253,7 @@ t.test("any removed, replaced or added field is refused", (t) => {
 	t.ok(places.length > 10);
 	let refused = 0;
 	for (const { path, keys } of places) {
-		// Parameters are a mapping: any header name may be there or not.
+		// Parameters are a mapping: any header name is optional.
 		if (path.at(-1) === "parameters") continue;
 		for (const key of keys) {
 			for (const change of [undefined, [[]], { a: { b: 1 } }]) {

@@ -36,7 +36,7 @@ export class AdsClient {
 	/** Resolves with the error that ended the stream. */
 	readonly ended: Promise<ServiceError>;
 
-	/** @param authority what it calls the server; by default what grpc-js makes of the target */
+	/** @param authority the server's name; by default that of grpc-js for the target */
 	constructor(target: string, channel: ChannelCredentials = credentials.createInsecure(), authority?: string) {
 		const named = authority === undefined ? {} : { "grpc.default_authority": authority };
 		this.#client = new Client(target, channel, named);

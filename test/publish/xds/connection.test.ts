@@ -20,7 +20,7 @@ import { published, tinyPlan } from "./tinyPlan.js";
 const plan = (port: number) =>
 	published(tinyPlan({ gatewayPort: 8080, services: { a: { ...A, variants: { v1: port, v2: 1 } }, b: B } }));
 
-/** Of a client that answers nothing in time. */
+/** Options for clients that do not answer in time. */
 const OPTIONS: Omit<ConnectionOptions, "publication" | "onFault"> = {
 	peer: { kind: "owner" },
 	ackTimeoutMs: 1,

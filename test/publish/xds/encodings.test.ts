@@ -91,7 +91,7 @@ t.test("a Service's part stays the same when only the plan version changes", asy
 	t.not(after[1], before[1]);
 });
 
-/** Declarations that differ in what tenants change. */
+/** Declarations that differ in fields that tenants change. */
 const declared: fc.Arbitrary<ResourceSet> = fc
 	.record({
 		prefix: fc.constantFrom("/a", "/b", `/${V1}`),

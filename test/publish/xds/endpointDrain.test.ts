@@ -19,7 +19,7 @@ interface More {
 	readonly other?: readonly number[];
 	/** The Service has a DataClass, which allows all of its endpoints. */
 	readonly isBound?: boolean;
-	/** By Variant: it has a DNS name beside. */
+	/** Variants that also have a DNS name. */
 	readonly dns?: string;
 	/** The Service is deleted. */
 	readonly isGone?: boolean;
@@ -49,7 +49,7 @@ function plan(ports: Ports, more: More = {}): Snapshot {
 	return maker.make(compile(set, EMPTY_STATUS, { collectors: NO_COLLECTORS }), 1);
 }
 
-/** An Envoy that has had the plan for long. */
+/** An Envoy that got the plan long ago. */
 class Client extends Script {
 	static of(before: Snapshot): Client {
 		const client = new Client(before);
@@ -64,7 +64,7 @@ class Client extends Script {
 		return this.has();
 	}
 
-	/** The same when some time has passed. */
+	/** The same after some time. */
 	later(ms: number): readonly number[] {
 		this.nowMs += ms;
 		return this.given(this.target);

@@ -1,4 +1,4 @@
-/** The ADS server and a real Envoy: ramps, a NACK, removals under traffic, and control that dies. */
+/** The ADS server and a real Envoy: ramps, NACKs, removals under traffic, and a crash of control. */
 import { mkdtemp, rm } from "node:fs/promises";
 import { Agent, request } from "node:http";
 import { tmpdir } from "node:os";
@@ -184,7 +184,7 @@ t.test("no request fails while clusters are added, changed and removed", async (
 		}
 	}
 	const answers = await load.stop();
-	// v1 answers only if a request came before the first change; what matters is that none failed.
+	// v1 answers only if a request came before the first change; the test requires only that none failed.
 	const failed = [...answers.keys()].filter((answer) => answer !== "200 v1" && answer !== "200 v2");
 	t.same(failed, [], `answers: ${JSON.stringify([...answers])}`);
 	t.ok(answers.has("200 v2"), "requests flowed during the changes");
@@ -234,7 +234,7 @@ t.test("a revision is acknowledged by all Envoys; one that restarts gets everyth
 t.test("a plan is acknowledged when both the Envoy and the sidecar have it", async (t) => {
 	const mesh = await startMesh(t);
 	const { server, socketPath, services, envoy } = mesh;
-	/** How often Envoy has been sent anything. */
+	/** Envoy's counts of update attempts. */
 	const updates = async (): Promise<readonly number[]> => {
 		const names = ["cluster_manager.cds", "listener_manager.lds", "http.edge.rds.weir/edge", "cluster.a/v1"];
 		return Promise.all(names.map((name) => envoy.stat(`${name}.update_attempt`)));

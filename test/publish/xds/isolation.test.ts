@@ -35,7 +35,7 @@ class Client {
 		this.isolation.offer(made);
 	}
 
-	/** One answer. @returns whether it is given something else now */
+	/** Sends one answer. @returns whether it gets another configuration */
 	answer(): boolean {
 		const { target } = this.isolation;
 		if (target === null) return false;

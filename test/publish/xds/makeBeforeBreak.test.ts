@@ -121,7 +121,7 @@ t.test(
 			const fresh: TinyService = { host: "c", variants: { [`v${revision}`]: 3001 }, weights: { [`v${revision}`]: 1 } };
 			envoy.publish(snapshot({ a: { ...A, weights: { v1: 1, v2: revision } }, b: B, c: fresh }, revision));
 			sent.push(...envoy.pump());
-			// The cluster before is warm by now, and the newest one is not.
+			// The previous cluster is warm by now, and the newest one is not.
 			const before = envoy.received.filter(({ type }) => type === "routes").length;
 			envoy.nowMs += TIMEOUT_MS / 5;
 			envoy.pump();
@@ -201,7 +201,7 @@ t.test("clusters that a killed server sent without endpoints get an empty list f
 	const moved: TinyService = { host: "a", variants: { v4: 1004 }, weights: { v4: 1 } };
 	const back = (version: string) => {
 		const envoy = new Script(snapshot({ a: moved }, 3), gone);
-		// It has taken a list with a/v3 of a server that is no more, and knows no endpoints of that.
+		// It has accepted a list with a/v3 from a stopped server, and has no endpoints of a/v3.
 		envoy.ask("clusters", [], { version: "of that server" });
 		return { envoy, sent: envoy.ask("endpoints", ["a/v1", "a/v2", "a/v3"], { version }) };
 	};

@@ -11,7 +11,7 @@ import { XdsServer } from "../../../src/publish/xds/server.js";
 import { temporaryDirectory } from "../../cli/command.js";
 import { type RunningEnvoy, startEnvoy } from "../../envoy/harness.js";
 
-/** Makes something of it that Envoy refuses. */
+/** Changes it so that Envoy refuses it. */
 type Spoil = (envoy: EnvoyResources) => EnvoyResources;
 
 export interface PlanScene {
@@ -19,7 +19,7 @@ export interface PlanScene {
 	readonly server: () => XdsServer;
 	/** @returns when Envoy has taken all of it */
 	publish(resources: ResourceSet, keySets?: KeySets, spoil?: Spoil): Promise<void>;
-	/** How often Envoy has made one. */
+	/** The number of listeners that Envoy has created. */
 	listenersMade(): Promise<number>;
 }
 

@@ -1,4 +1,4 @@
-/** The compiler's JSON and the wire form are the same thing. */
+/** The compiler's JSON and its protobuf encoding are equal. */
 import t from "tap";
 import { NO_COLLECTORS } from "../../../src/compile/compile.js";
 import { dynamicBootstrap, staticBootstrap } from "../../../src/compile/envoy/bootstrap.js";

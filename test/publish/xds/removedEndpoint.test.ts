@@ -31,7 +31,7 @@ for (const healthCheck of [null, HEALTH])
 				EMPTY_STATUS,
 				{ collectors: NO_COLLECTORS },
 			);
-		// A clock that is set back lengthens nothing.
+		// A clock that is set back extends no wait.
 		let setBackMs = 0;
 		const server = new XdsServer({ nowMs: () => Date.now() - setBackMs });
 		t.teardown(() => server.close());
@@ -74,7 +74,7 @@ for (const healthCheck of [null, HEALTH])
 				await pause(5);
 			}
 		});
-		/** Until Envoy has no endpoint but these. */
+		/** Waits until Envoy has only these endpoints. */
 		const has = async (ports: readonly number[]): Promise<void> => {
 			const wanted = ports.map((port) => `127.0.0.1:${port}`).sort();
 			for (;;) {

@@ -51,7 +51,7 @@ const overHttp2 =
 		return answer(Number(head[":status"]), head["x-variant"]);
 	};
 
-/** One of HTTP/1.1 and one of HTTP/2, which stay open. @returns the status, or the name of the Variant that has answered */
+/** Open connections of HTTP/1.1 and HTTP/2. @returns the status, or the name of the Variant that has answered */
 function keptConnections(t: Test, port: number): readonly Ask[] {
 	const agent = new Agent({ keepAlive: true, maxSockets: 1 });
 	const session = connect(`http://127.0.0.1:${port}`);
@@ -210,7 +210,7 @@ async function refusing(t: Test, filter: string) {
 	};
 }
 
-/** No expression of RE2. */
+/** Not a valid RE2 expression. */
 const REGEX = { principal_name: { safe_regex: { regex: "(" } } };
 const FILTERS = "type.googleapis.com/envoy.extensions.filters.http";
 const UNREADABLE: Readonly<Record<string, object>> = {
@@ -311,7 +311,7 @@ t.test("assignment by a claim lasts until the routes change, on every connection
 	const asking = (async () => {
 		while (going) seen.add(await overHttp1(port, agent)(token));
 	})();
-	// Before and after it is v2 for her: by the Experiment, and by the Service's default.
+	// Her Variant is v2 before and after: by the Experiment, then by the Service's default.
 	for (let round = 0; round < 20; round++) {
 		await publish(resources([], "v2"), keySetsOf(keySet));
 		await publish(resources([trial]), keySetsOf(keySet));

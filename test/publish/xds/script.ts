@@ -13,7 +13,7 @@ export const B: TinyService = { host: "b", variants: { v1: 2001 }, weights: { v1
 export const snapshot = (services: Record<string, TinyService>, revision = 1): Snapshot =>
 	new SnapshotMaker().make(published(tinyPlan({ gatewayPort: 8080, services })), revision);
 
-/** Service a on another Variant than any that it had. */
+/** Service a on a Variant that it never had before. */
 export const MOVED: TinyService = { host: "a", variants: { v3: 1003 }, weights: { v3: 1 } };
 
 /** An Envoy's part of the conversation: sends what the test asks for and keeps the responses, at a clock of its own. */
@@ -24,7 +24,7 @@ export class Script {
 	#last = new Map<TypeName, Response>();
 	#names = new Map<TypeName, readonly string[]>();
 
-	/** @param before its stream before, which is known here */
+	/** @param before its previous stream, if known */
 	constructor(
 		public target: Snapshot,
 		before?: Script,
@@ -114,7 +114,7 @@ export function comesBack(before: Snapshot): readonly (readonly string[])[] {
 	return [first, meanwhile, envoy.agree(envoy.ask("endpoints", ["a/v1", "a/v2", "a/v3"]))];
 }
 
-/** Its routes wait for a/v3, and its old clusters go when it has them. */
+/** Its routes wait for a/v3, and its old clusters are removed after the routes. */
 export const KEEPS_CLUSTERS = [
 	["clusters:a/v1,a/v2,a/v3"],
 	[],

@@ -217,7 +217,7 @@ t.test("the wait counts from the first unanswered table until any answer, reject
 	sidecar.ask("clusters", ["*"]);
 	t.equal((await sidecar.next()).typeUrl, TYPE_URLS.clusters, "the request before it has been read");
 	server.publish(plan(2), 2);
-	// It is sent when the first has had its time.
+	// It is sent after the timeout of the first one.
 	const second = await sidecar.next();
 	t.not(second.versionInfo, first.versionInfo);
 	t.equal(since(), 1_000, "another request is no answer, and a later response does not restart the wait");

@@ -57,7 +57,7 @@ function cluster(name: string, { connectTimeout, unknownExtension }: TinyService
 	};
 }
 
-/** @param port 0 = it has none */
+/** @param port 0 = no endpoint */
 const endpoints = (name: string, port: number): EnvoyResource => ({
 	"@type": "type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment",
 	cluster_name: name,

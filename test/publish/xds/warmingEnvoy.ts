@@ -20,7 +20,7 @@ export class WarmingEnvoy {
 	#owesAck = false;
 	#named: ReadonlySet<string> = new Set();
 	readonly #endpoints = new Map<string, EncodedResource>();
-	/** Clusters that routes lead to and that a message left without endpoints. */
+	/** Clusters that a message left without endpoints while routes use them. */
 	readonly emptied: string[] = [];
 
 	constructor(public target: Snapshot) {

@@ -36,7 +36,7 @@ async function start(t: Test, options: Partial<PredictorOptions> = {}) {
 		events,
 		counts,
 		ask: () => call(url, { path: PATH, body: TEXT }),
-		/** Everything that was sent before has been read: this connection is later. */
+		/** Resolves when all earlier bytes have been read, because this connection is later. */
 		read: () => call(url, { path: "/v2/health/live" }),
 		open: (...lines: readonly string[]) => open(t, Number(new URL(url).port), lines),
 	};
@@ -44,13 +44,13 @@ async function start(t: Test, options: Partial<PredictorOptions> = {}) {
 
 interface Client {
 	readonly socket: Socket;
-	/** All that came, once there is a whole answer. */
+	/** All received text, when the answer is complete. */
 	readonly answer: Promise<string>;
 	/** Resolves when this text has come. */
 	received(text: string): Promise<void>;
 }
 
-/** A request of which only the head is sent. */
+/** Sends only the head of a request. */
 function open(t: Test, port: number, lines: readonly string[]): Client {
 	const socket = connect(port, "127.0.0.1");
 	t.teardown(() => socket.destroy());
@@ -110,7 +110,7 @@ t.test("17 bodies of almost 16 MiB that do not end: another client is served, an
 });
 
 t.test("a large body that keeps up stays, where a younger one that sends nothing is ended", async (t) => {
-	// At 1 byte a second its text is more than all the time that it may fall behind.
+	// At 1 byte a second its text takes longer than it may fall behind.
 	const { ask, read, open } = await start(t, { bodies: { bodies: 2, rate: 1 } });
 	const large = open(`content-length: ${TEXT.length}`);
 	await read();

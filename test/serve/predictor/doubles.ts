@@ -79,7 +79,7 @@ export function call(url: string, { method, path, headers = {}, body, signal, tl
 			{
 				...where,
 				...tls,
-				// From 22.23 on, Node's Agents keep no connection of a request with a check of its own.
+				// From 22.23 on, Node's Agents do not reuse the connection of a request with its own checkServerIdentity.
 				...(tls === undefined || agent !== undefined ? {} : { checkServerIdentity: anyServer }),
 				path,
 				method: method ?? (raw === undefined ? "GET" : "POST"),

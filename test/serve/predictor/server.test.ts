@@ -233,7 +233,7 @@ t.test("closing answers what is running and takes nothing new", async (t) => {
 		body: { inputs: [{ ...features, shape: [rows, 16], data }], outputs: [{ name: "label" }] },
 		headers: { connection: "keep-alive" },
 	});
-	// The request is with the server once a second connection has been answered after its body was sent.
+	// The server has the request when it has answered a second connection that was opened after the body was sent.
 	await call(predictor.url, { path: "/v2/health/live" });
 	const closed = predictor.close();
 	t.match(await running, { status: 200, headers: { connection: "close" } });

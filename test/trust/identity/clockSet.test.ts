@@ -76,7 +76,7 @@ for (const [what, offMs, how] of [
 					),
 			);
 		await until(async () => (await wrongBy()).some((ms) => ms > HOUR_MS), "Envoy has a certificate of another time");
-		// Both follow before the clock is set. An ended identity is none to them, one of the future is.
+		// Both follow before the clock is set. They reject an expired identity, but not one that is not yet valid.
 		const holding = Promise.all([identityOf(t, ca.socket("predictor")), identityOf(t, ca.socket("client"))]);
 		holding.catch(() => {});
 		const port = envoy.port();

@@ -1,4 +1,4 @@
-/** `weir ca` as a person runs it, and the names of the stack's parts. */
+/** `weir ca` on the command line, and the names of the stack's parts. */
 import { execFile, spawn } from "node:child_process";
 import { once } from "node:events";
 import { stat } from "node:fs/promises";

@@ -6,6 +6,7 @@ import t from "tap";
 import { forwardedClient, parseForwardedClientCert } from "../../../src/compile/access/requests/forwardedClientCert.js";
 import { readRoot, type SigningRoot } from "../../../src/trust/identity/signing.js";
 import { startEnvoy } from "../../envoy/harness.js";
+import { crafted, dns, uri } from "./craftedCertificates.js";
 import { createDevelopmentCa } from "./developmentCa.js";
 import {
 	attempt,
@@ -23,7 +24,6 @@ import {
 	PREDICTOR,
 	TRUST_DOMAIN,
 } from "./mesh.js";
-import { dns, strange, uri } from "./strangeCertificates.js";
 
 t.setTimeout(120_000);
 
@@ -63,21 +63,21 @@ t.test("mTLS from client to Envoy to server by SDS: each end requires the other'
 	const root = await rootOf(directory);
 	const with_ = (own: { certificate: string; privateKey: string }) =>
 		attempt(port, { ca: ca.bundle(), cert: own.certificate, key: own.privateKey });
-	t.equal(await with_(await strange(root, [uri(CLIENT)])), 200, "the cases below differ only in the name or the time");
+	t.equal(await with_(await crafted(root, [uri(CLIENT)])), 200, "the cases below differ only in the name or the time");
 	const elsewhere = await createDevelopmentCa({ trustDomain: TRUST_DOMAIN, nowMs: Date.now(), lifetimeMs: 3_600_000 });
 	const cases: readonly (readonly [string, Promise<number | "refused">])[] = [
 		["no certificate", attempt(port, { ca: ca.bundle() })],
 		["another root, the same id", with_(await elsewhere.issue({ spiffeId: CLIENT }))],
-		["another trust domain, our root", with_(await strange(root, [uri("spiffe://other.test/weir/client")]))],
-		["expired", with_(await strange(root, [uri(CLIENT)], { endedMsAgo: 1_000 }))],
-		["another id", with_(await strange(root, [uri(id("unknown"))]))],
-		["NUL after the id", with_(await strange(root, [uri(`${CLIENT}\0.evil`)]))],
-		["the id as a DNS name", with_(await strange(root, [dns(CLIENT)]))],
+		["another trust domain, our root", with_(await crafted(root, [uri("spiffe://other.test/weir/client")]))],
+		["expired", with_(await crafted(root, [uri(CLIENT)], { endedMsAgo: 1_000 }))],
+		["another id", with_(await crafted(root, [uri(id("unknown"))]))],
+		["NUL after the id", with_(await crafted(root, [uri(`${CLIENT}\0.evil`)]))],
+		["the id as a DNS name", with_(await crafted(root, [dns(CLIENT)]))],
 	];
 	for (const [what, outcome] of cases) t.equal(await outcome, "refused", what);
 
 	const before = predictor.forwarded.length;
-	await with_(await strange(root, [uri(CLIENT), uri(id("operator/root"))]));
+	await with_(await crafted(root, [uri(CLIENT), uri(id("operator/root"))]));
 	const [two] = predictor.forwarded.slice(before);
 	t.equal(
 		two === undefined ? null : forwardedClient([two], ENVOY, new Set([ENVOY])),

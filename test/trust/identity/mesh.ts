@@ -124,7 +124,7 @@ export async function attempt(port: number, options: ConnectionOptions): Promise
 	});
 	socket.on("error", () => {});
 	socket.write("GET / HTTP/1.1\r\nhost: mesh.test\r\nconnection: close\r\n\r\n");
-	// Not once(): an alert is an error first, and here a way to be refused.
+	// Not once(): a TLS alert is an error event, and here a refusal.
 	await new Promise((resolve) => socket.on("close", resolve));
 	const status = /^HTTP\/1\.1 (\d+)/.exec(text)?.[1];
 	return status === undefined ? "refused" : Number(status);
@@ -183,7 +183,7 @@ const sds = {
 	},
 };
 
-/** As the compiler writes it: own certificate and trust bundle by SDS, peers by exact SPIFFE id. */
+/** TLS as the compiler writes it: own certificate and trust bundle by SDS, peers by exact SPIFFE id. */
 const tlsContext = (peers: readonly string[], certificate: string, bundle: string) => ({
 	tls_params: { tls_minimum_protocol_version: "TLSv1_3", tls_maximum_protocol_version: "TLSv1_3" },
 	tls_certificate_sds_secret_configs: [{ name: certificate, sds_config: sds }],
@@ -232,7 +232,7 @@ export function meshBootstrap(options: MeshBootstrap): (adminSocket: string) => 
 				{
 					name: "upstream",
 					type: "STATIC",
-					// New connections all the time, so that rotation is seen upstream too.
+					// New connections all the time, so that upstream connections rotate too.
 					typed_extension_protocol_options: http({
 						common_http_protocol_options: { max_requests_per_connection: 5 },
 						explicit_http_config: { http_protocol_options: {} },

@@ -9,9 +9,9 @@ import { certificateSpiffeId, peerSpiffeId } from "../../../src/trust/identity/p
 import { derOf, splitDer } from "../../../src/trust/identity/pem.js";
 import { makeRoot } from "../../../src/trust/identity/signing.js";
 import type { Identity, Svid } from "../../../src/trust/identity/svid.js";
+import { crafted, dns, uri } from "./craftedCertificates.js";
 import { createDevelopmentCa, type DevelopmentCa } from "./developmentCa.js";
 import { attempt, CLIENT, client, ENVOY, guardedServer, id, PREDICTOR, TRUST_DOMAIN } from "./mesh.js";
-import { dns, strange, uri } from "./strangeCertificates.js";
 
 t.setTimeout(120_000);
 
@@ -55,8 +55,8 @@ async function identity(spiffeId: string, from: DevelopmentCa, trustBundle = fro
 const der = (pem: string): Uint8Array => derOf(pem)[0] ?? new Uint8Array();
 
 t.test("an SVID has exactly one URI name, a SPIFFE id with a path, and is not a CA", async (t) => {
-	const read = async (names: Parameters<typeof strange>[1], options = {}) =>
-		certificateSpiffeId(der((await strange(root, names, options)).certificate));
+	const read = async (names: Parameters<typeof crafted>[1], options = {}) =>
+		certificateSpiffeId(der((await crafted(root, names, options)).certificate));
 	t.equal(await read([uri(CLIENT)]), CLIENT);
 	t.equal(await read([dns("a.test"), uri(CLIENT)]), CLIENT, "other kinds of names do not matter");
 	t.equal(await read([uri(CLIENT)], { ca: true }), null, "a CA");
@@ -161,10 +161,10 @@ t.test("a server accepts only its admitted ids, and reports why it refuses other
 		["another trust domain by our own root", [uri("spiffe://other.test/weir/envoy/gateway")]],
 	] as const) {
 		bad.refusals.length = 0;
-		t.equal(await attempt(bad.port, of(await strange(root, names))), "refused", what);
+		t.equal(await attempt(bad.port, of(await crafted(root, names))), "refused", what);
 		t.same(bad.refusals, ["no-svid unauthenticated"], what);
 	}
-	t.equal(await attempt(bad.port, of(await strange(root, [uri(ENVOY)]))), 200, "both roots of the bundle are trusted");
+	t.equal(await attempt(bad.port, of(await crafted(root, [uri(ENVOY)]))), 200, "both roots of the bundle are trusted");
 });
 
 t.test("after a rotation connections use the new certificate and roots, and no session is resumed", async (t) => {

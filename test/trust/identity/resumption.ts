@@ -6,7 +6,7 @@ export interface Visit {
 	readonly reused: boolean;
 	/** First line of the server's bytes; "" = nothing. */
 	readonly received: string;
-	/** The last that the server gave, to be shown at another connection; null = none. */
+	/** The last session from the server, for use on another connection; null = none. */
 	readonly session: Buffer | null;
 }
 
@@ -42,7 +42,7 @@ export function visit(port: number, options: ConnectionOptions, host = "-"): Pro
 	});
 }
 
-/** One visit with the certificate, and one that shows only the session of the first. */
+/** One connection with the certificate, and one with only the session of the first. */
 export async function byItsSession(
 	port: number,
 	{ cert, key, ...others }: ConnectionOptions,

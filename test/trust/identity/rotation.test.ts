@@ -18,7 +18,7 @@ import {
 	until,
 } from "./mesh.js";
 
-// Certificates live for seconds here: few, so that it is seen, and enough, so that a busy machine is not an agent that is away.
+// Certificates are valid for a few seconds: long enough that a busy machine does not look like a missing agent.
 t.setTimeout(180_000);
 
 t.test("no request fails with SVIDs of seconds and a new root under load", async (t) => {

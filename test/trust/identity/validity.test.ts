@@ -7,7 +7,7 @@ import { firstToEnd, isUnrenewed } from "../../../src/trust/identity/validity.js
 const SECOND = 1_000;
 const MINUTE = 60 * SECOND;
 const madeMs = 1_800_000_000_000;
-/** An SVID made then, dated back as its authority does. */
+/** An SVID issued at that time, backdated like its authority's. */
 const svid = (lifeMs: number, datedBackMs: number) => ({
 	notBeforeMs: madeMs - datedBackMs,
 	notAfterMs: madeMs + lifeMs,

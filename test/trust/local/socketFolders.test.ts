@@ -16,7 +16,7 @@ import { temporaryDirectory } from "../../cli/command.js";
 
 const REFUSED = { code: "failed-precondition" };
 
-/** The user that the process seems to be, for one call. */
+/** Fakes the user of the process for one call. */
 function as<Result>(uid: number, run: () => Result): Result {
 	const { getuid } = process;
 	process.getuid = () => uid;

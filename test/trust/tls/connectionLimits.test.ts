@@ -34,7 +34,7 @@ const shown = ({ certificate, privateKey }: IssuedCertificate) => ({
 const own = await issue("listener");
 const OPTIONS = { ...shown(own), requestCert: true, rejectUnauthorized: true };
 const peer = shown(await issue("peer"));
-/** Of those that prove nothing but speak TLS. */
+/** Options of a TLS client without a certificate. */
 const { cert: _cert, key: _key, ...anonymous } = peer;
 
 async function listening(t: Test, server: Server): Promise<number> {
@@ -395,7 +395,7 @@ t.test("a busy connection is not cut between two requests, even if a sweep sees 
 	const answers = new Set([await ask()]);
 	nowMs += 3_600_000 - 1_000;
 	const from = performance.now();
-	// Idle nearly all of the time: each request is answered in a millisecond.
+	// The connection is idle nearly all of the time: each request takes a millisecond.
 	while (performance.now() - from < 3.5 * CONNECTIONS_CHECK_MS) {
 		await new Promise((resolve) => setTimeout(resolve, CONNECTION_QUIET_MS / 5));
 		answers.add(await ask());

@@ -13,7 +13,7 @@ const pair = await keyPair();
 const foreign = await keyPair();
 const jwk = await publicJwk(pair, { kid: "k1" });
 const good = (sub: string, n = 0): Promise<string> => signed({ ...CLAIMS, sub, n }, pair);
-/** By a key that is not the issuer's. */
+/** A token signed by a key that is not the issuer's. */
 const forged = (n: number, sub = `x${n}`): Promise<string> => signed({ ...CLAIMS, sub, n }, foreign);
 const garbage = (kid: string, n: number): string =>
 	`${segment({ alg: "ES256", kid })}.${segment({ ...CLAIMS, n })}.${segment(Buffer.alloc(64, 1))}`;

@@ -48,7 +48,7 @@ export const segment = (text: string | Buffer | object): string =>
 		"base64url",
 	);
 
-/** A token of these very bytes, with a true ES256 signature. */
+/** A token of exactly these bytes, with a valid ES256 signature. */
 export async function signedText(header: string, payload: string | Buffer, { privateKey }: Pair): Promise<string> {
 	const input = `${segment(header)}.${segment(payload)}`;
 	const signature = await crypto.subtle.sign(
@@ -90,7 +90,7 @@ export async function proofOf(
 	return signed(own, signWith ?? pair, { kid: undefined, typ: "dpop+jwt", jwk: await publicJwk(pair), ...header });
 }
 
-/** A verifier over one set of keys, with clocks and a load that the test moves. */
+/** A verifier over one key set; the test controls its clocks and its loads. */
 export class Scene {
 	nowSeconds = NOW;
 	monotonicMs = 0;

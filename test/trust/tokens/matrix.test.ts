@@ -55,7 +55,7 @@ const nested = (depth: number): string => `{"a":${"[".repeat(depth)}${"]".repeat
 const psychic = `${head}.${body}.${Buffer.alloc(64).toString("base64url")}`;
 
 const CASES: readonly (readonly [string, () => Promise<string> | string])[] = [
-	// Those that jose rejects by itself.
+	// Tokens that jose rejects by itself.
 	["alg none", () => `${segment({ alg: "none", kid: "k1" })}.${body}.${signature}`],
 	["alg none without a signature", () => `${segment({ alg: "none", kid: "k1" })}.${body}.`],
 	["alg None in other letters", () => `${segment({ alg: "nOnE", kid: "k1" })}.${body}.${signature}`],
@@ -94,7 +94,7 @@ const CASES: readonly (readonly [string, () => Promise<string> | string])[] = [
 	["another issuer", () => signed({ ...CLAIMS, iss: "https://evil.test" }, pair)],
 	["an issuer that only looks the same", () => signed({ ...CLAIMS, iss: `${ISSUER}/` }, pair)],
 	["no issuer", () => signed({ aud: AUDIENCE, sub: "ann", iat: NOW, exp: NOW + 60 }, pair)],
-	// Those that jose accepts.
+	// Tokens that jose accepts.
 	["iat an hour in the future", () => signed(future, pair)],
 	["iat in the future", () => signed({ ...CLAIMS, iat: NOW + 61 }, pair)],
 	["no kid, with one key in the set", () => signed(CLAIMS, pair, { kid: undefined })],

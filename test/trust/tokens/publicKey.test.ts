@@ -10,7 +10,7 @@ import { publishedKeySet } from "../../../src/trust/tokens/publishedKeys.js";
 type Members = Readonly<Record<string, unknown>>;
 
 const hex = (digits: string): string => Buffer.from(digits, "hex").toString("base64url");
-/** A number of exactly so many bits, odd unless the last byte is given. */
+/** A number of exactly this many bits, odd unless the last byte is given. */
 function modulus(bits: number, last?: number): Buffer {
 	const bytes = randomBytes(Math.ceil(bits / 8));
 	const top = (bits - 1) % 8;
@@ -68,7 +68,7 @@ t.test("an EC key is a point on its curve with all bytes", async (t) => {
 	const small = ec("P-256");
 	t.match(fault({ ...ec("secp256k1"), kid: "k" }), /kty, crv and alg/);
 	t.match(fault({ ...small, crv: "P-384" }), /not 48 bytes/);
-	// x of P-521 plus the prime has as many bytes, and is no other point.
+	// x of P-521 plus the prime has the same number of bytes, but is not a canonical coordinate.
 	const large = ec("P-521");
 	const x = BigInt(`0x${Buffer.from(String(large.x), "base64url").toString("hex")}`) + 2n ** 521n - 1n;
 	t.match(fault({ ...large, x: hex(x.toString(16).padStart(132, "0")) }), /no point/);

@@ -6,7 +6,7 @@ import { CALLOUT_TOKENS_WAITING_MAX } from "../../../../src/publish/sidecar/grpc
 import { GRPC, GrpcFailure, type Methods, type Reply } from "../../../../src/publish/sidecar/grpc/service.js";
 import { call, ECHO, framed, open, STREAM, startEcho, until } from "./rig.js";
 
-/** Promises an echo of each message, which the test gives when it likes. */
+/** Promises an echo of each message; the test resolves it. */
 class Promised {
 	readonly waiting: { readonly text: string; give(reply?: Reply): void; fail(): void }[] = [];
 	readonly methods: Methods;
@@ -102,7 +102,7 @@ t.test("a limited number of calls waits; a refused call fails at once", async (t
 	const promised = new Promised();
 	const { socketPath, counters, server } = await startEcho(t, { methods: promised.methods });
 	const session = open(t, socketPath);
-	// More streams than one connection may have open.
+	// More streams than one connection allows.
 	const sessions = Array.from({ length: 20 }, () => open(t, socketPath));
 	const calls = Array.from({ length: CALLOUT_TOKENS_WAITING_MAX }, (_, index) =>
 		call(sessions[index % sessions.length] ?? session, { body: [framed("x")] }),

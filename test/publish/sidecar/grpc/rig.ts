@@ -104,7 +104,7 @@ export async function startEcho(t: Test, options: Partial<GrpcServerOptions> = {
 		methods: echoMethods(streams),
 		health,
 		counters,
-		// Clients of the same process work in the same turns: that is no queue.
+		// Clients in this process work in the same turns, which must not count as a queue.
 		limits: { queueMs: 60_000 },
 		...options,
 	});
@@ -189,7 +189,7 @@ export function call(
 	});
 }
 
-/** Waits until a condition that other events bring about holds. */
+/** Waits for a condition that depends on other events. */
 export async function until(condition: () => boolean): Promise<void> {
 	// A few turns of the loop first; a longer wait must not use a core.
 	for (let turns = 0; !condition(); turns++) {

@@ -124,7 +124,7 @@ const named = (signer: Signer, members: Members = {}): PublishedKey => ({
 	entry: { ...signer.jwk, kid: "k", ...members },
 });
 
-/** Sets by which Envoy and the sidecar could judge in two ways, or by which Envoy would refuse its listener. */
+/** Sets on which Envoy and the sidecar could differ, or with which Envoy could refuse its listener. */
 export const NAMED_SETS: readonly (readonly PublishedKey[])[] = [
 	[],
 	GOOD.map((signer) => named(signer)),

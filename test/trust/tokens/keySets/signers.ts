@@ -5,7 +5,7 @@ export type Members = Readonly<Record<string, unknown>>;
 
 export interface Signer {
 	readonly name: string;
-	/** Its public key, as it should be published. */
+	/** Its public key in the correct form. */
 	readonly jwk: Members;
 	/** Algorithms that it can sign by. */
 	readonly algorithms: readonly string[];
@@ -121,7 +121,7 @@ export const GOOD: readonly Signer[] = [
 	manyPrimes(8_192, 65_537n),
 ];
 
-/** More of one kind than are tried for one token. */
+/** More keys of one kind than are tried for one token. */
 export const MANY: readonly Signer[] = Array.from({ length: 6 }, (_, index) =>
 	signer(`P-256 ${index}`, generateKeyPairSync("ec", { namedCurve: "P-256" }), ["ES256"]),
 );
