@@ -24,7 +24,7 @@ spec: {type: rate, source: outcome, senders: ["${APP}"]}
 	await t.test("the caller proves itself to Envoy, and Envoy to the caller", async (t) => {
 		t.equal((await scene.ask({ as: "app" })).status, 200);
 		await t.rejects(scene.ask({ as: null }), "no certificate, no request");
-		await t.rejects(scene.ask({ as: "app", server: PREDICTOR }), /weir-gateway/, "the caller knows whom it talks to");
+		await t.rejects(scene.ask({ as: "app", server: PREDICTOR }), /weir-gateway/, "the caller knows its server");
 	});
 
 	await t.test("the model server accepts the mesh's Envoy only", async (t) => {

@@ -345,7 +345,7 @@ t.test("the default Variant is named if the route may have another one", async (
 	t.match(ask(table, { plan: null, assigned }).ruling, { variant: "v1", variantHeader: null }, "Envoy has chosen");
 });
 
-t.test("Envoy's verdict counts only if its routes are of the plan that delegates access to Envoy", async (t) => {
+t.test("Envoy's verdict counts only if its routes are of the same plan as the sidecar's table", async (t) => {
 	const access = {
 		open: false,
 		policies: [

@@ -138,5 +138,5 @@ t.test("a dry run of an open Service predicts its closing", async (t) => {
 		return [];
 	};
 	t.match(without({ principal: id("alice") }, null, { headerValues }), { verdict: "allow", shadow: null });
-	t.same(read, [], "without shadow policies an open Service causes no call");
+	t.same(read, [], "without shadow policies an open Service reads no headers");
 });

@@ -33,15 +33,15 @@ import { startSidecar } from "./rig.js";
 
 t.setTimeout(120_000);
 
-interface Heard {
+interface Reply {
 	readonly status: number;
 	readonly cookie: boolean;
 	readonly text: string;
 }
 
-type Ask = (headers: Readonly<Record<string, string>>, path: string) => Promise<Heard>;
+type Ask = (headers: Readonly<Record<string, string>>, path: string) => Promise<Reply>;
 
-async function heard(body: Readable, head: Omit<Heard, "text">): Promise<Heard> {
+async function replyOf(body: Readable, head: Omit<Reply, "text">): Promise<Reply> {
 	return { ...head, text: await text(body) };
 }
 
@@ -106,7 +106,7 @@ t.test("requests on open connections get only verdicts of the plans, and every c
 				const where = { host: "127.0.0.1", port: envoy.port("edge"), path, agent };
 				request({ ...where, headers: { host: "shop.test", ...headers } }, (response) => {
 					const { statusCode: status = 0, headers } = response;
-					heard(response, { status, cookie: headers["set-cookie"] !== undefined }).then(resolve, reject);
+					replyOf(response, { status, cookie: headers["set-cookie"] !== undefined }).then(resolve, reject);
 				})
 					.on("error", reject)
 					.end();
@@ -120,7 +120,7 @@ t.test("requests on open connections get only verdicts of the plans, and every c
 				const stream = session.request({ ":authority": "shop.test", ":path": path, ...headers });
 				stream.on("response", (head) => {
 					const answer = { status: Number(head[":status"]), cookie: head["set-cookie"] !== undefined };
-					heard(stream, answer).then(resolve, reject);
+					replyOf(stream, answer).then(resolve, reject);
 				});
 				stream.on("error", reject).end();
 			});
@@ -171,7 +171,7 @@ t.test("requests on open connections get only verdicts of the plans, and every c
 		["back to Envoy", native, true],
 		["people are assigned by a cookie", assigned, true],
 		["back", native, true],
-		["the sidecar has not heard of it", assigned, false],
+		["the sidecar has an older plan", assigned, false],
 		["no one is assigned", native, true],
 	] as const) {
 		await during(kept, publish(next, isHeard));

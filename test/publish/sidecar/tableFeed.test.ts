@@ -146,8 +146,8 @@ t.test("a table is acknowledged when both sidecars have it; a hanging one delays
 	const folder = await folderOf(t);
 	const server = await startServer(t, join(folder, "inside.sock"));
 	const proxy = await startProxy(t, join(folder, "ads.sock"), join(folder, "inside.sock"));
-	const heard: number[] = [];
-	server.onAcknowledged((revision) => heard.push(revision));
+	const acks: number[] = [];
+	server.onAcknowledged((revision) => acks.push(revision));
 	const one = startFeed(t, join(folder, "inside.sock"));
 	const two = startFeed(t, join(folder, "ads.sock"));
 	const both = new Promise<void>((resolve) => {
@@ -165,7 +165,7 @@ t.test("a table is acknowledged when both sidecars have it; a hanging one delays
 	server.publish(plan(tableOf(2).table), 2);
 	await serves(one.tables, tableOf(2));
 	await new Promise((resolve) => setTimeout(resolve, 50));
-	t.same(heard, [1]);
+	t.same(acks, [1]);
 	t.equal(two.tables.get(null), tableOf(1).version);
 	const states = server.proxies().map(({ types }) => types.tables?.state);
 	t.same(states.sort(), ["STALE", "SYNCED"]);

@@ -98,17 +98,17 @@ t.test("no table gets younger by a wall clock that is set back or a machine that
 
 t.test("listeners are called once for every change until they stop", (t) => {
 	const tables = new Tables({ compile });
-	const heard: string[] = [];
-	const stop = tables.onChange(() => heard.push(`${tables.newest?.table.services[0]?.timeoutMs} ${tables.confirmed}`));
+	const seen: string[] = [];
+	const stop = tables.onChange(() => seen.push(`${tables.newest?.table.services[0]?.timeoutMs} ${tables.confirmed}`));
 	tables.put(tableOf(1));
 	tables.confirm();
 	tables.confirm();
 	tables.lapse();
 	tables.lapse();
-	t.same(heard, ["1 false", "1 true", "1 false"]);
+	t.same(seen, ["1 false", "1 true", "1 false"]);
 	stop();
 	tables.put(tableOf(2));
-	t.equal(heard.length, 3);
+	t.equal(seen.length, 3);
 	t.end();
 });
 

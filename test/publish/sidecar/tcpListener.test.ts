@@ -112,7 +112,7 @@ t.test("only an Envoy of the trust domain is answered", async (t) => {
 	t.match(log(), /spiffe:\/\/weir\.test\/web/, "the log names the client");
 });
 
-t.test("a request that an Envoy forwards for a client is not its own call", async (t) => {
+t.test("a request that an Envoy forwards for a client is refused", async (t) => {
 	const { ready } = await start("--identity", identity);
 	for (const name of ["x-request-id", "x-forwarded-proto"])
 		t.equal(await ask(Number(ready.port), clientTls(envoy, isSidecar), { [name]: "1" }), "grpc 7", name);

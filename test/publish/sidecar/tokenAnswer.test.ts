@@ -181,19 +181,19 @@ t.test("unavailable keys are reported in the access log, never to the client", a
 	t.same(onWire(keyless).httpResponse, onWire(usual).httpResponse);
 });
 
-t.test("the verifier gets callers that no allow policy matches, for any user, as unknown", async (t) => {
+t.test("callers that no allow policy matches, for any user, are never allowed", async (t) => {
 	const one = new Scene();
-	const strange = (service: string, principal: string | null) => {
+	const neverAllowed = (service: string, principal: string | null) => {
 		one.ask(service, { ...bearer, principal });
 		return one.asked.at(-1)?.neverAllowed();
 	};
-	t.equal(strange("users", null), false, "a policy about users alone is about callers of any workload");
-	t.equal(strange("apps-users", "spiffe://weir.test/apps/a"), false);
+	t.equal(neverAllowed("users", null), false, "a policy about users alone is about callers of any workload");
+	t.equal(neverAllowed("apps-users", "spiffe://weir.test/apps/a"), false);
 	for (const other of [WEB, "spiffe://weir.test/apps", null])
-		t.equal(strange("apps-users", other), true, String(other));
-	t.equal(strange("tried", WEB), false);
-	t.equal(strange("tried", PROXY), true, "a deny policy allows no caller");
-	t.equal(strange("open-tried", null), false);
+		t.equal(neverAllowed("apps-users", other), true, String(other));
+	t.equal(neverAllowed("tried", WEB), false);
+	t.equal(neverAllowed("tried", PROXY), true, "a deny policy allows no caller");
+	t.equal(neverAllowed("open-tried", null), false);
 	const behind = (id: string) =>
 		one.ask("apps-users", {
 			principal: PROXY,

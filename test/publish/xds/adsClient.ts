@@ -31,7 +31,7 @@ export const closedServices = (message: MessageInitShape<typeof ClosedServicesSc
 export class AdsClient {
 	readonly #client: InstanceType<typeof Client>;
 	readonly #call: ClientDuplexStream<DiscoveryRequest, DiscoveryResponse>;
-	readonly #heard: DiscoveryResponse[] = [];
+	readonly #unread: DiscoveryResponse[] = [];
 	#waiting: ((response: DiscoveryResponse) => void) | null = null;
 	/** Resolves with the error that ended the stream. */
 	readonly ended: Promise<ServiceError>;
@@ -42,7 +42,7 @@ export class AdsClient {
 		this.#client = new Client(target, channel, named);
 		this.#call = this.#client.streamAggregatedResources?.() as ClientDuplexStream<DiscoveryRequest, DiscoveryResponse>;
 		this.#call.on("data", (response: DiscoveryResponse) => {
-			if (this.#waiting === null) this.#heard.push(response);
+			if (this.#waiting === null) this.#unread.push(response);
 			else this.#waiting(response);
 			this.#waiting = null;
 		});
@@ -50,7 +50,7 @@ export class AdsClient {
 	}
 
 	get unread(): number {
-		return this.#heard.length;
+		return this.#unread.length;
 	}
 
 	/** @param answers the response that this acknowledges or, with an error, rejects */
@@ -80,8 +80,8 @@ export class AdsClient {
 	}
 
 	next(): Promise<DiscoveryResponse> {
-		const heard = this.#heard.shift();
-		if (heard !== undefined) return Promise.resolve(heard);
+		const first = this.#unread.shift();
+		if (first !== undefined) return Promise.resolve(first);
 		return new Promise((resolve) => {
 			this.#waiting = resolve;
 		});

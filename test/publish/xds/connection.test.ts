@@ -66,8 +66,8 @@ t.test("a client that does not read does not delay the others", async (t) => {
 
 t.test("a fault while sending to one client ends only its stream", async (t) => {
 	const call = Object.assign(new EventEmitter(), { write: () => true, end() {} });
-	const heard: unknown[] = [];
-	call.on("error", (error) => heard.push(error));
+	const errors: unknown[] = [];
+	call.on("error", (error) => errors.push(error));
 	const faults: unknown[] = [];
 	const connection = new Connection(call as unknown as Call, {
 		...OPTIONS,
@@ -78,7 +78,7 @@ t.test("a fault while sending to one client ends only its stream", async (t) => 
 	});
 	connection.pump();
 	t.match(faults, [{ message: "broken" }]);
-	t.match(heard, [{ details: "the request could not be handled" }]);
+	t.match(errors, [{ details: "the request could not be handled" }]);
 	t.ok(connection.closed);
 });
 

@@ -161,7 +161,7 @@ t.test("a client that is neither Envoy nor sidecar keeps no connection", async (
 	t.same([refused, ids], [["not-a-client"], [id("ns/team/sa/app")]]);
 });
 
-t.test("the search for names in a long message uses no regular expression", (t) => {
+t.test("the search for names in a long message is fast", (t) => {
 	const words = `${"team/s1/v1 ".repeat(6_000)}`;
 	const began = performance.now();
 	for (let name = 0; name < 5_000; name++) mentions(words, `team/x${name}/v1`);

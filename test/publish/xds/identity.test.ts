@@ -67,7 +67,7 @@ t.test("a connection without a stream is ended, one with a quiet stream is not",
 	t.equal((await quiet.next()).resources.length, 1, "it lives on");
 });
 
-t.test("an unreadable message does not end the stream: it rejects the table or is ignored", async (t) => {
+t.test("an unreadable error detail rejects a sidecar's table; an Envoy may not request tables", async (t) => {
 	const { server, refused, connect } = await start(t);
 	server.publish(plan, 1);
 	const broken = { ...closedServices({ services: [] }), value: new Uint8Array([0x0a, 0xff]) };

@@ -126,8 +126,8 @@ t.test(
 		const stands = fc.record({ a: stand, b: stand, c: stand });
 		const step = fc.oneof(
 			stands.map((to) => ({ does: "publish", to }) as const),
-			fc.constant({ does: "heard" } as const),
-			fc.constant({ does: "reads" } as const),
+			fc.constant({ does: "server reads" } as const),
+			fc.constant({ does: "client reads" } as const),
 		);
 		fc.assert(
 			fc.property(stands, fc.array(step, { minLength: 10, maxLength: 40 }), (first, steps) => {
@@ -141,7 +141,7 @@ t.test(
 				envoy.rests();
 				for (const one of steps) {
 					if (one.does === "publish") envoy.publish(note(one.to));
-					else if (one.does === "heard") envoy.heard();
+					else if (one.does === "server reads") envoy.serverReads();
 					else envoy.reads();
 				}
 				envoy.rests();

@@ -164,11 +164,11 @@ t.test("load reports are accepted only from Envoys under their own name, for pub
 	call.write(report("edge"));
 	const [{ clusters, sendAllClusters }] = await asked;
 	t.same([clusters, sendAllClusters], [[CLUSTER], false], "published clusters are requested");
-	const heard = new Promise<void>((resolve) => {
+	const accepted = new Promise<void>((resolve) => {
 		reported = resolve;
 	});
 	call.write(report("edge", CLUSTER, "weir_ads", "b/v1"));
-	await heard;
+	await accepted;
 	t.same(reports, [["edge", [{ cluster: CLUSTER, succeeded: 7, failed: 0, dropped: 2, inProgress: 0 }]]]);
 	const gone = new Promise<ServiceError>((resolve) => call.on("error", resolve));
 	call.write(report("other", CLUSTER));

@@ -148,7 +148,7 @@ t.test("a client of an earlier process keeps unknown clusters until its routes n
 		const envoy = new Script(snapshot(services, 2));
 		t.same(envoy.ask("clusters", [], { version }), []);
 		envoy.ask("endpoints", ["a/v1", "a/v2"], { version });
-		const heard = envoy.agree([
+		const sent = envoy.agree([
 			...envoy.ask("listeners", [], { version }),
 			...envoy.ask("routes", ["weir/edge"], { version }),
 		]);
@@ -156,7 +156,7 @@ t.test("a client of an earlier process keeps unknown clusters until its routes n
 		t.same(envoy.pump(), []);
 		t.equal(envoy.stream.deadlineMs(envoy.nowMs), XDS_RESTART_WAIT_MS);
 		envoy.nowMs += 1;
-		return [heard, envoy.pump()];
+		return [sent, envoy.pump()];
 	};
 	const removed: TinyService = { ...A, variants: { v1: 1001 }, weights: { v1: 1 } };
 	t.same(back({ a: removed }), [["listeners:edge", "routes:weir/edge"], ["clusters:a/v1"]], "a Variant was removed");

@@ -49,14 +49,14 @@ t.test("an agent's report carries the Envoy's own Gateways, and the answer names
 });
 
 t.test("control notices that a waiting agent has disconnected", async (t) => {
-	const heard = new EventEmitter();
-	const [asked, gone] = [once(heard, "asked"), once(heard, "gone")];
+	const events = new EventEmitter();
+	const [asked, gone] = [once(events, "asked"), once(events, "gone")];
 	const probes: Probes = {
 		next: (_envoy, _report, signal) =>
 			new Promise((_, reject) => {
-				heard.emit("asked");
+				events.emit("asked");
 				signal.addEventListener("abort", () => {
-					heard.emit("gone");
+					events.emit("gone");
 					reject(signal.reason);
 				});
 			}),

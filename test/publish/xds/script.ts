@@ -72,21 +72,21 @@ export class Script {
 
 	/** ACKs everything, as an Envoy without errors does, until the server sends no more. */
 	agree(responses: readonly string[]): string[] {
-		const heard = [...responses];
-		for (let pending = heard; pending.length > 0; ) {
-			pending = pending.flatMap((sent) => this.ack(sent.split(":")[0] as TypeName));
-			heard.push(...pending);
+		const sent = [...responses];
+		for (let pending = sent; pending.length > 0; ) {
+			pending = pending.flatMap((one) => this.ack(one.split(":")[0] as TypeName));
+			sent.push(...pending);
 		}
-		return heard;
+		return sent;
 	}
 
 	/** Sends all subscriptions of a starting Envoy. */
 	start(eds: readonly string[] = ["a/v1", "a/v2"]): string[] {
-		const heard = this.agree(this.ask("clusters", []));
-		heard.push(...this.agree(this.ask("endpoints", eds)));
-		heard.push(...this.agree(this.ask("listeners", [])));
-		heard.push(...this.agree(this.ask("routes", ["weir/edge"])));
-		return heard;
+		const sent = this.agree(this.ask("clusters", []));
+		sent.push(...this.agree(this.ask("endpoints", eds)));
+		sent.push(...this.agree(this.ask("listeners", [])));
+		sent.push(...this.agree(this.ask("routes", ["weir/edge"])));
+		return sent;
 	}
 
 	status(type: TypeName): TypeStatus {

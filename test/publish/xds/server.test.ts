@@ -53,14 +53,14 @@ t.test("nothing is sent before the first publication, then everything that was a
 
 t.test("a revision is acknowledged when every connected client has acknowledged all of it", async (t) => {
 	const { server, connect } = await startServer(t, { nowMs: () => 1234 });
-	const heard: [number, number][] = [];
-	server.onAcknowledged((revision, atMs) => heard.push([revision, atMs]));
+	const acks: [number, number][] = [];
+	server.onAcknowledged((revision, atMs) => acks.push([revision, atMs]));
 	server.publish(weights(9, 1), 1);
 	const [one, two] = [connect(), connect()];
 	const first = acknowledged(server);
 	await one.follow("envoy-1", CLUSTERS);
 	await first;
-	t.same(heard, [[1, 1234]]);
+	t.same(acks, [[1, 1234]]);
 	const known = until(
 		server,
 		() => server.proxies().length === 2 && server.proxies()[1]?.types.routes?.state === "SYNCED",
@@ -74,7 +74,7 @@ t.test("a revision is acknowledged when every connected client has acknowledged 
 	const halfway = until(server, () => server.proxies()[0]?.types.routes?.state === "SYNCED");
 	one.ask("routes", ["weir/edge"], toOne);
 	await halfway;
-	t.equal(heard.length, 1, "one of two is not all");
+	t.equal(acks.length, 1, "one of two is not all");
 	const second = acknowledged(server);
 	two.ask("routes", ["weir/edge"], toTwo);
 	t.equal(await second, 2);
@@ -82,8 +82,8 @@ t.test("a revision is acknowledged when every connected client has acknowledged 
 
 t.test("a disconnected client no longer delays an acknowledgement; without clients there is none", async (t) => {
 	const { server, connect } = await startServer(t);
-	const heard: number[] = [];
-	server.onAcknowledged((revision) => heard.push(revision));
+	const acks: number[] = [];
+	server.onAcknowledged((revision) => acks.push(revision));
 	server.publish(weights(9, 1), 1);
 	const [one, two] = [connect(), connect()];
 	await one.follow("envoy-1", CLUSTERS);
@@ -102,7 +102,7 @@ t.test("a disconnected client no longer delays an acknowledgement; without clien
 	const changed = until(server, () => true);
 	server.publish(weights(1, 1), 3);
 	await changed;
-	t.notOk(heard.includes(3));
+	t.notOk(acks.includes(3));
 });
 
 t.test("a NACK is logged with the client's message and the declaration, and is not answered", async (t) => {

@@ -34,7 +34,7 @@ export class WarmingEnvoy {
 	}
 
 	/** The server reads one request. @returns whether there was one */
-	heard(): boolean {
+	serverReads(): boolean {
 		const request = this.#outbox.shift();
 		if (request === undefined) return false;
 		this.stream.take(request);
@@ -42,7 +42,7 @@ export class WarmingEnvoy {
 		return true;
 	}
 
-	/** It reads one response. @returns whether there was one */
+	/** The client reads one response. @returns whether there was one */
 	reads(): boolean {
 		const response = this.#inbox.shift();
 		if (response === undefined) return false;
@@ -64,7 +64,7 @@ export class WarmingEnvoy {
 	rests(ms = 0): void {
 		this.nowMs += ms;
 		this.#pump();
-		while (this.heard() || this.reads());
+		while (this.serverReads() || this.reads());
 	}
 
 	#pump(): void {

@@ -61,9 +61,9 @@ t.test(`${CONNECTIONS * BODIES_EACH} bodies on ${CONNECTIONS} connections`, asyn
 		};
 	});
 	const answers: number[] = [];
-	let heard = (): void => {};
+	let check = (): void => {};
 	const full = new Promise<void>((resolve) => {
-		heard = () => void (answers.length >= crowded && resolve());
+		check = () => void (answers.length >= crowded && resolve());
 	});
 	for (let at = 0; at < CONNECTIONS; at++) {
 		const session = connect(`http://127.0.0.1:${envoy.port()}`);
@@ -77,7 +77,7 @@ t.test(`${CONNECTIONS * BODIES_EACH} bodies on ${CONNECTIONS} connections`, asyn
 			stream.on("error", () => {});
 			stream.once("response", ({ ":status": status }) => {
 				answers.push(status ?? 0);
-				heard();
+				check();
 			});
 			stream.write("{");
 		}

@@ -1,4 +1,4 @@
-/** Folders of UNIX sockets: listeners and clients refuse a folder that other users can change. */
+/** Folders of UNIX sockets: listeners and clients refuse a folder that other users can enter. */
 import { chmod, mkdir, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import t from "tap";
@@ -27,7 +27,7 @@ function as<Result>(uid: number, run: () => Result): Result {
 	}
 }
 
-t.test("a socket folder is accepted only if no other user can change it", async (t) => {
+t.test("a socket folder is accepted only if no other user can enter it", async (t) => {
 	const directory = await temporaryDirectory(t);
 	const [own, open, link] = ["own", "open", "link"].map((name) => join(directory, name)) as [string, string, string];
 	await mkdir(own, { mode: 0o700 });

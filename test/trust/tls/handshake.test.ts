@@ -44,9 +44,9 @@ for (const [kind, make] of Object.entries(SERVERS))
 		server.listen(0, "127.0.0.1");
 		await once(server, "listening");
 		const { port } = server.address() as AddressInfo;
-		for (const { what, fault, knock } of await invalidClients(ca, "spiffe://weir.test/peer")) {
+		for (const { what, fault, connect } of await invalidClients(ca, "spiffe://weir.test/peer")) {
 			faults.length = 0;
-			await knock(port);
+			await connect(port);
 			for (let tries = 0; tries < 20 && faults.length === 0; tries++) await pause(5);
 			t.same(faults, fault === null ? [] : [fault], what);
 		}
@@ -66,7 +66,7 @@ t.test("an HTTP/2 listener reports failed handshakes", async (t) => {
 	);
 	t.teardown(() => listener.close());
 	const all = await invalidClients(ca, "spiffe://weir.test/peer");
-	for (const { knock } of all) await knock(listener.port);
+	for (const { connect } of all) await connect(listener.port);
 	const wanted = all.flatMap(({ fault }) => fault ?? []);
 	for (let tries = 0; tries < 200 && faults.length < wanted.length; tries++) await pause(5);
 	t.same(faults.toSorted(), wanted.toSorted());
@@ -83,8 +83,8 @@ t.test("the sidecar counts failed handshakes in its metrics", async (t) => {
 	});
 	t.teardown(() => server.close());
 	const port = "port" in server.address ? server.address.port : 0;
-	for (const { fault, knock } of await invalidClients(ca, "spiffe://weir.test/peer"))
-		if (fault !== "tls" && fault !== null) await knock(port);
+	for (const { fault, connect } of await invalidClients(ca, "spiffe://weir.test/peer"))
+		if (fault !== "tls" && fault !== null) await connect(port);
 	const rows = () => counts.rows().filter(({ name }) => name === "weir_handshakes_refused_total");
 	for (let tries = 0; tries < 200 && rows().length < 3; tries++) await pause(5);
 	t.same(Object.fromEntries(rows().map(({ labels, count }) => [`${labels.listener} ${labels.reason}`, count])), {

@@ -15,7 +15,7 @@ const FACTS = {
 	principal: "spiffe://weir.test/web",
 };
 const authority = { trustDomain: "weir.test", nowMs: Date.now(), lifetimeMs: 3_600_000 };
-const [ca, strange] = [await createDevelopmentCa(authority), await createDevelopmentCa(authority)];
+const [ca, foreign] = [await createDevelopmentCa(authority), await createDevelopmentCa(authority)];
 const issued = await ca.issue({ spiffeId: SIDECAR });
 const svid = ({ certificate, privateKey }: IssuedCertificate) => ({ certificate, privateKey });
 const own = svid(issued);
@@ -126,18 +126,18 @@ t.test("a decision is valid for some seconds", async (t) => {
 
 t.test("a decision needs an admitted signer of the trust bundle", async (t) => {
 	const one = new Scene();
-	t.match(one.verify(one.sign(FACTS, svid(await strange.issue({ spiffeId: SIDECAR })))), { refused: /not trusted/ });
+	t.match(one.verify(one.sign(FACTS, svid(await foreign.issue({ spiffeId: SIDECAR })))), { refused: /not trusted/ });
 	t.match(one.verify(one.sign(FACTS, svid(await ca.issue({ spiffeId: `${SIDECAR}/x` })))), { refused: /may not/ });
 	t.match(one.verify(one.sign(FACTS, svid(await ca.issue({ spiffeId: "spiffe://weir.test/web" })))), {
 		refused: /may not/,
 	});
 	const decision = one.sign();
 	t.match(one.verify(decision), { service: "shop" });
-	one.bundle = strange.certificate;
+	one.bundle = foreign.certificate;
 	t.match(one.verify(one.sign()), { refused: /not trusted/ }, "a removed root is not trusted");
 	one.bundle = "";
 	t.match(one.verify(one.sign()), { refused: /bundle/ });
-	one.bundle = ca.certificate + strange.certificate;
+	one.bundle = ca.certificate + foreign.certificate;
 	t.match(one.verify(one.sign()), { service: "shop" }, "one of several roots");
 	const mixed = { certificate: own.certificate, privateKey: (await ca.issue({ spiffeId: SIDECAR })).privateKey };
 	t.match(one.verify(one.sign(FACTS, mixed)), { refused: /signature/ }, "another's certificate");

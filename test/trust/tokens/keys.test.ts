@@ -119,9 +119,9 @@ t.test("a caller that is refused anyway causes no fetch, so it cannot delay a ro
 	t.equal(one.loads, 1);
 	t.equal(await one.verify(byFirst, unknownCaller), "ok ann", "with a known key it is verified as for any caller");
 	one.keys = () => jwksBytes([k1, k2]);
-	const [strange, honest] = await Promise.all([one.verify(bySecond, unknownCaller), one.verify(bySecond)]);
+	const [unknown, honest] = await Promise.all([one.verify(bySecond, unknownCaller), one.verify(bySecond)]);
 	t.same(
-		[strange, honest],
+		[unknown, honest],
 		["invalid-token: no key of the issuer has signed it", "ok ann"],
 		"at once, of one token too",
 	);
@@ -268,15 +268,15 @@ t.test("keys are fetched from a real https server", async (t) => {
 	const directory = await mkdtemp(join(tmpdir(), "weir-keys-"));
 	t.teardown(() => rm(directory, { recursive: true, force: true }));
 	const authority = { trustDomain: "weir.test", nowMs: Date.now(), lifetimeMs: 3_600_000 };
-	const [ca, strange] = [await createDevelopmentCa(authority), await createDevelopmentCa(authority)];
+	const [ca, foreign] = [await createDevelopmentCa(authority), await createDevelopmentCa(authority)];
 	const own = await ca.issue({ spiffeId: "spiffe://weir.test/issuer", dnsNames: ["localhost"] });
-	const [caFile, strangeFile, file] = ["ca.pem", "strange.pem", "keys.json"].map((name) => join(directory, name)) as [
+	const [caFile, foreignFile, file] = ["ca.pem", "foreign.pem", "keys.json"].map((name) => join(directory, name)) as [
 		string,
 		string,
 		string,
 	];
 	await writeFile(caFile, ca.certificate);
-	await writeFile(strangeFile, strange.certificate);
+	await writeFile(foreignFile, foreign.certificate);
 	let respond = (_request: IncomingMessage, response: ServerResponse): void => void response.end(jwksBytes([k1]));
 	let requests = 0;
 	const server = createServer({ cert: own.certificate, key: own.privateKey }, (request, response) => {
@@ -292,7 +292,7 @@ t.test("keys are fetched from a real https server", async (t) => {
 	const load = (ca: string | null = caFile, host = "localhost") =>
 		keyLoad({ from: "url", url: `https://${host}:${port}/keys`, caFile: ca })();
 	t.same(await load(), jwksBytes([k1]));
-	await t.rejects(load(strangeFile), "another authority");
+	await t.rejects(load(foreignFile), "another authority");
 	await t.rejects(load(null), "the system does not know the authority");
 	await t.rejects(load(caFile, "127.0.0.1"), "another name than the certificate's");
 	const answers: readonly (readonly [string, typeof respond, RegExp])[] = [

@@ -192,7 +192,7 @@ t.test("a cached token is valid exactly as long as a new one", async (t) => {
 	t.equal(await plain(one), "invalid-token: it lives too long", "known, under a shorter maximum lifetime");
 });
 
-t.test("a token is read from one Authorization header with a known scheme only", async (t) => {
+t.test("a token must be in exactly one well-formed Authorization header", async (t) => {
 	const one = scene();
 	const authorization = (...values: string[]) => one.verify(null, { authorization: values });
 	for (const none of ["", "Basic Zm9vOmJhcg==", `Basic ${good}`, `Bearer:${good}`, "Bearerxyz", "Digest a=b"]) {
