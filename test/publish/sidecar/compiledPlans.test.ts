@@ -47,7 +47,7 @@ const status = {
 };
 
 for (const mode of ["auto", "native", "callout"] as const satisfies readonly Mode[]) {
-	t.test(`mode ${mode}`, (t) => {
+	t.test(`the sidecar reads the compiled tables in mode ${mode}`, (t) => {
 		const plan = compile(resources, status, { collectors: NO_COLLECTORS, mode });
 		t.ok(plan.table.services.some(({ experiments }) => experiments.some(({ takeover }) => takeover !== null)));
 		const given = readTable(plan.version, JSON.stringify(plan.table));

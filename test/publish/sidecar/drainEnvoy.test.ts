@@ -6,7 +6,7 @@ import t from "tap";
 import { openStreams } from "./openStreams.js";
 
 for (const version of ["1.36.2", "1.40.0"]) {
-	t.test(`Envoy ${version}`, async (t) => {
+	t.test(`a stopped sidecar and its allowed requests on Envoy ${version}`, async (t) => {
 		await t.test("after SIGTERM an allowed request is served, although the sidecar is gone", async (t) => {
 			const { sidecar, ask, held, release, envoy } = await openStreams(t, version);
 			const answer = ask();

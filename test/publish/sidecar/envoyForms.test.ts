@@ -151,7 +151,7 @@ const lines = (...headers: readonly string[]): readonly Buffer[] => headers.map(
 
 for (const version of ["1.36.2", "1.40.0"]) {
 	for (const protocol of ["ext_authz", "ext_proc"] as const) {
-		t.test(`${protocol} on Envoy ${version}`, async (t) => {
+		t.test(`the sidecar's answers by ${protocol} arrive on Envoy ${version}`, async (t) => {
 			const envoy = await launchEnvoy((admin) => bootstrap(protocol, admin), { version });
 			t.teardown(() => envoy.stop());
 			const [v1, v2] = upstreams;

@@ -33,7 +33,7 @@ const sidecarId = await tls.ca.issue({ spiffeId: spiffe("weir/sidecar") });
 const sign = decisionSigner(() => sidecarId);
 
 for (const protocol of PROTOCOLS) {
-	t.test(protocol, async (t) => {
+	t.test(`a full predictor gets a retry with the same decision by ${protocol}`, async (t) => {
 		const events = new EventEmitter();
 		const shown = new Set<string>();
 		const counts = new Map<string, number>();

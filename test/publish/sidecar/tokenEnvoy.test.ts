@@ -75,7 +75,7 @@ const claims = (more: object = {}) => ({
 const bound = (cnf: object) => signed(claims({ iss: `${ISSUER}/bound`, cnf }), pair);
 
 for (const protocol of PROTOCOLS) {
-	t.test(protocol, async (t) => {
+	t.test(`end users are verified and authorised by ${protocol}`, async (t) => {
 		const plan = compile(resources, EMPTY_STATUS, { collectors: NO_COLLECTORS, protocol });
 		const verifier = new TokenVerifier();
 		verifier.use(plan.table.gateways);

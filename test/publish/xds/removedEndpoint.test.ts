@@ -18,7 +18,7 @@ import { gateway, resourceSet, service, variant } from "../../fixtures/resources
 import { HEALTH } from "./healthCheck.js";
 
 for (const healthCheck of [null, HEALTH])
-	t.test(healthCheck === null ? "without health checks" : "with health checks", async (t) => {
+	t.test(`removed endpoints get no requests ${healthCheck === null ? "without" : "with"} health checks`, async (t) => {
 		const directory = await mkdtemp(join(tmpdir(), "weir-leaving-"));
 		t.teardown(() => rm(directory, { recursive: true, force: true }));
 		const [leaving, staying, coming] = (await startVariants(t, 3)).map(({ port }) => port) as [number, number, number];

@@ -20,7 +20,7 @@ import { gateway, resourceSet, service, variant } from "../../fixtures/resources
 import { HEALTH } from "./healthCheck.js";
 
 for (const taken of [true, false])
-	t.test(taken ? "a removed endpoint moves to another Service" : "a removed endpoint is unused", async (t) => {
+	t.test(`a removed Variant gets no requests${taken ? " when another Service has its endpoint" : ""}`, async (t) => {
 		const directory = await mkdtemp(join(tmpdir(), "weir-removed-"));
 		t.teardown(() => rm(directory, { recursive: true, force: true }));
 		const [old, fresh] = (await startVariants(t, 2)).map(({ port }) => port) as [number, number];

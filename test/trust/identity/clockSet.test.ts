@@ -55,10 +55,10 @@ async function wrongClock(t: TestScope, offMs: number) {
 }
 
 for (const [what, offMs, how] of [
-	["three hours behind, then set: SVIDs have ended", -3 * HOUR_MS, "step"],
-	["eight days behind, then set: the root has ended too", -8 * 24 * HOUR_MS, "step"],
-	["four hours ahead, then set back: SVIDs and root are of the future", 4 * HOUR_MS, "step"],
-	["four hours ahead, then set back and started again on its data", 4 * HOUR_MS, "restart"],
+	["a clock three hours behind is set: SVIDs have expired", -3 * HOUR_MS, "step"],
+	["a clock eight days behind is set: the root has expired too", -8 * 24 * HOUR_MS, "step"],
+	["a clock four hours ahead is set back: SVIDs and root are not yet valid", 4 * HOUR_MS, "step"],
+	["a clock four hours ahead is set back, and weir ca restarts on its data", 4 * HOUR_MS, "restart"],
 ] as const) {
 	t.test(what, async (t) => {
 		const ca = await wrongClock(t, offMs);

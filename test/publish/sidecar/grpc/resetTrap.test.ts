@@ -39,7 +39,7 @@ async function exchange(connection: RawConnection, end: "reset" | "half-close"):
 	return answered;
 }
 
-t.test(`${ALL} streams over one connection, half-closed as they should be: no GOAWAY`, async (t) => {
+t.test(`${ALL} streams over one connection, each half-closed, cause no GOAWAY`, async (t) => {
 	const { socketPath, streams, server } = await startEcho(t);
 	const connection = await rawConnection(t, socketPath);
 	t.equal(await exchange(connection, "half-close"), ALL);
@@ -48,7 +48,7 @@ t.test(`${ALL} streams over one connection, half-closed as they should be: no GO
 	t.same({ ...streams }, { opened: ALL, messages: ALL, ended: ALL });
 });
 
-t.test(`${ALL} streams over one connection, each ended by RST_STREAM`, async (t) => {
+t.test(`${ALL} streams over one connection, each ended by RST_STREAM, cause GOAWAY before Node 22`, async (t) => {
 	const { socketPath, streams, server } = await startEcho(t);
 	const connection = await rawConnection(t, socketPath);
 	const answered = await exchange(connection, "reset");
