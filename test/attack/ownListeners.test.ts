@@ -184,8 +184,8 @@ t.test("a client behind Envoy cannot act as Envoy", async (t) => {
 		["api", Number(new URL(api.url).port), []],
 	] as const) {
 		const { first, second } = await byItsSession(port, { ...envoyTls, ALPNProtocols: [...ALPNProtocols] });
-		t.not(first.said, "", listener);
-		t.match(second, { reused: false, said: "" }, `${listener}: a session is no certificate`);
+		t.not(first.received, "", listener);
+		t.match(second, { reused: false, received: "" }, `${listener}: a session is no certificate`);
 	}
 
 	refused.length = 0;

@@ -37,8 +37,8 @@ for (const form of Object.keys(FORMS)) {
 		const shown = { ca: scene.tls.ca.certificate, servername: "gateway.test", cert, key };
 		for (const version of VERSIONS) {
 			const { first, second } = await byItsSession(scene.envoy.port(), shown, { host: "closed.test", version });
-			t.equal(first.said, SERVED, version);
-			t.match(second, { reused: false, said: "" }, version);
+			t.equal(first.received, SERVED, version);
+			t.match(second, { reused: false, received: "" }, version);
 		}
 	});
 }
@@ -67,8 +67,8 @@ t.test("with an identity, an SVID is shown at each connection", async (t) => {
 	);
 	const { certificate: cert, privateKey: key } = (await identityOf(t, socket("client"))).current();
 	const { first, second } = await byItsSession(envoy.port(), { ca: ca.bundle(), cert, key }, { host: "closed.test" });
-	t.equal(first.said, SERVED);
-	t.match(second, { reused: false, said: "" });
+	t.equal(first.received, SERVED);
+	t.match(second, { reused: false, received: "" });
 });
 
 t.test("a server with tickets resumes sessions, and the client notices that", async (t) => {
@@ -85,6 +85,6 @@ t.test("a server with tickets resumes sessions, and the client notices that", as
 	for (const version of VERSIONS) {
 		const { port } = server.address() as AddressInfo;
 		const { second } = await byItsSession(port, { ca: tls.ca.certificate, cert, key }, { version });
-		t.match(second, { reused: true, said: SERVED }, version);
+		t.match(second, { reused: true, received: SERVED }, version);
 	}
 });

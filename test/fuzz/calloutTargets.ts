@@ -1,4 +1,4 @@
-/** What the sidecar reads of Envoy, and control's table. The caller is a stranger throughout: no input may be allowed. */
+/** Input of the sidecar from Envoy, and control's table. The caller is unknown: no input may be allowed. */
 
 import type { IncomingHttpHeaders } from "node:http2";
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
@@ -38,7 +38,7 @@ const plan = compile(
 		experiments: [experiment("e", "guarded", [1, 1], { stepsPpm: [1_000_000] })],
 		accessPolicies: [
 			accessPolicy("friend", "allow", ["guarded"], { principals: [FRIEND], pathPrefixes: ["/v2"], methods: ["GET"] }),
-			accessPolicy("nobody-v2", "deny", ["guarded"], { variants: ["v2"] }),
+			accessPolicy("no-v2", "deny", ["guarded"], { variants: ["v2"] }),
 		],
 	}),
 	EMPTY_STATUS,
@@ -119,13 +119,13 @@ async function process(input: Buffer): Promise<void> {
 	const method = methods.get(PROCESS);
 	if (method?.kind !== "stream") throw new Error("no such method");
 	const stream = method.open(streamMetadata);
-	// A second message of the same stream must not be judged by another's answer.
+	// A second message of the same stream must not get the answer of another one.
 	for (const message of [input, processingRequest]) {
 		const reply = await stream.message(Buffer.from(message));
 		if (reply instanceof GrpcFailure) break;
 		const { response, dynamicMetadata } = fromBinary(ProcessingResponseSchema, reply);
-		const said = JSON.stringify(dynamicMetadata ?? {});
-		if (response.case === "requestHeaders" && said.includes('"allow"')) never("a ProcessingRequest");
+		const metadata = JSON.stringify(dynamicMetadata ?? {});
+		if (response.case === "requestHeaders" && metadata.includes('"allow"')) never("a ProcessingRequest");
 	}
 	stream.ended();
 }
@@ -142,8 +142,8 @@ function questions(input: Buffer): void {
 	});
 }
 
-/** What a lenient server would read: decoded, merged, without parameters. */
-const BAD_FOR_ANYBODY = /\/\/|\/\.\.?(?:\/|$)|[;\\\0]|[^!-~]/;
+/** Path parts that a lenient server decodes, merges or drops. */
+const AMBIGUOUS_PATH = /\/\/|\/\.\.?(?:\/|$)|[;\\\0]|[^!-~]/;
 
 function canonical(input: Buffer): void {
 	const [method = "", path = "", host = "", ...headers] = text(input).split("\n");
@@ -156,7 +156,7 @@ function canonical(input: Buffer): void {
 	});
 	if (fault !== null) return;
 	const plain = path.replace(/\?.*$/s, "");
-	if (!plain.startsWith("/") || BAD_FOR_ANYBODY.test(plain) || /%(?![0-9a-f]{2})|%2f|%5c|%3b|%00/i.test(plain))
+	if (!plain.startsWith("/") || AMBIGUOUS_PATH.test(plain) || /%(?![0-9a-f]{2})|%2f|%5c|%3b|%00/i.test(plain))
 		never(`the path ${JSON.stringify(plain)}`);
 	if (/[\s,@/\\?#]/.test(host) || !/^[!-~]+$/.test(host)) never(`the host ${JSON.stringify(host)}`);
 	if (!/^[A-Z][A-Z0-9-]*$/.test(method) || method === "TRACE") never(`the method ${JSON.stringify(method)}`);
@@ -167,7 +167,7 @@ function canonical(input: Buffer): void {
 	if (pairs.some(([name]) => name === "x-http-method-override")) never("a method override");
 }
 
-/** Messages cut at any place are the messages, and nothing is held in the end. */
+/** Messages split at any place are read as the same messages, and no bytes remain. */
 function frames(input: Buffer): void {
 	const partial = new PartialBytes();
 	const reader = new MessageReader(partial, undefined);
@@ -192,7 +192,7 @@ function frames(input: Buffer): void {
 	if (partial.held !== 0) throw new Error(`${partial.held} bytes are still held`);
 }
 
-/** A table that is read can be executed, and lets a stranger in nowhere. */
+/** A table that is read can be executed, and allows an unknown caller nowhere. */
 function table(input: Buffer): void {
 	refusing([WeirError], () => {
 		const json = input.toString("utf8");

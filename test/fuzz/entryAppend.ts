@@ -1,4 +1,4 @@
-/** From decoded access-log entries into appenders of the store's own tables, in memory and never committed. */
+/** Appends decoded access-log entries to the store's own tables, in memory and never committed. */
 import { type DuckDBAppender, DuckDBInstance } from "@duckdb/node-api";
 import type { AccessLogEntry } from "../../src/observe/events/accessLog/accessLogEntry.js";
 import { decodeMessage } from "../../src/observe/events/accessLog/entryDecoder.js";
@@ -34,8 +34,8 @@ async function open() {
 let opened: ReturnType<typeof open> | null = null;
 
 /**
- * Whatever passes the door's check fits.
- * @throws where it does not
+ * Every entry that passes the listener's check fits.
+ * @throws if it does not
  */
 export async function appendEntries(message: Buffer): Promise<void> {
 	opened ??= open();
@@ -49,7 +49,7 @@ export async function appendEntries(message: Buffer): Promise<void> {
 	try {
 		decodeMessage(message, take);
 	} catch {
-		// A broken message; what was read of it before is kept (accessLog.ts).
+		// A broken message; its earlier entries are kept (accessLog.ts).
 	}
 	const append = (to: DuckDBAppender, put: () => void): void => {
 		put();

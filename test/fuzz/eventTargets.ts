@@ -1,4 +1,4 @@
-/** What ingest reads: Envoy's access log and outcomes that anyone may post. */
+/** Input of ingest: Envoy's access log, and outcomes from any client. */
 import { create, toBinary } from "@bufbuild/protobuf";
 import { denialOf } from "../../src/compile/envoy/denial.js";
 import { WeirError } from "../../src/error.js";
@@ -41,7 +41,7 @@ const exposing = [4, 6].map((kind) =>
 );
 
 async function accessLogs(input: Buffer): Promise<void> {
-	// BinaryReader refuses with Error; the intake takes any error for a broken message (intake.ts).
+	// BinaryReader throws Error; the intake counts any error as a broken message (intake.ts).
 	refusing([Error], () => {
 		decodeIdentifier(input);
 		decodeMessage(input, (entry) => {

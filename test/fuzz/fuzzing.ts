@@ -1,4 +1,4 @@
-/** The kept corpus first, then new inputs. */
+/** Runs the kept corpus first, then new inputs. */
 import { readFile } from "node:fs/promises";
 import fc from "fast-check";
 import type { Test } from "tap";
@@ -14,17 +14,17 @@ import { XDS_TARGETS } from "./xdsTargets.js";
 const CORPUS = new URL("../../../test/fixtures/fuzz/corpus.json", import.meta.url);
 
 /**
- * CPU time of one input, ms: above what the dearest takes, also where the machine's neighbours make all of it three times as slow (770
- * seen). Squares of 100 KB take seconds; of 60 KB some pass: see `access/forwardedClientCert`.
+ * CPU time of one input in ms: above the most expensive input on a machine that is slowed down threefold (770 measured).
+ * Quadratic work on 100 KB takes seconds; on 60 KB some passes: see `access/forwardedClientCert`.
  */
 const CPU_MS = 1_500;
 /**
- * What the machine does beside it, a first call and a collection of garbage take long once; an input does so each time. The
- * dearest (a declaration of 20,000 keys) takes a slow machine longer until its code is compiled.
+ * Repeats a slow input: other load, a first call and garbage collection are slow once, a bad input each time. The most
+ * expensive one (a declaration of 20,000 keys) is slower until its code is compiled.
  */
 const TRIES = 10;
 
-/** Runs one input. @throws where it crashed, let pass what nobody may, or took too long */
+/** Runs one input. @throws if it crashed, allowed a forbidden request, or took too long */
 async function run(target: Target, input: Buffer): Promise<void> {
 	let tookMs = 0;
 	for (let tried = 0; tried < TRIES; tried++) {
@@ -37,11 +37,11 @@ async function run(target: Target, input: Buffer): Promise<void> {
 	throw new Error(`${tookMs} ms of CPU for ${input.length} bytes, ${TRIES} times`);
 }
 
-/** Inputs that are worth to be tried for ever: what was found, and what other parsers broke by. */
+/** Inputs that every run tries: earlier finds, and inputs that broke other parsers. */
 interface Kept {
 	readonly target: string;
 	readonly why: string;
-	/** As text of one byte a character, in parts, or as base64. */
+	/** An input as text with one byte a character, in parts, or as base64. */
 	readonly latin1?: readonly (string | { readonly of: string; readonly times: number })[];
 	readonly base64?: string;
 }
@@ -63,7 +63,7 @@ const TARGETS: readonly Target[] = [
 
 /**
  * @param count inputs of all targets together
- * @param seed null = another one on each run; fast-check prints it where something is found
+ * @param seed null = a new one on each run; fast-check prints it with a failure
  */
 export async function fuzz(t: Test, count: number, seed: number | null): Promise<void> {
 	const kept: readonly Kept[] = JSON.parse(await readFile(CORPUS, "utf8"));

@@ -1,4 +1,4 @@
-/** What says who calls: SPIFFE ids, forwarded certificates, tokens, proofs and signed decisions. Nothing forged may hold. */
+/** Identities of callers: SPIFFE ids, forwarded certificates, tokens, proofs and signed decisions. No forged one is accepted. */
 import { createHash, generateKeyPairSync, type KeyObject, sign as signBytes } from "node:crypto";
 import { calculateJwkThumbprint } from "jose";
 import { forwardedClient, parseForwardedClientCert } from "../../src/compile/access/requests/forwardedClientCert.js";
@@ -49,7 +49,7 @@ const verifier = new TokenVerifier({
 });
 verifier.use([{ name: "edge", issuers: [ISSUER] }]);
 
-/** A token holds only where it says exactly what was signed: bits behind the last byte of its signature say nothing. */
+/** A token is valid only for exactly the signed bytes; the bits after the last byte of its signature have no meaning. */
 async function token(input: Buffer): Promise<void> {
 	const authorization = text(input).split("\n");
 	const answer = await verifier.verify({
@@ -117,7 +117,7 @@ const others = [
 	decisionSigner(() => foreign)(facts) ?? "",
 ];
 const decisions = new DecisionVerifier({ trustBundle: () => ca.certificate, admits: (id) => id === SIDECAR });
-// It is used up, so that nothing may pass any more.
+// It is used up, so every later use must be refused.
 const first = decisions.verify([decided], facts);
 if ("refused" in first) throw new Error(`the valid decision does not hold: ${first.refused}`);
 
@@ -129,13 +129,13 @@ function decision(input: Buffer): void {
 function forwarded(input: Buffer): void {
 	const value = text(input);
 	parseForwardedClientCert(value);
-	if (forwardedClient([value], "spiffe://weir.test/stranger", new Set(["spiffe://weir.test/edge"])) !== null)
-		never("a stranger's word");
-	if (forwardedClient([value], null, new Set(["spiffe://weir.test/edge"])) !== null) never("nobody's word");
+	if (forwardedClient([value], "spiffe://weir.test/unknown", new Set(["spiffe://weir.test/edge"])) !== null)
+		never("a header of an untrusted client");
+	if (forwardedClient([value], null, new Set(["spiffe://weir.test/edge"])) !== null) never("a header without a client");
 	const client = forwardedClient([value], "spiffe://weir.test/edge", new Set(["spiffe://weir.test/edge"]));
 	if (client === null) return;
 	const { spiffeId: id, certificateThumbprint } = client;
-	if (certificateThumbprint !== null && !/hash="?[0-9a-f]{64}/i.test(value)) never("a thumbprint that nobody told");
+	if (certificateThumbprint !== null && !/hash="?[0-9a-f]{64}/i.test(value)) never("a thumbprint without a hash");
 	if (spiffeFault(id) !== null || !value.includes(id) || value.split(/uri=/i).length !== 2)
 		never(`the id ${JSON.stringify(id)}`);
 }
@@ -152,7 +152,7 @@ const DER = Buffer.from(own.certificate.replace(/-----[A-Z ]+-----|\s/g, ""), "b
 function strict(input: Buffer): void {
 	const object = strictObject(input);
 	if (object === null) return;
-	// What we take, the standard reader takes too, and sees the same members.
+	// The standard reader also accepts every accepted input, with the same members.
 	const plain: unknown = JSON.parse(input.toString("utf8"));
 	if (JSON.stringify(Object.keys(plain as object).sort()) !== JSON.stringify(Object.keys(object).sort()))
 		never("JSON of two meanings");

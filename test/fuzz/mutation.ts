@@ -1,7 +1,7 @@
-/** Inputs for parsers: bytes out of nowhere, and valid messages bent in the ways that parsers break by; they shrink. */
+/** Inputs for parsers: random bytes, and valid messages with mutations that often break parsers; they shrink. */
 import fc from "fast-check";
 
-/** What many parsers give a meaning to. */
+/** Characters with a meaning in many parsers. */
 const SPICES: readonly Buffer[] = [
 	...[
 		"\0",

@@ -1,4 +1,4 @@
-/** What control reads of agents of other machines' Envoys. */
+/** Input of control from the agents of Envoys on other machines. */
 import type { ProbeReport } from "../../src/compile/access/bypass/probe.js";
 import { ProbeServiceDefinition } from "../../src/publish/xds/probes.js";
 import { refusing, type Target } from "./target.js";

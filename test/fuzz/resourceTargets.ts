@@ -1,4 +1,4 @@
-/** What anybody with `apply` may send: declarations. Reading them neither throws nor takes longer than their length explains. */
+/** Declarations of any operator. Reading them throws nothing unexpected, and its time is bounded by their length. */
 import { parseResources } from "../../src/declare/resources/parse.js";
 import type { Target } from "./target.js";
 
@@ -17,7 +17,7 @@ function declaration(input: Buffer): void {
 	parseResources([{ name: "fuzz.yaml", text: input.toString("utf8") }]);
 }
 
-/** The end of the input over and over: what looks back at all that came before shows itself by length only. */
+/** Repeats the end of the input: quadratic parsers show only on long inputs. */
 function repeated(input: Buffer): void {
 	const before = input.subarray(0, -8).toString("utf8");
 	const each = input.subarray(-8).toString("utf8");

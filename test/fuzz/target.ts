@@ -1,12 +1,12 @@
-/** One parser that reads the network, and what must hold of whatever it is given. */
+/** One parser that reads the network, and its invariant for every input. */
 export interface Target {
 	/** Key in the corpus file. */
 	readonly name: string;
 	/** Valid messages, which are bent. */
 	readonly seeds: readonly Buffer[];
-	/** Share of the inputs: those that pay for cryptography get fewer. */
+	/** Share of the inputs: targets with cryptography get fewer. */
 	readonly weight: number;
-	/** @throws where it crashed, or let pass what nobody may. Its own refusals are no crash. */
+	/** @throws if it crashed or allowed a forbidden request. Its own refusals are no crash. */
 	run(input: Buffer): void | Promise<void>;
 }
 
@@ -21,7 +21,7 @@ export function refusing(kinds: readonly (abstract new (...args: never[]) => Err
 	}
 }
 
-/** The verdict was an allow, or an identity was believed. */
+/** The verdict was an allow, or an identity was accepted. */
 export function never(what: string): never {
 	throw new Error(`let pass: ${what}`);
 }

@@ -1,4 +1,4 @@
-/** What control reads of Envoys and sidecars on their ADS streams. */
+/** Input of control from Envoys and sidecars on their ADS streams. */
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import {
 	type DiscoveryRequest,
@@ -18,7 +18,7 @@ const message = (request: Parameters<typeof create<typeof DiscoveryRequestSchema
 const tables = { node: { id: "weir-sidecar/1" }, typeUrl: TYPE_URLS.tables, resourceNames: ["plan"] };
 const answered = { ...tables, responseNonce: "1", versionInfo: target.versions.tables };
 
-/** As connection.ts does; gRPC has refused what is no message. */
+/** As connection.ts does; gRPC has already refused invalid messages. */
 function discoveryRequest(input: Buffer): void {
 	let request: DiscoveryRequest | null = null;
 	refusing([Error], () => {

@@ -1,7 +1,7 @@
 /**
  * NIST SP 800-207A, point 1: encryption in transit. Every TCP port that a part of the stack listens on speaks TLS 1.3 and
- * nothing else; the parts of one machine meet on UNIX sockets that only the owner can reach. What Envoy sends to the servers of a
- * protected Service is TLS 1.3 too, and for those alone that prove an id which the Service names.
+ * nothing else; the parts of one machine meet on UNIX sockets that only the owner can reach. Envoy also uses
+ * TLS 1.3 to the servers of a protected Service, and only to servers that prove an id which the Service names.
  */
 import { execFileSync } from "node:child_process";
 import { readdirSync, readFileSync, readlinkSync, statSync } from "node:fs";
@@ -55,7 +55,7 @@ const handshake = (port: number, maxVersion: "TLSv1.2" | "TLSv1.3"): Promise<str
 		socket.once("error", (error: NodeJS.ErrnoException) => resolve(error.code ?? error.message));
 	});
 
-t.test("no part of the stack understands plain text, or an old TLS", async (t) => {
+t.test("no listener of the stack accepts plain text or an old TLS version", async (t) => {
 	const scene = await startScene(t, {
 		documents: () => `apiVersion: weir.dev/v1alpha1
 kind: AccessPolicy
@@ -66,7 +66,7 @@ spec: {action: allow, services: [model], principals: ["${APP}"]}
 	t.equal((await scene.ask({ as: "app" })).status, 200);
 	const ports = family(scene.up.child.pid ?? 0).flatMap(listeningPorts);
 	const named = [scene.gatewayPort, scene.apiPort, scene.modelPort];
-	t.ok(ports.includes(scene.gatewayPort) && ports.includes(scene.apiPort), "the two doors of the stack are found");
+	t.ok(ports.includes(scene.gatewayPort) && ports.includes(scene.apiPort), "the two listeners of the stack are found");
 	for (const port of new Set([...ports, ...named])) {
 		const answer = await plainly(port);
 		t.type(answer, "string", `port ${port} does not answer plain HTTP (${answer})`);
@@ -78,7 +78,7 @@ spec: {action: allow, services: [model], principals: ["${APP}"]}
 		t.equal(statSync(directory).mode & 0o077, 0, `only the owner can enter ${directory}`);
 });
 
-/** A server that hands over its connections as they come, bare. */
+/** A server that returns its raw TCP connections. */
 async function bareServer(t: Test, taken: (socket: Socket) => void): Promise<number> {
 	const sockets = new Set<Socket>();
 	const server = createServer((socket) => {
@@ -93,7 +93,7 @@ async function bareServer(t: Test, taken: (socket: Socket) => void): Promise<num
 	return (server.address() as AddressInfo).port;
 }
 
-/** Content types of the TLS records (RFC 8446 section 5.1) that the bytes are, the last perhaps not whole; null = they are none. */
+/** Content types of the TLS records (RFC 8446 section 5.1) in the bytes, the last perhaps incomplete; null = not TLS. */
 function recordTypes(bytes: Buffer): readonly number[] | null {
 	const types: number[] = [];
 	for (let at = 0; at + 5 <= bytes.length; at += 5 + bytes.readUInt16BE(at + 3)) {
@@ -104,7 +104,7 @@ function recordTypes(bytes: Buffer): readonly number[] | null {
 	return types;
 }
 
-t.test("the hop to the servers of a protected Service is TLS to these servers only", async (t) => {
+t.test("Envoy connects to the servers of a protected Service by TLS, and to these servers only", async (t) => {
 	const wire = { there: [] as Buffer[], back: [] as Buffer[] };
 	let modelPort = 0;
 	// Between Envoy and the model server.
@@ -164,11 +164,11 @@ spec: {action: allow, services: [model, tapped, plain, impostor], principals: ["
 	const sent = recordTypes(Buffer.concat(plainBytes));
 	t.ok(sent?.includes(22) && !sent.includes(23), `is sent a handshake and no data: records of types ${sent}`);
 
-	// Of the same CA, but not the SPIFFE id that the Service names.
-	const told: Buffer[] = [];
+	// A certificate of the same CA, without the SPIFFE id that the Service names.
+	const received: Buffer[] = [];
 	let handshakes = 0;
-	const own = createTlsServer(serverTls(scene.identities.stranger), (socket) => {
-		socket.on("data", (bytes) => void told.push(bytes)).on("error", () => {});
+	const own = createTlsServer(serverTls(scene.identities.unauthorised), (socket) => {
+		socket.on("data", (bytes) => void received.push(bytes)).on("error", () => {});
 	});
 	own.on("tlsClientError", () => {});
 	impostorTakes = (socket) => {
@@ -177,10 +177,10 @@ spec: {action: allow, services: [model, tapped, plain, impostor], principals: ["
 	};
 	t.equal((await askAt("impostor")).status, 503, "a server with another identity");
 	t.ok(handshakes > 0, "it was connected");
-	t.same(told, [], "and is told nothing");
+	t.same(received, [], "and gets no bytes");
 });
 
-t.test("a protected Service on other machines is not declared without a word on its hop", async (t) => {
+t.test("a protected Service on other machines must declare TLS to its servers", async (t) => {
 	const directory = await temporaryDirectory(t);
 	const validate = async (identities: string) => {
 		const { code, stdout, stderr } = await weir([

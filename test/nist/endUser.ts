@@ -1,4 +1,4 @@
-/** An identity provider of the test: its keys in a file, and tokens by them. */
+/** An identity provider for tests: its keys in a file, and tokens signed by them. */
 import { writeFileSync } from "node:fs";
 import { exportJWK, generateKeyPair, SignJWT } from "jose";
 
@@ -15,7 +15,7 @@ export interface Provider {
 	): Promise<string>;
 }
 
-/** With a forger beside it, whose key is not in the file. */
+/** The provider and a forger whose key is not in the file. */
 export async function provider(jwksFile: string): Promise<Provider & { readonly forger: Provider }> {
 	const keys = await generateKeyPair("ES256");
 	const forged = await generateKeyPair("ES256");

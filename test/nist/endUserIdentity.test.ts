@@ -20,13 +20,13 @@ metadata: {name: alice-through-app}
 spec: {action: allow, services: [model], principals: ["${APP}"], users: ["${ISSUER}#alice"]}
 ---`,
 	});
-	const ask = async (token: string | null, as: "app" | "stranger" = "app") =>
+	const ask = async (token: string | null, as: "app" | "unauthorised" = "app") =>
 		scene.ask({ as, headers: token === null ? {} : bearer(token) });
 	const good = await ask(await idp.token({ sub: "alice" }));
 	t.equal(good.status, 200, good.text);
-	t.equal((await ask(null)).status, 403, "no token is nobody");
+	t.equal((await ask(null)).status, 403, "without a token there is no user");
 	t.equal((await ask(await idp.token({ sub: "bob" }))).status, 403, "another user");
-	t.equal((await ask(await idp.token({ sub: "alice" }), "stranger")).status, 403, "the user through another service");
+	t.equal((await ask(await idp.token({ sub: "alice" }), "unauthorised")).status, 403, "through another service");
 	const refused: readonly (readonly [string, string])[] = [
 		["signed by another key", await idp.forger.token({ sub: "alice" })],
 		["expired", await idp.token({ sub: "alice" }, { expiresIn: -120 })],
@@ -43,6 +43,6 @@ spec: {action: allow, services: [model], principals: ["${APP}"], users: ["${ISSU
 	for (const [what, token] of refused) {
 		const answer = await ask(token);
 		t.equal(answer.status, 401, what);
-		t.ok(answer.headers["www-authenticate"], `${what}: it says how to authenticate`);
+		t.ok(answer.headers["www-authenticate"], `${what}: the challenge is present`);
 	}
 });

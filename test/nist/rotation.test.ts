@@ -1,4 +1,4 @@
-/** Identities of the whole stack are renewed under traffic, several times over, and no request fails. */
+/** No request fails while all identities of the stack are renewed several times under traffic. */
 import { EventEmitter, once } from "node:events";
 import { setTimeout as pause } from "node:timers/promises";
 import t from "tap";

@@ -42,13 +42,13 @@ export interface Answer {
 
 export interface Ask {
 	/** Name of the caller's workload; null = no certificate. */
-	readonly as: "app" | "stranger" | "operator" | null;
+	readonly as: "app" | "unauthorised" | "operator" | null;
 	readonly headers?: Readonly<Record<string, string>>;
 	readonly path?: string;
 	readonly method?: string;
 	/** Another port than the Gateway's. */
 	readonly port?: number;
-	/** Believed to be the server, by SPIFFE id; the Envoy. */
+	/** The SPIFFE id that the server must prove; by default the Envoy's. */
 	readonly server?: string;
 	readonly body?: string;
 	readonly timeoutMs?: number;
@@ -60,7 +60,7 @@ export interface Scene {
 	readonly gatewayPort: number;
 	readonly modelPort: number;
 	readonly apiPort: number;
-	readonly identities: Readonly<Record<"app" | "stranger" | "operator", Workload>>;
+	readonly identities: Readonly<Record<"app" | "unauthorised" | "operator", Workload>>;
 	/** A request with a caller's identity; by default an inference through the Gateway. */
 	ask(ask: Ask): Promise<Answer>;
 }
@@ -105,21 +105,21 @@ ${options.service ?? ""}
 	);
 	const model = startModel(t, modelPort, `${directory}/data/run/identity/predictor.sock`, options.predictor ?? []);
 	const up = await weirUp(file, `${directory}/data`, [
-		...["--workload", "app=/app", "--workload", "stranger=/stranger"],
+		...["--workload", "app=/app", "--workload", "unauthorised=/unauthorised"],
 		...(options.up ?? []),
 	]);
 	t.teardown(async () => void (await up.stop()));
 	await model;
 	const socketOf = (name: string): string => `${directory}/data/run/identity/${name}.sock`;
-	const [app, stranger, operator] = await Promise.all([
+	const [app, unauthorised, operator] = await Promise.all([
 		ownIdentity(socketOf("app")),
-		ownIdentity(socketOf("stranger")),
+		ownIdentity(socketOf("unauthorised")),
 		ownIdentity(socketOf("operator")),
 	]);
 	t.teardown(() => {
-		for (const one of [app, stranger, operator]) one.close();
+		for (const one of [app, unauthorised, operator]) one.close();
 	});
-	const identities = { app, stranger, operator };
+	const identities = { app, unauthorised, operator };
 	const gatewayPort = Number(new URL(up.ready.gateway).port);
 	return {
 		up,

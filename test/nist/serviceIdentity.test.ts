@@ -1,7 +1,6 @@
 /**
- * NIST SP 800-207A, point 2: service identity and authentication. Every party proves a SPIFFE id: a caller to Envoy,
- * Envoy to the model server and the model server to Envoy, an outcome's sender and an operator to the API. Identities are
- * short-lived and renewed under traffic.
+ * NIST SP 800-207A, point 2: service identity and authentication. Callers, Envoy, model servers, senders of outcomes and
+ * operators each prove a short-lived SPIFFE id, which is renewed under traffic.
  */
 import t from "tap";
 import { askApi, weir } from "../cli/command.js";
@@ -25,12 +24,12 @@ spec: {type: rate, source: outcome, senders: ["${APP}"]}
 	await t.test("the caller proves itself to Envoy, and Envoy to the caller", async (t) => {
 		t.equal((await scene.ask({ as: "app" })).status, 200);
 		await t.rejects(scene.ask({ as: null }), "no certificate, no request");
-		await t.rejects(scene.ask({ as: "app", server: PREDICTOR }), /weir-gateway/, "the caller knows whom it talks to");
+		await t.rejects(scene.ask({ as: "app", server: PREDICTOR }), /weir-gateway/, "the caller knows its server");
 	});
 
 	await t.test("the model server accepts the mesh's Envoy only", async (t) => {
 		const direct = { port: scene.modelPort, server: PREDICTOR };
-		for (const as of ["app", "stranger", "operator", null] as const) {
+		for (const as of ["app", "unauthorised", "operator", null] as const) {
 			await t.rejects(scene.ask({ as, ...direct }), `${as} past the mesh`);
 			await t.rejects(scene.ask({ as, ...direct, method: "GET", path: "/v2/health/ready" }), `${as}, health`);
 		}
@@ -38,7 +37,7 @@ spec: {type: rate, source: outcome, senders: ["${APP}"]}
 	});
 
 	await t.test("an outcome's sender is a principal with a grant for the metric", async (t) => {
-		const post = (as: "app" | "stranger" | null, more: Readonly<Record<string, string>> = {}) =>
+		const post = (as: "app" | "unauthorised" | null, more: Readonly<Record<string, string>> = {}) =>
 			scene.ask({
 				as,
 				port: scene.apiPort,
@@ -49,9 +48,9 @@ spec: {type: rate, source: outcome, senders: ["${APP}"]}
 			});
 		const granted = await post("app");
 		t.same([granted.status, JSON.parse(granted.text).accepted], [200, 1], granted.text);
-		const forged = await post("stranger");
+		const forged = await post("unauthorised");
 		t.not(JSON.parse(forged.text).accepted, 1, `forged outcomes are not taken: ${forged.status} ${forged.text}`);
-		await t.rejects(post(null), "nobody");
+		await t.rejects(post(null), "without a certificate");
 		for (const [passedOn, names] of [
 			[{ "x-request-id": "abc" }, "x-request-id"],
 			[{ "x-forwarded-proto": "https" }, "x-forwarded-proto"],
@@ -67,7 +66,7 @@ spec: {type: rate, source: outcome, senders: ["${APP}"]}
 
 	await t.test("the API gives access to its operator only", async (t) => {
 		const call = (
-			as: "operator" | "app" | "stranger",
+			as: "operator" | "app" | "unauthorised",
 			method: "GET" | "DELETE",
 			headers: Record<string, string> = {},
 		) =>
@@ -81,7 +80,7 @@ spec: {type: rate, source: outcome, senders: ["${APP}"]}
 			});
 		const seen = await call("operator", "GET");
 		t.equal(JSON.parse(seen.text).resources.length, 4, seen.text);
-		for (const as of ["app", "stranger"] as const) {
+		for (const as of ["app", "unauthorised"] as const) {
 			for (const headers of [{}, { "x-weir-caller": "spiffe://weir.local/weir/operator/root" }] as const) {
 				t.match(await call(as, "GET", headers), { status: 403, text: /read in any namespace/ }, `${as} sees nothing`);
 				t.ok((await call(as, "DELETE", headers)).status >= 403, `${as} changes nothing`);
@@ -93,11 +92,11 @@ spec: {type: rate, source: outcome, senders: ["${APP}"]}
 		const socketOf = (name: string) => `${scene.directory}/data/run/identity/${name}.sock`;
 		const get = (name: string) => weir(["get", "--api", scene.up.ready.https, "--identity", socketOf(name)]);
 		t.match((await get("operator")).stdout.toString(), /kind: Gateway/);
-		const stranger = await get("stranger");
-		t.match([stranger.code, stranger.stdout.toString()], [1, ""]);
+		const unauthorised = await get("unauthorised");
+		t.match([unauthorised.code, unauthorised.stdout.toString()], [1, ""]);
 	});
 
-	await t.test("the bypass probe has come through and was denied", async (t) => {
+	await t.test("the bypass probe has reached Envoy and was denied", async (t) => {
 		const probed = await weir(["probe", "--api", scene.up.ready.api]);
 		t.match([probed.code, probed.stdout.toString()], [0, /^denied /]);
 		t.match((await askApi(scene.up.ready.api, "/metrics")).text, /^weir_bypass_probe_failures\{[^}]*\} 0$/m);

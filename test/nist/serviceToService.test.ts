@@ -7,7 +7,7 @@ import { APP, INFER, startScene } from "./scene.js";
 
 t.setTimeout(180_000);
 
-t.test("an identity is not a permission", async (t) => {
+t.test("an authenticated service without a permission is denied", async (t) => {
 	const scene = await startScene(t, {
 		documents: () => `apiVersion: weir.dev/v1alpha1
 kind: AccessPolicy
@@ -18,8 +18,8 @@ spec: {action: allow, services: [model], principals: ["${APP}"], methods: [POST]
 	const allowed = await scene.ask({ as: "app" });
 	t.equal(allowed.status, 200, allowed.text);
 	t.match(JSON.parse(allowed.text), { model_name: "employment" });
-	t.equal((await scene.ask({ as: "stranger" })).status, 403);
+	t.equal((await scene.ask({ as: "unauthorised" })).status, 403);
 	t.equal((await scene.ask({ as: "app", path: "/v2/models/other/infer" })).status, 403);
 	t.equal((await scene.ask({ as: "app", method: "GET", path: INFER })).status, 403);
-	t.equal((await scene.ask({ as: "app", headers: { host: "other.test" } })).status, 403, "a host that nobody declared");
+	t.equal((await scene.ask({ as: "app", headers: { host: "other.test" } })).status, 403, "an undeclared host");
 });

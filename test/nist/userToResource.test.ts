@@ -34,14 +34,14 @@ spec: {action: deny, services: [model], users: ["${ISSUER}#mallory"]}
 ---`;
 
 for (const [execution, service, predictor] of [
-	["native", "", []],
+	["native Envoy configuration", "", []],
 	[
 		"the sidecar, which signs each decision",
 		"  callout: {access: sidecar, timeout: 5s, sign: true}",
 		["--decision", "demand", "--as", "model/v1"],
 	],
 ] as const) {
-	t.test(execution, async (t) => {
+	t.test(`users, groups and paths decide in ${execution}`, async (t) => {
 		const idp = await provider(join(await temporaryDirectory(t), "jwks.json"));
 		const scene: Scene = await startScene(t, {
 			gateway: tokensYaml(idp.jwksFile),

@@ -1,4 +1,4 @@
-/** kill -9 of the sidecar at random moments under steady traffic on all Services, for as long as it is wanted. */
+/** Kills the sidecar with SIGKILL at random moments under steady traffic on all Services, until stopped. */
 import { setTimeout as pause } from "node:timers/promises";
 import type { Test } from "tap";
 import type { CalloutProtocol } from "../../src/compile/table/execution.js";
@@ -46,7 +46,7 @@ export async function chaos(t: Test, { protocol, forMs, open, betweenMs = 0 }: C
 	}
 	await traffic;
 	t.comment(`${protocol}: ${kills} kills, ${sent} requests: ${tally.text()}`);
-	t.same(tally.broken(), [], "nobody passed who may not, and nothing else broke");
+	t.same(tally.broken(), [], "no denied client passed, and nothing else broke");
 	t.ok(kills > 1);
 	t.ok(tally.count("guarded alice 200") > 0, "it served between the kills");
 	t.ok(tally.count("guarded alice 503") > 0, "and failed closed around them");

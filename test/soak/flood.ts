@@ -1,6 +1,6 @@
 /**
- * Many requests over a few HTTP/2 connections to the Gateway: a bounded number, or for as long as it is wanted, with
- * so many open at any time. Every answer is told; a stream that breaks is an answer too, with status 0.
+ * Many requests over a few HTTP/2 connections to the Gateway: a bounded number or until stopped, with a fixed number in
+ * progress. Every answer is reported; a broken stream counts as an answer with status 0.
  */
 import { type ClientHttp2Session, connect, type IncomingHttpHeaders } from "node:http2";
 import type { Socket } from "node:net";
@@ -25,14 +25,14 @@ export interface FloodOptions {
 	readonly next: () => FloodRequest | null;
 	/** Requests open at any time, of all callers together. */
 	readonly open: number;
-	/** From an answer to the request that takes its place; none if left out: as fast as the machine can. */
+	/** The pause between an answer and the next request; none by default. */
 	readonly betweenMs?: number;
 	/** For each caller. */
 	readonly connections?: number;
 	readonly answered: (answer: FloodAnswer) => void;
 }
 
-/** Resolves when all answers are there. */
+/** Resolves when all answers have come. */
 export async function flood({
 	connect: open,
 	next,

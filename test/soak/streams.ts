@@ -1,4 +1,4 @@
-/** Many ext_proc requests, each of which is a stream of its own, and what became of the connection to the sidecar. */
+/** Many ext_proc requests, each in its own stream, and the state of the connection to the sidecar. */
 import type { Test } from "tap";
 import { startSidecarChild } from "../failure/sidecarChild.js";
 import { type StageOptions, sidecarStat, startStage } from "../failure/stage.js";

@@ -1,4 +1,4 @@
-/** Answers of a flood, counted, and what among them must never be. */
+/** Counts the answers of a flood, and finds forbidden ones. */
 import type { Stage } from "../failure/stage.js";
 import type { FloodAnswer } from "./flood.js";
 
@@ -7,7 +7,7 @@ export class Tally {
 	readonly #wrong = new Map<string, number>();
 	#slowestMs = 0;
 
-	/** @param seenBefore what the Variants of `guarded` had seen */
+	/** @param seenBefore the earlier requests at the Variants of `guarded` */
 	constructor(
 		private readonly stage: Stage,
 		private readonly seenBefore = stage.seen("guarded"),
@@ -20,7 +20,7 @@ export class Tally {
 		if (!allowed(service, who, status, variant)) this.#wrong.set(what, (this.#wrong.get(what) ?? 0) + 1);
 	}
 
-	/** Answers that begin with these words. */
+	/** The number of answers that begin with this text. */
 	count(what: string): number {
 		return [...this.#counts].filter(([key]) => key.startsWith(what)).reduce((sum, [, count]) => sum + count, 0);
 	}
@@ -29,7 +29,7 @@ export class Tally {
 		return this.#slowestMs;
 	}
 
-	/** What broke the promises; empty where nothing did. The Variants of `guarded` must have seen what was allowed, no more. */
+	/** The violations, or none. The Variants of `guarded` must have got exactly the allowed requests. */
 	broken(): readonly string[] {
 		const seen = this.stage.seen("guarded") - this.seenBefore;
 		const allowedToPass = this.count("guarded alice 200");
@@ -51,7 +51,7 @@ export class Tally {
 
 function allowed(service: string, who: string, status: number, variant: string | null): boolean {
 	if (service === "guarded") return status === 503 || (who === "alice" ? status === 200 : status === 403);
-	// Unanswered, everyone else is served by v1; answered, by v2.
+	// Without the sidecar's answer v1 serves other clients; with it, v2.
 	if (service === "assigned") return status === 200;
 	return status === 503 || (status === 200 && variant === "v2");
 }

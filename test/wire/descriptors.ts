@@ -37,7 +37,7 @@ export function shapeOf(files: readonly FileDescriptorProto[]): Shape {
 	return shape;
 }
 
-/** One line for everything of ours that upstream does not have in the same form. */
+/** One line for each difference of our descriptors from upstream's. */
 export function drift(ours: Shape, upstream: Shape): readonly string[] {
 	return (["messages", "enums", "services"] as const).flatMap((kind) =>
 		Object.entries(ours[kind]).flatMap(([name, members]) => {

@@ -28,14 +28,14 @@ async function generated(): Promise<Shape> {
 	return shapeOf(files.map(({ proto }) => proto));
 }
 
-/** All but what is Weir's own. */
+/** The messages, enums and services that are not Weir's own. */
 function upstreams({ messages, enums, services }: Shape): Shape {
 	const without = <Value>(all: Readonly<Record<string, Value>>): Record<string, Value> =>
 		Object.fromEntries(Object.entries(all).filter(([name]) => !name.startsWith("weir.")));
 	return { messages: without(messages), enums: without(enums), services: without(services) };
 }
 
-t.test("every message, field, enum value and method of ours is upstream's", async (t) => {
+t.test("every message, field, enum value and method in proto/ equals upstream's", async (t) => {
 	const ours = upstreams(await generated());
 	t.same(drift(ours, upstream), []);
 	t.same(
@@ -57,7 +57,7 @@ t.test("the generated code is made from proto/ as it is", async (t) => {
 	t.same(await generated(), shapeOf(file.filter((declared) => declared.package !== "google.protobuf")));
 });
 
-t.test("an altered number, type, label, oneof, name, enum value or method is noticed", async (t) => {
+t.test("the comparison finds an altered number, type, label, oneof, name, enum value or method", async (t) => {
 	const host = "envoy.config.route.v3.VirtualHost";
 	const alter = (name: string, member: string, form: string | number, kind: keyof Shape = "messages") =>
 		drift({ messages: {}, enums: {}, services: {}, [kind]: { [name]: { [member]: form } } }, upstream);

@@ -110,7 +110,7 @@ t.test("two verifiers with a shared memory accept a proof once", async (t) => {
 	for (let round = 0; round < 3; round++) {
 		const dpop = [await proofOf(holder, bound)];
 		const verdicts = await Promise.all(
-			workers.map((one) => one.said(null, { authorization: [`DPoP ${bound}`], dpop })),
+			workers.map((one) => one.verify(null, { authorization: [`DPoP ${bound}`], dpop })),
 		);
 		t.same(verdicts.sort(), ["invalid-token: the proof was used before", "ok ann"]);
 	}

@@ -28,7 +28,7 @@ spec:
   variants: [{name: v1, ${endpoints}}, {name: v2, ${endpoints}}]
 `,
 		all("[v1]"),
-		`${A}\nkind: AccessPolicy\nmetadata: {name: beta-may-v2}\nspec: {services: [model], principals: ["spiffe://weir.local/stranger"], variants: [v2]}\n`,
+		`${A}\nkind: AccessPolicy\nmetadata: {name: beta-may-v2}\nspec: {services: [model], principals: ["spiffe://weir.local/unauthorised"], variants: [v2]}\n`,
 		`${A}\nkind: Metric\nmetadata: {name: accuracy}\nspec: {type: rate, source: outcome, direction: up, window: 3s}\n`,
 		`${A}
 kind: Experiment
@@ -47,7 +47,7 @@ spec:
 t.test("a winner that other callers may not use waits until policies allow them", { timeout: 180_000 }, async (t) => {
 	const scene = await startScene(t, { gateway: "  exposeArm: true", documents: () => `${all("[v1]")}---` });
 	const { api } = scene.up.ready;
-	const ask = (as: "app" | "stranger", unit: string) => scene.ask({ as, headers: { "x-user-id": unit } });
+	const ask = (as: "app" | "unauthorised", unit: string) => scene.ask({ as, headers: { "x-user-id": unit } });
 	const at = ["--api", api];
 	const file = await fileOf(scene.directory, "canary.yaml", declaration(scene.modelPort));
 	const held = /a promotion of arm new would deny callers .*: AccessPolicy all-may-v1 allows v1 and not v2/;
@@ -67,13 +67,13 @@ t.test("a winner that other callers may not use waits until policies allow them"
 			.map((line) => line.split("\t") as [string, string]),
 	);
 	await until(
-		async () => (await ask("stranger", "u0")).headers["x-weir-arm"] === `canary/${arms.get("u0")}`,
+		async () => (await ask("unauthorised", "u0")).headers["x-weir-arm"] === `canary/${arms.get("u0")}`,
 		"the arm",
 	);
 	// A few at a time: an outcome counts within its window only.
 	for (let from = 0; from < units.length; from += 20) {
 		const some = units.slice(from, from + 20);
-		for (const unit of some) t.equal((await ask("stranger", unit)).status, 200);
+		for (const unit of some) t.equal((await ask("unauthorised", unit)).status, 200);
 		const rows = some.map((unit, index) => ({
 			...{ metric: "accuracy", unit },
 			value: arms.get(unit) === "new" || index % 3 === 0 ? 1 : 0,
@@ -100,7 +100,7 @@ t.test("a winner that other callers may not use waits until policies allow them"
 	const answers: number[] = [];
 	await until(async () => {
 		answers.push((await ask("app", "x1")).status);
-		await Promise.all(units.slice(0, 40).map((unit) => ask("stranger", unit)));
+		await Promise.all(units.slice(0, 40).map((unit) => ask("unauthorised", unit)));
 		return /canary +Promoted/.test(await status());
 	}, "the promotion");
 	t.match(await status(), /Service model: default Variant v2 \(promoted; declared is v1\)/);

@@ -18,9 +18,9 @@ import { startVerifyingSidecar } from "../../attack/sidecar.js";
 import { bootstrapOf, startEnvoy } from "../../envoy/harness.js";
 import { startVariantServer } from "../../envoy/variantServer.js";
 import { accessPolicy, gateway, PATIENT, resourceSet, service, variant } from "../../fixtures/resources.js";
+import { crafted, uri } from "../../trust/identity/craftedCertificates.js";
 import type { IssuedCertificate } from "../../trust/identity/developmentCa.js";
 import { scratch } from "../../trust/identity/mesh.js";
-import { strange, uri } from "../../trust/identity/strangeCertificates.js";
 import { ISSUER, issuerOf, jwksBytes, keyPair, publicJwk } from "../../trust/tokens/issuer.js";
 import { mutualTls, spiffe, TRUST_DOMAIN } from "./mutualTls.js";
 import { oddCa } from "./oddCertificates.js";
@@ -156,7 +156,7 @@ for (const [form, options] of Object.entries(FORMS)) {
 				}),
 			);
 		};
-		const issue = (id: string) => strange(root, [uri(id)]);
+		const issue = (id: string) => crafted(root, [uri(id)]);
 		const envoy = await start({ trustDomain: TRUST_DOMAIN });
 		await ask(t, envoy.port(), issue, OWN, true);
 		await ask(t, envoy.port(), issue, OTHERS, false);

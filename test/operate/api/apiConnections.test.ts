@@ -80,7 +80,7 @@ t.test("TLS connections without a token do not keep operators out", async (t) =>
 	const own = await ca.issue({ spiffeId: operator("ada") });
 	const shown = { ca: ca.certificate, cert: own.certificate, key: own.privateKey };
 	const { first, second } = await byItsSession(Number(new URL(api.url).port), shown);
-	t.match(first.said, /^HTTP/);
+	t.match(first.received, /^HTTP/);
 	t.equal(second.reused, false, "a session is no certificate");
 });
 

@@ -1,4 +1,4 @@
-/** Large rules are read before their table is in force, little by little, and what is left then by who asks first. */
+/** Large rules are read in slices before their table is in force; the first request reads the rest. */
 import t from "tap";
 import type { AccessRequest } from "../../../src/compile/access/rules/policy.js";
 import type { ServiceTable } from "../../../src/compile/table/plan.js";
@@ -36,14 +36,14 @@ const request = (method: string, at: number): AccessRequest => ({
 	nowMs: 0,
 });
 
-/** Steps that it takes to the end. */
+/** The number of steps to the end. */
 function count(steps: Generator<unknown>): number {
 	let done = 0;
 	while (!steps.next().done) done++;
 	return done;
 }
 
-t.test("only what is large and has changed is read ahead", async (t) => {
+t.test("only large and changed rules are read ahead", async (t) => {
 	const rules = new CompiledAccess();
 	const large = tableOf("large", "GET");
 	const small = tableOf("small", "GET", 5);
@@ -53,7 +53,7 @@ t.test("only what is large and has changed is read ahead", async (t) => {
 	t.ok(count(rules.ahead([tableOf("large", "PUT"), small])) > RULES);
 });
 
-t.test("until a table is in force the rules before it are asked, and then those that were read", async (t) => {
+t.test("the previous rules decide until the new table, with its read rules, is in force", async (t) => {
 	const rules = new CompiledAccess();
 	const [before, after] = [tableOf("large", "GET"), tableOf("large", "PUT")];
 	const old = rules.of("large", before.access);
@@ -67,7 +67,7 @@ t.test("until a table is in force the rules before it are asked, and then those 
 	t.ok(count(rules.ahead([after])) < 10, "read once");
 });
 
-t.test("what is not read when its table comes is finished by the first request", async (t) => {
+t.test("rules that are not read when their table comes are finished by the first request", async (t) => {
 	const rules = new CompiledAccess();
 	const table = tableOf("large", "PUT");
 	let reads = 0;
@@ -85,35 +85,32 @@ t.test("what is not read when its table comes is finished by the first request",
 	const readsAhead = reads;
 	t.ok(readsAhead > 0);
 	t.ok(rules.of("large", table.access).authorise(request("PUT", RULES - 1)).allowed);
-	t.equal(reads, readsAhead, "what was read is not read again");
+	t.equal(reads, readsAhead, "read rules are not read again");
 	t.ok(count(rules.ahead([table])) < 10);
 	const gone = tableOf("gone", "GET");
 	const left = rules.ahead([gone]);
 	for (let step = 0; step < RULES; step++) left.next();
 	rules.keep(new Map([["large", 0]]));
-	t.equal(count(rules.ahead([gone])), count(new CompiledAccess().ahead([gone])), "and forgotten where its Service is");
+	t.equal(count(rules.ahead([gone])), count(new CompiledAccess().ahead([gone])), "and dropped with its Service");
 });
 
-t.test(
-	"what a table has left half made is gone on with by the next one, also where that had no time to look at it",
-	async (t) => {
-		const whole = count(new CompiledAccess().ahead([tableOf("large", "PUT")]));
-		const rules = new CompiledAccess();
-		const begun = rules.ahead([tableOf("large", "PUT")]);
-		for (let step = 0; step < RULES; step++) begun.next();
-		rules.ahead([tableOf("first", "GET"), tableOf("large", "PUT")]).next();
-		t.ok(count(rules.ahead([tableOf("large", "PUT")])) < whole - RULES / 2);
-		finish(rules.ahead([tableOf("large", "PUT")]));
-		rules.keep(new Map([["large", 0]]));
-		const other = rules.ahead([tableOf("large", "GET")]);
-		for (let step = 0; step < RULES; step++) other.next();
-		t.ok(count(rules.ahead([tableOf("large", "PUT")])) < 10, "not where the rules are again as they were");
-		rules.keep(new Map([["large", 0]]));
-		t.ok(count(rules.ahead([tableOf("large", "GET")])) > whole - 10, "what was half made for others is let go");
-	},
-);
+t.test("half-read rules of a table are continued by the next one, also if that had no time for them", async (t) => {
+	const whole = count(new CompiledAccess().ahead([tableOf("large", "PUT")]));
+	const rules = new CompiledAccess();
+	const begun = rules.ahead([tableOf("large", "PUT")]);
+	for (let step = 0; step < RULES; step++) begun.next();
+	rules.ahead([tableOf("first", "GET"), tableOf("large", "PUT")]).next();
+	t.ok(count(rules.ahead([tableOf("large", "PUT")])) < whole - RULES / 2);
+	finish(rules.ahead([tableOf("large", "PUT")]));
+	rules.keep(new Map([["large", 0]]));
+	const other = rules.ahead([tableOf("large", "GET")]);
+	for (let step = 0; step < RULES; step++) other.next();
+	t.ok(count(rules.ahead([tableOf("large", "PUT")])) < 10, "unless the rules are the previous ones again");
+	rules.keep(new Map([["large", 0]]));
+	t.ok(count(rules.ahead([tableOf("large", "GET")])) > whole - 10, "half-read rules of other tables are dropped");
+});
 
-t.test("rules that cannot be read keep no others from being read, and say so when they are asked", async (t) => {
+t.test("unreadable rules do not block the reading of others, and fail when they are used", async (t) => {
 	const rules = new CompiledAccess();
 	const [bad, good] = [tableOf("bad", "GET"), tableOf("good", "GET")];
 	Object.assign(bad.access.policies[3] ?? {}, { principals: null });
@@ -135,7 +132,7 @@ t.test("rules that cannot be read keep no others from being read, and say so whe
 	for (const again of [1, 2]) t.throws(() => rules.of("half", half.access), cause, `half made, asked ${again}`);
 });
 
-t.test("slices leave turns of the loop to others, and end in time", async (t) => {
+t.test("slices let other work run on the event loop, and end in time", async (t) => {
 	let steps = 0;
 	function* work(most: number): Generator<undefined, void, undefined> {
 		for (; steps < most; steps++) {

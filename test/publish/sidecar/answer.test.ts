@@ -1,4 +1,4 @@
-/** The sidecar's decision without any wire: units, places, access, staleness. */
+/** The sidecar's decision as a pure function: units, places, access, staleness. */
 import t from "tap";
 import { compileAssignment } from "../../../src/compile/assignment/assign.js";
 import { weightedEntries } from "../../../src/compile/envoy/weights.js";
@@ -37,7 +37,7 @@ const halves = (fields: Partial<ExperimentTable> = {}): ExperimentTable =>
 		fields,
 	);
 
-/** A unit whose place is as wanted. */
+/** A unit at the wanted place. */
 function unitWhere(
 	table: ExperimentTable,
 	where: (place: { region: string | null; live: boolean }) => boolean,
@@ -88,7 +88,7 @@ t.test("a unit gets its arm, the Variant, parameters and headers", async (t) => 
 	t.equal(ask(table, { headers: { "x-user-id": treated }, exposeArm: false }).ruling.exposedArms, null);
 });
 
-t.test("no unit, and a unit outside all slots", async (t) => {
+t.test("a request without a unit, or outside all slots, gets the default Variant", async (t) => {
 	const first = halves({ slotHiPpm: 300_000 });
 	const second = { ...halves({ slotLoPpm: 300_000, slotHiPpm: 600_000 }), name: "second", salt: "second" };
 	const table = compiled([serviceTable("shop", { experiments: [first, second] })]);
@@ -116,7 +116,7 @@ t.test("no unit, and a unit outside all slots", async (t) => {
 	t.equal(ask(compiled([serviceTable("shop")])).ruling.exposedArms, null, "without experiments nothing is shown");
 });
 
-t.test("while promoting every point goes where the native entries send it", async (t) => {
+t.test("during a promotion every point gets the Variant of the native entries", async (t) => {
 	for (const ppm of [0, 1, 250_000, 1_000_000]) {
 		const three = experimentTable(
 			"ranking",
@@ -157,7 +157,7 @@ t.test("while promoting every point goes where the native entries send it", asyn
 	}
 });
 
-t.test("units: headers are joined, and nothing is trimmed that Envoy has not trimmed", async (t) => {
+t.test("repeated unit headers are joined, and trimmed only as Envoy trims them", async (t) => {
 	const header = compiled([serviceTable("shop", { experiments: [halves()] })]);
 	const unit = (value: string | readonly string[]) => ask(header, { headers: { "x-user-id": value } }).unit;
 	t.equal(unit("u1"), "u1");
@@ -208,7 +208,7 @@ t.test("units in cookies are found, or minted once and set", async (t) => {
 		t.equal(minted.ruling.arm, assigned?.live ? assigned.region : null, "assigned in the same answer");
 	}
 	for (const sent of [["wid=u1; wid=u2"], ["wid=u1", "wid=u1"], ["wid=; wid=u1"]]) {
-		t.match(of(sent), { unit: null, setCookie: null }, `${JSON.stringify(sent)} is nobody's`);
+		t.match(of(sent), { unit: null, setCookie: null }, `${JSON.stringify(sent)} gives no unit`);
 	}
 	t.match(of([], { secure: true }).setCookie, /; SameSite=Lax; Secure$/);
 	t.equal(ask(compiled([serviceTable("shop")])).setCookie, null, "without experiments nothing is minted");
@@ -241,7 +241,7 @@ const guarded = (fields: Parameters<typeof serviceTable>[1] = {}, variants: read
 		...fields,
 	});
 
-t.test("the Variant is authorised after it was chosen, and denied requests still say their arm", async (t) => {
+t.test("the Variant is authorised after it was chosen, and denied requests still report their arm", async (t) => {
 	const table = compiled([guarded({}, ["v1", "v2"])]);
 	const [control, treated] = ["control", "treatment"].map((name) =>
 		unitWhere(halves(), ({ region, live }) => region === name && live),
@@ -267,16 +267,16 @@ t.test("the Variant is authorised after it was chosen, and denied requests still
 	t.equal(by(control, { principal: `${ALICE}\u0000` }).ruling.verdict, "deny");
 });
 
-t.test("Envoy has assigned: its arm is used, and it sets its own headers", async (t) => {
+t.test("an arm assigned by Envoy is used, and Envoy sets its own headers", async (t) => {
 	const table = compiled([guarded()]);
-	const told = (variant: string, experiment: string | null, armName: string | null) =>
+	const assigned = (variant: string, experiment: string | null, armName: string | null) =>
 		ask(table, {
 			principal: ALICE,
 			path: "/v2",
 			headers: { "x-user-id": "u1", cookie: "x" },
 			assigned: { experiment, arm: armName, variant },
 		});
-	const allowed = told("v1", "ranking", "control");
+	const allowed = assigned("v1", "ranking", "control");
 	t.match(allowed, { unit: null, setCookie: null });
 	t.match(allowed.ruling, {
 		verdict: "allow",
@@ -287,12 +287,12 @@ t.test("Envoy has assigned: its arm is used, and it sets its own headers", async
 		armHeader: null,
 		exposedArms: null,
 	});
-	t.equal(told("v1", "ranking", "control").ruling, allowed.ruling);
-	t.match(told("v2", "ranking", "treatment").ruling, { verdict: "deny", variant: "v2" });
-	t.match(told("v1", null, null).ruling, { verdict: "allow", experiment: null, arm: null });
+	t.equal(assigned("v1", "ranking", "control").ruling, allowed.ruling);
+	t.match(assigned("v2", "ranking", "treatment").ruling, { verdict: "deny", variant: "v2" });
+	t.match(assigned("v1", null, null).ruling, { verdict: "allow", experiment: null, arm: null });
 });
 
-t.test("where Envoy decides access the sidecar does not", async (t) => {
+t.test("the sidecar does not authorise if Envoy does", async (t) => {
 	const assignOnly = compiled([guarded({ callout: calloutTable({ verdict: false }) })]);
 	t.match(ask(assignOnly).ruling, { verdict: "allow", reason: "allowed", policy: null });
 	const open = compiled([serviceTable("shop", { callout: calloutTable({ verdict: false }) })]);
@@ -336,7 +336,7 @@ t.test("Services are found by name, else by host as Envoy finds them", async (t)
 	});
 });
 
-t.test("the default Variant is named to routes that may have another one", async (t) => {
+t.test("the default Variant is named if the route may have another one", async (t) => {
 	const table = compiled([serviceTable("shop")]);
 	t.match(ask(table).ruling, { variant: "v1", variantHeader: null }, "routes of this plan");
 	t.match(ask(table, { plan: "older" }).ruling, { variant: "v1", variantHeader: "v1" }, "of another plan");
@@ -345,7 +345,7 @@ t.test("the default Variant is named to routes that may have another one", async
 	t.match(ask(table, { plan: null, assigned }).ruling, { variant: "v1", variantHeader: null }, "Envoy has chosen");
 });
 
-t.test("Envoy is believed to have judged only where the routes are of the very plan that says so", async (t) => {
+t.test("Envoy's verdict counts only if its routes are of the same plan as the sidecar's table", async (t) => {
 	const access = {
 		open: false,
 		policies: [
@@ -373,10 +373,10 @@ t.test("Envoy is believed to have judged only where the routes are of the very p
 		t.match(by(plan, ALICE), { verdict: "allow", policy: "p" });
 	}
 	const unsure = ask(table, { plan: "another", principal: ALICE }, 60_001).ruling;
-	t.match(unsure, { verdict: "none", reason: "stale-table" }, "and by a stale table never");
+	t.match(unsure, { verdict: "none", reason: "stale-table" }, "and never by a stale table");
 });
 
-t.test("Envoy that has judged by older rules is judged again by the newest", async (t) => {
+t.test("a request that Envoy authorised by older rules is authorised again by the newest", async (t) => {
 	const rules = (principal: string) => ({
 		open: false,
 		policies: [
@@ -464,7 +464,7 @@ t.test("the requested plan answers while it is kept, else the newest, else none"
 	t.match(ask(null), { ruling: { verdict: "none", reason: "no-table", plan: null, service: null }, unit: null });
 });
 
-t.test("a stale table gives no verdict; it assigns only where the Service says so", async (t) => {
+t.test("a stale table gives no verdict; it assigns only if the Service allows it", async (t) => {
 	const at = (callout: ReturnType<typeof calloutTable> | null, ageMs: number) =>
 		ask(
 			compiled([serviceTable("shop", { callout, experiments: [halves()] })]),

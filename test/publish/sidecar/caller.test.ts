@@ -53,8 +53,8 @@ function byProcess(principal: string): string | null {
 	return reader.question(CONTEXT).principal;
 }
 
-t.test("a workload's SPIFFE id is who calls, and nothing else is", async (t) => {
-	// Twice: judged, and remembered.
+t.test("only a workload's SPIFFE id is accepted as the caller", async (t) => {
+	// Twice: first judged, then cached.
 	for (const round of [1, 2]) {
 		for (const [form, read] of Object.entries({ byCheck, byProcess })) {
 			t.equal(read(GOOD), GOOD, `${form} ${round}`);
@@ -63,7 +63,7 @@ t.test("a workload's SPIFFE id is who calls, and nothing else is", async (t) => 
 	}
 });
 
-t.test("more callers than are remembered are judged as well", async (t) => {
+t.test("callers beyond the size of the cache are judged as well", async (t) => {
 	for (let index = 0; index <= 2 * CALLERS_CACHED_MAX; index++) {
 		const id = `spiffe://weir.test/w/${index}`;
 		if (callerOf(id) !== id || callerOf(`${id}/`) !== null) t.fail(id);

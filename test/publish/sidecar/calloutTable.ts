@@ -1,4 +1,4 @@
-/** Tables for the sidecar's tests, without resources: each builder fills in what a test does not care about. */
+/** Tables for the sidecar's tests, without resources: each builder has defaults for all other fields. */
 import type { ArmTable, CalloutTable, ExperimentTable, ServiceTable } from "../../../src/compile/table/plan.js";
 
 export function calloutTable(fields: Partial<CalloutTable> = {}): CalloutTable {
@@ -27,7 +27,7 @@ export function serviceTable(name: string, fields: Partial<ServiceTable> = {}): 
 	};
 }
 
-/** An arm of which all points are live, unless said otherwise; the one on v1 is the baseline. */
+/** An arm whose points are all live by default; the one on v1 is the baseline. */
 export function arm(
 	name: string,
 	variant: string,

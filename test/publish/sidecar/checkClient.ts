@@ -1,4 +1,4 @@
-/** A client of the sidecar's ext_authz with a connection of its own: which worker has it is the primary's choice. */
+/** A client of the sidecar's ext_authz with a connection of its own: the primary chooses its worker. */
 import { create, fromBinary, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
 import { Client, credentials } from "@grpc/grpc-js";
 import type { AttributeContext_HttpRequestSchema } from "../../../src/gen/envoy/service/auth/v3/attribute_context_pb.js";
@@ -10,7 +10,7 @@ import {
 import { CHECK } from "../../../src/publish/sidecar/methods.js";
 
 export interface CheckClient {
-	/** @param principal SPIFFE id of the caller; left out = it has none */
+	/** @param principal SPIFFE id of the caller; none by default */
 	check(http: MessageInitShape<typeof AttributeContext_HttpRequestSchema>, principal?: string): Promise<CheckResponse>;
 	close(): void;
 }

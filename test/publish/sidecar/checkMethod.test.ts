@@ -1,4 +1,4 @@
-/** Authorization/Check over real bytes: what each answer is on the wire, and what is counted and traced of it. */
+/** Authorization/Check on the wire: the bytes of each answer, its counters and its spans. */
 import { create, fromBinary, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
 import { trace } from "@opentelemetry/api";
 import { InMemorySpanExporter, NodeTracerProvider, SimpleSpanProcessor } from "@opentelemetry/sdk-trace-node";
@@ -113,7 +113,7 @@ function decoded(reply: Given): CheckResponse {
 	return fromBinary(CheckResponseSchema, reply);
 }
 
-/** The answer as plain values; every header says the same in both of its value fields. */
+/** The answer as plain values; every header has the same text in both of its value fields. */
 function seen(reply: Reply) {
 	const response = decoded(reply);
 	const { case: kind, value } = response.httpResponse;
@@ -141,7 +141,7 @@ function seen(reply: Reply) {
 
 const [APPEND, OVERWRITE] = [0, 2];
 
-t.test("an allowed request: headers in order, arm for the client, metadata of strings alone", async (t) => {
+t.test("an allowed request gets headers in order, its arm, and metadata of strings only", async (t) => {
 	t.same(seen(check({ service: "open" })), {
 		status: 0,
 		kind: "okResponse",
@@ -183,7 +183,7 @@ t.test("an allowed request: headers in order, arm for the client, metadata of st
 	t.same(seen(check({ service: "two" })).response, [], "ext_authz cannot remove a response header");
 });
 
-t.test("what the client has forged is removed, what Envoy has verified stays", async (t) => {
+t.test("forged headers of the client are removed, headers verified by Envoy stay", async (t) => {
 	const headers = [
 		["x-weir-arm", "forged"],
 		["x-weir-variant", "forged"],
@@ -195,7 +195,7 @@ t.test("what the client has forged is removed, what Envoy has verified stays", a
 	const removed = ["x-weir-arm", "x-weir-param-secret", "x-weir-variant"];
 	t.same(seen(check({ service: "open", headers })).removed, removed);
 	const treated = seen(check({ service: "treated", headers: [...headers, ["x-user-id", "u1"]] }));
-	t.same(treated.removed, ["x-weir-param-secret"], "what is set is overwritten");
+	t.same(treated.removed, ["x-weir-param-secret"], "a header that is set overwrites the client's");
 	t.equal(treated.headers.length, 3);
 	t.same(treated.metadata?.unit, "u1");
 });
@@ -214,7 +214,7 @@ t.test("a minted unit is set, assigned and reported in the same response", async
 	t.same(kept.response, [["x-weir-arm", "e/all", OVERWRITE]]);
 });
 
-t.test("a denied request: 403, why, its arm in the metadata, and the cookie under which it counted", async (t) => {
+t.test("a denied request gets 403, the reason, its arm in the metadata, and its assignment cookie", async (t) => {
 	const denied = seen(check({ service: "guarded", headers: [["x-weir-arm", "forged"]] }));
 	t.same(denied, {
 		status: 7,
@@ -242,21 +242,21 @@ t.test("a denied request: 403, why, its arm in the metadata, and the cookie unde
 	const allowed = seen(check({ service: "guarded", principal: ALICE }));
 	t.equal(allowed.kind, "okResponse");
 	t.equal(allowed.metadata?.policy, "alice", "the policy that decided is named");
-	const unknown = seen(check({ service: "nobody" }));
+	const unknown = seen(check({ service: "unknown" }));
 	t.match(unknown, { http: 403, body: "access denied: unknown-service\n" });
 	t.same(unknown.metadata, { plan: "plan-1", verdict: "deny", reason: "unknown-service" });
 });
 
 t.test("with the arm from Envoy, the sidecar judges the Variant and leaves the rest to the route", async (t) => {
 	const context = { "weir-variant": "v2", "weir-experiment": "e", "weir-arm": "all" };
-	const told = seen(check({ service: "guarded", principal: ALICE, context }));
-	t.same([told.headers, told.response, told.removed], [[], [], []]);
-	t.match(told.metadata, { experiment: "e", arm: "all", variant: "v2", verdict: "allow", policy: "alice" });
-	t.equal(told.metadata?.unit, undefined);
+	const answer = seen(check({ service: "guarded", principal: ALICE, context }));
+	t.same([answer.headers, answer.response, answer.removed], [[], [], []]);
+	t.match(answer.metadata, { experiment: "e", arm: "all", variant: "v2", verdict: "allow", policy: "alice" });
+	t.equal(answer.metadata?.unit, undefined);
 	t.equal(seen(check({ service: "guarded", principal: ALICE, context: { "weir-variant": "v1" } })).http, 403);
 });
 
-t.test("no answer is a failed call with the reason, never a message", async (t) => {
+t.test("a missing answer is a failed call with the reason, never a message", async (t) => {
 	const none = check({ service: "open" }, { tables: { get: () => null } });
 	t.match(none, { code: 14, message: "no-table" });
 	t.match(check({ service: "guarded" }, { freshness: { ageMs: () => 1e9 } }), { code: 14, message: "stale-table" });
@@ -322,8 +322,8 @@ t.test("a sampled request has a span under Envoy's, an unsampled one has none", 
 	t.match(broken, { attributes: { "weir.verdict": "none", "weir.reason": "malformed" }, status: { code: 2 } });
 });
 
-t.test("the metadata names the client that was judged, and the proxy that it came by", async (t) => {
-	const told = (principal: string, ...ids: readonly string[]) =>
+t.test("the metadata names the judged client and the proxy that forwarded it", async (t) => {
+	const metadata = (principal: string, ...ids: readonly string[]) =>
 		seen(
 			check({
 				service: "guarded",
@@ -332,8 +332,8 @@ t.test("the metadata names the client that was judged, and the proxy that it cam
 				headers: ids.map((id) => ["x-weir-forwarded-cert", `URI=${id}`] as const),
 			}),
 		).metadata;
-	t.match(told(PROXY, ALICE), { verdict: "allow", principal: ALICE, via: PROXY });
-	t.match(told(PROXY, `${ALICE}2`), { verdict: "deny", principal: `${ALICE}2`, via: PROXY });
-	t.match(told(PROXY), { verdict: "deny", principal: undefined, via: PROXY });
-	t.match(told(ALICE, `${ALICE}2`), { verdict: "allow", principal: undefined, via: undefined });
+	t.match(metadata(PROXY, ALICE), { verdict: "allow", principal: ALICE, via: PROXY });
+	t.match(metadata(PROXY, `${ALICE}2`), { verdict: "deny", principal: `${ALICE}2`, via: PROXY });
+	t.match(metadata(PROXY), { verdict: "deny", principal: undefined, via: PROXY });
+	t.match(metadata(ALICE, `${ALICE}2`), { verdict: "allow", principal: undefined, via: undefined });
 });

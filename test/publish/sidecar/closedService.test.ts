@@ -18,7 +18,7 @@ import { TABLE_CLOSED_REASONS_MAX } from "../../../src/publish/sidecar/tableStre
 import { Tables } from "../../../src/publish/sidecar/tables.js";
 import { withClosures } from "../../../src/publish/xds/sidecarClosures.js";
 import { AdsClient, closedServices } from "../xds/adsClient.js";
-import { acknowledged, folderOf, plan, startFeed, startServer, told } from "./feedScene.js";
+import { acknowledged, folderOf, plan, reported, startFeed, startServer } from "./feedScene.js";
 import { NOBODY_ASKED, question } from "./question.js";
 import { LogLines, SERVICE } from "./sampleTable.js";
 
@@ -30,8 +30,8 @@ const named = (name: string, change: object = {}): ServiceTable => ({
 	...{ ...SERVICE, name, hosts: [`${name.replace("/", ".")}.test`], experiments: [] },
 	...change,
 });
-/** As from a control that knows more than this sidecar. */
-const strange = (name: string, change: object = {}): ServiceTable =>
+/** Like a table from a newer control with features unknown to this sidecar. */
+const newer = (name: string, change: object = {}): ServiceTable =>
 	named(name, { access: { open: true, policies: [], quota: 1 }, ...change });
 
 function read(...services: readonly ServiceTable[]) {
@@ -48,8 +48,8 @@ function ask(tables: readonly ReturnType<typeof read>[], asked: Partial<Paramete
 	return answer(knowledge, question({ principal: WEB, method: "GET", path: "/v2", ...asked }));
 }
 
-t.test("it denies everything, by name and by host; the others answer as before", async (t) => {
-	const table = read(named("team-a/shop"), strange("team-b/odd"), named("all", { hosts: ["*.test"], access: OPEN }));
+t.test("a closed Service denies every request, by name and by host; the others answer as before", async (t) => {
+	const table = read(named("team-a/shop"), newer("team-b/odd"), named("all", { hosts: ["*.test"], access: OPEN }));
 	t.match(table.closed, [
 		{
 			name: "team-b/odd",
@@ -74,38 +74,38 @@ t.test("it denies everything, by name and by host; the others answer as before",
 	t.match(ask([table], { service: null, host: "x.test" }).ruling, { verdict: "allow", service: "all" });
 });
 
-t.test("by the routes of an older plan, in which it could be executed, it is closed too", async (t) => {
+t.test("a closed Service is closed for the routes of an older plan too, which could be executed", async (t) => {
 	const before = read(named("odd", { access: OPEN }), named("shop"));
-	const now = read(strange("odd"), named("shop"));
+	const now = read(newer("odd"), named("shop"));
 	t.match(ask([before], { service: "odd", plan: before.version }).ruling, { verdict: "allow" });
 	const { ruling } = ask([before, now], { service: "odd", plan: before.version });
 	t.match(ruling, { verdict: "deny", reason: "configuration-refused" });
 	const after = read(named("odd"), named("shop"));
 	t.match(ask([before, now, after], { service: "odd" }).ruling, { verdict: "allow" });
-	// Two later tables make the one with it small; it answers as before from what is left.
+	// Two later tables shrink this one; it answers as before from its rest.
 	const later = [read(named("shop")), read(named("shop"), named("other"))];
 	await new Promise((resolve) => setImmediate(resolve));
 	t.match(ask([now, ...later], { service: "odd", plan: now.version }).ruling, { verdict: "deny" });
 });
 
 t.test("a client gets 503 and the reason, without the error message", async (t) => {
-	const said = checkResponse(ask([read(strange("odd"), named("shop"))], { service: "odd" }), { weirHeaders: [] });
-	t.ok(Buffer.isBuffer(said));
-	const text = (said as Buffer).toString("latin1");
+	const answer = checkResponse(ask([read(newer("odd"), named("shop"))], { service: "odd" }), { weirHeaders: [] });
+	t.ok(Buffer.isBuffer(answer));
+	const text = (answer as Buffer).toString("latin1");
 	t.match(text, "access denied: configuration-refused\n");
 	t.notMatch(text, "quota");
 	// HttpStatus{code: 503}
-	t.ok((said as Buffer).includes(Buffer.from([0x08, 0xf7, 0x03])));
+	t.ok((answer as Buffer).includes(Buffer.from([0x08, 0xf7, 0x03])));
 });
 
-t.test("an error that names no Service, or leaves none, rejects the whole table", async (t) => {
+t.test("an error that names no Service, or closes all of them, rejects the whole table", async (t) => {
 	const refused: [readonly object[], RegExp][] = [
-		[[named("shop"), strange("odd", { name: "" })], /^Service , name: is empty/],
-		[[named("shop"), strange("odd", { hosts: "odd.test" })], /^Service odd, hosts: is a string, not a list$/],
-		[[named("shop"), strange("odd", { defaultVariant: 1 })], /^Service odd, defaultVariant: /],
-		[[named("shop"), strange("shop")], /^Service shop: is there twice$/],
+		[[named("shop"), newer("odd", { name: "" })], /^Service , name: is empty/],
+		[[named("shop"), newer("odd", { hosts: "odd.test" })], /^Service odd, hosts: is a string, not a list$/],
+		[[named("shop"), newer("odd", { defaultVariant: 1 })], /^Service odd, defaultVariant: /],
+		[[named("shop"), newer("shop")], /^Service shop: is there twice$/],
 		[[named("shop"), null as unknown as object], /^services\[1\]: is null/],
-		[[strange("odd"), strange("even")], /^Service odd, access: has the unknown field "quota"$/],
+		[[newer("odd"), newer("even")], /^Service odd, access: has the unknown field "quota"$/],
 	];
 	for (const [services, message] of refused)
 		t.throws(() => read(...(services as ServiceTable[])), { code: "invalid-argument", message });
@@ -113,71 +113,65 @@ t.test("an error that names no Service, or leaves none, rejects the whole table"
 	t.throws(() => readTable(contentHash(json), json), { message: /^Gateway edge: / });
 });
 
-t.test(
-	"control gets the Service, the sidecar and the time; the table counts as accepted, and so does its fix",
-	async (t) => {
-		const socketPath = join(await folderOf(t), "ads.sock");
-		const server = await startServer(t, socketPath);
-		const heard: (readonly string[])[] = [];
-		server.onAcknowledged((_, __, closed) => heard.push(closed));
-		const { tables, log, feed } = startFeed(t, socketPath);
-		const publish = async (revision: number, ...services: readonly ServiceTable[]) => {
-			const done = acknowledged(server, revision);
-			server.publish(plan({ gateways: [], services }), revision);
-			await done;
-		};
-		await publish(1, named("a/shop"), strange("b/odd"), strange("c/odd"));
-		t.same(heard, [["b/odd", "c/odd"]]);
-		const closed = closuresOf(server.proxies());
-		t.match(closed, [
-			{ service: "b/odd", why: 'Service b/odd, access: has the unknown field "quota"', sinceMs: Number },
-			{ service: "c/odd", why: /^Service c\/odd, / },
-		]);
-		t.same(refusalsOf(server.proxies()), [], "nothing is held up");
-		t.equal(server.proxies()[0]?.types.tables?.state, "SYNCED");
-		t.ok(tables.confirmed);
-		t.equal(feed.rejected, 0);
-		t.match(log.lines.at(-1), /^Services of it cannot be executed.*"services":2/);
+t.test("control gets the Service, the sidecar and the time; the table and its fix count as accepted", async (t) => {
+	const socketPath = join(await folderOf(t), "ads.sock");
+	const server = await startServer(t, socketPath);
+	const acks: (readonly string[])[] = [];
+	server.onAcknowledged((_, __, closed) => acks.push(closed));
+	const { tables, log, feed } = startFeed(t, socketPath);
+	const publish = async (revision: number, ...services: readonly ServiceTable[]) => {
+		const done = acknowledged(server, revision);
+		server.publish(plan({ gateways: [], services }), revision);
+		await done;
+	};
+	await publish(1, named("a/shop"), newer("b/odd"), newer("c/odd"));
+	t.same(acks, [["b/odd", "c/odd"]]);
+	const closed = closuresOf(server.proxies());
+	t.match(closed, [
+		{ service: "b/odd", why: 'Service b/odd, access: has the unknown field "quota"', sinceMs: Number },
+		{ service: "c/odd", why: /^Service c\/odd, / },
+	]);
+	t.same(refusalsOf(server.proxies()), [], "nothing is held up");
+	t.equal(server.proxies()[0]?.types.tables?.state, "SYNCED");
+	t.ok(tables.confirmed);
+	t.equal(feed.rejected, 0);
+	t.match(log.lines.at(-1), /^Services of it cannot be executed.*"services":2/);
 
-		await publish(2, named("a/shop"), strange("b/odd", { timeoutMs: 2 }), named("c/odd"));
-		t.match(closuresOf(server.proxies()), [{ service: "b/odd", sinceMs: closed[0]?.sinceMs }]);
-		await publish(3, named("a/shop"), named("b/odd"));
-		t.same(closuresOf(server.proxies()), []);
-		t.same(heard.slice(1), [["b/odd"], []]);
+	await publish(2, named("a/shop"), newer("b/odd", { timeoutMs: 2 }), named("c/odd"));
+	t.match(closuresOf(server.proxies()), [{ service: "b/odd", sinceMs: closed[0]?.sinceMs }]);
+	await publish(3, named("a/shop"), named("b/odd"));
+	t.same(closuresOf(server.proxies()), []);
+	t.same(acks.slice(1), [["b/odd"], []]);
 
-		const many = Array.from({ length: TABLE_CLOSED_REASONS_MAX + 20 }, (_, index) =>
-			strange(`b/odd-${index}`, { ["x".repeat(index === 0 ? 1_000 : 1)]: 1 }),
-		);
-		await publish(4, named("a/shop"), ...many);
-		t.match(log.lines.at(-1), `"services":${many.length}`);
-		const closures = closuresOf(server.proxies());
-		t.same(closures.map(({ service }) => service).sort(), many.map(({ name }) => name).sort(), "all are told");
-		t.same(heard.at(-1)?.length, many.length, "and none of their decisions is acknowledged");
-		t.equal(closures.filter(({ why }) => why !== "").length, TABLE_CLOSED_REASONS_MAX, "the first with words");
-		t.ok(closures.every(({ why }) => why.length <= TABLE_ERROR_CHARS_MAX));
-		t.equal(closureText({ ...closures[0], node: "n", service: "s", why: "", sinceMs: 0, others: 2 }), SHORT);
-	},
-);
+	const many = Array.from({ length: TABLE_CLOSED_REASONS_MAX + 20 }, (_, index) =>
+		newer(`b/odd-${index}`, { ["x".repeat(index === 0 ? 1_000 : 1)]: 1 }),
+	);
+	await publish(4, named("a/shop"), ...many);
+	t.match(log.lines.at(-1), `"services":${many.length}`);
+	const closures = closuresOf(server.proxies());
+	t.same(closures.map(({ service }) => service).sort(), many.map(({ name }) => name).sort(), "all are reported");
+	t.same(acks.at(-1)?.length, many.length, "and no decision is acknowledged for them");
+	t.equal(closures.filter(({ why }) => why !== "").length, TABLE_CLOSED_REASONS_MAX, "only the first have a message");
+	t.ok(closures.every(({ why }) => why.length <= TABLE_ERROR_CHARS_MAX));
+	t.equal(closureText({ ...closures[0], node: "n", service: "s", why: "", sinceMs: 0, others: 2 }), SHORT);
+});
 
-t.test(
-	"a later rejected table keeps closed Services closed; Services without the sidecar are never closed",
-	async (t) => {
-		const socketPath = join(await folderOf(t), "ads.sock");
-		const server = await startServer(t, socketPath);
-		startFeed(t, socketPath);
-		const first = acknowledged(server, 1);
-		const native = strange("b/native", { callout: null });
-		server.publish(plan({ gateways: [], services: [named("a/shop"), strange("b/odd"), native] }), 1);
-		await first;
-		const closed = () => closuresOf(server.proxies()).map(({ service }) => service);
-		t.same(closed(), ["b/odd"]);
-		const rejected = told(server, "ERROR");
-		const gateways = [{ name: "edge" }] as unknown as PlanTable["gateways"];
-		server.publish(plan({ gateways, services: [named("a/shop"), named("b/odd")] }), 2);
-		await rejected;
-		t.same(closed(), ["b/odd"], "it goes on with the table before");
-	},
-);
+t.test("a rejected table keeps closed Services closed; Services without the sidecar are not closed", async (t) => {
+	const socketPath = join(await folderOf(t), "ads.sock");
+	const server = await startServer(t, socketPath);
+	startFeed(t, socketPath);
+	const first = acknowledged(server, 1);
+	const native = newer("b/native", { callout: null });
+	server.publish(plan({ gateways: [], services: [named("a/shop"), newer("b/odd"), native] }), 1);
+	await first;
+	const closed = () => closuresOf(server.proxies()).map(({ service }) => service);
+	t.same(closed(), ["b/odd"]);
+	const rejected = reported(server, "ERROR");
+	const gateways = [{ name: "edge" }] as unknown as PlanTable["gateways"];
+	server.publish(plan({ gateways, services: [named("a/shop"), named("b/odd")] }), 2);
+	await rejected;
+	t.same(closed(), ["b/odd"], "it continues with the previous table");
+});
 
 t.test("a Service closed by many sidecars is reported once, with their number", async (t) => {
 	const socketPath = join(await folderOf(t), "ads.sock");
@@ -191,7 +185,7 @@ t.test("a Service closed by many sidecars is reported once, with their number", 
 		});
 	});
 	const done = acknowledged(server, 1);
-	server.publish(plan({ gateways: [], services: [named("a/shop"), strange("b/odd"), strange("c/odd")] }), 1);
+	server.publish(plan({ gateways: [], services: [named("a/shop"), newer("b/odd"), newer("c/odd")] }), 1);
 	await done;
 	t.match(closuresOf(server.proxies()), [
 		{ service: "b/odd", others: 4 },
@@ -199,7 +193,7 @@ t.test("a Service closed by many sidecars is reported once, with their number", 
 	]);
 	const one = { node: "n", service: "s", why: "no", sinceMs: 0 };
 	t.match(closureText(one), /^Service s answers 503 at n since 1970-01-01T00:00:00.000Z, which refuses .*: no$/);
-	// A Service has a closed sidecar's words beside an Envoy's of the same client's.
+	// A Service has the message of a sidecar that closed it, and that of an Envoy of the same client.
 	const status = { node: "both", connectedAtMs: 0, types: {}, closed: [{ ...one, form: "f", service: "d/x" }] };
 	const closedBySidecar = new Map([["b/odd", { ...one, service: "b/odd", form: "" }]]);
 	t.match(withClosures([{ status: () => status, closedBySidecar }]), [
@@ -227,9 +221,9 @@ t.test("xds accepts only names that it published, from clients that may get tabl
 	t.equal(server.proxies()[0]?.closed?.[0]?.why.length, TABLE_ERROR_CHARS_MAX);
 });
 
-t.test("kept on disk and restored it is closed still; a file that a person gives is refused", async (t) => {
+t.test("a closed Service stays closed when restored from disk; an operator's file is refused", async (t) => {
 	const folder = await folderOf(t);
-	const table = read(named("shop"), strange("odd"));
+	const table = read(named("shop"), newer("odd"));
 	const tables = new Tables<CompiledTable>({ compile: compileTable });
 	const file = new TableFile(join(folder, "table.json"), { log: new LogLines() });
 	const stop = file.follow(tables);
@@ -238,7 +232,7 @@ t.test("kept on disk and restored it is closed still; a file that a person gives
 	await stop();
 	t.same((await file.load())?.given, table);
 	const path = join(folder, "given.json");
-	const services = [named("shop"), strange("odd")];
+	const services = [named("shop"), newer("odd")];
 	await writeFile(path, JSON.stringify({ version: table.version, table: { gateways: [], services } }));
 	await t.rejects(readTableFile(path), {
 		code: "invalid-argument",

@@ -1,4 +1,4 @@
-/** What the compiler makes is what the sidecar takes: through xDS's form, through the file's, and compiled. */
+/** The sidecar reads every table that the compiler writes, from xDS and from a file, and compiles it. */
 import t from "tap";
 import { compile, NO_COLLECTORS } from "../../../src/compile/compile.js";
 import type { Mode } from "../../../src/compile/table/execution.js";
@@ -33,7 +33,7 @@ const resources = resourceSet({
 	experiments: [header, promoted, cookie, claim],
 	accessPolicies: [
 		accessPolicy("callers", "allow", ["guarded"], { principals: ["spiffe://example.com/web"], variants: ["v1"] }),
-		accessPolicy("nobody", "deny", ["guarded"], { pathPrefixes: ["/admin"] }),
+		accessPolicy("no-admin", "deny", ["guarded"], { pathPrefixes: ["/admin"] }),
 	],
 });
 const status = {
@@ -47,12 +47,12 @@ const status = {
 };
 
 for (const mode of ["auto", "native", "callout"] as const satisfies readonly Mode[]) {
-	t.test(`mode ${mode}`, (t) => {
+	t.test(`the sidecar reads the compiled tables in mode ${mode}`, (t) => {
 		const plan = compile(resources, status, { collectors: NO_COLLECTORS, mode });
 		t.ok(plan.table.services.some(({ experiments }) => experiments.some(({ takeover }) => takeover !== null)));
 		const given = readTable(plan.version, JSON.stringify(plan.table));
 		t.same(given, { version: plan.version, table: plan.table });
-		// As a file brings it back.
+		// As restored from a file.
 		const again = JSON.parse(JSON.stringify(given, null, 2));
 		t.same(readTable(again.version, JSON.stringify(again.table)), given);
 		const compiled = compileTable(given);

@@ -80,7 +80,7 @@ function judge(policies: readonly ReturnType<typeof accessPolicy>[], open: boole
 		mint: () => "x",
 		...NOBODY_ASKED,
 	};
-	// An Envoy that is not ours asks: the sidecar judges the open Service too.
+	// The request comes from a foreign Envoy: the sidecar judges the open Service too.
 	return (fields: QuestionFields, token: TokenAnswer, over: Partial<Question> = {}) => {
 		const asked = question({ plan: null, service: "s", gateway: "edge", host: "s.test", ...fields });
 		return answer(knowledge, { ...asked, ...over }, token).ruling;
@@ -98,8 +98,9 @@ for (const [what, policies] of Object.entries(enforced)) {
 				for (const [tokenName, token] of Object.entries(tokens)) {
 					const { verdict, reason, policy, shadow, shadowReason, shadowPolicy } = dry(fields, token);
 					const would = real(fields, token);
-					const told = shadow === null ? { verdict } : { verdict: shadow, reason: shadowReason, policy: shadowPolicy };
-					t.match(would, told, `${name}, token ${tokenName}: as in force`);
+					const predicted =
+						shadow === null ? { verdict } : { verdict: shadow, reason: shadowReason, policy: shadowPolicy };
+					t.match(would, predicted, `${name}, token ${tokenName}: as in force`);
 					const was = before?.(fields, token) ?? { verdict: "allow", reason: "open", policy: null };
 					t.match({ verdict, reason, policy }, { verdict: was.verdict, reason: was.reason, policy: was.policy });
 				}
@@ -117,7 +118,7 @@ t.test("an ambiguous path is refused before a token is looked at, as Envoy's gat
 		t.match(ask(questions[name] ?? {}, tokens.bad ?? null), { verdict: "deny", reason }, name);
 });
 
-t.test("the dry run of an open Service", async (t) => {
+t.test("a dry run of an open Service predicts its closing", async (t) => {
 	const ask = judge([accessPolicy("wide", "allow", ["s"], { ...all, mode: "shadow" })], true);
 	for (const [name, reason] of [
 		["alice", null],
@@ -137,5 +138,5 @@ t.test("the dry run of an open Service", async (t) => {
 		return [];
 	};
 	t.match(without({ principal: id("alice") }, null, { headerValues }), { verdict: "allow", shadow: null });
-	t.same(read, [], "without shadow policies an open Service is not asked about");
+	t.same(read, [], "without shadow policies an open Service reads no headers");
 });

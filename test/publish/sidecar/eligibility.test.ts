@@ -1,4 +1,4 @@
-/** Eligibility before assignment: who may not use each arm's Variant is outside of the Experiment. */
+/** Eligibility comes before assignment: clients that may not use each arm's Variant are outside of the Experiment. */
 import t from "tap";
 import { compileAssignment } from "../../../src/compile/assignment/assign.js";
 import type { PolicyTable } from "../../../src/compile/table/plan.js";
@@ -45,7 +45,7 @@ const ask = (table: CompiledTable, fields: QuestionFields) =>
 const UNITS = Array.from({ length: 60 }, (_, index) => `u${index}`);
 const OUTSIDE = { experiment: null, arm: null, armHeader: null, variant: "v1", parameters: {} };
 
-t.test("who may use all Variants takes part; who may not gets the default one, in every region", async (t) => {
+t.test("only clients that may use all Variants take part; others get the default one in every region", async (t) => {
 	const table = tableOf();
 	const seen = new Set<string | null>();
 	for (const unit of UNITS) {
@@ -73,7 +73,7 @@ t.test("who may use all Variants takes part; who may not gets the default one, i
 	t.same(seen, new Set(["control", "treatment", null]));
 });
 
-t.test("a unit outside of the slot, or none, is judged as ever", async (t) => {
+t.test("a request outside of the slot, or without a unit, is authorised as without the Experiment", async (t) => {
 	const table = tableOf({ experiments: [{ ...halves, slotHiPpm: 1 }] });
 	for (const headers of [{}, { "x-user-id": "u1" }]) {
 		t.match(ask(table, { principal: id("bob"), headers }).ruling, { ...OUTSIDE, verdict: "allow" });
@@ -81,7 +81,7 @@ t.test("a unit outside of the slot, or none, is judged as ever", async (t) => {
 	}
 });
 
-t.test("a cookie is minted for who is outside too", async (t) => {
+t.test("a cookie is minted for ineligible clients too", async (t) => {
 	const unit = { from: "cookie", cookie: "wid", maxAgeMs: 60_000 } as const;
 	const {
 		ruling,
@@ -93,7 +93,7 @@ t.test("a cookie is minted for who is outside too", async (t) => {
 	t.match(setCookie, /^wid=minted-unit;/);
 });
 
-t.test("a takeover's winner must be allowed as well, though its arm has no weight", async (t) => {
+t.test("a client must be allowed to use the winner of a takeover too, though its arm has no weight", async (t) => {
 	const arms = [arm("control", "v1", 0, 1_000_000), arm("treatment", "v2", 1_000_000, 1_000_000)];
 	const weightless = { ...halves, arms };
 	t.match(
@@ -112,24 +112,21 @@ t.test("a takeover's winner must be allowed as well, though its arm has no weigh
 	});
 });
 
-t.test(
-	"the newest rules decide it, where the answering plan lets it matter; Envoy's own assignment stands",
-	async (t) => {
-		const old = tableOf();
-		const revoked = tableOf(
-			{ access: { open: false, policies: [...RULES, policy("now", "deny", "alice", { variants: ["v2"] })] } },
-			"plan-2",
+t.test("the newest rules decide eligibility if the answering plan uses it; Envoy's assignment stays", async (t) => {
+	const old = tableOf();
+	const revoked = tableOf(
+		{ access: { open: false, policies: [...RULES, policy("now", "deny", "alice", { variants: ["v2"] })] } },
+		"plan-2",
+	);
+	const both = { get: (version: string | null) => (version === "plan-1" ? old : revoked) };
+	const knowledge = { tables: both, freshness: { ageMs: () => 0 }, mint: () => "", ...NOBODY_ASKED };
+	for (const unit of UNITS.slice(0, 20)) {
+		const { ruling } = answer(
+			knowledge,
+			question({ plan: "plan-1", service: "shop", principal: id("alice"), headers: { "x-user-id": unit } }),
 		);
-		const both = { get: (version: string | null) => (version === "plan-1" ? old : revoked) };
-		const knowledge = { tables: both, freshness: { ageMs: () => 0 }, mint: () => "", ...NOBODY_ASKED };
-		for (const unit of UNITS.slice(0, 20)) {
-			const { ruling } = answer(
-				knowledge,
-				question({ plan: "plan-1", service: "shop", principal: id("alice"), headers: { "x-user-id": unit } }),
-			);
-			t.match(ruling, { ...OUTSIDE, plan: "plan-1", verdict: "allow" });
-		}
-		const assigned = { experiment: "ranking", arm: "treatment", variant: "v2" };
-		t.match(ask(old, { principal: id("bob"), assigned }).ruling, { verdict: "deny", arm: "treatment", variant: "v2" });
-	},
-);
+		t.match(ruling, { ...OUTSIDE, plan: "plan-1", verdict: "allow" });
+	}
+	const assigned = { experiment: "ranking", arm: "treatment", variant: "v2" };
+	t.match(ask(old, { principal: id("bob"), assigned }).ruling, { verdict: "deny", arm: "treatment", variant: "v2" });
+});

@@ -1,6 +1,6 @@
 /**
- * The answers on real Envoys with a bootstrap written by hand, as other people's have: what the sidecar sets arrives,
- * what the client or the upstream forged does not, by ext_authz and by ext_proc, on the oldest and the newest version.
+ * The answers on real Envoys with a hand-written bootstrap: headers of the sidecar arrive, and forged headers of the
+ * client or the upstream do not, by ext_authz and by ext_proc, on the oldest and the newest version.
  */
 import t from "tap";
 import { EXT_AUTHZ_NAMESPACE, METADATA_NAMESPACE } from "../../../src/compile/envoy/calloutContext.js";
@@ -52,7 +52,7 @@ const FILTERS = {
 		metadata_options: { receiving_namespaces: { untyped: ["weir"] } },
 	},
 };
-/** Where the answer's metadata lies. */
+/** The place of the answer's metadata. */
 const METADATA = { ext_authz: EXT_AUTHZ_NAMESPACE, ext_proc: METADATA_NAMESPACE };
 
 function cluster(name: string, address: object, http2: boolean): object {
@@ -151,7 +151,7 @@ const lines = (...headers: readonly string[]): readonly Buffer[] => headers.map(
 
 for (const version of ["1.36.2", "1.40.0"]) {
 	for (const protocol of ["ext_authz", "ext_proc"] as const) {
-		t.test(`${protocol} on Envoy ${version}`, async (t) => {
+		t.test(`the sidecar's answers by ${protocol} arrive on Envoy ${version}`, async (t) => {
 			const envoy = await launchEnvoy((admin) => bootstrap(protocol, admin), { version });
 			t.teardown(() => envoy.stop());
 			const [v1, v2] = upstreams;
@@ -165,7 +165,7 @@ for (const version of ["1.36.2", "1.40.0"]) {
 			const [, own] = /^x-weir-arm: (.*)\r$/m.exec(sent) ?? [];
 			t.match(own, /^[ef]\/all$/, "the arm reaches the chosen Variant");
 			t.match(sent, /^x-weir-param-k: 5\r$/m);
-			t.equal(sent.match(/^x-weir-/gim)?.length, 3, "and nothing that the client said in Weir's name");
+			t.equal(sent.match(/^x-weir-/gim)?.length, 3, "and no Weir header of the client");
 			const other = own === "e/all" ? "f/-" : "e/-";
 			const shown = headerValues(arms, "x-weir-arm").flatMap((line) => line.split(", "));
 			t.same(shown, [own, other], "the client sees both, and not the upstream's");
@@ -190,7 +190,7 @@ for (const version of ["1.36.2", "1.40.0"]) {
 			const reached = upstreams.map((upstream) => upstream.requests());
 			for (const [host, reason] of [
 				["closed", "no-policy-allows"],
-				["nobody", "unknown-service"],
+				["unknown", "unknown-service"],
 			] as const) {
 				const denied = await ask(host);
 				t.equal(denied.status, 403);
@@ -205,9 +205,9 @@ for (const version of ["1.36.2", "1.40.0"]) {
 
 			// The log is whole when Envoy has ended.
 			await envoy.stop();
-			const [, details, said] = /^LOGGED closed\.test (\S+) (.*)$/m.exec(envoy.log()) ?? [];
+			const [, details, logged] = /^LOGGED closed\.test (\S+) (.*)$/m.exec(envoy.log()) ?? [];
 			t.equal(details, protocol === "ext_proc" ? "weir_no_policy_allows" : "ext_authz_denied");
-			t.match(JSON.parse(said ?? "null"), { service: "closed", verdict: "deny", reason: "no-policy-allows" });
+			t.match(JSON.parse(logged ?? "null"), { service: "closed", verdict: "deny", reason: "no-policy-allows" });
 		});
 	}
 }

@@ -47,7 +47,7 @@ export const offer = (nonce: string, version: string, json: string): DiscoveryRe
 		resources: [anyPack(TableSchema, create(TableSchema, { version, json: Buffer.from(json) }))],
 	});
 
-/** A control of which the test says each word. */
+/** A control whose every response comes from the test. */
 export async function startControl(
 	t: Test,
 	socketPath: string,
@@ -75,7 +75,7 @@ export function startFeed(
 	return { feed, tables, log };
 }
 
-/** Resolves when the condition holds; looked at with every change of the tables. */
+/** Resolves when the condition holds; checked at every change of the tables. */
 export function until(tables: Tables<string>, condition: () => boolean): Promise<void> {
 	if (condition()) return Promise.resolve();
 	return new Promise((resolve) => {
@@ -90,8 +90,8 @@ export function until(tables: Tables<string>, condition: () => boolean): Promise
 export const serves = (tables: Tables<string>, { version }: { readonly version: string }): Promise<void> =>
 	until(tables, () => tables.get(null) === version && tables.confirmed);
 
-/** Resolves when the server says so of its first proxy; looked at now, and with every change. */
-export function told(server: XdsServer, state: string): Promise<void> {
+/** Resolves when the server reports this state of its first proxy; checked now, and at every change. */
+export function reported(server: XdsServer, state: string): Promise<void> {
 	return new Promise((resolve) => {
 		const look = (): void => {
 			if (server.proxies()[0]?.types.tables?.state !== state) return;
@@ -113,11 +113,11 @@ export const acknowledged = (server: XdsServer, wanted: number): Promise<void> =
 	});
 
 /** A proxy in front of the server that can stall without closing connections. */
-export async function startDoor(t: Test, socketPath: string, inside: string) {
+export async function startProxy(t: Test, socketPath: string, inside: string) {
 	const sockets = new Set<Socket>();
 	let frozen = false;
 	let asked = "";
-	const door = createServer((outer) => {
+	const proxy = createServer((outer) => {
 		const inner = connect(inside);
 		outer.on("data", (bytes) => {
 			asked += bytes.toString("latin1");
@@ -132,13 +132,13 @@ export async function startDoor(t: Test, socketPath: string, inside: string) {
 			from.on("close", () => frozen || to.destroy());
 		}
 	});
-	await new Promise<void>((resolve) => door.listen(socketPath, resolve));
+	await new Promise<void>((resolve) => proxy.listen(socketPath, resolve));
 	t.teardown(() => {
 		for (const socket of sockets) socket.destroy();
-		door.close();
+		proxy.close();
 	});
 	return {
-		/** All that came from the sidecar; strings of its messages are readable in it. */
+		/** All bytes from the sidecar; strings of its messages are readable in it. */
 		asked: (): string => asked,
 		freeze: (): void => {
 			frozen = true;
@@ -146,7 +146,7 @@ export async function startDoor(t: Test, socketPath: string, inside: string) {
 		thaw: (): void => {
 			frozen = false;
 		},
-		/** As a process that is killed: no word of goodbye. */
+		/** Like a killed process: without a goodbye message. */
 		cut: (): void => {
 			for (const socket of sockets) socket.destroy();
 			sockets.clear();

@@ -13,7 +13,7 @@ import { checkClient } from "./checkClient.js";
 
 t.setTimeout(60_000);
 
-t.test("a key that its file has no more", async (t) => {
+t.test("a key removed from its file is refused without earlier requests", async (t) => {
 	const pair = await keyPair();
 	const data = join(await temporaryDirectory(t), "data");
 	await mkdir(data, { mode: 0o700 });

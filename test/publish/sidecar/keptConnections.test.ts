@@ -1,6 +1,6 @@
 /**
- * Connections that stay open while what judges and who assigns changes: each request is judged as the old rules say or as
- * the new ones do, on each connection, and by a sidecar too that has not heard of the newest plan. With a real Envoy.
+ * Open connections of a real Envoy while authorisation and assignment move between Envoy and the sidecar: each request
+ * gets the verdict of the old rules or of the new ones, also from a sidecar without the newest plan.
  */
 import { writeFile } from "node:fs/promises";
 import { Agent, request } from "node:http";
@@ -33,19 +33,19 @@ import { startSidecar } from "./rig.js";
 
 t.setTimeout(120_000);
 
-interface Heard {
+interface Reply {
 	readonly status: number;
 	readonly cookie: boolean;
 	readonly text: string;
 }
 
-type Ask = (headers: Readonly<Record<string, string>>, path: string) => Promise<Heard>;
+type Ask = (headers: Readonly<Record<string, string>>, path: string) => Promise<Reply>;
 
-async function heard(body: Readable, head: Omit<Heard, "text">): Promise<Heard> {
+async function replyOf(body: Readable, head: Omit<Reply, "text">): Promise<Reply> {
 	return { ...head, text: await text(body) };
 }
 
-t.test("only verdicts of the plans, and every cookie keeps its arm", async (t) => {
+t.test("requests on open connections get only verdicts of the plans, and every cookie keeps its arm", async (t) => {
 	const directory = await temporaryDirectory(t);
 	const [pair, file] = [await keyPair(), join(directory, "keys.json")];
 	await writeFile(file, jwksBytes([await publicJwk(pair, { kid: "k1" })]));
@@ -106,7 +106,7 @@ t.test("only verdicts of the plans, and every cookie keeps its arm", async (t) =
 				const where = { host: "127.0.0.1", port: envoy.port("edge"), path, agent };
 				request({ ...where, headers: { host: "shop.test", ...headers } }, (response) => {
 					const { statusCode: status = 0, headers } = response;
-					heard(response, { status, cookie: headers["set-cookie"] !== undefined }).then(resolve, reject);
+					replyOf(response, { status, cookie: headers["set-cookie"] !== undefined }).then(resolve, reject);
 				})
 					.on("error", reject)
 					.end();
@@ -120,7 +120,7 @@ t.test("only verdicts of the plans, and every cookie keeps its arm", async (t) =
 				const stream = session.request({ ":authority": "shop.test", ":path": path, ...headers });
 				stream.on("response", (head) => {
 					const answer = { status: Number(head[":status"]), cookie: head["set-cookie"] !== undefined };
-					heard(stream, answer).then(resolve, reject);
+					replyOf(stream, answer).then(resolve, reject);
 				});
 				stream.on("error", reject).end();
 			});
@@ -132,7 +132,7 @@ t.test("only verdicts of the plans, and every cookie keeps its arm", async (t) =
 	});
 	const [ann, mallory] = [await bearer("ann"), await bearer("mallory")];
 	const answers = async (ask: Ask): Promise<string> => {
-		const said = [];
+		const answers = [];
 		for (const [who, path] of [
 			[ann, "/x"],
 			[mallory, "/x"],
@@ -141,14 +141,14 @@ t.test("only verdicts of the plans, and every cookie keeps its arm", async (t) =
 			[ann, "/p/../admin/x"],
 		] as const) {
 			const { status, cookie } = await ask(who, path);
-			said.push(`${status}${cookie ? " another cookie" : ""}`);
+			answers.push(`${status}${cookie ? " another cookie" : ""}`);
 		}
-		return said.join(", ");
+		return answers.join(", ");
 	};
 	const older: Ask[] = [http1(), http2()];
 	for (const ask of older) t.equal((await ask({}, "/x")).status, 200, "everything is open");
 	const wanted = "200, 403, 403, 403, 403";
-	/** While routes and listener come, too. */
+	/** Sends requests while routes and listener change. */
 	const during = async (kept: readonly Ask[], change: Promise<void>): Promise<void> => {
 		let going = true;
 		void change.then(() => {
@@ -163,7 +163,7 @@ t.test("only verdicts of the plans, and every cookie keeps its arm", async (t) =
 		await change;
 	};
 	await publish(native);
-	// Envoy ends them soon: their listener, which does not normalise paths, is no more.
+	// Envoy closes them soon, because their listener, which does not normalise paths, is removed.
 	for (const ask of older) t.equal(await answers(ask), wanted, "a connection from before anything was protected");
 	const kept: Ask[] = [http1(), http2()];
 	for (const [what, next, isHeard] of [
@@ -171,8 +171,8 @@ t.test("only verdicts of the plans, and every cookie keeps its arm", async (t) =
 		["back to Envoy", native, true],
 		["people are assigned by a cookie", assigned, true],
 		["back", native, true],
-		["the sidecar has not heard of it", assigned, false],
-		["nobody is assigned", native, true],
+		["the sidecar has an older plan", assigned, false],
+		["no one is assigned", native, true],
 	] as const) {
 		await during(kept, publish(next, isHeard));
 		for (const [index, ask] of [...kept, http1(), http2()].entries()) {

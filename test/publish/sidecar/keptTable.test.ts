@@ -1,4 +1,4 @@
-/** `weir sidecar` that starts while control is away judges by the tables of before: each of its workers by a file of its own. */
+/** `weir sidecar` that starts without control uses the saved tables; each worker has its own file. */
 import { mkdir, readdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import t from "tap";
@@ -16,7 +16,7 @@ const { version, table } = versioned({
 });
 const saved = () => JSON.stringify({ format: 1, version, table, confirmedAtMs: Date.now() });
 
-t.test("two workers", async (t) => {
+t.test("two workers each restore the table from their own file", async (t) => {
 	const data = join(await temporaryDirectory(t), "data");
 	await mkdir(data, { mode: 0o700 });
 	const files = ["sidecar-table.json", "sidecar-table-1.json", "sidecar-table-2.json"];
@@ -32,6 +32,6 @@ t.test("two workers", async (t) => {
 		client.close();
 	}
 	const kept = (await readdir(data)).filter((name) => name.startsWith("sidecar-table"));
-	t.same(kept.sort(), files.slice(0, 2).sort(), "of a worker that there is no more nothing is believed later");
+	t.same(kept.sort(), files.slice(0, 2).sort(), "files of removed workers are not used");
 	await sidecar.end("SIGTERM");
 });

@@ -1,4 +1,4 @@
-/** A table costs what is asked of it: nothing is compiled at a swap, and unchanged rules are not read again. */
+/** Tables are compiled lazily: nothing at a swap, and unchanged rules are not read again. */
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import t from "tap";
@@ -12,7 +12,7 @@ import { NOBODY_ASKED, question } from "./question.js";
 import { versioned } from "./sampleTable.js";
 
 const halves = [arm("a", "v1", 0, 500_000), arm("b", "v2", 500_000, 1_000_000)];
-/** @param salt whatever makes versions differ */
+/** @param salt text that makes versions differ */
 const tableOf = (salt: string, services = 50) =>
 	versioned({
 		gateways: [],
@@ -51,7 +51,7 @@ const ASKED: AccessRequest = {
 	nowMs: 0,
 };
 
-t.test("after a swap nothing is compiled until it is asked about, by name or by host, and then once", (t) => {
+t.test("a new table compiles a Service once, at the first request by name or by host", (t) => {
 	const tables = lazyTables();
 	for (const salt of ["1", "2"]) {
 		tables.put(tableOf(salt));
@@ -69,7 +69,7 @@ t.test("after a swap nothing is compiled until it is asked about, by name or by 
 	t.end();
 });
 
-t.test("rules that a new table has as the old one had them are not read again", async (t) => {
+t.test("rules that are equal in the old and the new table are not read again", async (t) => {
 	const rules = new CompiledAccess();
 	const authoriseOf = (given: ReturnType<typeof tableOf>) => compileTable(given, rules).service("s1")?.authorise;
 	const first = authoriseOf(tableOf("1"));
@@ -87,7 +87,7 @@ t.test("rules that a new table has as the old one had them are not read again", 
 	t.not(authoriseOf(changed), second, "a Service that was gone");
 });
 
-t.test("a Service that is opened or closed has other rules, though its policies are the same", async (t) => {
+t.test("opening or closing a Service changes its rules, although its policies are the same", async (t) => {
 	const rules = new CompiledAccess();
 	const allowed = (open: boolean) => {
 		const service = serviceTable("s", { access: { open, policies: [] } });
@@ -98,7 +98,7 @@ t.test("a Service that is opened or closed has other rules, though its policies 
 	t.same([allowed(true), allowed(false), allowed(true)], [true, false, true]);
 });
 
-t.test("an Envoy that stays at an old plan has none of its rules read, nor the newest's again", async (t) => {
+t.test("requests of an Envoy with an old plan cause no reading of rules, old or new", async (t) => {
 	const rules = new CompiledAccess();
 	const tables = new Tables<CompiledTable>({
 		compile: (given) => compileTable(given, rules),
@@ -130,7 +130,7 @@ t.test("an Envoy that stays at an old plan has none of its rules read, nor the n
 	t.equal(seen.size, 1);
 });
 
-t.test("a held table does not collect the verdicts of newer ones", async (t) => {
+t.test("an old table does not collect the verdicts of newer ones", async (t) => {
 	setFlagsFromString("--expose-gc");
 	const collect: () => void = runInNewContext("gc");
 	const place = compileTable(tableOf("1")).service("s1")?.place("u1");

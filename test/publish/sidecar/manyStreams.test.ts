@@ -9,7 +9,7 @@ const WAVE = 50;
 t.test(`${STREAMS} requests wait for a slow upstream, and each is answered`, async (t) => {
 	const { ask, held, release, envoy } = await openStreams(t);
 	const answers: ReturnType<typeof ask>[] = [];
-	// In waves: what is tested is how many are open, not how fast they come.
+	// In waves: the test is about the number of open streams, not their rate.
 	while (answers.length < STREAMS) {
 		for (let index = 0; index < WAVE; index++) answers.push(ask());
 		await Promise.race([held(answers.length), Promise.all(answers)]);

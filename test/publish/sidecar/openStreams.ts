@@ -14,9 +14,9 @@ export interface OpenStreams {
 	readonly envoy: RunningEnvoy;
 	/** One request to the Service. */
 	ask(): Promise<{ readonly status: number; readonly arm: string | undefined }>;
-	/** Resolves when so many requests lie at the upstream, unanswered. */
+	/** Resolves when so many requests wait at the upstream. */
 	held(count: number): Promise<void>;
-	/** The upstream answers all of them, and from now on at once. */
+	/** The upstream answers all of them, and later requests at once. */
 	release(): void;
 }
 
@@ -39,7 +39,7 @@ export async function openStreams(t: Test, version?: string): Promise<OpenStream
 	});
 	const resources = resourceSet({
 		gateways: [gateway({ exposeArm: true })],
-		// A busy machine is slow, and that is not what is tested.
+		// The limit allows for a busy machine.
 		services: [
 			service("slow", [variant("v1", port), variant("v2", port)], { callout: { ...CALLOUT, timeoutMs: 10_000 } }),
 		],

@@ -1,4 +1,4 @@
-/** ExternalProcessor/Process over real bytes: one reply for each message, of its kind, with the same decision as Check. */
+/** ExternalProcessor/Process on the wire: one reply of the same kind for each message, with the same decision as Check. */
 import { create, fromBinary, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
 import t from "tap";
 import type { ServiceTable } from "../../../src/compile/table/plan.js";
@@ -115,7 +115,7 @@ function common(response: ProcessingResponse, kind: "requestHeaders" | "response
 	return { ...mutation(value?.headerMutation), clear: value?.clearRouteCache ?? false };
 }
 
-t.test("request headers: the decision, and a new route only where it must change", async (t) => {
+t.test("request headers get the decision, and a new route only if it must change", async (t) => {
 	const plain = send(open("open"), requestHeaders());
 	t.same(common(plain, "requestHeaders"), { set: [], removed: [], clear: false });
 	t.same(plain.dynamicMetadata, {
@@ -136,8 +136,8 @@ t.test("request headers: the decision, and a new route only where it must change
 	t.match(treated.modeOverride, { responseHeaderMode: 1, responseBodyMode: 0, requestBodyMode: 0 });
 	t.equal(send(open("treated", { "weir-expose": "0" }), requestHeaders([["x-user-id", "u1"]])).modeOverride, undefined);
 	t.match(send(open("open", { "weir-observe": "1" }), requestHeaders()).modeOverride, { responseHeaderMode: 1 });
-	const told = { "weir-variant": "v2", "weir-experiment": "e", "weir-arm": "all" };
-	const native = send(open("treated", told), requestHeaders([["x-user-id", "u1"]]));
+	const assigned = { "weir-variant": "v2", "weir-experiment": "e", "weir-arm": "all" };
+	const native = send(open("treated", assigned), requestHeaders([["x-user-id", "u1"]]));
 	t.same(common(native, "requestHeaders"), { set: [], removed: [], clear: false });
 	t.equal(native.modeOverride, undefined);
 });
@@ -149,7 +149,7 @@ t.test("forged headers are removed, and a forged Variant chooses no route", asyn
 	t.same([variant.removed, variant.clear], [["x-weir-variant"], true]);
 });
 
-t.test("the response gets the arms and the cookie, and loses what an upstream has forged", async (t) => {
+t.test("the response gets the arms and the cookie, and loses headers forged by an upstream", async (t) => {
 	const counters = new AnswerCounters();
 	const of = (service: string, headers: Headers) => {
 		const stream = open(service, {}, { observer: counters });
@@ -186,7 +186,7 @@ t.test("the response gets the arms and the cookie, and loses what an upstream ha
 	);
 });
 
-t.test("a denial is the response, with the identity from the certificate alone", async (t) => {
+t.test("a denial is an immediate response, with the identity from the certificate alone", async (t) => {
 	const denied = send(open("guarded"), requestHeaders([["x-forwarded-client-cert", `URI=${ALICE}`]]));
 	t.equal(denied.response.case, "immediateResponse");
 	if (denied.response.case !== "immediateResponse") return;
@@ -201,7 +201,7 @@ t.test("a denial is the response, with the identity from the certificate alone",
 	for (const other of [identity(`${ALICE}x`), identity(""), identity(ALICE, "other.filter")]) {
 		t.equal(send(open("guarded"), requestHeaders([], other)).response.case, "immediateResponse");
 	}
-	const unknown = open("nobody").message(bytesOf(requestHeaders()));
+	const unknown = open("unknown").message(bytesOf(requestHeaders()));
 	t.match(decoded(unknown).response, { value: { details: "weir_unknown_service" } });
 	const byHost = send(open(""), requestHeaders());
 	t.match(byHost.dynamicMetadata, { weir: { service: "treated" } }, "an Envoy that is not ours names no Service");
@@ -223,7 +223,7 @@ t.test("every other message gets exactly the empty reply of its kind", async (t)
 	}
 });
 
-t.test("what is no event ends the stream, and so does an answer that there is not", async (t) => {
+t.test("an unreadable message ends the stream, and so does a missing answer", async (t) => {
 	const observer = new AnswerCounters();
 	for (const bytes of [
 		Buffer.alloc(0),
@@ -248,7 +248,7 @@ t.test("what is no event ends the stream, and so does an answer that there is no
 	]);
 });
 
-t.test("20,000 broken messages: a reply that can be read, or a closed failure", async (t) => {
+t.test("20,000 broken messages get a readable reply or a closed failure", async (t) => {
 	const random = mulberry32(3);
 	const below = (count: number): number => Math.floor(random() * count);
 	const whole = bytesOf(

@@ -31,5 +31,5 @@ export function question(fields: QuestionFields = {}): Question {
 	};
 }
 
-/** What the decision knows beside tables, where a test is not about it. */
+/** Defaults for the inputs of the decision other than tables. */
 export const NOBODY_ASKED = { nowMs: () => 0, verifyToken: null, sign: null } as const;

@@ -37,7 +37,7 @@ export async function startSidecar(
 		listen: { socketPath },
 		methods: sidecarMethods({ tables, freshness: tables, mint: mintUnit, ...NOBODY_ASKED, ...asked }),
 		health,
-		// The loop is the clients' and the upstreams' too: their work must not look like an overload of the sidecar.
+		// Clients and upstreams share the event loop: their work must not look like an overload of the sidecar.
 		limits: { queueMs: Number.POSITIVE_INFINITY },
 	});
 	t.teardown(async () => {

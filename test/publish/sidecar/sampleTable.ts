@@ -1,4 +1,4 @@
-/** A hand-written table of one Service with every kind of rule in it, and what tests change about it. */
+/** A hand-written table of one Service with every kind of rule, and the changes of the tests. */
 import { contentHash } from "../../../src/compile/assignment/hash.js";
 import type { ExperimentTable, PlanTable, ServiceTable } from "../../../src/compile/table/plan.js";
 import type { TableLog, VersionedTable } from "../../../src/publish/sidecar/tables.js";
@@ -69,17 +69,17 @@ export const tableOf = (timeoutMs: number): VersionedTable =>
 /** Keeps what was logged, message and fields in one text. */
 export class LogLines implements TableLog {
 	readonly lines: string[] = [];
-	#heard = (): void => {};
+	#notify = (): void => {};
 	readonly info = (message: string, fields = {}): void => {
 		this.lines.push(`${message} ${JSON.stringify(fields)}`);
-		this.#heard();
+		this.#notify();
 	};
 	readonly warn = this.info;
 
 	/** Resolves with the next line. */
 	spoken(): Promise<void> {
 		return new Promise((resolve) => {
-			this.#heard = resolve;
+			this.#notify = resolve;
 		});
 	}
 }

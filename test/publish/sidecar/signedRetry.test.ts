@@ -1,4 +1,4 @@
-/** Envoy's own retry of a signed request: a predictor that had no room is asked again with the same decision, and serves it. */
+/** Envoy retries a signed request at a predictor that was full, with the same decision, and it is served. */
 import { EventEmitter, once } from "node:events";
 import { connect } from "node:net";
 import t from "tap";
@@ -33,7 +33,7 @@ const sidecarId = await tls.ca.issue({ spiffeId: spiffe("weir/sidecar") });
 const sign = decisionSigner(() => sidecarId);
 
 for (const protocol of PROTOCOLS) {
-	t.test(protocol, async (t) => {
+	t.test(`a full predictor gets a retry with the same decision by ${protocol}`, async (t) => {
 		const events = new EventEmitter();
 		const shown = new Set<string>();
 		const counts = new Map<string, number>();
@@ -81,7 +81,7 @@ for (const protocol of PROTOCOLS) {
 		const sidecar = await startSidecar(t, plan, { nowMs: Date.now, sign });
 		const envoy = await startEnvoy(t, bootstrapOf(plan, NO_COLLECTORS, sidecar.socketPath));
 
-		// Whoever takes the only place: the model does not answer yet.
+		// This client takes the only place: the model does not answer yet.
 		const facts = { method: "POST", path: PATH, host: "signed.test", service: "signed", variant: "v1" };
 		const holder = connect(port, "127.0.0.1");
 		t.teardown(() => holder.destroy());

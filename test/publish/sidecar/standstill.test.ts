@@ -1,4 +1,4 @@
-/** A loop that stood still answers nothing until control, asked by a new stream, has answered or is down. */
+/** After a standstill of its event loop a sidecar answers only when control has answered a new stream or is down. */
 import t, { type Test } from "tap";
 import { SIDECAR_STALL_MS, Standstill } from "../../../src/publish/sidecar/standstill.js";
 
@@ -20,7 +20,7 @@ function scene(t: Test) {
 	return { at, standstill, asked, passes };
 }
 
-t.test("what a full machine costs is no standstill", async (t) => {
+t.test("delays of a busy machine do not count as a standstill", async (t) => {
 	const { standstill, asked, passes } = scene(t);
 	for (let turn = 0; turn < 100; turn++) {
 		passes(FULL_MACHINE_MS);
@@ -48,7 +48,7 @@ t.test(
 	},
 );
 
-t.test("either clock shows it, whatever is done to the other", async (t) => {
+t.test("either clock alone shows a standstill", async (t) => {
 	for (const [wallMs, monotonicMs] of [
 		[60_000, 0],
 		[0, 60_000],
@@ -61,11 +61,11 @@ t.test("either clock shows it, whatever is done to the other", async (t) => {
 		t.same(asked, [60_000]);
 		if (wallMs > 0) at.wallMs -= wallMs;
 		standstill.over();
-		t.equal(standstill.ageMs(), AGE_MS, "nor does a clock that is set back");
+		t.equal(standstill.ageMs(), AGE_MS, "a clock that is set back does not change that");
 	}
 });
 
-t.test("calls between two turns hide no standstill", async (t) => {
+t.test("calls between two turns of the event loop do not hide a standstill", async (t) => {
 	const { standstill, asked, passes } = scene(t);
 	passes(FULL_MACHINE_MS);
 	t.equal(standstill.ageMs(), AGE_MS);
@@ -74,7 +74,7 @@ t.test("calls between two turns hide no standstill", async (t) => {
 	t.equal(asked.length, 1);
 });
 
-t.test("an answer from before a second standstill counts for nothing", async (t) => {
+t.test("an answer from before a second standstill does not count", async (t) => {
 	const { standstill, asked, passes } = scene(t);
 	passes(4_000);
 	t.equal(standstill.ageMs(), Number.POSITIVE_INFINITY);

@@ -8,8 +8,8 @@ import { followTableFile, readTableFile } from "../../../src/publish/sidecar/sta
 import { Tables, type VersionedTable } from "../../../src/publish/sidecar/tables.js";
 import { LogLines, tableOf } from "./sampleTable.js";
 
-/** Waits for one line more than there were. */
-class Told extends LogLines {
+/** A log whose next line can be awaited. */
+class WatchedLog extends LogLines {
 	#waiting: (() => void) | null = null;
 
 	constructor() {
@@ -24,7 +24,7 @@ class Told extends LogLines {
 	}
 
 	async next(before = this.lines.length): Promise<string> {
-		// What is tested does not keep the process alive; a test must.
+		// The tested code does not keep the process alive, so the test must.
 		const alive = setInterval(() => {}, 1_000);
 		while (this.lines.length <= before) {
 			await new Promise<void>((resolve) => {
@@ -41,7 +41,7 @@ async function start(t: Test, options: { readonly pollMs: number }, first = "tab
 	t.teardown(() => rm(folder, { recursive: true, force: true }));
 	const path = join(folder, first);
 	await writeFile(path, JSON.stringify(tableOf(1), null, 2));
-	const log = new Told();
+	const log = new WatchedLog();
 	const tables = new Tables({ compile: ({ version }: VersionedTable) => version });
 	const following = await followTableFile({ path, tables, log, ...options });
 	t.teardown(() => following.close());
@@ -53,10 +53,10 @@ t.test("a changed file is loaded; a broken or missing one is not", async (t) => 
 	t.equal(tables.get(null), tableOf(1).version);
 	t.equal(tables.ageMs(), 0);
 	const put = async (text: string): Promise<string> => {
-		const told = log.next();
+		const line = log.next();
 		await writeFile(join(folder, "aside"), text);
 		await rename(join(folder, "aside"), path);
-		return told;
+		return line;
 	};
 	t.match(await put(JSON.stringify(tableOf(2))), tableOf(2).version);
 	t.equal(tables.get(null), tableOf(2).version);
@@ -65,9 +65,9 @@ t.test("a changed file is loaded; a broken or missing one is not", async (t) => 
 		"is refused: the table's content has",
 	);
 	t.match(await put("{"), "is not JSON");
-	const told = log.next();
+	const line = log.next();
 	await rm(path);
-	t.match(await told, "cannot be read");
+	t.match(await line, "cannot be read");
 	t.equal(tables.get(null), tableOf(2).version);
 	t.equal(tables.ageMs(), 0);
 	t.match(await put(JSON.stringify(tableOf(4))), tableOf(4).version);
@@ -83,18 +83,18 @@ t.test("a changed symbolic link, as in mounted volumes, is loaded", async (t) =>
 	}
 	await symlink("version1", join(folder, "current"));
 	await symlink("current/table.json", join(folder, "table.json"));
-	const log = new Told();
+	const log = new WatchedLog();
 	const tables = new Tables({ compile: ({ version }: VersionedTable) => version });
 	const path = join(folder, "table.json");
 	const following = await followTableFile({ path, tables, log, pollMs: 5 });
 	t.teardown(() => following.close());
-	const told = log.next();
+	const line = log.next();
 	await symlink("version2", join(folder, "next"));
 	await rename(join(folder, "next"), join(folder, "current"));
-	t.match(await told, tableOf(2).version);
+	t.match(await line, tableOf(2).version);
 });
 
-t.test("without a good table to begin with there is an error that names the file", async (t) => {
+t.test("a start without a good table fails with an error that names the file", async (t) => {
 	const folder = await mkdtemp(join(tmpdir(), "weir-static-"));
 	t.teardown(() => rm(folder, { recursive: true, force: true }));
 	const path = join(folder, "table.json");
@@ -112,7 +112,7 @@ t.test("without a good table to begin with there is an error that names the file
 		await writeFile(path, JSON.stringify(value));
 		await t.rejects(readTableFile(path), { code: "invalid-argument", message, hint: /weir compile --format table/ });
 	}
-	const log = new Told();
+	const log = new WatchedLog();
 	const tables = new Tables({ compile: ({ version }: VersionedTable) => version });
 	await t.rejects(followTableFile({ path, tables, log }), { code: "invalid-argument" });
 	t.equal(tables.newest, null);

@@ -8,20 +8,20 @@ import { Supervisor } from "../../../src/cli/stack/supervisor.js";
 const CHILD = `
 import { appendFileSync } from "node:fs";
 const [, , name, file] = process.argv;
-const say = (what) => appendFileSync(file, name + " " + what + "\\n");
+const write = (what) => appendFileSync(file, name + " " + what + "\\n");
 process.once("SIGTERM", () => {
-	say("is told");
-	setTimeout(() => { say("is gone"); process.exit(0); }, 20);
+	write("gets SIGTERM");
+	setTimeout(() => { write("is gone"); process.exit(0); }, 20);
 });
 process.once("disconnect", () => process.exit(0));
 process.send("ready");
 `;
 
-t.test("in the reverse order of start, each when the one before is gone, also after a restart", async (t) => {
+t.test("processes stop one by one in the reverse order of start, also after a restart", async (t) => {
 	const directory = await mkdtemp(join(tmpdir(), "weir-stop-"));
 	t.teardown(() => rm(directory, { recursive: true, force: true }));
 	const module = join(directory, "child.mjs");
-	const file = join(directory, "said");
+	const file = join(directory, "stops");
 	await writeFile(module, CHILD);
 	let back: () => void = () => {};
 	const supervisor = new Supervisor({ notice: (line) => line.endsWith("is back") && back() });
@@ -40,11 +40,11 @@ t.test("in the reverse order of start, each when the one before is gone, also af
 	await restarted;
 	await supervisor.stop();
 	t.same((await readFile(file, "utf8")).trim().split("\n"), [
-		"envoy is told",
+		"envoy gets SIGTERM",
 		"envoy is gone",
-		"sidecar is told",
+		"sidecar gets SIGTERM",
 		"sidecar is gone",
-		"xds is told",
+		"xds gets SIGTERM",
 		"xds is gone",
 	]);
 });

@@ -1,4 +1,4 @@
-/** A process that takes many large tables, one after another, and says how much memory it holds then. */
+/** A process that takes many large tables, one after another, and reports its memory. */
 import { contentHash } from "../../../src/compile/assignment/hash.js";
 import { type CompiledTable, compileTable } from "../../../src/publish/sidecar/compiledTable.js";
 import { keepHeapSmall } from "../../../src/publish/sidecar/grpc/heap.js";
@@ -33,7 +33,7 @@ for (let swap = 0; swap < Number(swaps); swap++) {
 		),
 	});
 	tables.put(readTable(contentHash(json), json));
-	// One Service of ten is asked about, as under traffic.
+	// One Service of ten gets a request, as under traffic.
 	for (let index = 0; index < Number(services); index += 10) tables.get(null)?.service(`s${index}`)?.place("u");
 }
 process.send?.({ rssMiB: process.memoryUsage.rss() / 2 ** 20 });

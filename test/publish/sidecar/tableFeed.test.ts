@@ -1,4 +1,4 @@
-/** The sidecar's feed against the real xDS server: what is served, what is refused, and who is waited for. */
+/** The sidecar's feed against the real xDS server: served and rejected tables, and acknowledgements. */
 import { join } from "node:path";
 import t from "tap";
 import { INSTANCE_KEY } from "../../../src/compile/envoy/envoyInstance.js";
@@ -10,12 +10,12 @@ import {
 	folderOf,
 	NODE,
 	plan,
+	reported,
 	serves,
 	startControl,
-	startDoor,
 	startFeed,
+	startProxy,
 	startServer,
-	told,
 	until,
 } from "./feedScene.js";
 import { EXPERIMENT, SERVICE, tableOf } from "./sampleTable.js";
@@ -68,7 +68,7 @@ t.test(
 			],
 		];
 		for (const [index, [one, status]] of bad.entries()) {
-			const rejected = told(server, "ERROR");
+			const rejected = reported(server, "ERROR");
 			server.publish(one, 2 * index + 2);
 			await rejected;
 			t.match(server.proxies()[0]?.types.tables, { ...status, acceptedVersion: tableOf(1).version });
@@ -95,7 +95,7 @@ t.test("a compile error is a rejection, and its text, which may quote the table,
 		},
 	});
 	const { log } = startFeed(t, socketPath, { tables });
-	const rejected = told(server, "ERROR");
+	const rejected = reported(server, "ERROR");
 	server.publish(plan(tableOf(1).table), 1);
 	await rejected;
 	t.equal(server.proxies()[0]?.types.tables?.error, "the table cannot be compiled");
@@ -103,39 +103,36 @@ t.test("a compile error is a rejection, and its text, which may quote the table,
 	t.notMatch(log.lines.join(), "employment");
 });
 
-t.test(
-	"control goes and comes back: the table stays and grows old, then follows again; each is said once",
-	async (t) => {
-		const socketPath = join(await folderOf(t), "ads.sock");
-		const first = await startServer(t, socketPath);
-		const { tables, log } = startFeed(t, socketPath);
-		first.publish(plan(tableOf(1).table), 1);
-		await serves(tables, tableOf(1));
-		const lapsed = until(tables, () => !tables.confirmed);
-		await first.close();
-		await lapsed;
-		t.equal(tables.get(null), tableOf(1).version);
-		await new Promise((resolve) => setTimeout(resolve, 30));
-		t.ok(tables.ageMs() >= 25 && tables.ageMs() < 10_000, `${tables.ageMs()} ms`);
+t.test("without control the table stays and its age grows; both outage and return are logged once", async (t) => {
+	const socketPath = join(await folderOf(t), "ads.sock");
+	const first = await startServer(t, socketPath);
+	const { tables, log } = startFeed(t, socketPath);
+	first.publish(plan(tableOf(1).table), 1);
+	await serves(tables, tableOf(1));
+	const lapsed = until(tables, () => !tables.confirmed);
+	await first.close();
+	await lapsed;
+	t.equal(tables.get(null), tableOf(1).version);
+	await new Promise((resolve) => setTimeout(resolve, 30));
+	t.ok(tables.ageMs() >= 25 && tables.ageMs() < 10_000, `${tables.ageMs()} ms`);
 
-		const second = await startServer(t, socketPath);
-		await told(second, "NOT SENT");
-		t.notOk(tables.confirmed, "a control that publishes nothing confirms nothing");
-		second.publish(plan(tableOf(1).table), 1);
-		await serves(tables, tableOf(1));
-		t.equal(tables.ageMs(), 0);
-		second.publish(plan(tableOf(2).table), 2);
-		await serves(tables, tableOf(2));
-		t.match(log.lines, [
-			/^control's table is served/,
-			/^control is away, its last table stays/,
-			/^control's table is served/,
-			/^control's table is served/,
-		]);
-	},
-);
+	const second = await startServer(t, socketPath);
+	await reported(second, "NOT SENT");
+	t.notOk(tables.confirmed, "a control that publishes nothing confirms nothing");
+	second.publish(plan(tableOf(1).table), 1);
+	await serves(tables, tableOf(1));
+	t.equal(tables.ageMs(), 0);
+	second.publish(plan(tableOf(2).table), 2);
+	await serves(tables, tableOf(2));
+	t.match(log.lines, [
+		/^control's table is served/,
+		/^control is away, its last table stays/,
+		/^control's table is served/,
+		/^control's table is served/,
+	]);
+});
 
-t.test("a control that starts later is awaited, and without a last table none is reported", async (t) => {
+t.test("a feed waits for a control that starts later, and reports no last table if it has none", async (t) => {
 	const socketPath = join(await folderOf(t), "ads.sock");
 	const { tables, log } = startFeed(t, socketPath);
 	await log.spoken();
@@ -145,12 +142,12 @@ t.test("a control that starts later is awaited, and without a last table none is
 	t.match(log.lines, [/^control is awaited: there is no table yet/, /^control's table is served/]);
 });
 
-t.test("two sidecars: a table is acknowledged when both have it; one that hangs holds it up", async (t) => {
+t.test("a table is acknowledged when both sidecars have it; a hanging one delays that", async (t) => {
 	const folder = await folderOf(t);
 	const server = await startServer(t, join(folder, "inside.sock"));
-	const door = await startDoor(t, join(folder, "ads.sock"), join(folder, "inside.sock"));
-	const heard: number[] = [];
-	server.onAcknowledged((revision) => heard.push(revision));
+	const proxy = await startProxy(t, join(folder, "ads.sock"), join(folder, "inside.sock"));
+	const acks: number[] = [];
+	server.onAcknowledged((revision) => acks.push(revision));
 	const one = startFeed(t, join(folder, "inside.sock"));
 	const two = startFeed(t, join(folder, "ads.sock"));
 	const both = new Promise<void>((resolve) => {
@@ -164,17 +161,17 @@ t.test("two sidecars: a table is acknowledged when both have it; one that hangs 
 	const first = acknowledged(server, 1);
 	server.publish(plan(tableOf(1).table), 1);
 	await Promise.all([serves(one.tables, tableOf(1)), serves(two.tables, tableOf(1)), first]);
-	door.freeze();
+	proxy.freeze();
 	server.publish(plan(tableOf(2).table), 2);
 	await serves(one.tables, tableOf(2));
 	await new Promise((resolve) => setTimeout(resolve, 50));
-	t.same(heard, [1]);
+	t.same(acks, [1]);
 	t.equal(two.tables.get(null), tableOf(1).version);
 	const states = server.proxies().map(({ types }) => types.tables?.state);
 	t.same(states.sort(), ["STALE", "SYNCED"]);
 });
 
-t.test("after close it asks no more, and the table grows old", async (t) => {
+t.test("a closed feed opens no call, and the table's age grows", async (t) => {
 	const socketPath = join(await folderOf(t), "ads.sock");
 	const server = await startServer(t, socketPath);
 	server.publish(plan(tableOf(1).table), 1);
@@ -195,7 +192,7 @@ t.test("after close it asks no more, and the table grows old", async (t) => {
 	t.equal(log.lines.length, 1, "an end that was wanted is no news");
 });
 
-t.test("a table is acknowledged and confirmed when it is in force, and not before", async (t) => {
+t.test("a table is acknowledged and confirmed only when it is in force", async (t) => {
 	const socketPath = join(await folderOf(t), "ads.sock");
 	const server = await startServer(t, socketPath);
 	const ready: (() => void)[] = [];
@@ -228,14 +225,14 @@ t.test("a table is acknowledged and confirmed when it is in force, and not befor
 	t.equal(accepted(), tableOf(2).version);
 	t.ok(tables.confirmed);
 
-	// Control is another one, and has gone back, before the third is in force.
+	// Another control, with an older table, replaces it before the third is in force.
 	preparing = begun();
 	server.publish(plan(tableOf(3).table), 3);
 	await preparing;
 	await server.close();
 	const other = await startServer(t, socketPath);
 	other.publish(plan(tableOf(2).table), 1);
-	await told(other, "STALE");
+	await reported(other, "STALE");
 	await new Promise((resolve) => setTimeout(resolve, 30));
 	ready.shift()?.();
 	await begun();
@@ -250,10 +247,10 @@ t.test("a table is acknowledged and confirmed when it is in force, and not befor
 	const served = until(tables, () => tables.get(null) === tableOf(3).version);
 	ready.shift()?.();
 	await served;
-	t.notOk(tables.confirmed, "nobody confirms what comes into force when the stream has ended");
+	t.notOk(tables.confirmed, "a table that comes into force after the stream ended is not confirmed");
 });
 
-t.test("control is given the instance, by which it counts the workers of a sidecar as one", async (t) => {
+t.test("the feed sends its instance, so that control counts the workers of a sidecar as one", async (t) => {
 	const socketPath = join(await folderOf(t), "ads.sock");
 	const node = new Promise((resolve) => {
 		void startControl(t, socketPath, (call) => {

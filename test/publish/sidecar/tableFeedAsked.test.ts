@@ -1,4 +1,4 @@
-/** The sidecar's feed that asks control anew, as who stood still does: which call counts, and what control has said so far. */
+/** The sidecar's feed opens a new call to control after a standstill: which call and which answer count. */
 import { join } from "node:path";
 import type { ServerDuplexStream } from "@grpc/grpc-js";
 import t, { type Test } from "tap";
@@ -11,49 +11,46 @@ import {
 	folderOf,
 	offer,
 	plan,
+	reported,
 	serves,
 	startControl,
-	startDoor,
 	startFeed,
+	startProxy,
 	startServer,
-	told,
 	until,
 } from "./feedScene.js";
 import { tableOf } from "./sampleTable.js";
 
 type Call = ServerDuplexStream<DiscoveryRequest, DiscoveryResponse>;
 
-t.test(
-	"asked anew, control confirms its newest by another call, and what the one before brings confirms nothing",
-	async (t) => {
-		const folder = await folderOf(t);
-		const server = await startServer(t, join(folder, "inside.sock"));
-		const door = await startDoor(t, join(folder, "ads.sock"), join(folder, "inside.sock"));
-		server.publish(plan(tableOf(1).table), 1);
-		const { feed, tables } = startFeed(t, join(folder, "ads.sock"));
-		await serves(tables, tableOf(1));
-		feed.askAnew(7_000);
-		t.notOk(tables.confirmed);
-		t.ok(tables.ageMs() >= 7_000);
-		await serves(tables, tableOf(1));
-		door.freeze();
-		server.publish(plan(tableOf(2).table), 2);
-		feed.askAnew(0);
-		feed.askAnew(9_000);
-		t.notOk(tables.confirmed);
-		t.ok(tables.ageMs() >= 9_000, "it is as old as anybody knows");
-		door.cut();
-		door.thaw();
-		await serves(tables, tableOf(2));
-		feed.close();
-		feed.askAnew(0);
-		// Who asks after it has its answer.
-		await serves(startFeed(t, join(folder, "ads.sock")).tables, tableOf(2));
-		t.notOk(tables.confirmed, "who follows no more asks nobody");
-	},
-);
+t.test("after askAnew a new call confirms the newest table, and the previous call confirms nothing", async (t) => {
+	const folder = await folderOf(t);
+	const server = await startServer(t, join(folder, "inside.sock"));
+	const proxy = await startProxy(t, join(folder, "ads.sock"), join(folder, "inside.sock"));
+	server.publish(plan(tableOf(1).table), 1);
+	const { feed, tables } = startFeed(t, join(folder, "ads.sock"));
+	await serves(tables, tableOf(1));
+	feed.askAnew(7_000);
+	t.notOk(tables.confirmed);
+	t.ok(tables.ageMs() >= 7_000);
+	await serves(tables, tableOf(1));
+	proxy.freeze();
+	server.publish(plan(tableOf(2).table), 2);
+	feed.askAnew(0);
+	feed.askAnew(9_000);
+	t.notOk(tables.confirmed);
+	t.ok(tables.ageMs() >= 9_000, "the larger age counts");
+	proxy.cut();
+	proxy.thaw();
+	await serves(tables, tableOf(2));
+	feed.close();
+	feed.askAnew(0);
+	// A later feed gets its answer.
+	await serves(startFeed(t, join(folder, "ads.sock")).tables, tableOf(2));
+	t.notOk(tables.confirmed, "a closed feed opens no call");
+});
 
-t.test("asked anew while it waits to try again, it tries at once", async (t) => {
+t.test("askAnew during the retry pause retries at once", async (t) => {
 	const folder = await folderOf(t);
 	const server = await startServer(t, join(folder, "ads.sock"));
 	server.publish(plan(tableOf(1).table), 1);
@@ -68,7 +65,7 @@ t.test("asked anew while it waits to try again, it tries at once", async (t) => 
 	await serves(tables, tableOf(2));
 });
 
-t.test("the newest table that control names is awaited until it is in force, and read and compiled once", async (t) => {
+t.test("askAnew waits until control's newest table is in force; it is read and compiled once", async (t) => {
 	const folder = await folderOf(t);
 	const server = await startServer(t, join(folder, "ads.sock"));
 	server.publish(plan(tableOf(1).table), 1);
@@ -87,7 +84,7 @@ t.test("the newest table that control names is awaited until it is in force, and
 	});
 	const { feed } = startFeed(t, join(folder, "ads.sock"), { tables });
 	await serves(tables, tableOf(1));
-	await told(server, "SYNCED");
+	await reported(server, "SYNCED");
 	const parse = t.capture(JSON, "parse", JSON.parse);
 	for (let again = 0; again < 3; again++) {
 		feed.askAnew(0);
@@ -122,15 +119,15 @@ t.test("the newest table that control names is awaited until it is in force, and
 	await askAgain();
 	go();
 	await serves(tables, tableOf(3));
-	await told(server, "SYNCED");
-	// Who waited would take it after that.
+	await reported(server, "SYNCED");
+	// A waiting feed would take it after that.
 	await new Promise((resolve) => setImmediate(resolve));
 	await tables.settled();
-	t.equal(tables.get(null), tableOf(3).version, "who waited for the one before takes it no more");
+	t.equal(tables.get(null), tableOf(3).version, "a caller that waited for the previous table does not restore it");
 	t.same(prepared, [tableOf(2).version, tableOf(3).version]);
 });
 
-/** A feed of a control that says what the test says, and how often it has answered or was down. */
+/** A feed from a control that the test scripts, with the number of its answers and failures. */
 async function asked(t: Test, options: Partial<TableFeedOptions<string>> = {}) {
 	const socketPath = join(await folderOf(t), "ads.sock");
 	const calls: Call[] = [];
@@ -159,33 +156,30 @@ async function asked(t: Test, options: Partial<TableFeedOptions<string>> = {}) {
 	};
 }
 
-const says = (call: Call, number: number): void => {
+const sendTable = (call: Call, number: number): void => {
 	const { version, table } = tableOf(number);
 	call.write(offer("1", version, tableJson(table)));
 };
 
-t.test(
-	"control has answered when its table is in force, is refused, or there is none, and when it is down",
-	async (t) => {
-		const { tables, nextCall, nextAnswer } = await asked(t);
-		const answered: readonly (readonly [string, (call: Call) => void])[] = [
-			["no table", (call) => call.write({ ...offer("1", "", ""), resources: [] })],
-			["a table", (call) => says(call, 1)],
-			["another", (call) => says(call, 2)],
-			["a bad one", (call) => call.write(offer("1", "unreadable", "{"))],
-			["the end", (call) => call.end()],
-		];
-		const call = await nextCall();
-		for (const [what, say] of answered) {
-			const answer = nextAnswer();
-			say(call);
-			await answer;
-			if (what === "another") t.equal(tables.get(null), tableOf(2).version, "it is in force by then");
-		}
-	},
-);
+t.test("control has answered when its table is in force, refused or absent, and when it is down", async (t) => {
+	const { tables, nextCall, nextAnswer } = await asked(t);
+	const answered: readonly (readonly [string, (call: Call) => void])[] = [
+		["no table", (call) => call.write({ ...offer("1", "", ""), resources: [] })],
+		["a table", (call) => sendTable(call, 1)],
+		["another", (call) => sendTable(call, 2)],
+		["a bad one", (call) => call.write(offer("1", "unreadable", "{"))],
+		["the end", (call) => call.end()],
+	];
+	const call = await nextCall();
+	for (const [what, send] of answered) {
+		const answer = nextAnswer();
+		send(call);
+		await answer;
+		if (what === "another") t.equal(tables.get(null), tableOf(2).version, "the table is in force by then");
+	}
+});
 
-t.test("what was asked before it is asked anew answers nothing: a table that comes into force", async (t) => {
+t.test("a table of a previous call that comes into force does not answer askAnew", async (t) => {
 	let [begun, go] = [(): void => {}, (): void => {}];
 	const isBegun = new Promise<void>((resolve) => (begun = resolve));
 	const mayGo = new Promise<void>((resolve) => (go = resolve));
@@ -199,7 +193,7 @@ t.test("what was asked before it is asked anew answers nothing: a table that com
 	});
 	await tables.take(tableOf(1));
 	const { feed, answers, nextAnswer, nextCall } = await asked(t, { tables });
-	says(await nextCall(), 2);
+	sendTable(await nextCall(), 2);
 	await isBegun;
 	feed.askAnew(0);
 	const call = await nextCall();
@@ -208,7 +202,7 @@ t.test("what was asked before it is asked anew answers nothing: a table that com
 	t.equal(tables.get(null), tableOf(2).version);
 	t.equal(answers(), 0);
 	const answer = nextAnswer();
-	says(call, 2);
+	sendTable(call, 2);
 	await answer;
 	t.ok(tables.confirmed);
 });

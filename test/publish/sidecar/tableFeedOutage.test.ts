@@ -1,4 +1,4 @@
-/** The sidecar's feed while control is away: dead, killed, hanging, silent, or not yet there at the start. */
+/** The sidecar's feed while control is unavailable: dead, killed, hanging, silent, or not yet started. */
 import { existsSync, readFileSync } from "node:fs";
 import { createServer, type Socket } from "node:net";
 import { join } from "node:path";
@@ -11,37 +11,37 @@ import {
 	NODE,
 	plan,
 	QUICK,
+	reported,
 	serves,
-	startDoor,
 	startFeed,
+	startProxy,
 	startServer,
-	told,
 	until,
 } from "./feedScene.js";
 import { LogLines, tableOf } from "./sampleTable.js";
 
-t.test("a control that is killed mid-stream is noticed at once, and followed again when it is back", async (t) => {
+t.test("a control killed mid-stream is noticed at once, and followed again after its restart", async (t) => {
 	const folder = await folderOf(t);
 	const server = await startServer(t, join(folder, "inside.sock"));
-	const door = await startDoor(t, join(folder, "ads.sock"), join(folder, "inside.sock"));
+	const proxy = await startProxy(t, join(folder, "ads.sock"), join(folder, "inside.sock"));
 	server.publish(plan(tableOf(1).table), 1);
 	const { tables } = startFeed(t, join(folder, "ads.sock"));
 	for (let number = 1; number < 6; number++) {
 		await serves(tables, tableOf(number));
 		const lapsed = until(tables, () => !tables.confirmed);
-		// Half a table may be on its way.
+		// Half a table may be in transit.
 		server.publish(plan(tableOf(number + 1).table), number + 1);
-		door.cut();
+		proxy.cut();
 		await lapsed;
 		t.ok([tableOf(number).version, tableOf(number + 1).version].includes(tables.get(null) ?? ""));
 	}
 	await serves(tables, tableOf(6));
 });
 
-t.test("a control that hangs is noticed by its silence, and followed again when it wakes", async (t) => {
+t.test("a hanging control is noticed by its missing answers, and followed again when it resumes", async (t) => {
 	const folder = await folderOf(t);
 	const server = await startServer(t, join(folder, "inside.sock"));
-	const door = await startDoor(t, join(folder, "ads.sock"), join(folder, "inside.sock"));
+	const proxy = await startProxy(t, join(folder, "ads.sock"), join(folder, "inside.sock"));
 	server.publish(plan(tableOf(1).table), 1);
 	const { tables, log } = startFeed(t, join(folder, "ads.sock"), {
 		keepaliveMs: { every: 40, answer: 40 },
@@ -50,32 +50,32 @@ t.test("a control that hangs is noticed by its silence, and followed again when 
 	await serves(tables, tableOf(1));
 	await new Promise((resolve) => setTimeout(resolve, 200));
 	t.ok(tables.confirmed, "pings that are answered end nothing");
-	door.freeze();
+	proxy.freeze();
 	await until(tables, () => !tables.confirmed);
 	t.equal(tables.get(null), tableOf(1).version);
-	// Long enough for connections that are taken and never answered.
+	// Long enough for connections that are accepted and never answered.
 	await new Promise((resolve) => setTimeout(resolve, 250));
-	door.thaw();
+	proxy.thaw();
 	await serves(tables, tableOf(1));
 	t.equal(log.lines.filter((line) => line.startsWith("control is away")).length, 1);
 });
 
-t.test("a connection that ends after a good while, and is followed by another, is no absence", async (t) => {
+t.test("a long-lived connection that is replaced at once does not count as an outage", async (t) => {
 	const folder = await folderOf(t);
 	const server = await startServer(t, join(folder, "inside.sock"));
-	const door = await startDoor(t, join(folder, "ads.sock"), join(folder, "inside.sock"));
+	const proxy = await startProxy(t, join(folder, "ads.sock"), join(folder, "inside.sock"));
 	server.publish(plan(tableOf(1).table), 1);
-	// Any while is a good one.
+	// Any duration counts as long-lived.
 	const { tables, log } = startFeed(t, join(folder, "ads.sock"), { retryMs: { first: 5, max: 0 } });
 	await serves(tables, tableOf(1));
 	const lapsed = until(tables, () => !tables.confirmed);
-	door.cut();
+	proxy.cut();
 	await lapsed;
 	await serves(tables, tableOf(1));
 	t.notMatch(log.lines.join(), /control is away/);
 });
 
-t.test("a peer that takes the connection and says nothing is given up", async (t) => {
+t.test("a peer that accepts the connection and sends nothing is given up", async (t) => {
 	const socketPath = join(await folderOf(t), "ads.sock");
 	let connections = 0;
 	const sockets: Socket[] = [];
@@ -96,7 +96,7 @@ t.test("a peer that takes the connection and says nothing is given up", async (t
 	t.match(log.lines, [/control is awaited: there is no table yet.*no answer within 30 ms/]);
 });
 
-t.test("tries again after pauses that double, up to the longest, with jitter below", async (t) => {
+t.test("retry pauses double up to the longest, with jitter below", async (t) => {
 	const socketPath = join(await folderOf(t), "ads.sock");
 	const jitter = [0, 1];
 	const askedMs: number[] = [];
@@ -107,7 +107,7 @@ t.test("tries again after pauses that double, up to the longest, with jitter bel
 	let isDrawn = false;
 	let drawn = 0;
 	const timer = setTimeout;
-	// The timer that is set when a number was drawn is the pause. None is waited out: a machine may be late, and a timer early.
+	// The timer set after a random number is the pause. The test waits for none, because timers are not exact.
 	t.intercept(globalThis, "setTimeout", {
 		value: (run: () => void, ms?: number) => {
 			if (!isDrawn) return timer(run, ms);
@@ -117,7 +117,7 @@ t.test("tries again after pauses that double, up to the longest, with jitter bel
 		},
 	});
 	startFeed(t, socketPath, {
-		// No attempt lives as long as the longest, after which they would begin anew.
+		// No attempt lasts as long as the longest pause, after which the pauses would begin anew.
 		retryMs: { first: 100_000, max: 500_000 },
 		random: () => {
 			isDrawn = true;
@@ -132,7 +132,7 @@ t.test("tries again after pauses that double, up to the longest, with jitter bel
 	);
 });
 
-/** A sidecar's whole way to its tables, in a folder that outlives it. */
+/** A sidecar's feed, tables and file, in a folder that outlives it. */
 async function kept(t: Test) {
 	const folder = await folderOf(t);
 	const socketPath = join(folder, "ads.sock");
@@ -149,7 +149,7 @@ async function kept(t: Test) {
 		t.teardown(() => following.close());
 		return { tables, log, following, served };
 	};
-	/** By a control that is gone afterwards. */
+	/** Saves the table of a control that is stopped afterwards. */
 	const leave = async (number: number): Promise<void> => {
 		const server = await startServer(t, socketPath);
 		server.publish(plan(tableOf(number).table), 1);
@@ -164,7 +164,7 @@ async function kept(t: Test) {
 	return { folder, socketPath, follow, leave, onDisk };
 }
 
-t.test("a restart without control answers by the file, as old as it is; then control is followed", async (t) => {
+t.test("after a restart without control the file answers with its age; then control is followed", async (t) => {
 	const { socketPath, follow, leave } = await kept(t);
 	await leave(1);
 	const stoppedAtMs = Date.now();
@@ -185,51 +185,45 @@ t.test("a restart without control answers by the file, as old as it is; then con
 	t.same(served, [tableOf(1).version, tableOf(2).version]);
 });
 
-t.test(
-	"a restart with control answers by control's table from the first call on, however late that comes",
-	async (t) => {
-		const { folder, socketPath, follow, leave, onDisk } = await kept(t);
-		await leave(1);
-		const server = await startServer(t, join(folder, "inside.sock"));
-		server.publish(plan(tableOf(2).table), 2);
-		const { tables, served } = follow(60_000);
-		const stop = tables.onChange(() => {
-			if (tables.newest !== null) t.not(onDisk(), tableOf(1).version, "and the older one is on disk no more");
-		});
-		await new Promise((resolve) => setTimeout(resolve, 100));
-		t.equal(tables.newest, null);
-		t.equal(onDisk(), tableOf(1).version);
-		await startDoor(t, socketPath, join(folder, "inside.sock"));
-		await serves(tables, tableOf(2));
-		stop();
-		t.same(served, [tableOf(2).version]);
-	},
-);
+t.test("after a restart with control its table answers from the first call on, however late it is", async (t) => {
+	const { folder, socketPath, follow, leave, onDisk } = await kept(t);
+	await leave(1);
+	const server = await startServer(t, join(folder, "inside.sock"));
+	server.publish(plan(tableOf(2).table), 2);
+	const { tables, served } = follow(60_000);
+	const stop = tables.onChange(() => {
+		if (tables.newest !== null) t.not(onDisk(), tableOf(1).version, "and the older one is on disk no more");
+	});
+	await new Promise((resolve) => setTimeout(resolve, 100));
+	t.equal(tables.newest, null);
+	t.equal(onDisk(), tableOf(1).version);
+	await startProxy(t, socketPath, join(folder, "inside.sock"));
+	await serves(tables, tableOf(2));
+	stop();
+	t.same(served, [tableOf(2).version]);
+});
 
-t.test(
-	"control's first table that cannot be read is none: the file's is served at once, and stays on disk",
-	async (t) => {
-		const { folder, socketPath, follow, leave, onDisk } = await kept(t);
-		await leave(1);
-		const stopped = follow(60_000);
-		await stopped.following.close();
-		t.equal(stopped.tables.newest, null);
-		t.equal(onDisk(), tableOf(1).version, "a stop before control has answered harms it not");
-		const server = await startServer(t, join(folder, "inside.sock"));
-		const door = await startDoor(t, socketPath, join(folder, "inside.sock"));
-		// What was hashed is another text.
-		server.publish({ ...plan(tableOf(2).table), version: "0".repeat(16) }, 2);
-		const { tables, log, served, following } = follow(60_000);
-		const rejected = told(server, "ERROR");
-		await until(tables, () => tables.get(null) !== null);
-		t.match(log.lines, [/control's table is rejected/, /the last good table is served/]);
-		t.same(served, [tableOf(1).version], "though control was there");
-		await rejected;
-		t.match(door.asked(), tableOf(1).version, "the rejection names what is served");
-		await following.close();
-		t.equal(onDisk(), tableOf(1).version);
-	},
-);
+t.test("if control's first table is unreadable, the file's is served at once and stays on disk", async (t) => {
+	const { folder, socketPath, follow, leave, onDisk } = await kept(t);
+	await leave(1);
+	const stopped = follow(60_000);
+	await stopped.following.close();
+	t.equal(stopped.tables.newest, null);
+	t.equal(onDisk(), tableOf(1).version, "a stop before control has answered harms it not");
+	const server = await startServer(t, join(folder, "inside.sock"));
+	const proxy = await startProxy(t, socketPath, join(folder, "inside.sock"));
+	// The hash is of another text.
+	server.publish({ ...plan(tableOf(2).table), version: "0".repeat(16) }, 2);
+	const { tables, log, served, following } = follow(60_000);
+	const rejected = reported(server, "ERROR");
+	await until(tables, () => tables.get(null) !== null);
+	t.match(log.lines, [/control's table is rejected/, /the last good table is served/]);
+	t.same(served, [tableOf(1).version], "though control was there");
+	await rejected;
+	t.match(proxy.asked(), tableOf(1).version, "the rejection names the served table");
+	await following.close();
+	t.equal(onDisk(), tableOf(1).version);
+});
 
 t.test("without control and without a file there is no table", async (t) => {
 	const folder = await folderOf(t);

@@ -1,4 +1,4 @@
-/** The last good table on disk: what comes back after a restart, and what is never believed. */
+/** The last good table on disk: what a restart restores, and what it ignores. */
 import { execFileSync } from "node:child_process";
 import { existsSync, readFileSync, watch } from "node:fs";
 import { chmod, mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
@@ -10,14 +10,14 @@ import { Tables, type TablesOptions, type VersionedTable } from "../../../src/pu
 import { removePrivate } from "../../../src/trust/local/privateFile.js";
 import { LogLines, tableOf } from "./sampleTable.js";
 
-/** Of coreutils, not of a package. */
+/** The program of coreutils, not of a package. */
 const MAKE_PIPE = "mkfifo";
 const compile = ({ version }: VersionedTable) => version;
 const until = async (holds: () => boolean): Promise<void> => {
 	while (!holds()) await new Promise((resolve) => setTimeout(resolve, 1));
 };
 
-/** A folder where the new file is to be written; a write that is under way has its file there. */
+/** A folder in place of the new file, so that writing fails; a write in progress has its file there. */
 async function block(path: string): Promise<void> {
 	while (
 		!(await mkdir(`${path}.new/x`, { recursive: true }).then(
@@ -50,7 +50,7 @@ async function save(t: Test, given = tableOf(1)) {
 	return { ...made, given };
 }
 
-t.test("a restart has the table that was saved, as old as it is", async (t) => {
+t.test("a restart restores the saved table with its age", async (t) => {
 	const { path, at, clock, log, file, given } = await save(t);
 	t.equal((await stat(path)).mode & 0o777, 0o600);
 	at.wall += 90_000;
@@ -65,7 +65,7 @@ t.test("a restart has the table that was saved, as old as it is", async (t) => {
 	t.match(log.lines, [/the last good table is served until control gives one .*"ageMs":90000/]);
 });
 
-t.test("without a file nothing is restored, and nothing is said", async (t) => {
+t.test("without a file nothing is restored or logged", async (t) => {
 	const { clock, log, file } = await start(t);
 	const tables = new Tables({ compile, clock });
 	t.equal(await file().restore(tables), false);
@@ -73,7 +73,7 @@ t.test("without a file nothing is restored, and nothing is said", async (t) => {
 	t.same(log.lines, []);
 });
 
-t.test("a time from the future is no age: the table counts as old as can be", async (t) => {
+t.test("a file time in the future gives the table the greatest age", async (t) => {
 	const { at, clock, file } = await save(t);
 	const tables = new Tables({ compile, clock });
 	at.wall -= TABLE_CLOCK_SKEW_MS;
@@ -85,7 +85,7 @@ t.test("a time from the future is no age: the table counts as old as can be", as
 	t.equal(next.ageMs(), Number.POSITIVE_INFINITY);
 });
 
-t.test("a file is no match for a table that was given before it", async (t) => {
+t.test("a file does not replace a table that was set before", async (t) => {
 	const { clock, log, file } = await save(t);
 	const tables = new Tables({ compile, clock, prepare: async () => {} });
 	const taken = tables.take(tableOf(2));
@@ -96,45 +96,42 @@ t.test("a file is no match for a table that was given before it", async (t) => {
 	t.same(log.lines, []);
 });
 
-t.test(
-	"a file that is not whole and unharmed is ignored, with the reason, and the next good table replaces it",
-	async (t) => {
-		const { path, clock, log, file, given } = await save(t);
-		const whole = await readFile(path, "utf8");
-		const parsed = JSON.parse(whole);
-		const cases: [string, string][] = [
-			["", "it is not JSON"],
-			[whole.slice(0, whole.length / 2), "it is not JSON"],
-			[whole.replace('"v1"', '"v2"'), "the table's content has the hash"],
-			[whole.replace(given.version, "0".repeat(16)), "the table's content has the hash"],
-			[JSON.stringify({ ...parsed, format: 2 }), "it is not of format 1"],
-			["null", "it is not of format 1"],
-			[JSON.stringify({ ...parsed, confirmedAtMs: "now" }), "it names no version or no time"],
-			[JSON.stringify({ ...parsed, table: undefined }), "the table is not JSON"],
-			["\u0000".repeat(4_096), "it is not JSON"],
-		];
-		for (const [text, why] of cases) {
-			await writeFile(path, text);
-			const tables = new Tables({ compile, clock });
-			t.equal(await file().restore(tables), false);
-			t.equal(tables.newest, null, why);
-			t.equal(tables.ageMs(), Number.POSITIVE_INFINITY);
-			t.match(log.lines.at(-1), why);
-			t.notMatch(log.lines.at(-1), /employment/, "nothing of the content is quoted");
-		}
+t.test("a damaged file is ignored with the reason, and the next good table replaces it", async (t) => {
+	const { path, clock, log, file, given } = await save(t);
+	const whole = await readFile(path, "utf8");
+	const parsed = JSON.parse(whole);
+	const cases: [string, string][] = [
+		["", "it is not JSON"],
+		[whole.slice(0, whole.length / 2), "it is not JSON"],
+		[whole.replace('"v1"', '"v2"'), "the table's content has the hash"],
+		[whole.replace(given.version, "0".repeat(16)), "the table's content has the hash"],
+		[JSON.stringify({ ...parsed, format: 2 }), "it is not of format 1"],
+		["null", "it is not of format 1"],
+		[JSON.stringify({ ...parsed, confirmedAtMs: "now" }), "it names no version or no time"],
+		[JSON.stringify({ ...parsed, table: undefined }), "the table is not JSON"],
+		["\u0000".repeat(4_096), "it is not JSON"],
+	];
+	for (const [text, why] of cases) {
+		await writeFile(path, text);
 		const tables = new Tables({ compile, clock });
-		const stop = file().follow(tables);
-		tables.put(given);
-		tables.confirm();
-		await stop();
-		t.equal(await readFile(path, "utf8"), whole);
-	},
-);
+		t.equal(await file().restore(tables), false);
+		t.equal(tables.newest, null, why);
+		t.equal(tables.ageMs(), Number.POSITIVE_INFINITY);
+		t.match(log.lines.at(-1), why);
+		t.notMatch(log.lines.at(-1), /employment/, "nothing of the content is quoted");
+	}
+	const tables = new Tables({ compile, clock });
+	const stop = file().follow(tables);
+	tables.put(given);
+	tables.confirm();
+	await stop();
+	t.equal(await readFile(path, "utf8"), whole);
+});
 
-t.test("any byte that is changed, and any length that is cut off, is noticed", async (t) => {
+t.test("any changed byte and any truncation of the file is noticed", async (t) => {
 	const { path, clock, file } = await save(t);
 	const whole = await readFile(path);
-	// Up to the time, which nothing can vouch for.
+	// Up to the time, which no hash covers.
 	const sealed = whole.indexOf(',"confirmedAtMs"');
 	for (let index = 0; index < sealed; index += 7) {
 		const bytes = Buffer.from(whole);
@@ -148,7 +145,7 @@ t.test("any byte that is changed, and any length that is cut off, is noticed", a
 	}
 });
 
-t.test("what others can write, and what is no file, is ignored and holds nothing up", async (t) => {
+t.test("files that others can write, and special files, are ignored and block nothing", async (t) => {
 	const { path, folder, clock, log, file } = await save(t);
 	await chmod(path, 0o620);
 	t.equal(await file().restore(new Tables({ compile, clock })), false);
@@ -164,7 +161,7 @@ t.test("what others can write, and what is no file, is ignored and holds nothing
 	t.same(await readdir(join(folder, "sidecar")), ["table.json"]);
 });
 
-t.test("a table that cannot be compiled any more is ignored", async (t) => {
+t.test("a saved table that no longer compiles is ignored", async (t) => {
 	const { clock, log, file } = await save(t);
 	const tables = new Tables({
 		clock,
@@ -178,7 +175,7 @@ t.test("a table that cannot be compiled any more is ignored", async (t) => {
 	t.notMatch(log.lines.at(-1), "employment");
 });
 
-t.test("while control confirms, the file's time is kept new; after the lapse it stands", async (t) => {
+t.test("the file's time is renewed only while control confirms the table", async (t) => {
 	const { at, clock, path, file } = await start(t);
 	const saved = async () => JSON.parse(await readFile(path, "utf8").catch(() => "{}")).confirmedAtMs;
 	const savedAt = async (wanted: number): Promise<void> => {
@@ -199,7 +196,7 @@ t.test("while control confirms, the file's time is kept new; after the lapse it 
 	t.equal(await saved(), 3_000_000);
 });
 
-t.test("a table that was never confirmed is not kept", async (t) => {
+t.test("a table that was never confirmed is not saved", async (t) => {
 	const { clock, path, file } = await start(t);
 	const tables = new Tables({ compile, clock });
 	const stop = file().follow(tables);
@@ -208,7 +205,7 @@ t.test("a table that was never confirmed is not kept", async (t) => {
 	await t.rejects(stat(path), { code: "ENOENT" });
 });
 
-t.test("a burst of tables is few writes, and the newest is what is kept", async (t) => {
+t.test("a burst of tables causes few writes, and the newest is saved", async (t) => {
 	const { clock, path, file } = await start(t);
 	const tables = new Tables({ compile, clock });
 	const stop = file().follow(tables);
@@ -226,11 +223,11 @@ t.test("a burst of tables is few writes, and the newest is what is kept", async 
 	t.same(await readdir(join(path, "..")), ["table.json"]);
 });
 
-/** As control's: a table comes into force after a while. */
+/** Tables that come into force after a while, like those of control. */
 const preparing = (clock: TablesOptions<string>["clock"] & object) =>
 	new Tables({ compile, clock, prepare: async () => {} });
 
-t.test("when a table is in force no other one is on disk any more, whatever the disk does then", async (t) => {
+t.test("once a table is in force, no older one is on disk, even if a write fails", async (t) => {
 	const { clock, path, file, folder, log } = await start(t);
 	const tables = preparing(clock);
 	const stop = file().follow(tables);
@@ -238,7 +235,7 @@ t.test("when a table is in force no other one is on disk any more, whatever the 
 	const onDisk = (): string | null => (existsSync(path) ? JSON.parse(readFileSync(path, "utf8")).version : null);
 	tables.confirm();
 	await tables.take(tableOf(1));
-	// Each while the one before is still being written, but one.
+	// Each except one comes while the previous one is still being written.
 	for (const number of [2, 3, 2, 2, 4]) {
 		const { version } = tableOf(number);
 		await tables.take(tableOf(number), () => t.ok([null, version].includes(onDisk())));
@@ -249,14 +246,14 @@ t.test("when a table is in force no other one is on disk any more, whatever the 
 	await tables.take(tableOf(5));
 	t.equal(onDisk(), null);
 	await until(() => log.lines.some((line) => line.startsWith("the last good table cannot be kept on disk")));
-	t.equal(onDisk(), null, "and so a crash leaves none");
+	t.equal(onDisk(), null, "so a crash leaves no table");
 	await rm(`${path}.new`, { recursive: true });
 	tables.lapse();
 	await until(() => onDisk() === tableOf(5).version);
 	t.same(await readdir(join(folder, "sidecar")), ["table.json"]);
 });
 
-t.test("a disk that hangs keeps no table from its force, and is told", async (t) => {
+t.test("a hanging disk does not delay a table, and is reported", async (t) => {
 	const { clock, path, log } = await start(t);
 	const tables = preparing(clock);
 	let hangs = false;
@@ -284,7 +281,7 @@ t.test("a disk that hangs keeps no table from its force, and is told", async (t)
 	);
 });
 
-t.test("one that is refused leaves the one before on disk", async (t) => {
+t.test("a rejected table leaves the previous one on disk", async (t) => {
 	const refuse = ({ version }: VersionedTable): string => {
 		if (version === tableOf(2).version) throw new Error("refused");
 		return version;

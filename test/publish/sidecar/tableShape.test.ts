@@ -45,7 +45,7 @@ const whole: PlanTable = {
 	services: [SERVICE, RICH, { ...SERVICE, name: "other", callout: null, experiments: [] }],
 };
 
-/** Reads whatever it is given under its true hash. An accepted table must answer: it is compiled after the last check. */
+/** Reads any content under its true hash. An accepted table must also compile and answer. */
 function read(table: unknown): string {
 	const json = JSON.stringify(table);
 	try {
@@ -75,7 +75,7 @@ const callout = (change: object): string => service({ callout: { ...SERVICE.call
 const policy = (change: object): string =>
 	service({ access: { open: false, policies: [{ ...SERVICE.access.policies[0], ...change }] } });
 
-t.test("a whole table is read, as it was", (t) => {
+t.test("a valid table is read unchanged", (t) => {
 	const { version } = versioned(whole);
 	t.same(readTable(version, JSON.stringify(whole)), { version, table: whole });
 	t.equal(read({ gateways: [], services: [] }), "");
@@ -89,7 +89,7 @@ t.test("a whole table is read, as it was", (t) => {
 	t.end();
 });
 
-t.test("a hash that is not the content's, and what is no JSON", (t) => {
+t.test("a table with a wrong hash, or that is not JSON, is refused", (t) => {
 	const { version } = versioned(whole);
 	const json = JSON.stringify(whole);
 	t.throws(() => readTable("0123456789abcdef", json), {
@@ -102,7 +102,7 @@ t.test("a hash that is not the content's, and what is no JSON", (t) => {
 	t.end();
 });
 
-t.test("a table that would hold up the loop is refused before it is parsed", (t) => {
+t.test("a table that would block the event loop is refused before it is parsed", (t) => {
 	const json = " ".repeat(TABLE_BYTES_MAX + 1);
 	t.throws(() => readTable(contentHash(json), json), {
 		code: "resource-exhausted",
@@ -111,7 +111,7 @@ t.test("a table that would hold up the loop is refused before it is parsed", (t)
 	t.end();
 });
 
-t.test("fields that are missing, unknown or of another kind", (t) => {
+t.test("a table with missing, unknown or mistyped fields is refused", (t) => {
 	const expected: [string, string][] = [
 		[read(null), "the table: is null, not an object"],
 		[read([]), "the table: is a list, not an object"],
@@ -150,7 +150,7 @@ t.test("fields that are missing, unknown or of another kind", (t) => {
 	t.end();
 });
 
-t.test("conditions and issuers that could not be executed", (t) => {
+t.test("a table with conditions or issuers that cannot be executed is refused", (t) => {
 	const at = "Service employment, access, AccessPolicy callers, more";
 	const more = (change: object): string => policy({ more: { ...MORE, ...change } });
 	const issuer = (change: object): string =>
@@ -191,7 +191,7 @@ t.test("conditions and issuers that could not be executed", (t) => {
 	t.end();
 });
 
-t.test("experiments that could not be executed, or not with the bits that were meant", (t) => {
+t.test("a table with an experiment that cannot be executed, or with wrong bits, is refused", (t) => {
 	const at = "Service employment, Experiment boosted-vs-logistic";
 	const arms = (...changes: object[]): string =>
 		experiment({
@@ -253,7 +253,7 @@ t.test("any removed, replaced or added field is refused", (t) => {
 	t.ok(places.length > 10);
 	let refused = 0;
 	for (const { path, keys } of places) {
-		// Parameters are a mapping: any header name may be there or not.
+		// Parameters are a mapping: any header name is optional.
 		if (path.at(-1) === "parameters") continue;
 		for (const key of keys) {
 			for (const change of [undefined, [[]], { a: { b: 1 } }]) {
@@ -273,7 +273,7 @@ function objectsIn(value: unknown, path: readonly string[]): { path: readonly st
 	return Array.isArray(value) ? inner : [{ path, keys: Object.keys(value) }, ...inner];
 }
 
-/** A copy with another value at a path; undefined takes it away. */
+/** A copy with another value at a path; undefined removes it. */
 function changed(value: object, path: readonly string[], to: unknown): object {
 	const copy = structuredClone(value);
 	let at = copy as Record<string, unknown>;

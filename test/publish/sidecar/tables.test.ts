@@ -1,4 +1,4 @@
-/** What is held, what is dropped, and how old it counts. */
+/** Tables of a sidecar: which are kept, which dropped, and their age. */
 import t from "tap";
 import { Tables, type VersionedTable } from "../../../src/publish/sidecar/tables.js";
 import { tableOf } from "./sampleTable.js";
@@ -10,7 +10,7 @@ function clock() {
 	return { at, wallMs: () => at.wall, monotonicMs: () => at.monotonic };
 }
 
-t.test("the newest, and the last few by version; older ones are dropped", (t) => {
+t.test("the newest and the last few tables are found by version; older ones are dropped", (t) => {
 	const tables = new Tables({ compile, kept: 3 });
 	t.equal(tables.get(null), null);
 	t.equal(tables.get("x"), null);
@@ -27,7 +27,7 @@ t.test("the newest, and the last few by version; older ones are dropped", (t) =>
 	t.end();
 });
 
-t.test("a version that comes back is the newest again, is not compiled again, and is not the next to go", (t) => {
+t.test("a version that returns is the newest again, without another compilation", (t) => {
 	let compiled = 0;
 	const tables = new Tables({ compile: (given) => ({ ...compile(given), number: ++compiled }), kept: 2 });
 	const [one, two, three] = [tableOf(1), tableOf(2), tableOf(3)];
@@ -52,21 +52,21 @@ t.test("a table that cannot be compiled changes nothing", (t) => {
 	});
 	const good = tableOf(1);
 	tables.put(good);
-	let told = 0;
-	tables.onChange(() => told++);
+	let calls = 0;
+	tables.onChange(() => calls++);
 	t.throws(() => tables.put(bad), { message: "no" });
 	t.equal(tables.newest, good);
 	t.equal(tables.get(bad.version), null);
-	t.equal(told, 0);
+	t.equal(calls, 0);
 	t.end();
 });
 
-t.test("age: unknown is as old as can be, confirmed is 0, and it counts from the lapse", (t) => {
+t.test("the age is unlimited if unknown and 0 while confirmed, and counts from the outage", (t) => {
 	const time = clock();
 	const tables = new Tables({ compile, clock: time });
 	t.equal(tables.ageMs(), Number.POSITIVE_INFINITY, "never confirmed");
 	tables.put(tableOf(1));
-	t.equal(tables.ageMs(), Number.POSITIVE_INFINITY, "a table says nothing about its age");
+	t.equal(tables.ageMs(), Number.POSITIVE_INFINITY, "a table does not set its age");
 	tables.confirm();
 	time.at.wall += 60_000;
 	time.at.monotonic += 60_000;
@@ -84,7 +84,7 @@ t.test("age: unknown is as old as can be, confirmed is 0, and it counts from the
 	t.end();
 });
 
-t.test("age: a wall clock that is set back, and a machine that slept, make nothing younger", (t) => {
+t.test("no table gets younger by a wall clock that is set back or a machine that slept", (t) => {
 	const time = clock();
 	const tables = new Tables({ compile, clock: time });
 	tables.setAge(100);
@@ -96,23 +96,23 @@ t.test("age: a wall clock that is set back, and a machine that slept, make nothi
 	t.end();
 });
 
-t.test("listeners hear of every change, once, and no more after they stopped", (t) => {
+t.test("listeners are called once for every change until they stop", (t) => {
 	const tables = new Tables({ compile });
-	const heard: string[] = [];
-	const stop = tables.onChange(() => heard.push(`${tables.newest?.table.services[0]?.timeoutMs} ${tables.confirmed}`));
+	const seen: string[] = [];
+	const stop = tables.onChange(() => seen.push(`${tables.newest?.table.services[0]?.timeoutMs} ${tables.confirmed}`));
 	tables.put(tableOf(1));
 	tables.confirm();
 	tables.confirm();
 	tables.lapse();
 	tables.lapse();
-	t.same(heard, ["1 false", "1 true", "1 false"]);
+	t.same(seen, ["1 false", "1 true", "1 false"]);
 	stop();
 	tables.put(tableOf(2));
-	t.equal(heard.length, 3);
+	t.equal(seen.length, 3);
 	t.end();
 });
 
-/** Tables that are prepared when the test says so. */
+/** Tables whose preparation the test ends. */
 function preparing() {
 	const asked: string[] = [];
 	const ready: (() => void)[] = [];
@@ -150,7 +150,7 @@ t.test("a table comes into force when it is prepared, the first at once", async 
 	t.notOk(tables.taking);
 });
 
-t.test("of those that wait only the newest comes, and what was begun comes first, however many follow", async (t) => {
+t.test("of waiting tables only the newest is prepared, after the one in progress", async (t) => {
 	const { tables, asked, turn } = preparing();
 	const given = [1, 2, 3, 4, 5].map(tableOf);
 	const [one, two, three, four, five] = given.map(({ version }) => version);
@@ -173,7 +173,7 @@ t.test("of those that wait only the newest comes, and what was begun comes first
 	t.equal(tables.get(four ?? ""), null);
 });
 
-t.test("one that cannot be compiled changes nothing, and holds up none after it", async (t) => {
+t.test("a waiting table that cannot be compiled changes nothing and blocks no later one", async (t) => {
 	const bad = tableOf(2);
 	const tables = new Tables({
 		compile: (given) => {
@@ -190,7 +190,7 @@ t.test("one that cannot be compiled changes nothing, and holds up none after it"
 	t.same(tables.newest, tableOf(3));
 });
 
-t.test("what keeps the newest elsewhere is called before another one comes into force", async (t) => {
+t.test("the hook that saves the newest table runs before the next one comes into force", async (t) => {
 	const did: string[] = [];
 	const [one, two] = [tableOf(1), tableOf(2)];
 	const tables = new Tables({ compile, prepare: async () => {} });

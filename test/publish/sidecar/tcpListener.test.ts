@@ -1,4 +1,4 @@
-/** `weir sidecar --listen`: mutual TLS or nothing, for the Envoys of the own trust domain, with identities that are renewed. */
+/** `weir sidecar --listen` serves only mutual TLS, for the Envoys of its trust domain, with renewed identities. */
 
 import { X509Certificate } from "node:crypto";
 import { once } from "node:events";
@@ -21,14 +21,14 @@ import { versioned } from "./sampleTable.js";
 
 t.setTimeout(120_000);
 
-const directory = await mkdtemp(join(tmpdir(), "weir-door-"));
+const directory = await mkdtemp(join(tmpdir(), "weir-tcp-"));
 t.teardown(() => rm(directory, { recursive: true, force: true }));
 const TD = "weir.test";
 const SIDECAR = `spiffe://${TD}/weir/sidecar`;
 const ca = await startCa({ directory: join(directory, "ca"), trustDomain: TD });
 t.teardown(() => ca.close());
-const stranger = await startCa({ directory: join(directory, "stranger"), trustDomain: TD });
-t.teardown(() => stranger.close());
+const foreign = await startCa({ directory: join(directory, "foreign"), trustDomain: TD });
+t.teardown(() => foreign.close());
 
 async function identityOf(from: typeof ca, name: string, path: string): Promise<Identity> {
 	const socketPath = join(directory, `${name}.sock`);
@@ -40,7 +40,7 @@ async function identityOf(from: typeof ca, name: string, path: string): Promise<
 
 const envoy = await identityOf(ca, "envoy", "weir/envoy/edge");
 const other = await identityOf(ca, "other", "web");
-const forged = await identityOf(stranger, "forged", "weir/envoy/edge");
+const forged = await identityOf(foreign, "forged", "weir/envoy/edge");
 const identity = join(directory, "sidecar.sock");
 await ca.workload(SIDECAR, identity);
 const tableFile = join(directory, "table.json");
@@ -81,7 +81,7 @@ async function ask(port: number, options: ConnectionOptions | null, more: Outgoi
 
 const isSidecar = (id: string): boolean => id === SIDECAR;
 
-t.test("no identity, no TCP, not even on the loopback", async (t) => {
+t.test("without an identity it does not listen on TCP, not even on the loopback", async (t) => {
 	await t.rejects(start(), /mutual TLS/);
 });
 
@@ -91,8 +91,8 @@ t.test("only an Envoy of the trust domain is answered", async (t) => {
 	t.equal(await ask(port, clientTls(envoy, isSidecar)), "grpc 0");
 	t.equal(await ask(port, clientTls(other, isSidecar)), "refused", "another workload");
 	const { first, second } = await byItsSession(port, { ...clientTls(envoy, isSidecar), ALPNProtocols: ["h2"] });
-	t.equal(first.said, "h2");
-	t.match(second, { reused: false, said: "" }, "a session is no certificate");
+	t.equal(first.received, "h2");
+	t.match(second, { reused: false, received: "" }, "a session is no certificate");
 	t.equal(
 		await ask(
 			port,
@@ -101,30 +101,30 @@ t.test("only an Envoy of the trust domain is answered", async (t) => {
 		"refused",
 		"the same id of another authority",
 	);
-	const { cert: _cert, key: _key, ...nobody } = clientTls(envoy, isSidecar);
-	t.equal(await ask(port, nobody), "refused", "nobody in particular");
+	const { cert: _cert, key: _key, ...anonymous } = clientTls(envoy, isSidecar);
+	t.equal(await ask(port, anonymous), "refused", "without a certificate");
 	t.equal(await ask(port, null), "refused", "plain text");
 	const old = { ...clientTls(envoy, isSidecar), minVersion: "TLSv1.2", maxVersion: "TLSv1.2" } as const;
 	t.equal(await ask(port, old), "refused", "TLS 1.2");
 	t.equal(await ask(port, { ...clientTls(envoy, isSidecar), ALPNProtocols: ["http/1.1"] }), "refused", "HTTP/1.1");
 	t.equal(await ask(port, clientTls(envoy, isSidecar)), "grpc 0", "and it still answers");
 	t.match(log(), /not-admitted/);
-	t.match(log(), /spiffe:\/\/weir\.test\/web/, "the operator reads who it was");
+	t.match(log(), /spiffe:\/\/weir\.test\/web/, "the log names the client");
 });
 
-t.test("what an Envoy passes on for a client is not its own question", async (t) => {
+t.test("a request that an Envoy forwards for a client is refused", async (t) => {
 	const { ready } = await start("--identity", identity);
 	for (const name of ["x-request-id", "x-forwarded-proto"])
 		t.equal(await ask(Number(ready.port), clientTls(envoy, isSidecar), { [name]: "1" }), "grpc 7", name);
 });
 
-t.test("peers may be named", async (t) => {
+t.test("peers may be limited to given ids", async (t) => {
 	const { ready } = await start("--identity", identity, "--peers", `spiffe://${TD}/web`);
 	t.equal(await ask(Number(ready.port), clientTls(other, isSidecar)), "grpc 0");
 	t.equal(await ask(Number(ready.port), clientTls(envoy, isSidecar)), "refused");
 });
 
-t.test("a new root is followed while it serves", async (t) => {
+t.test("a running sidecar follows a new root", async (t) => {
 	const { ready } = await start("--identity", identity);
 	const port = Number(ready.port);
 	const before = envoy.current().trustBundle;
@@ -137,10 +137,10 @@ t.test("a new root is followed while it serves", async (t) => {
 	await ca.rotateRoot(0);
 	await changed;
 	t.not(envoy.current().trustBundle, before);
-	// The sidecar is told by its own stream, perhaps a moment later.
-	let said = "";
-	for (let tries = 0; tries < 200 && said !== "grpc 0"; tries++) said = await ask(port, clientTls(envoy, isSidecar));
-	t.equal(said, "grpc 0");
+	// The sidecar gets the root by its own stream, perhaps a moment later.
+	let got = "";
+	for (let tries = 0; tries < 200 && got !== "grpc 0"; tries++) got = await ask(port, clientTls(envoy, isSidecar));
+	t.equal(got, "grpc 0");
 });
 
 t.test("silent connections do not keep an Envoy out", async (t) => {

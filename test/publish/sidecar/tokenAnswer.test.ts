@@ -1,4 +1,4 @@
-/** The decision where rules look at users: what is asked about tokens, in which order, and what comes of the answer. */
+/** The decision with rules about users: what is verified, in which order, and with what result. */
 import { fromBinary } from "@bufbuild/protobuf";
 import t from "tap";
 import { NO_MORE } from "../../../src/compile/access/rules/table.js";
@@ -82,7 +82,7 @@ const doctor = token(["doctors"]);
 
 class Scene {
 	readonly asked: TokenQuestion[] = [];
-	says: TokenAnswer | Promise<TokenAnswer> = { token: token(["doctors"]) };
+	reply: TokenAnswer | Promise<TokenAnswer> = { token: token(["doctors"]) };
 	nowMs = 0;
 	readonly signed: object[] = [];
 	signature: string | null = "signature";
@@ -94,7 +94,7 @@ class Scene {
 		nowMs: () => this.nowMs,
 		verifyToken: (one) => {
 			this.asked.push(one);
-			return this.says;
+			return this.reply;
 		},
 		sign: (facts) => {
 			this.signed.push(facts);
@@ -119,19 +119,19 @@ t.test("the user of a valid token is judged; without a token there is no user", 
 	const one = new Scene();
 	t.equal(short(one.ask("users", bearer)), "allow allowed doctors");
 	t.equal(one.asked.length, 1);
-	one.says = { token: token(["nurses"]) };
+	one.reply = { token: token(["nurses"]) };
 	t.equal(short(one.ask("users", bearer)), "deny no-policy-allows -");
-	one.says = null;
+	one.reply = null;
 	t.equal(short(one.ask("users", bearer)), "deny no-policy-allows -", "an Authorization that is no token");
 	t.equal(short(one.ask("users")), "deny no-policy-allows -");
-	t.equal(one.asked.length, 3, "without an Authorization header nobody is asked");
+	t.equal(one.asked.length, 3, "without an Authorization header no token is verified");
 });
 
 t.test("behind a trusted proxy the client shows the token: its certificate, its share of costly proofs", async (t) => {
 	const one = new Scene();
 	const hash = "ab".repeat(32);
-	const ask = (peer: string, told: string | null) => {
-		const more = told === null ? {} : { "x-weir-forwarded-cert": told };
+	const ask = (peer: string, forwarded: string | null) => {
+		const more = forwarded === null ? {} : { "x-weir-forwarded-cert": forwarded };
 		return one.ask("users", {
 			principal: peer,
 			gateway: "proxied",
@@ -149,33 +149,29 @@ t.test("behind a trusted proxy the client shows the token: its certificate, its 
 	one.asked.length = 0;
 	t.equal(short(ask(PROXY, null)), "deny not-canonical -");
 	t.equal(short(ask(PROXY, `URI=${PROXY.slice(0, PROXY.lastIndexOf("/"))}`)), "deny not-canonical -", "a trust domain");
-	t.equal(one.asked.length, 0, "a token of nobody is not verified");
+	t.equal(one.asked.length, 0, "a token without a client is not verified");
 });
 
-t.test("a token that does not hold is refused, whatever the rules say, where they look at users at all", async (t) => {
+t.test("an invalid token is refused whatever the rules, if any rule uses users", async (t) => {
 	const one = new Scene();
 	for (const refused of ["invalid-token", "verification-limited"] as const) {
-		one.says = { refused, why: "" };
+		one.reply = { refused, why: "" };
 		t.equal(short(one.ask("users", bearer)), `deny ${refused} -`);
 		t.equal(one.ask("users", bearer).ruling, one.ask("users", bearer).ruling, "the same object each time");
 	}
 	one.asked.length = 0;
 	for (const name of ["mesh", "open", "judged-by-envoy"]) t.equal(one.ask(name, bearer).ruling.verdict, "allow", name);
-	t.equal(one.asked.length, 0, "nobody is asked where no rule looks, or Envoy has looked");
-	t.equal(
-		short(one.ask("users", bearer, { verifyToken: null })),
-		"deny invalid-token -",
-		"nobody can say that it holds",
-	);
+	t.equal(one.asked.length, 0, "no token is verified if no rule uses users, or Envoy has verified it");
+	t.equal(short(one.ask("users", bearer, { verifyToken: null })), "deny invalid-token -", "no verifier can confirm it");
 	t.equal(short(one.ask("users", {}, { verifyToken: null })), "deny no-policy-allows -");
 });
 
 t.test("unavailable keys are reported in the access log, never to the client", async (t) => {
 	const one = new Scene();
-	one.says = { refused: "invalid-token", why: "" };
+	one.reply = { refused: "invalid-token", why: "" };
 	const usual = one.ask("users", bearer);
 	t.equal(usual.ruling.fault, null);
-	one.says = { refused: "invalid-token", why: "", keyless: true };
+	one.reply = { refused: "invalid-token", why: "", keyless: true };
 	const keyless = one.ask("users", bearer);
 	t.equal(keyless.ruling, one.ask("users", bearer).ruling, "the same object each time");
 	t.same({ ...keyless.ruling, fault: null }, usual.ruling);
@@ -185,24 +181,24 @@ t.test("unavailable keys are reported in the access log, never to the client", a
 	t.same(onWire(keyless).httpResponse, onWire(usual).httpResponse);
 });
 
-t.test("the port gets unknown callers: those that no allow policy matches, for any user", async (t) => {
+t.test("callers that no allow policy matches, for any user, are never allowed", async (t) => {
 	const one = new Scene();
-	const strange = (service: string, principal: string | null) => {
+	const neverAllowed = (service: string, principal: string | null) => {
 		one.ask(service, { ...bearer, principal });
 		return one.asked.at(-1)?.neverAllowed();
 	};
-	t.equal(strange("users", null), false, "a policy about users alone is about callers of any workload");
-	t.equal(strange("apps-users", "spiffe://weir.test/apps/a"), false);
+	t.equal(neverAllowed("users", null), false, "a policy about users alone is about callers of any workload");
+	t.equal(neverAllowed("apps-users", "spiffe://weir.test/apps/a"), false);
 	for (const other of [WEB, "spiffe://weir.test/apps", null])
-		t.equal(strange("apps-users", other), true, String(other));
-	t.equal(strange("tried", WEB), false);
-	t.equal(strange("tried", PROXY), true, "a deny lets nobody in");
-	t.equal(strange("open-tried", null), false);
-	const behind = (told: string) =>
+		t.equal(neverAllowed("apps-users", other), true, String(other));
+	t.equal(neverAllowed("tried", WEB), false);
+	t.equal(neverAllowed("tried", PROXY), true, "a deny policy allows no caller");
+	t.equal(neverAllowed("open-tried", null), false);
+	const behind = (id: string) =>
 		one.ask("apps-users", {
 			principal: PROXY,
 			gateway: "proxied",
-			headers: { ...bearer.headers, "x-weir-forwarded-cert": `URI=${told}` },
+			headers: { ...bearer.headers, "x-weir-forwarded-cert": `URI=${id}` },
 		});
 	behind("spiffe://weir.test/apps/a");
 	t.equal(one.asked.at(-1)?.neverAllowed(), false, "of the client that its proxy names");
@@ -210,13 +206,13 @@ t.test("the port gets unknown callers: those that no allow policy matches, for a
 	t.equal(one.asked.at(-1)?.neverAllowed(), true);
 });
 
-t.test("the input of the port", async (t) => {
+t.test("the verifier gets the token, its proof and the request", async (t) => {
 	const one = new Scene();
-	const told = (fields: QuestionFields): TokenQuestion | undefined => {
+	const verified = (fields: QuestionFields): TokenQuestion | undefined => {
 		one.ask("users", fields);
 		return one.asked.at(-1);
 	};
-	const asked = told({
+	const asked = verified({
 		headers: { authorization: "Bearer x", dpop: "p" },
 		secure: true,
 		host: "users.test:8443",
@@ -238,19 +234,19 @@ t.test("the input of the port", async (t) => {
 			payer: WEB,
 		},
 	);
-	t.equal(told({ ...bearer, principal: null, sourceAddress: "10.0.0.1" })?.payer, "10.0.0.1");
-	t.equal(told({ ...bearer, principal: null })?.payer, "");
-	t.equal(told(bearer)?.url, "http://shop.test/v2");
+	t.equal(verified({ ...bearer, principal: null, sourceAddress: "10.0.0.1" })?.payer, "10.0.0.1");
+	t.equal(verified({ ...bearer, principal: null })?.payer, "");
+	t.equal(verified(bearer)?.url, "http://shop.test/v2");
 });
 
-t.test("a token that takes its time is answered in a second pass", async (t) => {
+t.test("a token whose verification takes time is answered in a second pass", async (t) => {
 	const one = new Scene();
-	one.says = Promise.resolve({ token: token(["doctors"]) });
+	one.reply = Promise.resolve({ token: token(["doctors"]) });
 	const asked = one.question("users", bearer);
 	const first = answerOrWait(one.knowledge, asked);
 	t.ok(first instanceof Promise);
 	t.equal(short(answer(one.knowledge, asked, await (first as Promise<TokenAnswer>))), "allow allowed doctors");
-	t.equal(one.asked.length, 1, "and not asked again");
+	t.equal(one.asked.length, 1, "and not verified again");
 	t.equal(short(answer(one.knowledge, asked, { refused: "invalid-token", why: "" })), "deny invalid-token -");
 	t.equal(
 		short(answer(one.knowledge, one.question("mesh", bearer), { refused: "invalid-token", why: "" })),
@@ -258,7 +254,7 @@ t.test("a token that takes its time is answered in a second pass", async (t) => 
 	);
 });
 
-t.test("what is not canonical is refused before any token is looked at", async (t) => {
+t.test("a path that is not canonical is refused before any token is verified", async (t) => {
 	const one = new Scene();
 	for (const fields of [
 		{ path: "/a;b" },
@@ -269,12 +265,16 @@ t.test("what is not canonical is refused before any token is looked at", async (
 		for (const name of ["users", "mesh"]) {
 			t.equal(short(one.ask(name, { ...bearer, ...fields })), "deny not-canonical -", JSON.stringify(fields));
 		}
-		t.equal(one.ask("open", { ...bearer, ...fields }).ruling.verdict, "allow", "where nothing is judged, all passes");
+		t.equal(
+			one.ask("open", { ...bearer, ...fields }).ruling.verdict,
+			"allow",
+			"without rules every request is allowed",
+		);
 	}
 	t.equal(one.asked.length, 0);
 });
 
-t.test("the probe is forbidden, whatever the rules are, with the text of Envoy's own rule", async (t) => {
+t.test("the bypass probe is denied whatever the rules, with the text of Envoy's own rule", async (t) => {
 	const one = new Scene();
 	for (const method of ["OPTIONS", "GET"]) {
 		for (const name of ["users", "mesh"]) {
@@ -284,7 +284,7 @@ t.test("the probe is forbidden, whatever the rules are, with the text of Envoy's
 	}
 });
 
-t.test("region and time are those of the Gateway and of now", async (t) => {
+t.test("conditions use the Gateway's region and the current time", async (t) => {
 	const one = new Scene();
 	t.equal(short(one.ask("region", { gateway: "here" })), "allow allowed ae");
 	for (const gateway of ["nowhere", "unknown", null]) {
@@ -296,7 +296,7 @@ t.test("region and time are those of the Gateway and of now", async (t) => {
 	t.equal(one.ask("until").ruling.verdict, "deny");
 });
 
-t.test("shadow policies decide nothing, and say what they would", async (t) => {
+t.test("shadow policies decide nothing, and report their verdict", async (t) => {
 	const one = new Scene();
 	const same = { shadow: null, shadowReason: null, shadowPolicy: null } as const;
 	t.match(one.ask("shadowed").ruling, { verdict: "allow", policy: "web", ...same });
@@ -316,19 +316,19 @@ t.test("shadow policies decide nothing, and say what they would", async (t) => {
 
 t.test("if only shadow policies use users, an invalid token is ignored, and its refusal is reported", async (t) => {
 	const one = new Scene();
-	const told = (service: string) => {
+	const verdicts = (service: string) => {
 		const { verdict, reason, shadow, shadowReason, shadowPolicy } = one.ask(service, bearer).ruling;
 		return `${verdict} ${reason}, ${shadow ?? "the same"} ${shadowPolicy ?? shadowReason ?? "-"}`;
 	};
-	t.equal(told("tried"), "allow allowed, deny doctors");
-	t.equal(told("open-tried"), "allow open, the same -");
-	one.says = { token: token(["nurses"]) };
-	t.equal(told("tried"), "allow allowed, the same -");
-	t.equal(told("open-tried"), "allow open, deny no-policy-allows");
+	t.equal(verdicts("tried"), "allow allowed, deny doctors");
+	t.equal(verdicts("open-tried"), "allow open, the same -");
+	one.reply = { token: token(["nurses"]) };
+	t.equal(verdicts("tried"), "allow allowed, the same -");
+	t.equal(verdicts("open-tried"), "allow open, deny no-policy-allows");
 	for (const refused of ["invalid-token", "verification-limited"] as const) {
-		one.says = { refused, why: "" };
-		t.equal(told("tried"), `allow allowed, deny ${refused}`);
-		t.equal(told("open-tried"), `allow open, deny ${refused}`);
+		one.reply = { refused, why: "" };
+		t.equal(verdicts("tried"), `allow allowed, deny ${refused}`);
+		t.equal(verdicts("open-tried"), `allow open, deny ${refused}`);
 	}
 	const ambiguous = one.ask("tried-paths", { ...bearer, path: "/a%2Cb" }).ruling;
 	t.match(ambiguous, { verdict: "allow", shadow: "deny", shadowReason: "not-canonical" }, "as the gate, before tokens");
@@ -336,16 +336,16 @@ t.test("if only shadow policies use users, an invalid token is ignored, and its 
 	t.ok(before > 0);
 	const byEnvoy = { ...bearer, plan: "plan-1" };
 	t.match(one.ask("open-by-envoy", byEnvoy).ruling, { verdict: "allow", reason: "open", shadow: null });
-	t.equal(one.asked.length, before, "what Envoy has tried is not tried again without a token");
+	t.equal(one.asked.length, before, "a dry run of Envoy is not repeated without a token");
 });
 
 t.test("a dry run does not wait for keys that do not come", async (t) => {
 	const one = new Scene();
-	one.says = new Promise(() => {});
+	one.reply = new Promise(() => {});
 	const asked = one.question("tried", bearer);
 	const token = await (answerOrWait(one.knowledge, asked) as Promise<TokenAnswer>);
 	t.match(answer(one.knowledge, asked, token).ruling, { verdict: "allow", reason: "allowed", shadow: "deny" });
-	one.says = Promise.resolve({ token: doctor });
+	one.reply = Promise.resolve({ token: doctor });
 	t.match(await (answerOrWait(one.knowledge, asked) as Promise<TokenAnswer>), { token: { groups: ["doctors"] } });
 });
 

@@ -75,7 +75,7 @@ const claims = (more: object = {}) => ({
 const bound = (cnf: object) => signed(claims({ iss: `${ISSUER}/bound`, cnf }), pair);
 
 for (const protocol of PROTOCOLS) {
-	t.test(protocol, async (t) => {
+	t.test(`end users are verified and authorised by ${protocol}`, async (t) => {
 		const plan = compile(resources, EMPTY_STATUS, { collectors: NO_COLLECTORS, protocol });
 		const verifier = new TokenVerifier();
 		verifier.use(plan.table.gateways);
@@ -101,7 +101,7 @@ for (const protocol of PROTOCOLS) {
 		const good = await signed(claims(), pair);
 		t.equal(await status(`authorization: Bearer ${good}`), 200, "first");
 		t.equal(await status(`authorization: Bearer ${good}`), 200, "known");
-		t.equal(await status(), 403, "nobody");
+		t.equal(await status(), 403, "without a token");
 		t.equal(await status(`authorization: Bearer ${await signed(claims({ groups: ["nurses"] }), pair)}`), 403);
 		const before = upstream.requests();
 		const refused = await ask("users", [`authorization: Bearer ${good}x`]);
@@ -114,12 +114,12 @@ for (const protocol of PROTOCOLS) {
 			rawGet("users.test", [Buffer.from("authorization: Bearer x")], "/v2"),
 		);
 		t.equal(elsewhere.status, 401);
-		t.same(headerValues(elsewhere, "www-authenticate"), [challenge], "as Envoy says it, where none does");
+		t.same(headerValues(elsewhere, "www-authenticate"), [challenge], "as Envoy sends it without a sidecar");
 		t.equal(await status(`authorization: Bearer ${await signed(claims({ exp: now() - 61 }), pair)}`), 401);
 		t.equal(await status(`authorization: bearer ${good}`), 401);
 		t.equal(await status(`authorization: Bearer ${good}`, `authorization: Bearer ${good}`), 403, "two headers");
 		t.equal(upstream.requests(), before, "nothing of it has reached the upstream");
-		t.equal((await ask("mesh", ["authorization: Bearer x"])).status, 200, "where no rule looks at users");
+		t.equal((await ask("mesh", ["authorization: Bearer x"])).status, 200, "without rules about users");
 
 		const toKey = await bound({ jkt: await calculateJwkThumbprint(await publicJwk(holder)) });
 		const proof = (htu: string) => proofOf(holder, toKey, { claims: { iat: now(), htu } });
@@ -130,7 +130,7 @@ for (const protocol of PROTOCOLS) {
 		t.same(
 			headerValues(replayed, "www-authenticate"),
 			['DPoP error="invalid_dpop_proof", algs="RS256 RS384 RS512 PS256 PS384 PS512 ES256 ES384 ES512 EdDSA"'],
-			"the word on which a client makes another proof",
+			"the error that makes a client send another proof",
 		);
 		t.equal(await status(`authorization: DPoP ${toKey}`), 401);
 		const stolen = await proofOf(pair, toKey, { claims: { iat: now(), htu: "https://users.test/v2" } });
@@ -147,7 +147,7 @@ for (const protocol of PROTOCOLS) {
 			rawGet("users.test", [Buffer.from(`authorization: Bearer ${users[n % 64]}`)], "/v2"),
 		);
 		const answers = await pipelined(client, requests, { connections: 32, window: 1 });
-		// A machine that is too busy sheds (503); who asks again is answered.
+		// A busy machine sheds requests (503); a retry is answered.
 		const shed = requests.filter((_, at) => answers[at]?.status === 503);
 		const again = await pipelined(client, shed, { connections: 2, window: 1 });
 		const others = [...answers.filter(({ status }) => status !== 503), ...again].filter(({ status }) => status !== 200);

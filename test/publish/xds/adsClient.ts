@@ -1,4 +1,4 @@
-/** A grpc-js ADS client that keeps what it hears and answers only when it is told to. */
+/** A grpc-js ADS client that keeps the responses and answers only when the test calls it. */
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -24,25 +24,25 @@ import { AggregatedDiscoveryServiceDefinition } from "../../../src/publish/xds/s
 
 const Client = makeClientConstructor(AggregatedDiscoveryServiceDefinition, "AggregatedDiscoveryService");
 
-/** By which a sidecar takes a table but for some Services. */
+/** The error detail of a sidecar that accepts a table except some closed Services. */
 export const closedServices = (message: MessageInitShape<typeof ClosedServicesSchema>): Any =>
 	anyPack(ClosedServicesSchema, create(ClosedServicesSchema, message));
 
 export class AdsClient {
 	readonly #client: InstanceType<typeof Client>;
 	readonly #call: ClientDuplexStream<DiscoveryRequest, DiscoveryResponse>;
-	readonly #heard: DiscoveryResponse[] = [];
+	readonly #unread: DiscoveryResponse[] = [];
 	#waiting: ((response: DiscoveryResponse) => void) | null = null;
 	/** Resolves with the error that ended the stream. */
 	readonly ended: Promise<ServiceError>;
 
-	/** @param authority what it calls the server; by default what grpc-js makes of the target */
+	/** @param authority the server's name; by default that of grpc-js for the target */
 	constructor(target: string, channel: ChannelCredentials = credentials.createInsecure(), authority?: string) {
 		const named = authority === undefined ? {} : { "grpc.default_authority": authority };
 		this.#client = new Client(target, channel, named);
 		this.#call = this.#client.streamAggregatedResources?.() as ClientDuplexStream<DiscoveryRequest, DiscoveryResponse>;
 		this.#call.on("data", (response: DiscoveryResponse) => {
-			if (this.#waiting === null) this.#heard.push(response);
+			if (this.#waiting === null) this.#unread.push(response);
 			else this.#waiting(response);
 			this.#waiting = null;
 		});
@@ -50,7 +50,7 @@ export class AdsClient {
 	}
 
 	get unread(): number {
-		return this.#heard.length;
+		return this.#unread.length;
 	}
 
 	/** @param answers the response that this acknowledges or, with an error, rejects */
@@ -80,8 +80,8 @@ export class AdsClient {
 	}
 
 	next(): Promise<DiscoveryResponse> {
-		const heard = this.#heard.shift();
-		if (heard !== undefined) return Promise.resolve(heard);
+		const first = this.#unread.shift();
+		if (first !== undefined) return Promise.resolve(first);
 		return new Promise((resolve) => {
 			this.#waiting = resolve;
 		});

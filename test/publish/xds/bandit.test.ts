@@ -1,4 +1,4 @@
-/** A bandit's shares change in a real Envoy under traffic: no request fails, and nobody is in two arms. */
+/** A bandit's shares change in a real Envoy under traffic: no request fails, and no unit is in two arms. */
 import { mkdtemp, rm } from "node:fs/promises";
 import { Agent, request } from "node:http";
 import { tmpdir } from "node:os";
@@ -14,7 +14,7 @@ import { published } from "./tinyPlan.js";
 
 const SHARES = [1_000_000, 100_000, 600_000, 50_000, 1_000_000];
 
-t.test("shares that go up and down under traffic", async (t) => {
+t.test("a bandit's shares go up and down under traffic", async (t) => {
 	const directory = await mkdtemp(join(tmpdir(), "weir-bandit-"));
 	t.teardown(() => rm(directory, { recursive: true, force: true }));
 	const variants = await startVariants(t, 3);
@@ -89,8 +89,8 @@ t.test("shares that go up and down under traffic", async (t) => {
 	for (let revision = 2; revision <= SHARES.length; revision++) {
 		await publish(revision);
 		const before = requests;
-		// Everybody comes at least once under each plan.
-		while (requests < before + 1_000) await get("nobody-counts");
+		// Each unit sends at least one request under each plan.
+		while (requests < before + 1_000) await get("uncounted");
 	}
 	running = false;
 	await Promise.all(runs);
@@ -100,7 +100,7 @@ t.test("shares that go up and down under traffic", async (t) => {
 	t.same(
 		[...armsOf].filter(([, arms]) => arms.size > 1),
 		[],
-		"nobody is in two arms",
+		"no unit is in two arms",
 	);
 	t.equal(new Set([...armsOf.values()].flatMap((arms) => [...arms])).size, 3);
 });

@@ -1,4 +1,4 @@
-/** What a connection does with a client that does not read, and a server with many that do. */
+/** Connections with a client that does not read, and a server with many clients. */
 import { EventEmitter } from "node:events";
 import { join } from "node:path";
 import { create } from "@bufbuild/protobuf";
@@ -20,7 +20,7 @@ import { published, tinyPlan } from "./tinyPlan.js";
 const plan = (port: number) =>
 	published(tinyPlan({ gatewayPort: 8080, services: { a: { ...A, variants: { v1: port, v2: 1 } }, b: B } }));
 
-/** Of a client that answers nothing in time. */
+/** Options for clients that do not answer in time. */
 const OPTIONS: Omit<ConnectionOptions, "publication" | "onFault"> = {
 	peer: { kind: "owner" },
 	ackTimeoutMs: 1,
@@ -33,7 +33,7 @@ const OPTIONS: Omit<ConnectionOptions, "publication" | "onFault"> = {
 	onRefused() {},
 };
 
-t.test("nobody waits for a client that does not read", async (t) => {
+t.test("a client that does not read does not delay the others", async (t) => {
 	const maker = new SnapshotMaker();
 	const publication = new Publication(plan(1), maker.make(plan(1), 1), maker);
 	const written: DiscoveryResponse[] = [];
@@ -57,17 +57,17 @@ t.test("nobody waits for a client that does not read", async (t) => {
 	await new Promise((resolve) => setTimeout(resolve, 50));
 	t.ok(looks - before <= 1, `${looks - before} looks`);
 	call.emit("data", ask(TYPE_URLS.listeners));
-	t.equal(written.length, 1, "nor is anything put behind");
+	t.equal(written.length, 1, "and nothing is queued");
 	call.emit("drain");
 	t.equal(written.length, 2);
 	call.emit("end");
 	t.ok(connection.closed);
 });
 
-t.test("a fault while one is told ends its own stream", async (t) => {
+t.test("a fault while sending to one client ends only its stream", async (t) => {
 	const call = Object.assign(new EventEmitter(), { write: () => true, end() {} });
-	const heard: unknown[] = [];
-	call.on("error", (error) => heard.push(error));
+	const errors: unknown[] = [];
+	call.on("error", (error) => errors.push(error));
 	const faults: unknown[] = [];
 	const connection = new Connection(call as unknown as Call, {
 		...OPTIONS,
@@ -78,11 +78,11 @@ t.test("a fault while one is told ends its own stream", async (t) => {
 	});
 	connection.pump();
 	t.match(faults, [{ message: "broken" }]);
-	t.match(heard, [{ details: "the request could not be handled" }]);
+	t.match(errors, [{ details: "the request could not be handled" }]);
 	t.ok(connection.closed);
 });
 
-t.test("Envoys are told one after the other, and what others say is heard in between", async (t) => {
+t.test("Envoys get a change one after the other, and requests of others are read in between", async (t) => {
 	const server = new XdsServer();
 	t.teardown(() => server.close());
 	const socketPath = join(await temporaryDirectory(t), "ads.sock");
@@ -98,11 +98,11 @@ t.test("Envoys are told one after the other, and what others say is heard in bet
 	}
 	const answered = (): boolean =>
 		server.proxies().every(({ types: { endpoints } }) => endpoints?.acceptedVersion === endpoints?.sentVersion);
-	// Who has not answered yet would be told later anyway.
+	// A client that has not acknowledged yet would get the change later anyway.
 	while (!answered()) await new Promise<void>((resolve) => server.onProxiesChanged(() => resolve()));
-	const told = () => new Set(server.proxies().map(({ types }) => types.endpoints?.sentVersion)).size === 1;
+	const synced = () => new Set(server.proxies().map(({ types }) => types.endpoints?.sentVersion)).size === 1;
 	server.publish(plan(2), 2);
-	t.notOk(told(), "not all at once");
+	t.notOk(synced(), "not all at once");
 	await Promise.all(clients.map((client) => client.next()));
-	t.ok(told());
+	t.ok(synced());
 });

@@ -1,4 +1,4 @@
-/** What is taken over from the snapshot before is what would have been encoded anew, and is not read again. */
+/** Encodings reused from the previous snapshot equal new ones, and their input is not read again. */
 
 import { isDeepStrictEqual } from "node:util";
 import { equals, fromBinary } from "@bufbuild/protobuf";
@@ -32,13 +32,13 @@ const host = (name: string, version: string, prefix = "/") => ({
 	routes: [{ name: `weir|${version}|${name}|-`, match: { prefix }, route: { cluster: `${name}/v1` } }],
 });
 
-/** Told as the same, yet no message: whoever reads it fails. */
-const unreadable = (told: object): object => Object.assign(Object.create({ toJSON: () => told }), { colour: 1 });
+/** Serialises as the same JSON, but encoding it throws. */
+const unreadable = (json: object): object => Object.assign(Object.create({ toJSON: () => json }), { colour: 1 });
 
 const encodeWith = (encodings: Encodings, json: EnvoyResource, version: string) =>
 	finish(encodings.encode("routes", json, version));
 
-t.test("host by host gives the message of the whole, and says the same of it", async (t) => {
+t.test("encoding host by host gives the same message and parts as encoding the whole", async (t) => {
 	const json = config(host("a", V1), host("b", V1));
 	const made = encodeWith(new Encodings(null), json, V1);
 	const whole = encodeResource("routes", json);
@@ -53,7 +53,7 @@ t.test("host by host gives the message of the whole, and says the same of it", a
 	});
 });
 
-t.test("a host that stays as it was is not read again, whatever the plan's version is", async (t) => {
+t.test("an unchanged host is not encoded again under a new plan version", async (t) => {
 	const first = new Encodings(null);
 	encodeWith(first, config(host("a", V1), host("b", V1)), V1);
 	first.close();
@@ -72,7 +72,7 @@ t.test("a host that stays as it was is not read again, whatever the plan's versi
 	);
 });
 
-t.test("a version that somebody writes into a rule stays what they wrote", async (t) => {
+t.test("a plan version in the text of a rule is not replaced", async (t) => {
 	const first = new Encodings(null);
 	encodeWith(first, config(host("a", V1, `/${V1}`)), V1);
 	for (const prefix of [`/${V1}`, `/${V2}`]) {
@@ -81,7 +81,7 @@ t.test("a version that somebody writes into a rule stays what they wrote", async
 	}
 });
 
-t.test("of a Service's host the part stays the same when the version alone is another", async (t) => {
+t.test("a Service's part stays the same when only the plan version changes", async (t) => {
 	const hashes = (version: string, prefix: string) =>
 		encodeWith(new Encodings(null), config(host("a", version), host("b", version, prefix)), version).parts.flatMap(
 			({ hash }) => (hash === "" ? [] : [hash]),
@@ -91,7 +91,7 @@ t.test("of a Service's host the part stays the same when the version alone is an
 	t.not(after[1], before[1]);
 });
 
-/** Declarations that differ in what tenants change. */
+/** Declarations that differ in fields that tenants change. */
 const declared: fc.Arbitrary<ResourceSet> = fc
 	.record({
 		prefix: fc.constantFrom("/a", "/b", `/${V1}`),
@@ -116,7 +116,7 @@ const declared: fc.Arbitrary<ResourceSet> = fc
 		}),
 	);
 
-t.test("over any changes a maker that takes over makes what a new one makes, closed Services too", async (t) => {
+t.test("reused encodings equal new ones after any changes, closed Services included", async (t) => {
 	let taken = 0;
 	fc.assert(
 		fc.property(fc.array(declared, { minLength: 2, maxLength: 5 }), fc.boolean(), (all, closing) => {

@@ -1,4 +1,4 @@
-/** Which removed endpoints stay at one client, and how long. */
+/** How long a client keeps removed endpoints. */
 import t from "tap";
 import { compile, NO_COLLECTORS } from "../../../src/compile/compile.js";
 import { EMPTY_STATUS } from "../../../src/decide/rollout/status.js";
@@ -19,7 +19,7 @@ interface More {
 	readonly other?: readonly number[];
 	/** The Service has a DataClass, which allows all of its endpoints. */
 	readonly isBound?: boolean;
-	/** By Variant: it has a DNS name beside. */
+	/** Variants that also have a DNS name. */
 	readonly dns?: string;
 	/** The Service is deleted. */
 	readonly isGone?: boolean;
@@ -49,7 +49,7 @@ function plan(ports: Ports, more: More = {}): Snapshot {
 	return maker.make(compile(set, EMPTY_STATUS, { collectors: NO_COLLECTORS }), 1);
 }
 
-/** An Envoy that has had the plan for long. */
+/** An Envoy that got the plan long ago. */
 class Client extends Script {
 	static of(before: Snapshot): Client {
 		const client = new Client(before);
@@ -58,13 +58,13 @@ class Client extends Script {
 		return client;
 	}
 
-	/** Publishes it, acknowledges all that comes, and returns what the client has of v1. */
+	/** Publishes it, acknowledges every response, and returns the client's endpoints of v1. */
 	given(target: Snapshot): readonly number[] {
 		this.agree(this.publish(target));
 		return this.has();
 	}
 
-	/** The same when some time has passed. */
+	/** The same after some time. */
 	later(ms: number): readonly number[] {
 		this.nowMs += ms;
 		return this.given(this.target);
@@ -80,7 +80,7 @@ class Client extends Script {
 const over = (before: Ports, now: Ports, more: More = {}): readonly number[] =>
 	Client.of(plan(before, more)).given(plan(now, more));
 
-t.test("replaced endpoints stay until the client has known the new ones for a health check's time", async (t) => {
+t.test("replaced endpoints stay until one health check interval after the client has the new ones", async (t) => {
 	t.same(over({ v1: [1, 2] }, { v1: [3] }), [3, 1, 2]);
 	t.same(over({ v1: [1, 2] }, { v1: [3] }, { health: null }), [3], "without a check new ones serve at once");
 	t.same(over({ v1: [1, 2] }, { v1: [2, 3] }), [2, 3, 1]);
@@ -97,7 +97,7 @@ t.test("replaced endpoints stay until the client has known the new ones for a he
 	t.equal(client.stream.deadlineMs(client.nowMs), null);
 });
 
-t.test("the time begins with the client's own acknowledgement, and no later change lengthens it", async (t) => {
+t.test("the wait begins with the client's own acknowledgement, and later changes do not extend it", async (t) => {
 	const slow = Client.of(plan({ v1: [1] }));
 	slow.publish(plan({ v1: [2] }));
 	slow.nowMs += 3 * HEALTH.timeoutMs;
@@ -128,33 +128,30 @@ t.test("the time begins with the client's own acknowledgement, and no later chan
 	t.notOk(silent.has().includes(1), "always replaced before it is acknowledged: it has an end too");
 });
 
-t.test(
-	"endpoints of a Service with a DataClass leave at once, also when it is new or the Service deleted",
-	async (t) => {
-		t.same(over({ v1: [1] }, { v1: [2] }, { isBound: true }), [2]);
-		const bound = Client.of(plan({ v1: [1] }));
-		t.same(bound.given(plan({ v1: [2] }, { isBound: true })), [2]);
-		for (const after of [
-			plan({ v2: [2], v3: [3] }, { isBound: true, defaultVariant: "v3" }),
-			plan({}, { isGone: true, other: [4] }),
-		]) {
-			const client = Client.of(plan({ v1: [1], v2: [2] }, { isBound: true }));
-			// v3 or other/v1 is not warm, so that the routes stay.
-			client.publish(after);
-			client.ack("endpoints");
-			t.same(client.has(), []);
-			const clusters = client.received.findLast(({ type }) => type === "clusters")?.resources.map(({ name }) => name);
-			t.notOk(clusters?.includes("model/v1"));
-		}
-	},
-);
+t.test("a Service with a DataClass loses endpoints at once, also if it is new or the Service deleted", async (t) => {
+	t.same(over({ v1: [1] }, { v1: [2] }, { isBound: true }), [2]);
+	const bound = Client.of(plan({ v1: [1] }));
+	t.same(bound.given(plan({ v1: [2] }, { isBound: true })), [2]);
+	for (const after of [
+		plan({ v2: [2], v3: [3] }, { isBound: true, defaultVariant: "v3" }),
+		plan({}, { isGone: true, other: [4] }),
+	]) {
+		const client = Client.of(plan({ v1: [1], v2: [2] }, { isBound: true }));
+		// v3 or other/v1 is not warm, so that the routes stay.
+		client.publish(after);
+		client.ack("endpoints");
+		t.same(client.has(), []);
+		const clusters = client.received.findLast(({ type }) => type === "clusters")?.resources.map(({ name }) => name);
+		t.notOk(clusters?.includes("model/v1"));
+	}
+});
 
-t.test("an endpoint that another cluster has now leaves at once", async (t) => {
+t.test("an endpoint that moved to another cluster is removed at once", async (t) => {
 	t.same(over({ v1: [1, 5], v2: [2] }, { v1: [3], v2: [2, 1] }), [3, 5]);
 	t.same(Client.of(plan({ v1: [1] })).given(plan({ v1: [3] }, { other: [1] })), [3]);
 });
 
-t.test("the last endpoints of a removed Variant stay until the routes have left it, and not for long", async (t) => {
+t.test("a removed Variant keeps its last endpoints while routes use it, for a bounded time", async (t) => {
 	const client = Client.of(plan({ v1: [1], v2: [2] }));
 	// v3 is not warm, so that the routes wait.
 	client.publish(plan({ v2: [2], v3: [3] }, { defaultVariant: "v3" }));
@@ -167,14 +164,14 @@ t.test("the last endpoints of a removed Variant stay until the routes have left 
 	client.pump();
 	t.same(client.has(), []);
 	const calm = Client.of(plan({ v1: [1], v2: [2] }));
-	t.same(calm.given(plan({ v2: [2] }, { defaultVariant: "v2" })), [1], "the cluster goes whole");
+	t.same(calm.given(plan({ v2: [2] }, { defaultVariant: "v2" })), [1], "the whole cluster is removed");
 	t.same(
 		calm.received.at(-1)?.resources.map(({ name }) => name),
 		["model/v2"],
 	);
 });
 
-t.test("a Variant that gets a DNS name serves by what it had until the client has taken that", async (t) => {
+t.test("a Variant that gets a DNS name keeps its endpoints until the client has the new cluster", async (t) => {
 	const client = Client.of(plan({ v1: [1] }));
 	client.publish(plan({ v1: [] }, { dns: "v1" }));
 	client.nowMs += XDS_LEAVING_MS;
@@ -182,7 +179,7 @@ t.test("a Variant that gets a DNS name serves by what it had until the client ha
 	t.same(client.has(), [1]);
 });
 
-t.test("a client that comes back keeps what it had for a check's time", async (t) => {
+t.test("a reconnected client keeps its endpoints for one health check interval", async (t) => {
 	const before = plan({ v1: [1] });
 	const back = new Client(plan({ v1: [2] }), Client.of(before));
 	back.agree(back.ask("clusters", [], { version: before.versions.clusters }));
@@ -191,7 +188,7 @@ t.test("a client that comes back keeps what it had for a check's time", async (t
 	t.same(back.later(HEALTH.timeoutMs), [2]);
 });
 
-t.test("what a client refuses with those that wait is refused", async (t) => {
+t.test("endpoints that are rejected together with draining ones are rejected", async (t) => {
 	const client = Client.of(plan({ v1: [1] }));
 	client.publish(plan({ v1: [2] }));
 	client.nack("endpoints", "no");

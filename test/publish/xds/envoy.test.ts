@@ -1,4 +1,4 @@
-/** The ADS server and a real Envoy: ramps, a NACK, removals under traffic, and control that dies. */
+/** The ADS server and a real Envoy: ramps, NACKs, removals under traffic, and a crash of control. */
 import { mkdtemp, rm } from "node:fs/promises";
 import { Agent, request } from "node:http";
 import { tmpdir } from "node:os";
@@ -122,7 +122,7 @@ t.test("changed weights are acknowledged, served and shown by config_dump", asyn
 	]);
 });
 
-t.test("a route table that Envoy rejects: its words are shown, the last good stays, a fix is accepted", async (t) => {
+t.test("a rejected route table: Envoy's message is shown, the last good stays, a fix is accepted", async (t) => {
 	const mesh = await startMesh(t);
 	const { server, services, envoy } = mesh;
 	const rejected = until(server, () => server.proxies()[0]?.types.routes?.state === "ERROR");
@@ -148,7 +148,7 @@ t.test("weights that sum to 0 are rejected by Envoy, not served", async (t) => {
 	t.equal(await get(mesh, "b"), "200 v3");
 });
 
-t.test("a cluster that Envoy rejects stops its own service only", async (t) => {
+t.test("a cluster that Envoy rejects affects only its own Service", async (t) => {
 	const mesh = await startMesh(t);
 	const { server, services } = mesh;
 	const rejected = until(server, () => server.proxies()[0]?.types.clusters?.state === "ERROR");
@@ -163,7 +163,7 @@ t.test("a cluster that Envoy rejects stops its own service only", async (t) => {
 	t.equal(await get(mesh, "a"), "200 v2");
 });
 
-t.test("clusters come, change and go under traffic: no request fails", async (t) => {
+t.test("no request fails while clusters are added, changed and removed", async (t) => {
 	const mesh = await startMesh(t);
 	const { server, services, envoy } = mesh;
 	const load = traffic(mesh, "a");
@@ -184,16 +184,16 @@ t.test("clusters come, change and go under traffic: no request fails", async (t)
 		}
 	}
 	const answers = await load.stop();
-	// v1 answers only if a request came before the first change; what matters is that none failed.
+	// v1 answers only if a request came before the first change; the test requires only that none failed.
 	const failed = [...answers.keys()].filter((answer) => answer !== "200 v1" && answer !== "200 v2");
 	t.same(failed, [], `answers: ${JSON.stringify([...answers])}`);
 	t.ok(answers.has("200 v2"), "requests flowed during the changes");
 	const clusters = await envoy.admin("/clusters");
-	t.notMatch(clusters, /a\/v1|a\/v4/, "what was removed is gone");
+	t.notMatch(clusters, /a\/v1|a\/v4/, "removed clusters are gone");
 	t.match(clusters, /a\/v5/);
 });
 
-t.test("control dies and comes back: Envoy serves on, then follows again", async (t) => {
+t.test("Envoy serves while control is down, and gets updates again after its restart", async (t) => {
 	const mesh = await startMesh(t);
 	const { server, socketPath, services } = mesh;
 	const load = traffic(mesh, "a");
@@ -210,7 +210,7 @@ t.test("control dies and comes back: Envoy serves on, then follows again", async
 	t.same(new Set((await load.stop()).keys()), new Set(["200 v1", "200 v2"]));
 });
 
-t.test("several Envoys: a revision is acknowledged by all; one that restarts gets everything again", async (t) => {
+t.test("a revision is acknowledged by all Envoys; one that restarts gets everything again", async (t) => {
 	const mesh = await startMesh(t);
 	const { server, socketPath, services } = mesh;
 	const options = { collectors: NO_COLLECTORS, nodeId: "envoy-2" };
@@ -231,10 +231,10 @@ t.test("several Envoys: a revision is acknowledged by all; one that restarts get
 	t.equal(await get({ ...mesh, envoy: again }, "a"), "200 v2");
 });
 
-t.test("an Envoy and a sidecar: both follow one plan, and it is acknowledged when both have it", async (t) => {
+t.test("a plan is acknowledged when both the Envoy and the sidecar have it", async (t) => {
 	const mesh = await startMesh(t);
 	const { server, socketPath, services, envoy } = mesh;
-	/** How often Envoy has been sent anything. */
+	/** Envoy's counts of update attempts. */
 	const updates = async (): Promise<readonly number[]> => {
 		const names = ["cluster_manager.cds", "listener_manager.lds", "http.edge.rds.weir/edge", "cluster.a/v1"];
 		return Promise.all(names.map((name) => envoy.stat(`${name}.update_attempt`)));
@@ -268,9 +268,9 @@ t.test("an Envoy and a sidecar: both follow one plan, and it is acknowledged whe
 		{ node: "envoy-1", types: { routes: { state: "SYNCED" } } },
 		{ node: "weir-sidecar/1", types: { tables: { state: "SYNCED", sentVersion: tableOf(1).version } } },
 	]);
-	t.notOk(server.proxies()[0]?.types.tables, "nothing about tables is said of an Envoy");
+	t.notOk(server.proxies()[0]?.types.tables, "an Envoy has no state for tables");
 
-	// A change of the table alone: Envoy is sent nothing, and the sidecar's word is what acknowledges it.
+	// A change of the table alone: Envoy gets nothing, and the sidecar's ACK alone acknowledges it.
 	const unchanged = await updates();
 	t.ok(unchanged.every((count) => count > 0));
 	const third = acknowledged(server, 3);
@@ -279,7 +279,7 @@ t.test("an Envoy and a sidecar: both follow one plan, and it is acknowledged whe
 	t.equal(tables.get(null), tableOf(2).version);
 	t.same(await updates(), unchanged);
 
-	// The sidecar goes: it holds nothing up.
+	// A disconnected sidecar delays nothing.
 	const alone = until(server, () => server.proxies().length === 1);
 	feed.close();
 	await alone;

@@ -1,4 +1,4 @@
-/** Configurations of filters: when they are sent beside the listener and the routes of their Gateway. */
+/** The order of filter configurations, the listener and the routes of a Gateway. */
 import t from "tap";
 import { XDS_LEAVING_MS } from "../../../src/limits/index.js";
 import { GatewayViews, type Snapshot, SnapshotMaker } from "../../../src/publish/xds/snapshot.js";
@@ -28,14 +28,14 @@ function begun(): Script {
 	return envoy;
 }
 
-t.test("where no listener has such a filter none is waited for, or told of", async (t) => {
+t.test("without a listener that uses the filter, no filter configuration is awaited or sent", async (t) => {
 	const envoy = new Script(without);
 	envoy.start();
 	t.ok(envoy.stream.synced(without));
 	t.notOk("extensions" in envoy.stream.status(without));
 });
 
-t.test("routes that come with more headers come after it", async (t) => {
+t.test("routes that need more headers are sent after their filter", async (t) => {
 	const envoy = begun();
 	const next = made(["x-a", "x-b"], 2, 3);
 	t.same(envoy.publish(next), [`extensions:${FILTER}`]);
@@ -44,14 +44,14 @@ t.test("routes that come with more headers come after it", async (t) => {
 	t.ok(envoy.stream.synced(next));
 });
 
-t.test("a filter that makes fewer headers goes after the routes, and not much later", async (t) => {
+t.test("a filter with fewer headers is sent after the routes, with a bounded wait", async (t) => {
 	const envoy = begun();
 	const next = made(["x-b"], 2, 3);
 	t.same(envoy.publish(next), ["routes:weir/edge"]);
 	t.same(envoy.ack("routes"), [`extensions:${FILTER}`]);
 	envoy.ack("extensions");
 	t.ok(envoy.stream.synced(next));
-	t.same(envoy.publish(made([], 2, 4)), [`extensions:${FILTER}`], "at once where the routes are the same");
+	t.same(envoy.publish(made([], 2, 4)), [`extensions:${FILTER}`], "at once if the routes are equal");
 	const silent = begun();
 	silent.publish(next);
 	t.equal(silent.stream.deadlineMs(silent.nowMs), XDS_LEAVING_MS);
@@ -59,7 +59,7 @@ t.test("a filter that makes fewer headers goes after the routes, and not much la
 	t.same(silent.pump(), [`extensions:${FILTER}`], "it may revoke a key");
 });
 
-t.test("a listener and its routes go behind a filter that is on its way", async (t) => {
+t.test("a listener and its routes are sent after a pending filter", async (t) => {
 	const next = made(["x-a", "x-b"], 2, 3, 8081);
 	const envoy = begun();
 	t.same(envoy.publish(next), [`extensions:${FILTER}`]);
@@ -67,10 +67,10 @@ t.test("a listener and its routes go behind a filter that is on its way", async 
 	const silent = begun();
 	silent.publish(next);
 	silent.nowMs = TIMEOUT_MS;
-	t.same(silent.pump(), ["listeners:edge"], "and not for ever");
+	t.same(silent.pump(), ["listeners:edge"], "and the wait is bounded");
 });
 
-t.test("a refused filter stays as it was, and holds up nothing", async (t) => {
+t.test("a refused filter keeps its last good configuration, and delays nothing", async (t) => {
 	const envoy = begun();
 	const next = made(["x-a", "x-b"], 2, 3);
 	envoy.publish(next);
@@ -88,7 +88,7 @@ t.test("a refused filter stays as it was, and holds up nothing", async (t) => {
 	t.same(again.publish(made(["x-a", "x-c"], 2, 4)), [`extensions:${FILTER}`]);
 });
 
-t.test("an Envoy of other Gateways gets none", async (t) => {
+t.test("an Envoy of other Gateways gets no filter configuration", async (t) => {
 	const views = new GatewayViews();
 	t.same([...views.of(FIRST, ["edge"]).views.extensions.keys()], [FILTER]);
 	const other = views.of(FIRST, ["ns/edge"]);

@@ -1,4 +1,4 @@
-/** What one client says, names and opens has bounds, so that the others are served and xds can report them. */
+/** One client's messages, names and streams are bounded, so that xds serves the others and can report them. */
 
 import { once } from "node:events";
 import { connect as connectHttp2 } from "node:http2";
@@ -28,7 +28,7 @@ import { start, TINY } from "./tlsScene.js";
 const LONG = 4_190_000;
 const wholeOf = (server: XdsServer): number => JSON.stringify(server.proxies()).length;
 
-/** Resolves when the condition holds; looked at whenever the server says that something changed. */
+/** Resolves when the condition holds; checked at each change that the server reports. */
 function until(server: XdsServer, condition: () => boolean): Promise<void> {
 	return new Promise((resolve) => {
 		const stop = server.onProxiesChanged(() => {
@@ -39,7 +39,7 @@ function until(server: XdsServer, condition: () => boolean): Promise<void> {
 	});
 }
 
-/** Streams of one id, each of which asks and listens. */
+/** Streams of one id, each of which subscribes and reads. */
 const Client = makeClientConstructor(AggregatedDiscoveryServiceDefinition, "AggregatedDiscoveryService");
 type Stream = ClientDuplexStream<DiscoveryRequest, DiscoveryResponse>;
 const firstOf = (type: "listeners" | "tables" | "routes", node: string): DiscoveryRequest =>
@@ -49,7 +49,7 @@ const firstOf = (type: "listeners" | "tables" | "routes", node: string): Discove
 		resourceNames: type === "tables" ? ["plan"] : [],
 	});
 
-t.test("words of megabytes are told as five hundred characters, and read for whom they name", async (t) => {
+t.test("an error message of megabytes is cut to 500 characters, and searched for the names in it", async (t) => {
 	const { server, connect } = await start(t);
 	server.publish(TINY, 1);
 	const envoy = await connect("weir/envoy/edge");
@@ -66,7 +66,7 @@ t.test("words of megabytes are told as five hundred characters, and read for who
 	t.ok(wholeOf(server) < 2_000);
 });
 
-t.test("a node's name, a version and a closed Service's words are cut or refused too", async (t) => {
+t.test("long node ids, versions and messages of closed Services are cut or refused too", async (t) => {
 	const { server, connect } = await start(t);
 	server.publish(published(TINY.envoy, { gateways: [], services: [SERVICE] }), 1);
 	for (const more of ["\u0001", "x".repeat(LONG)]) {
@@ -77,16 +77,16 @@ t.test("a node's name, a version and a closed Service's words are cut or refused
 	const sidecar = await connect("weir/sidecar");
 	const versionInfo = "v".repeat(LONG);
 	sidecar.send(create(DiscoveryRequestSchema, { ...firstOf("tables", "weir-sidecar/h/1"), versionInfo }));
-	const told = until(server, () => server.proxies()[0]?.closed?.length === 1);
+	const closed = until(server, () => server.proxies()[0]?.closed?.length === 1);
 	const response = await sidecar.next();
 	t.ok(wholeOf(server) < 2_000);
 	const services = [{ name: SERVICE.name, why: "\u0001".repeat(LONG / 2) }];
 	sidecar.ask("tables", ["plan"], response, { details: [closedServices({ services })] });
-	await told;
+	await closed;
 	t.ok(wholeOf(server) < 3_000);
 });
 
-t.test("a request names no more resources than there can be", async (t) => {
+t.test("a request that names more resources than there can be is refused", async (t) => {
 	const { server, refused, connect } = await start(t);
 	server.publish(TINY, 1);
 	const many = (count: number) => Array.from({ length: count }, (_, at) => String(at));
@@ -101,55 +101,52 @@ t.test("a request names no more resources than there can be", async (t) => {
 	t.equal((await envoy.next()).resources.length, 1);
 });
 
-t.test(
-	"a newcomer beyond the bound of streams is refused and counted, an Envoy's id has a bound of its own",
-	async (t) => {
-		const { server, target, refused, ids, channel, connect } = await start(t);
-		server.publish(TINY, 1);
-		const open = async (path: string, nodes: readonly string[], type: "listeners" | "tables") => {
-			const shown = await channel(path);
-			const connection = () => {
-				const client = new Client(target, shown, { "grpc.use_local_subchannel_pool": 1 });
-				t.teardown(() => client.close());
-				return client;
-			};
-			const clients = Array.from({ length: Math.ceil(nodes.length / XDS_STREAMS_OF_CONNECTION_MAX) }, connection);
-			const all = nodes.map((node, at) => {
-				const client = clients[Math.floor(at / XDS_STREAMS_OF_CONNECTION_MAX)];
-				const stream = client?.streamAggregatedResources?.() as Stream;
-				const answered = Promise.race([
-					once(stream, "data").then(() => "served"),
-					new Promise<string>((resolve) =>
-						stream.on("error", (error: Error & { code: number }) => resolve(String(error.code))),
-					),
-				]);
-				stream.on("data", () => {});
-				stream.write(firstOf(type, node));
-				return answered;
-			});
-			return Promise.all(all);
+t.test("a client beyond the bound of streams is refused and counted; each id has its own bound", async (t) => {
+	const { server, target, refused, ids, channel, connect } = await start(t);
+	server.publish(TINY, 1);
+	const open = async (path: string, nodes: readonly string[], type: "listeners" | "tables") => {
+		const shown = await channel(path);
+		const connection = () => {
+			const client = new Client(target, shown, { "grpc.use_local_subchannel_pool": 1 });
+			t.teardown(() => client.close());
+			return client;
 		};
-		const tenant = await open("weir/envoy/tenant", Array(XDS_STREAMS_OF_ENVOY_MAX + 1).fill("tenant"), "listeners");
-		t.same(
-			tenant.filter((one) => one !== "served"),
-			["8"],
-		);
-		const sidecars = Array.from(
-			{ length: XDS_STREAMS_MAX - XDS_STREAMS_OF_ENVOY_MAX },
-			(_, at) => `weir-sidecar/h/${at}`,
-		);
-		t.same(new Set(await open("weir/sidecar", sidecars, "tables")), new Set(["served"]));
-		refused.length = 0;
-		ids.length = 0;
-		const edge = await connect("weir/envoy/edge");
-		edge.ask("listeners", [], undefined, { node: "edge" });
-		t.equal((await edge.ended).code, status.RESOURCE_EXHAUSTED);
-		t.same([refused, ids], [["too-many"], [id("weir/envoy/edge")]]);
-		t.equal(server.proxies().length, XDS_STREAMS_MAX);
-	},
-);
+		const clients = Array.from({ length: Math.ceil(nodes.length / XDS_STREAMS_OF_CONNECTION_MAX) }, connection);
+		const all = nodes.map((node, at) => {
+			const client = clients[Math.floor(at / XDS_STREAMS_OF_CONNECTION_MAX)];
+			const stream = client?.streamAggregatedResources?.() as Stream;
+			const answered = Promise.race([
+				once(stream, "data").then(() => "served"),
+				new Promise<string>((resolve) =>
+					stream.on("error", (error: Error & { code: number }) => resolve(String(error.code))),
+				),
+			]);
+			stream.on("data", () => {});
+			stream.write(firstOf(type, node));
+			return answered;
+		});
+		return Promise.all(all);
+	};
+	const tenant = await open("weir/envoy/tenant", Array(XDS_STREAMS_OF_ENVOY_MAX + 1).fill("tenant"), "listeners");
+	t.same(
+		tenant.filter((one) => one !== "served"),
+		["8"],
+	);
+	const sidecars = Array.from(
+		{ length: XDS_STREAMS_MAX - XDS_STREAMS_OF_ENVOY_MAX },
+		(_, at) => `weir-sidecar/h/${at}`,
+	);
+	t.same(new Set(await open("weir/sidecar", sidecars, "tables")), new Set(["served"]));
+	refused.length = 0;
+	ids.length = 0;
+	const edge = await connect("weir/envoy/edge");
+	edge.ask("listeners", [], undefined, { node: "edge" });
+	t.equal((await edge.ended).code, status.RESOURCE_EXHAUSTED);
+	t.same([refused, ids], [["too-many"], [id("weir/envoy/edge")]]);
+	t.equal(server.proxies().length, XDS_STREAMS_MAX);
+});
 
-t.test("whoever is no Envoy and no sidecar holds no connection", async (t) => {
+t.test("a client that is neither Envoy nor sidecar keeps no connection", async (t) => {
 	const { ca, target, refused, ids } = await start(t);
 	const app = await ca.issue({ spiffeId: id("ns/team/sa/app") });
 	const [host = "", port = ""] = target.split(":");
@@ -164,7 +161,7 @@ t.test("whoever is no Envoy and no sidecar holds no connection", async (t) => {
 	t.same([refused, ids], [["not-a-client"], [id("ns/team/sa/app")]]);
 });
 
-t.test("a search for a name in long words is no expression's", (t) => {
+t.test("the search for names in a long message is fast", (t) => {
 	const words = `${"team/s1/v1 ".repeat(6_000)}`;
 	const began = performance.now();
 	for (let name = 0; name < 5_000; name++) mentions(words, `team/x${name}/v1`);

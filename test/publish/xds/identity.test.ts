@@ -1,4 +1,4 @@
-/** Streams over TCP: only Envoys and sidecars, by proved SPIFFE id, each under its own name and for its own Gateways. */
+/** Streams over TCP are for Envoys and sidecars with a verified SPIFFE id, under their own names and Gateways. */
 import { promisify } from "node:util";
 import type { ChannelCredentials } from "@grpc/grpc-js";
 import { Client, connectivityState, credentials, status } from "@grpc/grpc-js";
@@ -9,7 +9,7 @@ import { closedServices } from "./adsClient.js";
 import { id } from "./identityOf.js";
 import { TINY as plan, start } from "./tlsScene.js";
 
-t.test("who a SPIFFE id is, what it may call itself, and what it may ask for", async (t) => {
+t.test("a SPIFFE id decides the kind of client, its node names and its types", async (t) => {
 	t.match(peerOf(id("weir/envoy/edge")), { kind: "envoy", name: "edge" });
 	t.match(peerOf(id("weir/sidecar")), { kind: "sidecar" });
 	for (const path of [
@@ -67,7 +67,7 @@ t.test("a connection without a stream is ended, one with a quiet stream is not",
 	t.equal((await quiet.next()).resources.length, 1, "it lives on");
 });
 
-t.test("what no message can be read of ends nothing: it rejects the table, or is not theirs to ask for", async (t) => {
+t.test("an unreadable error detail rejects a sidecar's table; an Envoy may not request tables", async (t) => {
 	const { server, refused, connect } = await start(t);
 	server.publish(plan, 1);
 	const broken = { ...closedServices({ services: [] }), value: new Uint8Array([0x0a, 0xff]) };
@@ -90,7 +90,7 @@ t.test("what no message can be read of ends nothing: it rejects the table, or is
 	t.same(server.proxies()[0]?.closed, undefined);
 });
 
-t.test("a request that cannot be taken, by a fault of ours, ends its own stream alone", async (t) => {
+t.test("an internal fault while reading a request ends only its stream", async (t) => {
 	const lines: string[] = [];
 	let broken = false;
 	const nowMs = () => {
@@ -112,7 +112,7 @@ t.test("a request that cannot be taken, by a fault of ours, ends its own stream 
 	t.equal((await other.next()).resources.length, 1);
 });
 
-t.test("everybody else is refused and counted", async (t) => {
+t.test("other SPIFFE ids and node names are refused and counted", async (t) => {
 	const { server, refused, ids, connect } = await start(t);
 	server.publish(plan, 1);
 	for (const path of ["weir/predictor", "weir/operator/eve", "ns/team/sa/app"]) {
@@ -142,11 +142,11 @@ t.test("everybody else is refused and counted", async (t) => {
 	t.same(
 		server.proxies().map(({ node }) => node),
 		[],
-		"none of them is a proxy",
+		"no refused client is listed as a proxy",
 	);
 });
 
-t.test("an Envoy that nobody has given a Gateway is refused, also where nothing is said of any", async (t) => {
+t.test("an Envoy without a Gateway is refused, also if the plan names no Gateways", async (t) => {
 	for (const gatewaysOf of [() => [], undefined]) {
 		const { server, refused, connect } = await start(t, { gatewaysOf } as XdsServerOptions);
 		server.publish(plan, 1);
@@ -169,7 +169,7 @@ t.test("without a certificate of this trust domain there is no stream at all", a
 		nowMs: Date.now() - 3_600_000,
 		lifetimeMs: 60_000,
 	});
-	const strangers: readonly [string, ChannelCredentials, string][] = [
+	const clients: readonly [string, ChannelCredentials, string][] = [
 		["plain text", credentials.createInsecure(), "tls"],
 		["no certificate", credentials.createSsl(trusted, null, null, name), "no-certificate"],
 		[
@@ -183,7 +183,7 @@ t.test("without a certificate of this trust domain there is no stream at all", a
 			"certificate-ended",
 		],
 	];
-	for (const [what, channel, fault] of strangers) {
+	for (const [what, channel, fault] of clients) {
 		faults.clear();
 		const client = connectWith(channel);
 		client.ask("listeners", [], undefined, { node: "edge" });

@@ -1,4 +1,4 @@
-/** Which Services are closed at a client that refuses them: the bad ones, and in the end no other. */
+/** Isolation at a client that rejects resources: in the end only the rejected Services are closed. */
 import t from "tap";
 import { Isolation, XDS_NAMED_TRIALS_MAX } from "../../../src/publish/xds/isolation.js";
 import { Publication } from "../../../src/publish/xds/publication.js";
@@ -16,7 +16,7 @@ const byRoute: Names = () => "Gateway edge";
 class Client {
 	readonly #declared = new Map<Publication, Forms>();
 	#revisions = 0;
-	/** What was closed in each configuration that it was given. */
+	/** The closed Services in each configuration that it got. */
 	given: (readonly string[])[] = [];
 
 	constructor(
@@ -35,7 +35,7 @@ class Client {
 		this.isolation.offer(made);
 	}
 
-	/** One answer. @returns whether it is given something else now */
+	/** Sends one answer. @returns whether it gets another configuration */
 	answer(): boolean {
 		const { target } = this.isolation;
 		if (target === null) return false;
@@ -47,7 +47,7 @@ class Client {
 		return this.isolation.refuse([refused], { nowMs: 7, isFresh: this.isFresh });
 	}
 
-	/** Publishes, and answers until nothing changes. @returns what is closed then */
+	/** Publishes, and answers until nothing changes. @returns the closed Services */
 	publish(forms: Forms): readonly string[] {
 		this.given = [];
 		this.offer(forms);
@@ -60,7 +60,7 @@ const GOOD: Forms = { "a/x": "1", "b/x": "1", "b/y": "1", "c/x": "1" };
 const many = (count: number, form: string): Record<string, string> =>
 	Object.fromEntries(Array.from({ length: count }, (_, at) => [`n${at}/x`, form]));
 
-t.test("a Service that Envoy names is closed alone", async (t) => {
+t.test("only the Service that Envoy's error names is closed", async (t) => {
 	const client = new Client(byCluster);
 	t.same(client.publish(GOOD), []);
 	t.same(client.publish({ ...GOOD, "a/x": "2", "b/x": "bad", "c/x": "2" }), ["b/x"]);
@@ -69,35 +69,32 @@ t.test("a Service that Envoy names is closed alone", async (t) => {
 	t.same(client.isolation.rested, { revision: 2, closed: ["b/x"] });
 });
 
-t.test(
-	"where Envoy names none all that changed are closed at once, and opened again but for the bad ones",
-	async (t) => {
-		const client = new Client();
-		client.publish(GOOD);
-		t.same(client.publish({ ...GOOD, "a/x": "2", "b/x": "bad", "c/x": "2" }), ["b/x"]);
-		t.same(client.given.slice(0, 2), [[], ["a/x", "b/x", "c/x"]]);
-		t.same(client.publish({ ...GOOD, "a/x": "2", "b/x": "bad", "c/x": "3" }), ["b/x"]);
-		t.same(client.given, [["b/x"]], "another's change: what is proved is not tried again");
-		const crowd = new Client();
-		crowd.publish(many(1_000, "1"));
-		const bad = { "n7/x": "bad", "n500/x": "bad", "n999/x": "bad" };
-		t.same(crowd.publish({ ...many(1_000, "2"), ...bad }), Object.keys(bad).sort());
-		t.ok(crowd.given.length < 3 * 2 * 10 + 5, `${crowd.given.length} configurations`);
-	},
-);
+t.test("if the error names no Service, all changed ones are closed, and all but the bad ones reopened", async (t) => {
+	const client = new Client();
+	client.publish(GOOD);
+	t.same(client.publish({ ...GOOD, "a/x": "2", "b/x": "bad", "c/x": "2" }), ["b/x"]);
+	t.same(client.given.slice(0, 2), [[], ["a/x", "b/x", "c/x"]]);
+	t.same(client.publish({ ...GOOD, "a/x": "2", "b/x": "bad", "c/x": "3" }), ["b/x"]);
+	t.same(client.given, [["b/x"]], "a change of another Service does not retry a known rejection");
+	const crowd = new Client();
+	crowd.publish(many(1_000, "1"));
+	const bad = { "n7/x": "bad", "n500/x": "bad", "n999/x": "bad" };
+	t.same(crowd.publish({ ...many(1_000, "2"), ...bad }), Object.keys(bad).sort());
+	t.ok(crowd.given.length < 3 * 2 * 10 + 5, `${crowd.given.length} configurations`);
+});
 
 t.test("a name in the error message proves nothing: its author may have written it", async (t) => {
 	const client = new Client(() => "Service c/x");
 	client.publish(GOOD);
 	t.same(client.publish({ ...GOOD, "b/x": "bad", "c/x": "2" }), ["b/x"]);
-	t.same(client.publish({ ...GOOD, "b/x": "bad 2" }), ["b/x"], "what did not change is not closed for it");
+	t.same(client.publish({ ...GOOD, "b/x": "bad 2" }), ["b/x"], "an unchanged Service is not closed for it");
 	const worded = new Client(byCluster);
 	worded.publish(many(60, "1"));
 	t.same(worded.publish(many(60, "bad")).length, 60, "Envoy may name one at a time");
 	t.ok(worded.given[XDS_NAMED_TRIALS_MAX + 1]?.length === 60);
 });
 
-t.test("a closed Service that changes is tried when the client has taken the rest", async (t) => {
+t.test("a changed closed Service is tried again when the client has accepted the rest", async (t) => {
 	const client = new Client();
 	client.publish(GOOD);
 	client.publish({ ...GOOD, "b/x": "bad 1" });
@@ -107,7 +104,7 @@ t.test("a closed Service that changes is tried when the client has taken the res
 	for (let flood = 3; flood < 30; flood++) {
 		client.offer({ ...GOOD, "a/x": `${flood}`, "b/x": `bad ${flood}` });
 		client.answer();
-		t.equal(client.isolation.rested?.revision, flood + 1, "others' rules are taken");
+		t.equal(client.isolation.rested?.revision, flood + 1, "rules of others are accepted");
 	}
 	t.same(client.publish({ ...GOOD, "b/x": "2" }), []);
 	t.same(client.given, [["b/x"], []]);
@@ -117,7 +114,7 @@ t.test("a closed Service that changes is tried when the client has taken the res
 	t.same(client.publish({ "a/x": "1" }), [], "a deleted one is not closed");
 });
 
-t.test("where closing all that changed does not help the last good configuration stays for all", async (t) => {
+t.test("if closing all changed Services does not help, the last good configuration stays", async (t) => {
 	const client = new Client();
 	const { isolation } = client;
 	client.publish(GOOD);
@@ -130,26 +127,19 @@ t.test("where closing all that changed does not help the last good configuration
 	t.same([isolation.closed, [...(isolation.target?.closed ?? [])], isolation.rested], [[], [], rested]);
 });
 
-t.test(
-	"a client that comes back is given what it took, and one of which nothing is known keeps what it has",
-	async (t) => {
-		const first = new Client();
-		first.publish(GOOD);
-		const bad = { ...GOOD, "b/x": "bad" };
-		first.publish(bad);
-		const { memory } = first.isolation;
-		const back = (isolation: Isolation, names = byRoute, isFresh = false) => {
-			const client = new Client(names, isolation, isFresh);
-			return [client.publish(bad), client.given];
-		};
-		t.same(back(new Isolation(memory)), [["b/x"], [["b/x"]]]);
-		t.same(
-			back(new Isolation({ accepted: null, closed: memory.closed })),
-			[["b/x"], [["b/x"]]],
-			"xds was started again",
-		);
-		t.same(back(new Isolation()), [[], [[]]], "the last good configuration for all");
-		t.same(back(new Isolation(), byCluster)[0], ["b/x"]);
-		t.same(back(new Isolation(), byRoute, true)[0], ["b/x"], "one that serves nothing yet");
-	},
-);
+t.test("a reconnected client gets what it accepted before; an unknown client keeps what it has", async (t) => {
+	const first = new Client();
+	first.publish(GOOD);
+	const bad = { ...GOOD, "b/x": "bad" };
+	first.publish(bad);
+	const { memory } = first.isolation;
+	const back = (isolation: Isolation, names = byRoute, isFresh = false) => {
+		const client = new Client(names, isolation, isFresh);
+		return [client.publish(bad), client.given];
+	};
+	t.same(back(new Isolation(memory)), [["b/x"], [["b/x"]]]);
+	t.same(back(new Isolation({ accepted: null, closed: memory.closed })), [["b/x"], [["b/x"]]], "xds was started again");
+	t.same(back(new Isolation()), [[], [[]]], "the last good configuration for all");
+	t.same(back(new Isolation(), byCluster)[0], ["b/x"]);
+	t.same(back(new Isolation(), byRoute, true)[0], ["b/x"], "one that serves nothing yet");
+});

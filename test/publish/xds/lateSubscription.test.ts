@@ -1,4 +1,4 @@
-/** Who asks for the endpoints of a cluster only when that has gone hears at once that there are none, and takes what came since. */
+/** A client that subscribes to the endpoints of a removed cluster gets an empty list at once, and takes later changes. */
 import { join } from "node:path";
 import fc from "fast-check";
 import t from "tap";
@@ -16,7 +16,7 @@ import { gateway, metadata, resourceSet, service } from "../../fixtures/resource
 import { A, B, Script, snapshot } from "./script.js";
 import { WarmingEnvoy } from "./warmingEnvoy.js";
 
-/** How a Service stands: not at all, by an address, by a DNS name, or by one that its DataClass forbids. */
+/** The state of a Service: absent, with an address, with a DNS name, or with an address that its DataClass forbids. */
 const STANDS = ["gone", "address", "another address", "dns", "class"] as const;
 type Stand = (typeof STANDS)[number];
 
@@ -35,7 +35,7 @@ function planOf(stands: Readonly<Record<string, Stand>>): Plan {
 	return compile(set, EMPTY_STATUS, { collectors: NO_COLLECTORS });
 }
 
-/** A client of Service a that is told of b, and of what came instead before it asks for b's endpoints. */
+/** A client of Service a that gets cluster b and its replacement before it asks for b's endpoints. */
 function asksLate(after: Snapshot): Script {
 	const envoy = new Script(snapshot({ a: A }));
 	envoy.start();
@@ -47,11 +47,11 @@ function asksLate(after: Snapshot): Script {
 const EDS = ["a/v1", "a/v2", "b/v1"];
 const hostsOf = ({ received }: Script): readonly string[] | undefined => received.at(-1)?.resources.at(-1)?.hosts;
 
-t.test("a cluster that went before its endpoints were asked for has none", async (t) => {
+t.test("a late subscription to a removed cluster gets an empty list of endpoints", async (t) => {
 	const envoy = asksLate(snapshot({ a: A }, 3));
-	t.same(envoy.ask("endpoints", [...EDS, "stranger/v1"]), ["endpoints:b/v1"]);
+	t.same(envoy.ask("endpoints", [...EDS, "unknown/v1"]), ["endpoints:b/v1"]);
 	t.same(hostsOf(envoy), []);
-	t.same(envoy.ack("endpoints"), [], "a name that nobody told it gets silence");
+	t.same(envoy.ack("endpoints"), [], "a name that was never sent gets no response");
 	t.same(envoy.agree(envoy.ack("clusters")).slice(0, 1), ["clusters:a/v1,a/v2"]);
 	t.ok(envoy.stream.synced(envoy.target));
 
@@ -62,7 +62,7 @@ t.test("a cluster that went before its endpoints were asked for has none", async
 	t.same(hostsOf(again), ["127.0.0.1:2001"], "it has them when it is back");
 });
 
-t.test("what a client came with, and left, is its own no more", async (t) => {
+t.test("a cluster that a reconnected client no longer names is no longer its own", async (t) => {
 	const maker = new SnapshotMaker();
 	const both = maker.make(planOf({ a: "address", b: "address" }), 1);
 	const gone = new Script(both);
@@ -80,7 +80,7 @@ t.test("what a client came with, and left, is its own no more", async (t) => {
 	t.same(envoy.ask("endpoints", ["a/v1", "b/v1"]), ["endpoints:b/v1"], "not silence");
 });
 
-t.test("none has one that was sent before, or that the client came with", async (t) => {
+t.test("clusters sent before, or held at the reconnect, get no empty list", async (t) => {
 	const acknowledged = new Script(snapshot({ a: A }));
 	acknowledged.start();
 	acknowledged.publish(snapshot({ a: A, b: B }, 2));
@@ -96,41 +96,38 @@ t.test("none has one that was sent before, or that the client came with", async 
 	t.same(back.ask("endpoints", EDS), ["endpoints:b/v1,a/v1,a/v2"], "it holds no endpoints");
 });
 
-t.test(
-	"nothing is taken from clusters that serve: of what a client came with nobody may know the endpoints",
-	async (t) => {
-		const both = snapshot({ a: A, b: B });
-		const gone = new Script(both);
-		gone.start(EDS);
-		const { versions } = both;
-		for (const version of [versions.endpoints, "0123456789abcdef"]) {
-			const envoy = new Script(snapshot({ a: A }, 2), gone);
-			envoy.ask("clusters", [], { version: versions.clusters });
-			envoy.ask("endpoints", EDS, { version });
-			envoy.ask("listeners", [], { version: versions.listeners });
-			envoy.ask("routes", ["weir/edge"], { version: versions.routes });
-			// Until its routes have left b.
-			envoy.ack("endpoints");
-			envoy.ack("clusters");
-			envoy.pump();
-			const told = envoy.received.flatMap(({ type, resources }) => (type === "endpoints" ? resources : []));
-			t.same(
-				told.filter(({ name, hosts }) => name === "b/v1" && hosts.length === 0),
-				[],
-			);
-		}
-	},
-);
+t.test("serving clusters keep their endpoints: the server may not know those of a reconnected client", async (t) => {
+	const both = snapshot({ a: A, b: B });
+	const gone = new Script(both);
+	gone.start(EDS);
+	const { versions } = both;
+	for (const version of [versions.endpoints, "0123456789abcdef"]) {
+		const envoy = new Script(snapshot({ a: A }, 2), gone);
+		envoy.ask("clusters", [], { version: versions.clusters });
+		envoy.ask("endpoints", EDS, { version });
+		envoy.ask("listeners", [], { version: versions.listeners });
+		envoy.ask("routes", ["weir/edge"], { version: versions.routes });
+		// Until its routes have left b.
+		envoy.ack("endpoints");
+		envoy.ack("clusters");
+		envoy.pump();
+		const sent = envoy.received.flatMap(({ type, resources }) => (type === "endpoints" ? resources : []));
+		t.same(
+			sent.filter(({ name, hosts }) => name === "b/v1" && hosts.length === 0),
+			[],
+		);
+	}
+});
 
 t.test(
-	"random changes while what both say lies there: it serves the last, and nothing was taken from what served",
+	"random changes with queued messages: it serves the last, and serving clusters keep their endpoints",
 	async () => {
 		const stand = fc.constantFrom(...STANDS);
 		const stands = fc.record({ a: stand, b: stand, c: stand });
 		const step = fc.oneof(
 			stands.map((to) => ({ does: "publish", to }) as const),
-			fc.constant({ does: "heard" } as const),
-			fc.constant({ does: "reads" } as const),
+			fc.constant({ does: "server reads" } as const),
+			fc.constant({ does: "client reads" } as const),
 		);
 		fc.assert(
 			fc.property(stands, fc.array(step, { minLength: 10, maxLength: 40 }), (first, steps) => {
@@ -144,7 +141,7 @@ t.test(
 				envoy.rests();
 				for (const one of steps) {
 					if (one.does === "publish") envoy.publish(note(one.to));
-					else if (one.does === "heard") envoy.heard();
+					else if (one.does === "server reads") envoy.serverReads();
 					else envoy.reads();
 				}
 				envoy.rests();
@@ -159,7 +156,7 @@ t.test(
 	},
 );
 
-t.test("a real Envoy that stood still while a Service came and went takes what came since", async (t) => {
+t.test("a real Envoy that was paused while a Service came and went takes the later changes", async (t) => {
 	for (const [before, after] of [
 		["address", "gone"],
 		["address", "dns"],
@@ -187,7 +184,7 @@ t.test("a real Envoy that stood still while a Service came and went takes what c
 		const stoodMs = performance.now();
 		process.kill(pid, "SIGCONT");
 		await last;
-		// Envoy's initial_fetch_timeout is 15 s, and it takes no other clusters before.
+		// Envoy's initial_fetch_timeout is 15 s; it accepts no other clusters before.
 		t.ok(performance.now() - stoodMs < 14_000, `${before}, then ${after}`);
 	}
 });

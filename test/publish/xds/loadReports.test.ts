@@ -1,4 +1,4 @@
-/** Load reports: of a real Envoy, and of clients that are not who they say they are. */
+/** Load reports of a real Envoy, and of clients under a false name. */
 
 import { once } from "node:events";
 import { mkdtemp, rm } from "node:fs/promises";
@@ -33,7 +33,7 @@ const CLUSTER = "a/v1";
 const planAt = (port: number) =>
 	published(tinyPlan({ gatewayPort: 0, services: { a: { host: "a", variants: { v1: port }, weights: { v1: 1 } } } }));
 
-t.test("an Envoy reports what it served, what failed, and what is under way", async (t) => {
+t.test("an Envoy reports successful, failed and active requests", async (t) => {
 	const directory = await mkdtemp(join(tmpdir(), "weir-loads-"));
 	t.teardown(() => rm(directory, { recursive: true, force: true }));
 	const held: ServerResponse[] = [];
@@ -88,7 +88,7 @@ t.test("an Envoy reports what it served, what failed, and what is under way", as
 
 const Client = makeClientConstructor(LoadReportingServiceDefinition, "LoadReportingService");
 
-t.test("reports are taken from Envoys under their own name alone, and of published clusters", async (t) => {
+t.test("load reports are accepted only from Envoys under their own name, for published clusters", async (t) => {
 	const ca = await createDevelopmentCa({ trustDomain: "weir.test", nowMs: Date.now(), lifetimeMs: 3_600_000 });
 	const control = await identityOf(ca, id("weir/control"));
 	const refused: (readonly [string, string | null])[] = [];
@@ -157,18 +157,18 @@ t.test("reports are taken from Envoys under their own name alone, and of publish
 		["another-node", id("weir/envoy/edge")],
 		["no-gateway", id("weir/envoy/rogue")],
 	]);
-	t.same(reports, [], "none of it counts");
+	t.same(reports, [], "no report counts");
 
 	const call = await connect("weir/envoy/edge");
 	const asked = once(call, "data") as Promise<[LoadStatsResponse]>;
 	call.write(report("edge"));
 	const [{ clusters, sendAllClusters }] = await asked;
-	t.same([clusters, sendAllClusters], [[CLUSTER], false], "what is published is asked for");
-	const heard = new Promise<void>((resolve) => {
+	t.same([clusters, sendAllClusters], [[CLUSTER], false], "published clusters are requested");
+	const accepted = new Promise<void>((resolve) => {
 		reported = resolve;
 	});
 	call.write(report("edge", CLUSTER, "weir_ads", "b/v1"));
-	await heard;
+	await accepted;
 	t.same(reports, [["edge", [{ cluster: CLUSTER, succeeded: 7, failed: 0, dropped: 2, inProgress: 0 }]]]);
 	const gone = new Promise<ServiceError>((resolve) => call.on("error", resolve));
 	call.write(report("other", CLUSTER));

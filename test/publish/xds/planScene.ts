@@ -1,4 +1,4 @@
-/** A real Envoy that takes what is declared from an xDS server, and how to publish to it. */
+/** A real Envoy that gets its resources from an xDS server, and functions to publish to it. */
 import { join } from "node:path";
 import type { Test } from "tap";
 import { compile, compileForms, NO_COLLECTORS } from "../../../src/compile/compile.js";
@@ -11,7 +11,7 @@ import { XdsServer } from "../../../src/publish/xds/server.js";
 import { temporaryDirectory } from "../../cli/command.js";
 import { type RunningEnvoy, startEnvoy } from "../../envoy/harness.js";
 
-/** Makes something of it that Envoy refuses. */
+/** Changes it so that Envoy refuses it. */
 type Spoil = (envoy: EnvoyResources) => EnvoyResources;
 
 export interface PlanScene {
@@ -19,7 +19,7 @@ export interface PlanScene {
 	readonly server: () => XdsServer;
 	/** @returns when Envoy has taken all of it */
 	publish(resources: ResourceSet, keySets?: KeySets, spoil?: Spoil): Promise<void>;
-	/** How often Envoy has made one. */
+	/** The number of listeners that Envoy has created. */
 	listenersMade(): Promise<number>;
 }
 
@@ -49,7 +49,7 @@ export async function planScene(t: Test, first: ResourceSet, firstKeySets: KeySe
 		await done;
 	};
 	const started = publish(first, firstKeySets);
-	const options = { collectors: NO_COLLECTORS, nodeId: "envoy-1", sidecarSocket: "/nobody" };
+	const options = { collectors: NO_COLLECTORS, nodeId: "envoy-1", sidecarSocket: "/unused" };
 	const envoy = await startEnvoy(t, (adminSocket) => dynamicBootstrap(socketPath, { ...options, adminSocket }));
 	await started;
 	const listenersMade = async () =>

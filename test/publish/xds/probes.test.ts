@@ -1,4 +1,4 @@
-/** The agent of an Envoy at xDS over mTLS: it speaks for its own Envoy, waits for control, and is refused by others' names. */
+/** An Envoy's agent at xDS over mTLS: it reports for its own Envoy, waits for control, and may not use other names. */
 import { EventEmitter, once } from "node:events";
 import { status } from "@grpc/grpc-js";
 import t from "tap";
@@ -13,7 +13,7 @@ const REPORT: ProbeReport = {
 	unjudged: { envoy: 0, sidecar: 2 },
 };
 
-t.test("a report arrives with the Envoy's own Gateways, and the answer with what to probe", async (t) => {
+t.test("an agent's report carries the Envoy's own Gateways, and the answer names what to probe", async (t) => {
 	const taken: unknown[] = [];
 	const probes: Probes = {
 		next: async (envoy, report) => {
@@ -48,15 +48,15 @@ t.test("a report arrives with the Envoy's own Gateways, and the answer with what
 	t.equal(taken.length, 2);
 });
 
-t.test("control hears that an agent that waits has gone", async (t) => {
-	const heard = new EventEmitter();
-	const [asked, gone] = [once(heard, "asked"), once(heard, "gone")];
+t.test("control notices that a waiting agent has disconnected", async (t) => {
+	const events = new EventEmitter();
+	const [asked, gone] = [once(events, "asked"), once(events, "gone")];
 	const probes: Probes = {
 		next: (_envoy, _report, signal) =>
 			new Promise((_, reject) => {
-				heard.emit("asked");
+				events.emit("asked");
 				signal.addEventListener("abort", () => {
-					heard.emit("gone");
+					events.emit("gone");
 					reject(signal.reason);
 				});
 			}),

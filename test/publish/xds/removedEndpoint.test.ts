@@ -1,6 +1,6 @@
 /**
- * An endpoint that is taken away gets no request any more, though it is healthy, and no request fails while its successor
- * is checked: with a real Envoy, with and without health checks.
+ * A removed endpoint gets no more requests although it is healthy, and no request fails while its successor is checked.
+ * With a real Envoy, with and without health checks.
  */
 import { mkdtemp, rm } from "node:fs/promises";
 import { Agent, request } from "node:http";
@@ -18,7 +18,7 @@ import { gateway, resourceSet, service, variant } from "../../fixtures/resources
 import { HEALTH } from "./healthCheck.js";
 
 for (const healthCheck of [null, HEALTH])
-	t.test(healthCheck === null ? "without health checks" : "with health checks", async (t) => {
+	t.test(`removed endpoints get no requests ${healthCheck === null ? "without" : "with"} health checks`, async (t) => {
 		const directory = await mkdtemp(join(tmpdir(), "weir-leaving-"));
 		t.teardown(() => rm(directory, { recursive: true, force: true }));
 		const [leaving, staying, coming] = (await startVariants(t, 3)).map(({ port }) => port) as [number, number, number];
@@ -31,7 +31,7 @@ for (const healthCheck of [null, HEALTH])
 				EMPTY_STATUS,
 				{ collectors: NO_COLLECTORS },
 			);
-		// A clock that is set back lengthens nothing.
+		// A clock that is set back extends no wait.
 		let setBackMs = 0;
 		const server = new XdsServer({ nowMs: () => Date.now() - setBackMs });
 		t.teardown(() => server.close());
@@ -74,7 +74,7 @@ for (const healthCheck of [null, HEALTH])
 				await pause(5);
 			}
 		});
-		/** Until Envoy has no endpoint but these. */
+		/** Waits until Envoy has only these endpoints. */
 		const has = async (ports: readonly number[]): Promise<void> => {
 			const wanted = ports.map((port) => `127.0.0.1:${port}`).sort();
 			for (;;) {

@@ -1,6 +1,6 @@
 /**
- * The endpoints of a Variant that is removed get no request any more, though a third namespace's silent endpoint holds the
- * routes: with a real Envoy.
+ * The endpoints of a removed Variant get no more requests, although another namespace's silent endpoint delays the
+ * routes. With a real Envoy.
  */
 import { mkdtemp, rm } from "node:fs/promises";
 import { Agent, request } from "node:http";
@@ -20,7 +20,7 @@ import { gateway, resourceSet, service, variant } from "../../fixtures/resources
 import { HEALTH } from "./healthCheck.js";
 
 for (const taken of [true, false])
-	t.test(taken ? "an endpoint that is another Service's now" : "an endpoint that is nobody's now", async (t) => {
+	t.test(`a removed Variant gets no requests${taken ? " when another Service has its endpoint" : ""}`, async (t) => {
 		const directory = await mkdtemp(join(tmpdir(), "weir-removed-"));
 		t.teardown(() => rm(directory, { recursive: true, force: true }));
 		const [old, fresh] = (await startVariants(t, 2)).map(({ port }) => port) as [number, number];

@@ -1,4 +1,4 @@
-/** xds starts anew, and neither a Variant that was removed meanwhile nor what is applied then fails a request: with a real Envoy. */
+/** xds restarts under a real Envoy: neither a Variant removed meanwhile nor later changes fail a request. */
 import { Agent, request } from "node:http";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
@@ -16,7 +16,7 @@ import { HEALTH } from "./healthCheck.js";
 
 const SERVICES = ["replaced", "removed"];
 
-t.test("a Variant that was removed meanwhile, and endpoints that are all replaced then", async (t) => {
+t.test("after a restart of xds a removed Variant and fully replaced endpoints fail no request", async (t) => {
 	const directory = await temporaryDirectory(t);
 	const [a, b, c, d] = (await startVariants(t, 4)).map(({ port }) => port) as [number, number, number, number];
 	const socket = join(directory, "ads.sock");

@@ -1,6 +1,6 @@
 /**
- * Keys of issuers and claims change on connections that are open, and drain none: they do not come with the listener. With a
- * real Envoy.
+ * Issuer keys and claims change on open connections of a real Envoy without a drain, because they are not part of the
+ * listener.
  */
 import { once } from "node:events";
 import { Agent, type IncomingMessage, request } from "node:http";
@@ -51,7 +51,7 @@ const overHttp2 =
 		return answer(Number(head[":status"]), head["x-variant"]);
 	};
 
-/** One of HTTP/1.1 and one of HTTP/2, which stay open. @returns the status, or the name of the Variant that has answered */
+/** Open connections of HTTP/1.1 and HTTP/2. @returns the status, or the name of the Variant that has answered */
 function keptConnections(t: Test, port: number): readonly Ask[] {
 	const agent = new Agent({ keepAlive: true, maxSockets: 1 });
 	const session = connect(`http://127.0.0.1:${port}`);
@@ -75,7 +75,7 @@ const tokenOf = (kid: string, pair: Pair, claims: object = {}): Promise<string> 
 	return signed({ ...CLAIMS, iat, exp: iat + 600, ...claims }, pair, { kid });
 };
 
-t.test("a removed key is believed on no connection, a new one on all, and a stream goes on", async (t) => {
+t.test("a removed key is refused and a new one accepted on every connection; streams go on", async (t) => {
 	const held: (() => void)[] = [];
 	const upstream = await startVariantServer("v1", (socket, head) => {
 		socket.write("HTTP/1.1 200 OK\r\nx-variant: v1\r\ncontent-length: 5\r\n\r\n");
@@ -117,7 +117,7 @@ t.test("a removed key is believed on no connection, a new one on all, and a stre
 	t.equal(String(rest), "gan");
 });
 
-t.test("what Envoy cannot read keeps the last good keys, and routes go on", async (t) => {
+t.test("Envoy keeps the last good keys if it cannot read new ones, and still takes routes", async (t) => {
 	const upstream = await startVariantServer("v1");
 	t.teardown(() => upstream.close());
 	const resources = (path: string) =>
@@ -134,7 +134,7 @@ t.test("what Envoy cannot read keeps the last good keys, and routes go on", asyn
 	const kept = keptConnections(t, envoy.port("edge"));
 	const token = await tokenOf("k1", pair);
 	for (const ask of kept) t.equal(await ask(token), "v1");
-	/** @returns what is told of the filter when Envoy has refused it and taken the rest */
+	/** @returns the report on the filter when Envoy has refused it and taken the rest */
 	const refused = () =>
 		new Promise<TypeStatus | undefined>((resolve) => {
 			const of = server();
@@ -144,9 +144,9 @@ t.test("what Envoy cannot read keeps the last good keys, and routes go on", asyn
 				if (types?.extensions?.state === "ERROR" && types.routes?.state === "SYNCED") resolve(types.extensions);
 			});
 		});
-	const told = refused();
+	const refusal = refused();
 	void publish(resources("/x"), keySetsOf('{"keys":[]}'));
-	const first = await told;
+	const first = await refusal;
 	t.equal(first?.source, "Gateway edge");
 	t.not(first?.error, "");
 	for (const ask of kept) t.equal(await ask(token), 403, "the newest rules, by the last good keys");
@@ -154,7 +154,7 @@ t.test("what Envoy cannot read keeps the last good keys, and routes go on", asyn
 	for (const ask of kept) t.equal(await ask(token), "v1");
 });
 
-/** An Envoy that refuses one of the first filters of a Gateway, whose open Service assigns by a claim; and what is answered then. */
+/** An Envoy that refuses one of a Gateway's first filters, and its answers. The open Service assigns by a claim. */
 async function refusing(t: Test, filter: string) {
 	const upstream = await startVariantServer("v1");
 	t.teardown(() => upstream.close());
@@ -210,7 +210,7 @@ async function refusing(t: Test, filter: string) {
 	};
 }
 
-/** No expression of RE2. */
+/** Not a valid RE2 expression. */
 const REGEX = { principal_name: { safe_regex: { regex: "(" } } };
 const FILTERS = "type.googleapis.com/envoy.extensions.filters.http";
 const UNREADABLE: Readonly<Record<string, object>> = {
@@ -224,65 +224,62 @@ const UNREADABLE: Readonly<Record<string, object>> = {
 	},
 };
 
-t.test("where the first is refused nobody's token holds, and others are as they were", async (t) => {
+t.test("if the first filter is refused, no token is valid, and other requests are served as before", async (t) => {
 	const { status, shown, claims } = await refusing(t, "weir.tokens/edge");
-	t.equal(await status("shop.test", {}), 200, "who shows none");
+	t.equal(await status("shop.test", {}), 200, "without a token");
 	t.equal(await status("shop.test", shown), 401, "one that is shown does not hold");
-	t.equal(await status("open.test", shown), 200, "where it only gives a unit it gives none");
+	t.equal(await status("open.test", shown), 200, "a token that only gives a unit gives no unit");
 	t.notOk(claims());
 });
 
-t.test("where what tries them is refused no claim goes on, and tokens hold", async (t) => {
+t.test("if the second filter is refused, no claim is forwarded, and tokens are valid", async (t) => {
 	const { status, shown, claims } = await refusing(t, "weir.claims.rules/edge");
 	t.equal(await status("shop.test", shown), 200);
 	t.equal(await status("open.test", shown), 200);
 	t.notOk(claims());
 });
 
-t.test(
-	"a token that does not hold gives no claim that is new, whatever stands behind what verifies tokens",
-	async (t) => {
-		const upstreams = await Promise.all(["v1", "v2"].map((name) => startVariantServer(name)));
-		t.teardown(async () => {
-			for (const one of upstreams) await one.close();
+t.test("an invalid token adds no claim, whatever filter follows the verification", async (t) => {
+	const upstreams = await Promise.all(["v1", "v2"].map((name) => startVariantServer(name)));
+	t.teardown(async () => {
+		for (const one of upstreams) await one.close();
+	});
+	const variants = upstreams.map(({ name, port }) => variant(name, port));
+	const resources = (claim: string) =>
+		resourceSet({
+			gateways: [gateway({ tokens: [issuerOf({ keys })] })],
+			services: [service("shop", variants, { access: "open" })],
+			layers: [layer("models", null)],
+			experiments: [
+				experiment("trial", "shop", [0, 1], {
+					...{ unit: { from: "claim", claim }, layer: "models", stepsPpm: [1_000_000] },
+				}),
+			],
 		});
-		const variants = upstreams.map(({ name, port }) => variant(name, port));
-		const resources = (claim: string) =>
-			resourceSet({
-				gateways: [gateway({ tokens: [issuerOf({ keys })] })],
-				services: [service("shop", variants, { access: "open" })],
-				layers: [layer("models", null)],
-				experiments: [
-					experiment("trial", "shop", [0, 1], {
-						...{ unit: { from: "claim", claim }, layer: "models", stepsPpm: [1_000_000] },
-					}),
-				],
-			});
-		const pair = await keyPair();
-		const keySets = keySetsOf(await keySetOf(["k1", pair]));
-		let before: EnvoyResources["extensions"] = [];
-		const { envoy, publish } = await planScene(t, resources("sub"), keySets);
-		await publish(resources("sub"), keySets, (envoy) => {
-			before = envoy.extensions;
-			return envoy;
-		});
-		// As where Envoy has refused the others, or its stream broke between them.
-		await publish(resources("role"), keySets, (envoy) => ({
-			...envoy,
-			extensions: envoy.extensions.map((one) =>
-				one.name === "weir.tokens/edge" ? one : (before.find(({ name }) => name === one.name) ?? one),
-			),
-		}));
-		const iat = Math.floor(Date.now() / 1_000) - 3_500;
-		const ask = overHttp1(envoy.port("edge"), new Agent());
-		t.equal(await ask(await tokenOf("k1", pair, { role: "r" })), "v2", "one that holds does");
-		t.match(upstreams[1]?.lastHead(), /x-weir-claim-role/);
-		t.equal(await ask(await tokenOf("k1", pair, { role: "r", iat, exp: iat + 6_500 })), "v1", "lives for too long");
-		t.notMatch(upstreams[0]?.lastHead(), /x-weir-claim/);
-	},
-);
+	const pair = await keyPair();
+	const keySets = keySetsOf(await keySetOf(["k1", pair]));
+	let before: EnvoyResources["extensions"] = [];
+	const { envoy, publish } = await planScene(t, resources("sub"), keySets);
+	await publish(resources("sub"), keySets, (envoy) => {
+		before = envoy.extensions;
+		return envoy;
+	});
+	// As if Envoy had refused the others, or its stream had broken between them.
+	await publish(resources("role"), keySets, (envoy) => ({
+		...envoy,
+		extensions: envoy.extensions.map((one) =>
+			one.name === "weir.tokens/edge" ? one : (before.find(({ name }) => name === one.name) ?? one),
+		),
+	}));
+	const iat = Math.floor(Date.now() / 1_000) - 3_500;
+	const ask = overHttp1(envoy.port("edge"), new Agent());
+	t.equal(await ask(await tokenOf("k1", pair, { role: "r" })), "v2", "one that holds does");
+	t.match(upstreams[1]?.lastHead(), /x-weir-claim-role/);
+	t.equal(await ask(await tokenOf("k1", pair, { role: "r", iat, exp: iat + 6_500 })), "v1", "lives for too long");
+	t.notMatch(upstreams[0]?.lastHead(), /x-weir-claim/);
+});
 
-t.test("who is assigned by a claim is so until the routes no longer are, on every connection", async (t) => {
+t.test("assignment by a claim lasts until the routes change, on every connection", async (t) => {
 	const upstreams = await Promise.all(["v1", "v2"].map((name) => startVariantServer(name)));
 	t.teardown(async () => {
 		for (const one of upstreams) await one.close();
@@ -314,7 +311,7 @@ t.test("who is assigned by a claim is so until the routes no longer are, on ever
 	const asking = (async () => {
 		while (going) seen.add(await overHttp1(port, agent)(token));
 	})();
-	// Before and after it is v2 for her: by the Experiment, and by the Service's default.
+	// Her Variant is v2 before and after: by the Experiment, then by the Service's default.
 	for (let round = 0; round < 20; round++) {
 		await publish(resources([], "v2"), keySetsOf(keySet));
 		await publish(resources([trial]), keySetsOf(keySet));

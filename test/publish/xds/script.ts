@@ -13,10 +13,10 @@ export const B: TinyService = { host: "b", variants: { v1: 2001 }, weights: { v1
 export const snapshot = (services: Record<string, TinyService>, revision = 1): Snapshot =>
 	new SnapshotMaker().make(published(tinyPlan({ gatewayPort: 8080, services })), revision);
 
-/** Service a on another Variant than any that it had. */
+/** Service a on a Variant that it never had before. */
 export const MOVED: TinyService = { host: "a", variants: { v3: 1003 }, weights: { v3: 1 } };
 
-/** Says what it is told and keeps what it gets: an Envoy's part of the conversation, at a clock of its own. */
+/** An Envoy's part of the conversation: sends what the test asks for and keeps the responses, at a clock of its own. */
 export class Script {
 	readonly stream: ClientStream;
 	readonly received: Response[] = [];
@@ -24,7 +24,7 @@ export class Script {
 	#last = new Map<TypeName, Response>();
 	#names = new Map<TypeName, readonly string[]>();
 
-	/** @param before its stream before, which is known here */
+	/** @param before its previous stream, if known */
 	constructor(
 		public target: Snapshot,
 		before?: Script,
@@ -70,23 +70,23 @@ export class Script {
 		return responses.map(({ type, resources }) => `${type}:${resources.map(({ name }) => name).join(",")}`);
 	}
 
-	/** ACKs everything, as an Envoy that finds nothing wrong does, until the server says no more. */
+	/** ACKs everything, as an Envoy without errors does, until the server sends no more. */
 	agree(responses: readonly string[]): string[] {
-		const heard = [...responses];
-		for (let pending = heard; pending.length > 0; ) {
-			pending = pending.flatMap((said) => this.ack(said.split(":")[0] as TypeName));
-			heard.push(...pending);
+		const sent = [...responses];
+		for (let pending = sent; pending.length > 0; ) {
+			pending = pending.flatMap((one) => this.ack(one.split(":")[0] as TypeName));
+			sent.push(...pending);
 		}
-		return heard;
+		return sent;
 	}
 
-	/** Everything that an Envoy asks for when it starts. */
+	/** Sends all subscriptions of a starting Envoy. */
 	start(eds: readonly string[] = ["a/v1", "a/v2"]): string[] {
-		const heard = this.agree(this.ask("clusters", []));
-		heard.push(...this.agree(this.ask("endpoints", eds)));
-		heard.push(...this.agree(this.ask("listeners", [])));
-		heard.push(...this.agree(this.ask("routes", ["weir/edge"])));
-		return heard;
+		const sent = this.agree(this.ask("clusters", []));
+		sent.push(...this.agree(this.ask("endpoints", eds)));
+		sent.push(...this.agree(this.ask("listeners", [])));
+		sent.push(...this.agree(this.ask("routes", ["weir/edge"])));
+		return sent;
 	}
 
 	status(type: TypeName): TypeStatus {
@@ -97,8 +97,8 @@ export class Script {
 }
 
 /**
- * A client of Service a that comes back when it has moved, and takes what it is given.
- * @returns what it was told by its first request, before it had new clusters, and after that
+ * A client of Service a that reconnects when the Service has moved, and ACKs every response.
+ * @returns the responses to its first request, before it had new clusters, and after that
  */
 export function comesBack(before: Snapshot): readonly (readonly string[])[] {
 	const gone = new Script(before);
@@ -114,7 +114,7 @@ export function comesBack(before: Snapshot): readonly (readonly string[])[] {
 	return [first, meanwhile, envoy.agree(envoy.ask("endpoints", ["a/v1", "a/v2", "a/v3"]))];
 }
 
-/** Its routes wait for a/v3, and its old clusters go when it has them. */
+/** Its routes wait for a/v3, and its old clusters are removed after the routes. */
 export const KEEPS_CLUSTERS = [
 	["clusters:a/v1,a/v2,a/v3"],
 	[],

@@ -1,4 +1,4 @@
-/** A publication in slices: the same as at once, with the event loop's other work in between. */
+/** A publication in slices has the result of one in a single turn, and other work of the event loop runs in between. */
 import t from "tap";
 import { finish, inSlices, type Steps } from "../../../src/limits/slices.js";
 import { XdsServer } from "../../../src/publish/xds/server.js";
@@ -13,7 +13,7 @@ function* slow(steps: number): Steps<number> {
 	return steps;
 }
 
-t.test("other work runs between slices", async (t) => {
+t.test("other work runs between the slices of a publication", async (t) => {
 	let turns = 0;
 	const turn = (): void => {
 		turns++;
@@ -25,10 +25,10 @@ t.test("other work runs between slices", async (t) => {
 	t.ok(turns >= 5, `${turns} turns in 100 ms`);
 	const before = turns;
 	t.equal(finish(slow(5)), 5);
-	t.equal(turns, before, "at once: none");
+	t.equal(turns, before, "in one slice: no other turn");
 });
 
-t.test("a faulty plan is refused as at once, and the one before stays", async (t) => {
+t.test("a faulty plan is refused as in one slice, and the previous one stays", async (t) => {
 	const plan = published(tinyPlan({ gatewayPort: 8080, services: {} }));
 	const server = new XdsServer();
 	t.teardown(() => server.close());

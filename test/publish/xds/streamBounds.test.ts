@@ -1,4 +1,4 @@
-/** What the streams of one TCP connection to xds cost, and how many there may be. */
+/** The cost and the number of streams on one TCP connection to xds. */
 
 import { once } from "node:events";
 import { type ClientHttp2Session, connect as connectHttp2 } from "node:http2";
@@ -35,7 +35,7 @@ async function scene(t: Test) {
 	return { tls, connect, refused, ids, read: () => read };
 }
 
-t.test("a certificate is read once for all streams, and their number is told", async (t) => {
+t.test("a certificate is read once for all streams, and their number is reported", async (t) => {
 	const { connect, read } = await scene(t);
 	const session = connect();
 	const [settings] = await once(session, "remoteSettings");
@@ -55,7 +55,7 @@ t.test("a certificate is read once for all streams, and their number is told", a
 	t.equal(read(), first);
 });
 
-t.test("a connection that opens hundreds of streams at once is cut, and its id told", async (t) => {
+t.test("a connection that opens hundreds of streams at once is closed, and its id logged", async (t) => {
 	const { tls, refused, ids } = await scene(t);
 	await resetAtOnce(900, PATH, tls);
 	t.ok(refused.length > 0);

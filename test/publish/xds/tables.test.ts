@@ -42,7 +42,7 @@ t.test("a sidecar gets the table under the plan's version, and needs nothing els
 	t.end();
 });
 
-t.test("a change that is Envoy's alone is nothing to a sidecar, and one of the table nothing to an Envoy", (t) => {
+t.test("a sidecar gets no change of Envoy resources, and an Envoy none of the table", (t) => {
 	const sidecar = new Script(snapshot(1, 1));
 	sidecar.agree(sidecar.ask("tables", ["plan"]));
 	const envoy = new Script(snapshot(1, 1));
@@ -82,7 +82,7 @@ t.test("an Envoy that has asked for nothing yet is not synced; a client of both 
 	t.end();
 });
 
-t.test("a sidecar that subscribes to another name holds the acknowledgement up", (t) => {
+t.test("a sidecar that subscribes to another name delays the acknowledgement", (t) => {
 	const sidecar = new Script(snapshot(1, 1));
 	t.same(sidecar.ask("tables", ["another"]), []);
 	t.notOk(sidecar.stream.synced(sidecar.target));
@@ -91,7 +91,7 @@ t.test("a sidecar that subscribes to another name holds the acknowledgement up",
 	t.end();
 });
 
-t.test("a NACK is kept with its words and its declaration, and the same table is not sent again", (t) => {
+t.test("a NACK is kept with its message and its declaration, and the same table is not sent again", (t) => {
 	const sidecar = new Script(snapshot(1, 1));
 	sidecar.agree(sidecar.ask("tables", ["plan"]));
 	const nack = (words: string, revision: number) => {
@@ -119,7 +119,7 @@ async function start(t: Test, options: XdsServerOptions = {}) {
 	const { server, connect } = await startServer(t, options);
 	const acknowledged: number[] = [];
 	server.onAcknowledged((revision) => acknowledged.push(revision));
-	/** Resolves when the condition holds; looked at now, and whenever the server says that something changed. */
+	/** Resolves when the condition holds; checked now, and at each change that the server reports. */
 	const until = (condition: () => boolean): Promise<void> =>
 		new Promise((resolve) => {
 			const look = (): void => {
@@ -134,49 +134,46 @@ async function start(t: Test, options: XdsServerOptions = {}) {
 	return { server, connect, acknowledged, until };
 }
 
-t.test(
-	"a revision is acknowledged when Envoys and sidecars have it; a sidecar that goes holds nothing up",
-	async (t) => {
-		const { server, connect, acknowledged, until } = await start(t);
-		const [sidecar, envoy] = [connect(), connect()];
-		const first = until(() => acknowledged.includes(1));
-		sidecar.ask("tables", ["plan"], undefined, { node: "weir-sidecar/1" });
-		await until(() => server.proxies().length === 1);
-		server.publish(plan(1), 1);
-		sidecar.ask("tables", ["plan"], await sidecar.next());
-		await first;
-		const known = until(() => server.proxies()[1]?.types.routes?.state === "SYNCED");
-		await envoy.follow("envoy-1", ["a/v1", "a/v2"]);
-		await known;
-		t.match(server.proxies(), [
-			{ node: "weir-sidecar/1", types: { tables: { state: "SYNCED" } } },
-			{ node: "envoy-1", types: { clusters: { state: "SYNCED" }, routes: { state: "SYNCED" } } },
-		]);
+t.test("a revision is acknowledged when Envoys and sidecars have it; a gone sidecar delays nothing", async (t) => {
+	const { server, connect, acknowledged, until } = await start(t);
+	const [sidecar, envoy] = [connect(), connect()];
+	const first = until(() => acknowledged.includes(1));
+	sidecar.ask("tables", ["plan"], undefined, { node: "weir-sidecar/1" });
+	await until(() => server.proxies().length === 1);
+	server.publish(plan(1), 1);
+	sidecar.ask("tables", ["plan"], await sidecar.next());
+	await first;
+	const known = until(() => server.proxies()[1]?.types.routes?.state === "SYNCED");
+	await envoy.follow("envoy-1", ["a/v1", "a/v2"]);
+	await known;
+	t.match(server.proxies(), [
+		{ node: "weir-sidecar/1", types: { tables: { state: "SYNCED" } } },
+		{ node: "envoy-1", types: { clusters: { state: "SYNCED" }, routes: { state: "SYNCED" } } },
+	]);
 
-		server.publish(plan(2, { v1: 1, v2: 1 }), 2);
-		const toSidecar = await sidecar.next();
-		const envoyHasIt = until(() => server.proxies()[1]?.types.routes?.state === "SYNCED");
-		envoy.ask("routes", ["weir/edge"], await envoy.next());
-		await envoyHasIt;
-		t.same(acknowledged, [1], "the sidecar lags");
-		const second = until(() => acknowledged.includes(2));
-		sidecar.ask("tables", ["plan"], toSidecar);
-		await second;
+	server.publish(plan(2, { v1: 1, v2: 1 }), 2);
+	const toSidecar = await sidecar.next();
+	const envoyHasIt = until(() => server.proxies()[1]?.types.routes?.state === "SYNCED");
+	envoy.ask("routes", ["weir/edge"], await envoy.next());
+	await envoyHasIt;
+	t.same(acknowledged, [1], "the sidecar lags");
+	const second = until(() => acknowledged.includes(2));
+	sidecar.ask("tables", ["plan"], toSidecar);
+	await second;
 
-		server.publish(plan(3, { v1: 2, v2: 1 }), 3);
-		const rejected = until(() => server.proxies()[0]?.types.tables?.state === "ERROR");
-		sidecar.ask("tables", ["plan"], await sidecar.next(), { error: "no" });
-		envoy.ask("routes", ["weir/edge"], await envoy.next());
-		await rejected;
-		await until(() => server.proxies()[1]?.types.routes?.state === "SYNCED");
-		t.same(acknowledged, [1, 2], "the sidecar serves an older table");
-		const third = until(() => acknowledged.includes(3));
-		sidecar.close();
-		await third;
-	},
-);
+	server.publish(plan(3, { v1: 2, v2: 1 }), 3);
+	const rejected = until(() => server.proxies()[0]?.types.tables?.state === "ERROR");
+	sidecar.ask("tables", ["plan"], await sidecar.next(), { error: "no" });
+	envoy.ask("routes", ["weir/edge"], await envoy.next());
+	await rejected;
+	await until(() => server.proxies()[1]?.types.routes?.state === "SYNCED");
+	t.same(acknowledged, [1, 2], "the sidecar serves an older table");
+	const third = until(() => acknowledged.includes(3));
+	sidecar.close();
+	await third;
+});
 
-t.test("a sidecar that owes an answer for too long is told of, however many tables wait for that", async (t) => {
+t.test("a sidecar that does not answer for too long is reported, however many tables wait", async (t) => {
 	const { server, connect, acknowledged, until } = await start(t);
 	const [sidecar, slow] = [connect(), connect()];
 	for (const [at, client] of [sidecar, slow].entries())
@@ -187,7 +184,7 @@ t.test("a sidecar that owes an answer for too long is told of, however many tabl
 	for (const client of [sidecar, slow]) client.ask("tables", ["plan"], await client.next());
 	await first;
 	const untaken = (afterMs: number) => unansweredTables(server.proxies(), Date.now() + afterMs).map(({ node }) => node);
-	t.same(untaken(PUBLICATION_LAG_MS), [], "nobody owes anything");
+	t.same(untaken(PUBLICATION_LAG_MS), [], "every sidecar has answered");
 	const beforeMs = Date.now();
 	server.publish(plan(2), 2);
 	const owed = await slow.next();
@@ -205,7 +202,7 @@ t.test("a sidecar that owes an answer for too long is told of, however many tabl
 	t.same(untaken(PUBLICATION_LAG_MS), []);
 });
 
-t.test("since when a table is owed: the first that was not answered, until one is, be that a rejection", async (t) => {
+t.test("the wait counts from the first unanswered table until any answer, rejections included", async (t) => {
 	let nowMs = 1_000;
 	const { server, connect, until } = await start(t, { nowMs: () => nowMs, ackTimeoutMs: 20 });
 	const sidecar = connect();
@@ -220,10 +217,10 @@ t.test("since when a table is owed: the first that was not answered, until one i
 	sidecar.ask("clusters", ["*"]);
 	t.equal((await sidecar.next()).typeUrl, TYPE_URLS.clusters, "the request before it has been read");
 	server.publish(plan(2), 2);
-	// It is sent when the first has had its time.
+	// It is sent after the timeout of the first one.
 	const second = await sidecar.next();
 	t.not(second.versionInfo, first.versionInfo);
-	t.equal(since(), 1_000, "to ask again is no answer, and what is sent later begins nothing");
+	t.equal(since(), 1_000, "another request is no answer, and a later response does not restart the wait");
 	sidecar.ask("tables", ["plan"], second, { error: "no" });
 	await until(() => since() === undefined);
 	t.match(server.proxies()[0]?.types.tables, { state: "ERROR" });

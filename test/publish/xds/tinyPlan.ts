@@ -39,7 +39,7 @@ export function tinyPlan({ gatewayPort, services, claimHeaders }: TinyPlan): Env
 	};
 }
 
-/** With a table that has nothing to do with the Envoy resources, which nobody checks. */
+/** With a table that does not match the Envoy resources; the test does not check it. */
 export const published = (envoy: EnvoyResources, table: PlanTable = { gateways: [], services: [] }): Published => ({
 	envoy,
 	table,
@@ -57,7 +57,7 @@ function cluster(name: string, { connectTimeout, unknownExtension }: TinyService
 	};
 }
 
-/** @param port 0 = it has none */
+/** @param port 0 = no endpoint */
 const endpoints = (name: string, port: number): EnvoyResource => ({
 	"@type": "type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment",
 	cluster_name: name,

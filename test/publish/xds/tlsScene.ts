@@ -14,7 +14,7 @@ export const TINY = published(
 	tinyPlan({ gatewayPort: 8080, services: { a: { host: "a", variants: { v1: 1001 }, weights: { v1: 1 } } } }),
 );
 
-/** @param seen the server's identity as it has it */
+/** @param seen the server's identity */
 export async function start(t: Test, options: XdsServerOptions = {}, seen = (own: Identity): Identity => own) {
 	const make = (trustDomain: string) => createDevelopmentCa({ trustDomain, nowMs: Date.now(), lifetimeMs: 3_600_000 });
 	const ca = await make(DOMAIN);

@@ -1,6 +1,6 @@
 /**
- * An Envoy as far as it holds up control: it acknowledges clusters only when it has heard of the endpoints of each new or changed one, and
- * meanwhile goes on reading. What either side says lies there until it is read, for as long as the test wants.
+ * An Envoy whose clusters warm: it acknowledges clusters only when it has the endpoints of each new or changed one, and
+ * reads on meanwhile. Messages of both sides are queued until the test reads them.
  */
 import type { Request, Response } from "../../../src/publish/xds/channel.js";
 import type { EncodedResource, TypeName } from "../../../src/publish/xds/resource.js";
@@ -20,7 +20,7 @@ export class WarmingEnvoy {
 	#owesAck = false;
 	#named: ReadonlySet<string> = new Set();
 	readonly #endpoints = new Map<string, EncodedResource>();
-	/** Clusters that routes lead to and that a message left without endpoints. */
+	/** Clusters that a message left without endpoints while routes use them. */
 	readonly emptied: string[] = [];
 
 	constructor(public target: Snapshot) {
@@ -34,7 +34,7 @@ export class WarmingEnvoy {
 	}
 
 	/** The server reads one request. @returns whether there was one */
-	heard(): boolean {
+	serverReads(): boolean {
 		const request = this.#outbox.shift();
 		if (request === undefined) return false;
 		this.stream.take(request);
@@ -42,7 +42,7 @@ export class WarmingEnvoy {
 		return true;
 	}
 
-	/** It reads one response. @returns whether there was one */
+	/** The client reads one response. @returns whether there was one */
 	reads(): boolean {
 		const response = this.#inbox.shift();
 		if (response === undefined) return false;
@@ -60,11 +60,11 @@ export class WarmingEnvoy {
 		return true;
 	}
 
-	/** Everything that lies there is read, and what that brings, `ms` later too. */
+	/** Reads all queued messages and those that follow from them, up to `ms` later. */
 	rests(ms = 0): void {
 		this.nowMs += ms;
 		this.#pump();
-		while (this.heard() || this.reads());
+		while (this.serverReads() || this.reads());
 	}
 
 	#pump(): void {
@@ -99,7 +99,7 @@ export class WarmingEnvoy {
 	#takeEndpoints(resources: readonly EncodedResource[]): void {
 		const names = this.#namesOf("endpoints");
 		for (const one of resources) {
-			// What it did not ask for it does not take.
+			// It ignores resources that it did not request.
 			if (!names.includes(one.name)) continue;
 			const had = this.#endpoints.get(one.name)?.hosts.length ?? 0;
 			if (had > 0 && one.hosts.length === 0 && this.#named.has(one.name)) this.emptied.push(one.name);

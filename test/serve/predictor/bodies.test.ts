@@ -36,7 +36,7 @@ async function start(t: Test, options: Partial<PredictorOptions> = {}) {
 		events,
 		counts,
 		ask: () => call(url, { path: PATH, body: TEXT }),
-		/** Everything that was sent before has been read: this connection is later. */
+		/** Resolves when all earlier bytes have been read, because this connection is later. */
 		read: () => call(url, { path: "/v2/health/live" }),
 		open: (...lines: readonly string[]) => open(t, Number(new URL(url).port), lines),
 	};
@@ -44,13 +44,13 @@ async function start(t: Test, options: Partial<PredictorOptions> = {}) {
 
 interface Client {
 	readonly socket: Socket;
-	/** All that came, once there is a whole answer. */
+	/** All received text, when the answer is complete. */
 	readonly answer: Promise<string>;
-	/** Resolves when that came. */
-	said(words: string): Promise<void>;
+	/** Resolves when this text has come. */
+	received(text: string): Promise<void>;
 }
 
-/** A request of which only the head is sent. */
+/** Sends only the head of a request. */
 function open(t: Test, port: number, lines: readonly string[]): Client {
 	const socket = connect(port, "127.0.0.1");
 	t.teardown(() => socket.destroy());
@@ -66,12 +66,12 @@ function open(t: Test, port: number, lines: readonly string[]): Client {
 		look();
 	});
 	socket.write([`POST ${PATH} HTTP/1.1`, "host: a", "content-type: application/json", ...lines, "", ""].join("\r\n"));
-	const said = (words: string): Promise<void> =>
+	const received = (text: string): Promise<void> =>
 		new Promise((resolve) => {
-			look = () => void (got.includes(words) && resolve());
+			look = () => void (got.includes(text) && resolve());
 			look();
 		});
-	return { socket, answer, said };
+	return { socket, answer, received };
 }
 
 t.test("1,100 bodies that do not end: another client is served, and those furthest behind are ended", async (t) => {
@@ -106,11 +106,11 @@ t.test("17 bodies of almost 16 MiB that do not end: another client is served, an
 	t.match(await ask(), { status: 200 });
 	const last = clients.at(-1);
 	last?.socket.write(" ");
-	await last?.said("HTTP/1.1 400 ");
+	await last?.received("HTTP/1.1 400 ");
 });
 
 t.test("a large body that keeps up stays, where a younger one that sends nothing is ended", async (t) => {
-	// At 1 byte a second its text is more than all the time that it may fall behind.
+	// At 1 byte a second its text takes longer than it may fall behind.
 	const { ask, read, open } = await start(t, { bodies: { bodies: 2, rate: 1 } });
 	const large = open(`content-length: ${TEXT.length}`);
 	await read();
@@ -121,7 +121,7 @@ t.test("a large body that keeps up stays, where a younger one that sends nothing
 	t.match(await ask(), { status: 200 });
 	t.match(await silent.answer, /^HTTP\/1\.1 408 /);
 	large.socket.write(TEXT.slice(-1));
-	await large.said("HTTP/1.1 200 ");
+	await large.received("HTTP/1.1 200 ");
 });
 
 t.test("a body that stalls is ended: at its head, at its last byte, and whole but without its end", async (t) => {
@@ -136,7 +136,7 @@ t.test("a body that stalls is ended: at its head, at its last byte, and whole bu
 	t.equal(counts.slow, 3);
 });
 
-t.test("what was sent fast buys no pause", async (t) => {
+t.test("a fast start of a body does not allow a later pause", async (t) => {
 	const { events, open } = await start(t, { bodies: { behindMs: 200, rate: 1 } });
 	const ended = once(events, "slow");
 	open("content-length: 100000").socket.write(" ".repeat(99_999)); // at 1 byte a second a day's worth
@@ -153,10 +153,10 @@ t.test("a slow upload that keeps up is served, however long it takes", async (t)
 		client.socket.write(`${text.length.toString(16)}\r\n${text}\r\n`);
 	}
 	client.socket.write("0\r\n\r\n");
-	await client.said("HTTP/1.1 200 ");
+	await client.received("HTTP/1.1 200 ");
 });
 
-t.test("a body in chunks of one byte is one text", async (t) => {
+t.test("a body in chunks of one byte is read as one text", async (t) => {
 	const { open } = await start(t);
 	const client = open("transfer-encoding: chunked");
 	const bytes = [...Buffer.from(TEXT.replace("{", '{"id":"ü🌊",'))];
@@ -164,28 +164,28 @@ t.test("a body in chunks of one byte is one text", async (t) => {
 		Buffer.concat(bytes.map((byte) => Buffer.concat([Buffer.from("1\r\n"), Buffer.of(byte), Buffer.from("\r\n")]))),
 	);
 	client.socket.write("0\r\n\r\n");
-	await client.said(`"id":"${Buffer.from("ü🌊").toString("latin1")}"`);
+	await client.received(`"id":"${Buffer.from("ü🌊").toString("latin1")}"`);
 });
 
-t.test("Expect: 100-continue is answered where the body is wanted, and an announced size is believed", async (t) => {
+t.test("Expect: 100-continue is answered if the body is wanted, and an announced size is checked", async (t) => {
 	const { open } = await start(t);
 	const wanted = open(`content-length: ${TEXT.length}`, "expect: 100-continue");
-	await wanted.said("HTTP/1.1 100 ");
+	await wanted.received("HTTP/1.1 100 ");
 	wanted.socket.write(TEXT);
-	await wanted.said("HTTP/1.1 200 ");
+	await wanted.received("HTTP/1.1 200 ");
 	const large = open(`content-length: ${INFER_BODY_BYTES_MAX + 1}`, "expect: 100-continue");
 	t.match(await large.answer, /^HTTP\/1\.1 413 /);
 	const encoded = open("content-length: 1", "expect: 100-continue", "content-encoding: gzip");
 	t.match(await encoded.answer, /^HTTP\/1\.1 415 /);
 });
 
-t.test("who is still sending reads the answer: the connection is not reset under it", async (t) => {
+t.test("a client that is still sending can read the answer without a reset", async (t) => {
 	const { open } = await start(t);
 	const client = open(`content-length: ${INFER_BODY_BYTES_MAX + 1}`);
 	const faults: Error[] = [];
 	client.socket.on("error", (error) => faults.push(error));
 	await new Promise((resolve) => client.socket.write(Buffer.alloc(INFER_BODY_BYTES_MAX), resolve));
-	await client.said('{"error":"the body is larger than the predictor takes"}');
+	await client.received('{"error":"the body is larger than the predictor takes"}');
 	const ended = once(client.socket, "end");
 	await new Promise((resolve) => client.socket.write(" ", resolve));
 	await ended;

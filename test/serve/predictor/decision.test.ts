@@ -1,4 +1,4 @@
-/** A signed decision is used up by an inference, not by a predictor that has no room for one: retries carry the same one. */
+/** An inference uses up a signed decision, a full predictor does not: retries carry the same decision. */
 import { EventEmitter, once } from "node:events";
 import { connect } from "node:net";
 import t, { type Test } from "tap";
@@ -67,7 +67,7 @@ async function start(t: Test, more: Partial<PredictorOptions> = {}) {
 	return { url, events, ask, half };
 }
 
-t.test("no room: the decision is left to the retry, and who has none takes no room", async (t) => {
+t.test("a full predictor leaves the decision to the retry; a request without one takes no place", async (t) => {
 	const { url, events, ask } = await start(t, { admission: { requests: 1 } });
 	t.equal(await ask("ok", null), 403);
 	const [holder, decision] = [decisionFor("hang"), decisionFor("ok")];
@@ -77,16 +77,16 @@ t.test("no room: the decision is left to the retry, and who has none takes no ro
 	await call(url, { path: "/v2/health/live" }); // a later connection: its body is whole
 	t.equal(await ask("ok", decision), 503);
 	t.equal(await ask("ok", decision), 503, "and left once more");
-	t.equal(await ask("ok", null), 403, "a stranger");
+	t.equal(await ask("ok", null), 403, "without a decision");
 	t.equal(await ask("ok", `${decision.slice(0, -8)}AAAAAAAA`), 403, "a forger");
 	goOn();
 	t.equal(await held, 200);
-	t.equal(await ask("hang", holder), 403, "what took the room is used up");
+	t.equal(await ask("hang", holder), 403, "the decision of the running inference is used up");
 	t.equal(await ask("ok", decision), 200);
 	t.equal(await ask("ok", decision), 403, "and now it is, too");
 });
 
-t.test("room that is gone when the body is whole: the decision is left to the retry, too", async (t) => {
+t.test("a predictor that is full when the body is complete also leaves the decision to the retry", async (t) => {
 	const { url, events, ask, half } = await start(t, { admission: { requests: 1 } });
 	const [late, holder] = [decisionFor("ok"), decisionFor("hang")];
 	const socket = await half(late);
@@ -108,9 +108,9 @@ t.test(
 		const { events, ask, half } = await start(t, { bodies: { bodies: 1 } });
 		const [first, second] = [decisionFor("ok"), decisionFor("ok")];
 		const socket = await half(first);
-		t.equal(await ask("ok", null), 403, "a stranger");
+		t.equal(await ask("ok", null), 403, "without a decision");
 		t.equal(await ask("ok", `${second.slice(0, -8)}AAAAAAAA`), 403, "a forger");
-		t.equal(await ask("ok", first), 403, "who holds it twice");
+		t.equal(await ask("ok", first), 403, "a second use");
 		t.equal(socket.bytesRead, 0);
 		const ended = once(events, "status 408");
 		t.equal(await ask("ok", second), 200);
@@ -128,7 +128,7 @@ t.test("a body that does not end leaves its decision to the retry", async (t) =>
 	t.equal(await ask("ok", decision), 200);
 });
 
-t.test("one decision takes one place: who holds it twice is refused while it is used", async (t) => {
+t.test("one decision takes one place: a second use at the same time is refused", async (t) => {
 	const { events, ask, half } = await start(t);
 	const decision = decisionFor("ok");
 	const socket = await half(decision);
@@ -139,7 +139,7 @@ t.test("one decision takes one place: who holds it twice is refused while it is 
 	t.equal(await ask("ok", decision), 200, "a client that left before its request was whole has used nothing");
 });
 
-t.test("a worker that is not there has done nothing; one that died has begun", async (t) => {
+t.test("a missing worker leaves the decision unused; one that died has used it", async (t) => {
 	const { ask } = await start(t);
 	const [killer, decision] = [decisionFor("die"), decisionFor("ok")];
 	t.equal(await ask("die", killer), 500);
@@ -149,7 +149,7 @@ t.test("a worker that is not there has done nothing; one that died has begun", a
 	t.equal(await ask("die", killer), 403, "it may have been the cause, and is not tried again");
 });
 
-t.test("a try that was given up while the model ran is not repeated", async (t) => {
+t.test("a request that was cancelled while the model ran is not repeated", async (t) => {
 	const { url, events, ask } = await start(t);
 	const decision = decisionFor("hang");
 	const controller = new AbortController();
@@ -167,7 +167,7 @@ t.test("a try that was given up while the model ran is not repeated", async (t) 
 	t.equal(await ask("hang", decision), 403);
 });
 
-t.test("a description uses its decision up at once", async (t) => {
+t.test("a metadata request uses its decision up at once", async (t) => {
 	const { url } = await start(t);
 	const facts = { method: "GET", path: "/v2/models/ok", host: "a.test", service: "employment", variant: "v1" };
 	const headers = { "x-weir-decision": sign({ ...facts, principal: null }) ?? "" };

@@ -1,4 +1,4 @@
-/** Where the model files are, one call of a predictor, and a meter that remembers: for the tests of this room. */
+/** Helpers for predictor tests: paths of model files, one call of a predictor, and a recording meter. */
 import { readFileSync } from "node:fs";
 import { request as httpRequest } from "node:http";
 import { type Agent, request as httpsRequest } from "node:https";
@@ -41,7 +41,7 @@ export interface Answer {
 	readonly json: AnswerBody;
 }
 
-/** What the tests look at in an answer; outputs is empty where there are none. */
+/** The checked parts of an answer; outputs is empty if there are none. */
 export interface AnswerBody {
 	readonly [field: string]: unknown;
 	readonly outputs: readonly {
@@ -67,7 +67,7 @@ export const anyServer = (): undefined => undefined;
 
 /**
  * @param url as startPredictor gives it
- * @param call with `tls`, an `agent` says itself which servers it believes
+ * @param call with `tls`, an `agent` itself decides which servers it trusts
  */
 export function call(url: string, { method, path, headers = {}, body, signal, tls, agent }: Call): Promise<Answer> {
 	const where = url.startsWith("unix:")
@@ -79,7 +79,7 @@ export function call(url: string, { method, path, headers = {}, body, signal, tl
 			{
 				...where,
 				...tls,
-				// From 22.23 on, Node's Agents keep no connection of a request with a check of its own.
+				// From 22.23 on, Node's Agents do not reuse the connection of a request with its own checkServerIdentity.
 				...(tls === undefined || agent !== undefined ? {} : { checkServerIdentity: anyServer }),
 				path,
 				method: method ?? (raw === undefined ? "GET" : "POST"),
@@ -105,7 +105,7 @@ export function call(url: string, { method, path, headers = {}, body, signal, tl
 	});
 }
 
-/** Tells the hung inferences of dying.worker.ts to go on. */
+/** Lets the hung inferences of dying.worker.ts continue. */
 export function goOn(): void {
 	const channel = new BroadcastChannel("go on");
 	channel.postMessage(null);

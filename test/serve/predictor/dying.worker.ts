@@ -2,10 +2,10 @@
 import { BroadcastChannel, parentPort } from "node:worker_threads";
 import type { FromWorker, ToWorker } from "../../../src/serve/predictor/message.js";
 
-const say = (message: FromWorker): void => parentPort?.postMessage(message);
+const post = (message: FromWorker): void => parentPort?.postMessage(message);
 const spec = (name: string) => ({ name, datatype: "BOOL", shape: [1] }) as const;
 
-const done = (job: number): void => say({ kind: "done", job, outputs: [], runMs: 0 });
+const done = (job: number): void => post({ kind: "done", job, outputs: [], runMs: 0 });
 const hung: number[] = [];
 let goesOn = false;
 const goOn = new BroadcastChannel("go on");
@@ -22,8 +22,8 @@ parentPort?.on("message", (message: ToWorker) => {
 	else done(message.job);
 });
 
-// Last: a word to go on that came before there is a channel would be lost.
-say({
+// Last: a continue message before the channel exists would be lost.
+post({
 	kind: "ready",
 	signatures: [
 		{ inputs: [], outputs: [spec("ok")] },

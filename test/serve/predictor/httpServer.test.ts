@@ -1,6 +1,6 @@
 /**
- * Requests with `Expect: 100-continue` are counted like other requests, and are handled once; connections are
- * the Envoys' to close.
+ * Requests with `Expect: 100-continue` are counted like other requests, and are handled once. Idle connections are
+ * closed by Envoy first.
  */
 import { once } from "node:events";
 import { request } from "node:http";
@@ -21,7 +21,7 @@ t.test("the handler gets each request once", async (t) => {
 		log: undefined,
 		nowMs: Date.now,
 	});
-	// As connectionLimits.ts does, which ends what it takes for idle.
+	// As connectionLimits.ts does for idle connections.
 	server.on("request", ({ url }) => seen.push(url));
 	await once(server.listen(0, "127.0.0.1"), "listening");
 	t.teardown(() => {
@@ -46,7 +46,7 @@ t.test("the handler gets each request once", async (t) => {
 
 const ENVOY_UPSTREAM_IDLE_MS = 3_600_000;
 
-/** Node's own times for it, for an hour is no test: of a connection between requests, and of one that had none yet. */
+/** Checks Node's timeouts instead of waiting an hour: between requests, and before the first one. */
 t.test("an idle connection outlasts Envoy's idle timeout, used before or not", (t) => {
 	const { server, close } = createHttpServer({
 		guard: null,

@@ -1,4 +1,4 @@
-/** The proof that a request came through the mesh: mTLS with one of the client ids, or nothing is answered. */
+/** The predictor answers only mTLS clients with an admitted id, so every request came through the mesh. */
 import { once } from "node:events";
 import { Agent } from "node:https";
 import { connect } from "node:net";
@@ -46,7 +46,7 @@ async function start(t: Test, clients = ["spiffe://weir.test/weir/envoy/*"], mor
 	return { ca, identity, meter, url: predictor.url, tlsOf, refused };
 }
 
-t.test("client rules are exact ids, or all below whole segments", async (t) => {
+t.test("client rules are exact ids, or prefixes of whole path segments", async (t) => {
 	const rules = ["spiffe://a/weir/envoy/*", "spiffe://a/job"].map(clientRule);
 	for (const id of ["spiffe://a/weir/envoy/edge", "spiffe://a/weir/envoy/x/y", "spiffe://a/job"])
 		t.ok(isClient(rules, id), id);
@@ -70,17 +70,17 @@ t.test("client rules are exact ids, or all below whole segments", async (t) => {
 		t.throws(() => clientRule(text), { code: "invalid-argument" }, text);
 });
 
-t.test("only the Envoy's id gets an answer, health checks included", async (t) => {
+t.test("only the Envoy's id gets answers, to health checks too", async (t) => {
 	const { ca, url, tlsOf, refused } = await start(t);
 	t.match(url, /^https:\/\/127\.0\.0\.1:\d+$/);
 	const envoy = tlsOf(await ca.issue({ spiffeId: ENVOY }));
 	t.equal((await call(url, { ...infer, tls: envoy })).status, 200);
 	t.equal((await call(url, { path: "/v2/health/ready", tls: envoy })).status, 200);
 	const { first, second } = await byItsSession(Number(new URL(url).port), envoy);
-	t.not(first.said, "");
-	t.match(second, { reused: false, said: "" }, "a session is no certificate");
+	t.not(first.received, "");
+	t.match(second, { reused: false, received: "" }, "a session is no certificate");
 
-	const stranger = await makeCa("other.test");
+	const foreign = await makeCa("other.test");
 	const expired = await ca.issue({ spiffeId: ENVOY, nowMs: Date.now() - HOUR_MS, lifetimeMs: HOUR_MS / 2 });
 	const impostor = await makeCa();
 	const cases: readonly [what: string, tls: ReturnType<typeof tlsOf>, reason: string][] = [
@@ -98,7 +98,7 @@ t.test("only the Envoy's id gets an answer, health checks included", async (t) =
 		["an expired certificate", tlsOf(expired), "certificate-ended"],
 		[
 			"another trust domain",
-			tlsOf(await stranger.issue({ spiffeId: "spiffe://other.test/weir/envoy/edge" })),
+			tlsOf(await foreign.issue({ spiffeId: "spiffe://other.test/weir/envoy/edge" })),
 			"untrusted-certificate",
 		],
 		["the right id by another authority", tlsOf(await impostor.issue({ spiffeId: ENVOY })), "untrusted-certificate"],
@@ -116,7 +116,7 @@ t.test("only the Envoy's id gets an answer, health checks included", async (t) =
 	cut.once("connect", () => cut.end());
 	await once(cut.resume(), "close");
 	t.equal((await call(url, { ...infer, tls: envoy })).status, 200, "and the next one is served");
-	t.equal(refused("tls") - plain, 1, "a balancer's health check is nobody");
+	t.equal(refused("tls") - plain, 1, "a load balancer's health check is unauthenticated");
 });
 
 t.test("a certificate with two ids, or none, is unauthenticated", async (t) => {
@@ -128,7 +128,7 @@ t.test("a certificate with two ids, or none, is unauthenticated", async (t) => {
 	t.equal(refused("no-svid"), 1);
 });
 
-t.test("rotation of the own certificate and of the bundle under load: no request fails", async (t) => {
+t.test("no request fails while certificate and bundle rotate under load", async (t) => {
 	const { ca, identity, url, tlsOf } = await start(t);
 	const own = await ca.issue({ spiffeId: ENVOY });
 	const agents = [1, 2].map(
@@ -169,8 +169,8 @@ t.test("rotation of the own certificate and of the bundle under load: no request
 	t.equal((await call(url, { ...infer, tls: other })).status, 200, "the new one is in");
 });
 
-t.test("a connection does not outlive its proof: it is ended in order before, and at once after", async (t) => {
-	// The door does not look between the end and the request.
+t.test("a connection is closed gracefully before its certificate expires, and at once after", async (t) => {
+	// No sweep runs between the expiry and the request.
 	t.intercept(globalThis, "setInterval", { value: () => setTimeout(() => {}, 0) });
 	let aheadMs = 0;
 	const { ca, url, tlsOf, refused } = await start(t, undefined, { nowMs: () => Date.now() + aheadMs });
@@ -189,13 +189,13 @@ t.test("a connection does not outlive its proof: it is ended in order before, an
 	fresh.destroy();
 });
 
-t.test("with an identity it may listen anywhere; without clients it may not start", async (t) => {
+t.test("a predictor with an identity may listen anywhere; without clients it does not start", async (t) => {
 	const { url } = await start(t, undefined, { address: "0.0.0.0" });
 	t.match(url, /^https:\/\/0\.0\.0\.0:/);
 	await t.rejects(start(t, []), { code: "invalid-argument", hint: /--clients/ });
 });
 
-t.test("a decision that is demanded: missing and refused ones are 403, health needs none", async (t) => {
+t.test("a missing or refused decision gives 403 if decisions are required; health needs none", async (t) => {
 	const asked: object[] = [];
 	const meter = rememberingMeter();
 	const { ca, url, tlsOf } = await start(t, undefined, {
@@ -213,7 +213,7 @@ t.test("a decision that is demanded: missing and refused ones are 403, health ne
 	const tls = tlsOf(await ca.issue({ spiffeId: ENVOY }));
 	t.equal((await call(url, { ...infer, tls })).status, 403);
 	t.equal((await call(url, { path: "/v2/models/plain", tls })).status, 403);
-	t.same(asked, [], "without one nobody is asked");
+	t.same(asked, [], "without a decision no verifier is called");
 	for (const path of ["/v2/health/live", "/v2/health/ready", "/v2/models/plain/ready"])
 		t.equal((await call(url, { path, tls })).status, 200, path);
 	for (const decision of ["bad", "throws"])
@@ -230,10 +230,10 @@ t.test("a decision that is demanded: missing and refused ones are 403, health ne
 	t.equal(meter.counts.get("weir_predictor_decisions_refused_total{}"), 4);
 });
 
-t.test("whose decisions count: the sidecars of the own trust domain, with a name or without", async (t) => {
+t.test("only decisions of sidecars in the same trust domain count, with or without a name", async (t) => {
 	for (const id of ["spiffe://weir.test/weir/sidecar", "spiffe://weir.test/weir/sidecar/a"]) {
 		t.ok(isSidecar("weir.test", id), id);
-		t.equal(peerOf(id)?.kind, "sidecar", "xDS says the same");
+		t.equal(peerOf(id)?.kind, "sidecar", "as in xDS");
 	}
 	for (const id of [
 		"spiffe://other.test/weir/sidecar",

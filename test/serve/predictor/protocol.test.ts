@@ -26,7 +26,7 @@ t.test("data may be flat or nested", async (t) => {
 	t.same(parse({ inputs: [{ ...x, shape: [0, 2], data: [] }] }).inputs[0]?.data, new Float32Array(0));
 });
 
-t.test("id is echoed and outputs are those asked for, in that order", async (t) => {
+t.test("a response echoes the id and has the requested outputs in order", async (t) => {
 	t.match(parse({ id: "a", inputs: [x], outputs: [{ name: "score" }] }), { id: "a", outputs: ["score"] });
 	t.match(parse({ inputs: [x], parameters: { note: "n", priority: 1, binary_data_output: false } }), {
 		id: null,
@@ -34,7 +34,7 @@ t.test("id is echoed and outputs are those asked for, in that order", async (t) 
 	});
 });
 
-t.test("a wrong request is refused with its place", async (t) => {
+t.test("an invalid request is refused with the place of its fault", async (t) => {
 	const cases: readonly [body: unknown, message: RegExp][] = [
 		[[], /the body must be an object/],
 		[{ inputs: [x], extra: 1 }, /the body: unknown field "extra"/],
@@ -90,7 +90,7 @@ t.test("a wrong request is refused with its place", async (t) => {
 	);
 });
 
-t.test("each datatype takes what it can hold exactly, and nothing else", async (t) => {
+t.test("each datatype accepts only values that it can hold exactly", async (t) => {
 	const of = (datatype: string, text: string) =>
 		parseInferRequest(`{"inputs":[{"name":"v","shape":[1],"datatype":"${datatype}","data":[${text}]}]}`, {
 			inputs: [{ name: "v", datatype: datatype as "BOOL", shape: [-1] }],

@@ -29,7 +29,7 @@ async function start(t: Test, options: Partial<PredictorOptions> = {}): Promise<
 	return predictor.url;
 }
 
-t.test("metadata and health are the protocol's", async (t) => {
+t.test("metadata and health follow the V2 inference protocol", async (t) => {
 	const url = await start(t);
 	t.match((await call(url, { path: "/v2" })).json, { name: "weir-predictor", extensions: [] });
 	t.match(await call(url, { path: "/v2/health/live" }), { status: 200, json: { live: true } });
@@ -50,7 +50,7 @@ t.test("metadata and health are the protocol's", async (t) => {
 	t.equal((await call(url, { path: "/v2/health/live", method: "HEAD" })).status, 200);
 });
 
-t.test("an inference answers with the model's outputs, and says which version answered", async (t) => {
+t.test("an inference returns the model's outputs and its version", async (t) => {
 	const url = await start(t);
 	const body = { id: "r1", inputs: [features] };
 	const { status, json } = await call(url, { path: "/v2/models/employment/infer", body });
@@ -72,7 +72,7 @@ t.test("an inference answers with the model's outputs, and says which version an
 	});
 });
 
-t.test("every datatype comes back as it went", async (t) => {
+t.test("every datatype returns unchanged", async (t) => {
 	const url = await start(t);
 	const values: Record<string, unknown[]> = {
 		BOOL: [true, false],
@@ -233,7 +233,7 @@ t.test("closing answers what is running and takes nothing new", async (t) => {
 		body: { inputs: [{ ...features, shape: [rows, 16], data }], outputs: [{ name: "label" }] },
 		headers: { connection: "keep-alive" },
 	});
-	// The request is with the server once a second connection has been answered after its body was sent.
+	// The server has the request when it has answered a second connection that was opened after the body was sent.
 	await call(predictor.url, { path: "/v2/health/live" });
 	const closed = predictor.close();
 	t.match(await running, { status: 200, headers: { connection: "close" } });

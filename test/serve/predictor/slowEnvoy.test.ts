@@ -1,4 +1,4 @@
-/** A stranger's unfinished bodies through a real Envoy: others are served, and none of it is a failure of the arm. */
+/** Unfinished bodies of one client through a real Envoy: others are served, and no arm counts a failure. */
 import { execFileSync } from "node:child_process";
 import { once } from "node:events";
 import { request } from "node:http";
@@ -19,7 +19,7 @@ const BODY = JSON.stringify({ inputs: [{ name: "features", shape: [1, 16], datat
 const CONNECTIONS = 12;
 const BODIES_EACH = 92;
 
-/** Ends once all of COUNT connections to PORT stand. */
+/** Ends when all COUNT connections to PORT are open. */
 const CONNECT_ALL = `
 	const [count, port] = process.argv.slice(1).map(Number);
 	let connected = 0;
@@ -34,73 +34,76 @@ const plainPredictor = async (t: Test, meter: NonNullable<PredictorOptions["mete
 	return predictor;
 };
 
-t.test(`${CONNECTIONS * BODIES_EACH} bodies on ${CONNECTIONS} connections`, async (t) => {
-	const statuses = new Map<string, number>();
-	let look = (): void => {};
-	const predictor = await plainPredictor(t, {
-		count: (_name, _help, { status = "-" } = {}) => {
-			statuses.set(status, (statuses.get(status) ?? 0) + 1);
-			look();
-		},
-		gauge() {},
-		observe() {},
-	});
-	const resources = resourceSet({
-		gateways: [gateway()],
-		services: [service("m", [variant("v1", Number(new URL(predictor.url).port))])],
-	});
-	const plan = compile(resources, EMPTY_STATUS, { collectors: NO_COLLECTORS });
-	// An Envoy that gets no CPU for a second takes a connection that stands for one that timed out.
-	for (const cluster of plan.envoy.clusters) Object.assign(cluster, { connect_timeout: "60s" });
-	const envoy = await startEnvoy(t, bootstrapOf(plan, NO_COLLECTORS));
+t.test(
+	`${CONNECTIONS * BODIES_EACH} unfinished bodies on ${CONNECTIONS} connections do not block other clients`,
+	async (t) => {
+		const statuses = new Map<string, number>();
+		let look = (): void => {};
+		const predictor = await plainPredictor(t, {
+			count: (_name, _help, { status = "-" } = {}) => {
+				statuses.set(status, (statuses.get(status) ?? 0) + 1);
+				look();
+			},
+			gauge() {},
+			observe() {},
+		});
+		const resources = resourceSet({
+			gateways: [gateway()],
+			services: [service("m", [variant("v1", Number(new URL(predictor.url).port))])],
+		});
+		const plan = compile(resources, EMPTY_STATUS, { collectors: NO_COLLECTORS });
+		// An Envoy without CPU for a second counts an open connection as timed out.
+		for (const cluster of plan.envoy.clusters) Object.assign(cluster, { connect_timeout: "60s" });
+		const envoy = await startEnvoy(t, bootstrapOf(plan, NO_COLLECTORS));
 
-	const crowded = CONNECTIONS * BODIES_EACH - 1_024;
-	const ended = new Promise<void>((resolve) => {
-		look = () => {
-			if ((statuses.get("408") ?? 0) + (statuses.get("503") ?? 0) >= crowded) resolve();
-		};
-	});
-	const answers: number[] = [];
-	let heard = (): void => {};
-	const told = new Promise<void>((resolve) => {
-		heard = () => void (answers.length >= crowded && resolve());
-	});
-	for (let at = 0; at < CONNECTIONS; at++) {
-		const session = connect(`http://127.0.0.1:${envoy.port()}`);
-		t.teardown(() => session.destroy());
-		session.on("error", () => {});
-		for (let body = 0; body < BODIES_EACH; body++) {
-			const stream = session.request(
-				{ ":method": "POST", ":path": PATH, ":authority": "m.test", "content-type": "application/json" },
-				{ endStream: false },
-			);
-			stream.on("error", () => {});
-			stream.once("response", ({ ":status": status }) => {
-				answers.push(status ?? 0);
-				heard();
-			});
-			stream.write("{");
+		const crowded = CONNECTIONS * BODIES_EACH - 1_024;
+		const ended = new Promise<void>((resolve) => {
+			look = () => {
+				if ((statuses.get("408") ?? 0) + (statuses.get("503") ?? 0) >= crowded) resolve();
+			};
+		});
+		const answers: number[] = [];
+		let check = (): void => {};
+		const full = new Promise<void>((resolve) => {
+			check = () => void (answers.length >= crowded && resolve());
+		});
+		for (let at = 0; at < CONNECTIONS; at++) {
+			const session = connect(`http://127.0.0.1:${envoy.port()}`);
+			t.teardown(() => session.destroy());
+			session.on("error", () => {});
+			for (let body = 0; body < BODIES_EACH; body++) {
+				const stream = session.request(
+					{ ":method": "POST", ":path": PATH, ":authority": "m.test", "content-type": "application/json" },
+					{ endStream: false },
+				);
+				stream.on("error", () => {});
+				stream.once("response", ({ ":status": status }) => {
+					answers.push(status ?? 0);
+					check();
+				});
+				stream.write("{");
+			}
 		}
-	}
-	await ended;
-	await told;
-	t.same([...new Set(answers)], [408]);
-	const other = request({
-		host: "127.0.0.1",
-		port: envoy.port(),
-		path: PATH,
-		method: "POST",
-		headers: { host: "m.test", "content-type": "application/json" },
-		agent: false,
-	});
-	other.end(BODY);
-	const [{ statusCode }] = await once(other, "response");
-	t.equal(statusCode, 200);
-});
+		await ended;
+		await full;
+		t.same([...new Set(answers)], [408]);
+		const other = request({
+			host: "127.0.0.1",
+			port: envoy.port(),
+			path: PATH,
+			method: "POST",
+			headers: { host: "m.test", "content-type": "application/json" },
+			agent: false,
+		});
+		other.end(BODY);
+		const [{ statusCode }] = await once(other, "response");
+		t.equal(statusCode, 200);
+	},
+);
 
-t.test("so many connections at once wait to be accepted", async (t) => {
+t.test("the kernel queues many connections until they are accepted", async (t) => {
 	const predictor = await plainPredictor(t, { count() {}, gauge() {}, observe() {} });
-	// Accepted by nobody while this thread waits for the other process: each that is connected is in the kernel's queue.
+	// This thread accepts none while it waits for the other process: each connection is in the kernel's queue.
 	execFileSync(process.execPath, ["-e", CONNECT_ALL, String(CONNECTIONS * BODIES_EACH), new URL(predictor.url).port], {
 		timeout: 60_000,
 	});

@@ -5,7 +5,7 @@ import t from "tap";
 import { type PredictorOptions, startPredictor } from "../../../src/serve/predictor/server.js";
 import { employmentModel, tinyModel } from "./doubles.js";
 
-t.test("what cannot be served is refused at the start, with a hint", async (t) => {
+t.test("a configuration that cannot be served is refused at the start, with a hint", async (t) => {
 	const folder = mkdtempSync(join(tmpdir(), "weir-predictor-"));
 	t.teardown(() => rmSync(folder, { recursive: true }));
 	const corrupt = join(folder, "corrupt.onnx");

@@ -77,7 +77,7 @@ t.test(
 	},
 );
 
-t.test("a client has so many requests in progress; an ended one leaves its place", async (t) => {
+t.test("a client has a bounded number of requests in progress; an ended one frees its place", async (t) => {
 	const { get, exceeded, inProgress, waiting } = await scene(t, { atOnce: 2 });
 	const asked = [get("ada", "/v1/slow"), get("ada", "/v1/slow")];
 	await inProgress(2);

@@ -1,4 +1,4 @@
-/** The CA without Envoy: its keys, its roots' succession, and what its sockets serve. */
+/** The CA without Envoy: its keys, the rotation of its roots, and its sockets. */
 import { X509Certificate } from "node:crypto";
 import { chmod, mkdir, readFile, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -30,7 +30,7 @@ t.setTimeout(120_000);
 const HOUR_MS = 3_600_000;
 const certificates = (pem: string) => derOf(pem).map((der) => new X509Certificate(der));
 
-t.test("keys lie where only their user can read them, and a restart keeps the roots", async (t) => {
+t.test("only their user can read the keys, and a restart keeps the roots", async (t) => {
 	const directory = join(await scratch(t), "ca");
 	const first = await startCa({ directory, trustDomain: TRUST_DOMAIN });
 	const bundle = first.bundle();
@@ -58,7 +58,7 @@ t.test("keys lie where only their user can read them, and a restart keeps the ro
 	await t.rejects(startCa({ directory: open, trustDomain: TRUST_DOMAIN }), refused("failed-precondition"));
 });
 
-t.test("a root is believed before it signs and as long as something of it lives; its old key is gone", async (t) => {
+t.test("a root is trusted before it signs and until its last SVID expires; its old key is deleted", async (t) => {
 	let nowMs = Date.parse("2026-06-01T00:00:00Z");
 	const directory = await scratch(t);
 	const options = {
@@ -78,7 +78,7 @@ t.test("a root is believed before it signs and as long as something of it lives;
 	t.equal(roots.signer.certificate.trim(), old?.toString().trim(), "the old one still signs");
 	t.same(roots.due(), { what: "activate", atMs: nowMs + 20 * HOUR_MS });
 	const reopened = await Roots.open(store, options);
-	t.equal(reopened.bundle(), roots.bundle(), "what was shown is not forgotten by a restart");
+	t.equal(reopened.bundle(), roots.bundle(), "a restart keeps the published bundle");
 	t.same(reopened.due(), roots.due());
 	nowMs += 20 * HOUR_MS;
 	t.equal(await reopened.activate(), true);
@@ -89,13 +89,13 @@ t.test("a root is believed before it signs and as long as something of it lives;
 	nowMs += HOUR_MS;
 	await reopened.forget();
 	t.equal(reopened.bundle().trim(), reopened.signer.certificate.trim());
-	t.equal(await reopened.activate(), false, "nothing signs that was not believed before");
+	t.equal(await reopened.activate(), false, "a root does not sign before it is trusted");
 
 	nowMs += 30 * HOUR_MS;
 	await reopened.prepare();
 	const { what, atMs } = reopened.due();
 	t.equal(what, "activate");
-	t.ok(atMs > nowMs, "prepared late, it is believed for a while before it signs all the same");
+	t.ok(atMs > nowMs, "a root that is prepared late is still trusted before it signs");
 	nowMs += 10 * 60 * HOUR_MS;
 	t.equal(certificates((await Roots.open(store, options)).bundle()).length, 1, "all ended: a new beginning");
 });
@@ -136,7 +136,7 @@ function secretStream(client: Client) {
 const secretIn = (answer: DiscoveryResponse | undefined) =>
 	fromBinary(SecretSchema, answer?.resources[0]?.value ?? new Uint8Array());
 
-t.test("SDS: at once, then only what is new; a rejection waits for the next change", async (t) => {
+t.test("SDS sends secrets at once, then only changes; a rejected secret waits for the next change", async (t) => {
 	const { ca, socket, client, lines } = await agent(t);
 	t.equal((await stat(socket)).mode & 0o777, 0o600);
 	await t.rejects(ca.workload(ENVOY, socket), { code: "already-exists" });
@@ -159,9 +159,9 @@ t.test("SDS: at once, then only what is new; a rejection waits for the next chan
 
 	own.ask({ resourceNames: ["default"], responseNonce: own.answers[0]?.nonce ?? "" });
 	call(roots, { message: "cannot be used", code: 3 });
-	await until(() => lines.some((line) => line.includes("cannot be used")), "the rejection is told");
+	await until(() => lines.some((line) => line.includes("cannot be used")), "the rejection is logged");
 	t.equal(own.answers.length, 1, "an ACK is not answered");
-	t.equal(roots.answers.length, 1, "nor a NACK");
+	t.equal(roots.answers.length, 1, "a NACK is not answered");
 	await ca.rotateRoot(100);
 	await until(() => own.answers.length === 2 && roots.answers.length === 2, "the new root, and a certificate of it");
 	t.not(own.answers[1]?.versionInfo, own.answers[0]?.versionInfo);
@@ -186,7 +186,7 @@ t.test("SDS: at once, then only what is new; a rejection waits for the next chan
 	}
 });
 
-t.test("FetchSecrets, and the Workload API's header", async (t) => {
+t.test("FetchSecrets returns the named secrets, and the Workload API requires its header", async (t) => {
 	const { ca, client } = await agent(t);
 	const fetch = (resourceNames: string[], typeUrl = SECRET_TYPE_URL) =>
 		new Promise<DiscoveryResponse | number>((resolve) => {
@@ -201,7 +201,7 @@ t.test("FetchSecrets, and the Workload API's header", async (t) => {
 		ENVOY,
 		`spiffe://${TRUST_DOMAIN}`,
 	]);
-	t.equal(await fetch(["nobody"]), 7);
+	t.equal(await fetch(["unknown"]), 7);
 	t.equal(await fetch(["default"], "type.googleapis.com/envoy.config.cluster.v3.Cluster"), 3);
 	t.equal(await fetch(Array.from({ length: 17 }, () => "default")), 3);
 
@@ -216,7 +216,11 @@ t.test("FetchSecrets, and the Workload API's header", async (t) => {
 		);
 	};
 	const without = bundles(new Metadata());
-	t.match(await new Promise((resolve) => without.on("error", resolve).resume()), { code: 3 }, "a browser cannot ask");
+	t.match(
+		await new Promise((resolve) => without.on("error", resolve).resume()),
+		{ code: 3 },
+		"a browser cannot send the request",
+	);
 	const header = new Metadata();
 	header.set("workload.spiffe.io", "true");
 	const stream = bundles(header);
@@ -231,7 +235,7 @@ t.test("FetchSecrets, and the Workload API's header", async (t) => {
 	stream.cancel();
 });
 
-t.test("an SVID is renewed at half of its life", async (t) => {
+t.test("an SVID is renewed at half of its lifetime", async (t) => {
 	const { socket } = await agent(t, 4_000);
 	const workload = await identityOf(t, socket);
 	const { certificate, notAfterMs } = workload.current();

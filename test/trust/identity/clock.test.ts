@@ -1,4 +1,4 @@
-/** The CA's wall clock is set, or its machine has slept: what it issued is renewed by that clock, whatever timers say. */
+/** The CA's wall clock is set, or its machine has slept: SVIDs and roots are renewed by that clock, not by timers. */
 import { X509Certificate } from "node:crypto";
 import { mkdir, rm } from "node:fs/promises";
 import { join } from "node:path";
@@ -56,7 +56,7 @@ async function agent(t: TestScope, lifetimes: { svidLifetimeMs?: number; rootLif
 		set: (ms: number) => {
 			offMs += ms;
 		},
-		/** Whether the holder has an SVID of the clock's time that the root signed which it believes and which is of that time. */
+		/** Whether the holder's SVID and its trusted root are both valid at the clock's time. */
 		holds: () => {
 			const { certificate, roots } = svid();
 			const root = roots.find(({ publicKey }) => certificate.verify(publicKey));
@@ -65,7 +65,7 @@ async function agent(t: TestScope, lifetimes: { svidLifetimeMs?: number; rootLif
 	};
 }
 
-/** By itself, if the test does not look: current() throws while the identity that the holder has is an ended one. */
+/** Waits without calls from the test: current() throws while the holder's identity has expired. */
 const comes = (holds: () => boolean, what: string): Promise<void> =>
 	until(
 		() => {
@@ -79,7 +79,7 @@ const comes = (holds: () => boolean, what: string): Promise<void> =>
 		10_000,
 	);
 
-t.test("set forward past an SVID's end: the holder has the next one in seconds, by itself", async (t) => {
+t.test("with the clock set forward past an SVID's end the holder gets the next one in seconds", async (t) => {
 	const { set, holds, svid, lines } = await agent(t);
 	const [root] = svid().roots;
 	set(2 * HOUR_MS);
@@ -93,7 +93,7 @@ t.test("set forward past an SVID's end: the holder has the next one in seconds, 
 	t.match(lines, [/1 SVIDs are not valid now/]);
 });
 
-t.test("set back: a little does no harm, more renews the SVID, and still more the root", async (t) => {
+t.test("a clock set back a little has no effect, more renews the SVID, and still more the root", async (t) => {
 	const { ca, set, holds, svid, issued } = await agent(t);
 	const first = svid();
 	set(-10_000);
@@ -109,14 +109,14 @@ t.test("set back: a little does no harm, more renews the SVID, and still more th
 	set(-4 * HOUR_MS);
 	t.notOk(holds(), "of the future, and the root too");
 	await comes(holds, "an SVID and a root of now, by itself");
-	t.equal(svid().roots.length, 1, "of the root of the future nothing can be in use: it is not believed");
+	t.equal(svid().roots.length, 1, "a root that is not yet valid is not trusted");
 	t.not(svid().roots[0]?.fingerprint, first.roots[0]?.fingerprint);
 	const { certificate } = svid();
 	await ca.look();
 	t.equal(svid().certificate.fingerprint, certificate.fingerprint, "and then it is quiet");
 });
 
-t.test("set forward past a root's end", async (t) => {
+t.test("with the clock set forward past a root's end the CA makes a new root", async (t) => {
 	const { ca, set, holds, svid, lines, issued, nowMs } = await agent(t);
 	const [first] = svid().roots;
 	set(8 * DAY_MS);
@@ -128,24 +128,24 @@ t.test("set forward past a root's end", async (t) => {
 
 	set(4 * DAY_MS);
 	await ca.look();
-	await comes(() => svid().roots.length === 2, "the next root is believed");
+	await comes(() => svid().roots.length === 2, "the next root is trusted");
 	const [, next] = svid().roots;
 	set(4 * DAY_MS);
 	await ca.look();
 	await comes(holds, "an SVID of that root");
-	t.equal(svid().roots[0]?.fingerprint, next?.fingerprint, "where one was prepared, it signs: everyone has it");
+	t.equal(svid().roots[0]?.fingerprint, next?.fingerprint, "a prepared root signs, because every holder has it");
 	t.ok(
 		svid().roots.every((root) => covers(root, nowMs())),
 		"the ended one is gone in the same look",
 	);
 });
 
-t.test("set back before the next root: another is prepared, the one that signs stays", async (t) => {
+t.test("with the clock set back before the next root another is prepared, and the signing one stays", async (t) => {
 	const { ca, set, holds, svid, nowMs } = await agent(t);
 	const [signer] = svid().roots;
 	set(4 * DAY_MS);
 	await ca.look();
-	await comes(() => svid().roots.length === 2, "the next root is believed");
+	await comes(() => svid().roots.length === 2, "the next root is trusted");
 	set(-4 * DAY_MS);
 	await ca.look();
 	await comes(() => holds() && svid().roots.every((root) => covers(root, nowMs())), "all of now");
@@ -153,7 +153,7 @@ t.test("set back before the next root: another is prepared, the one that signs s
 	t.equal(svid().roots.length, 2);
 });
 
-t.test("kept roots of the future, or ended, are of no use after a restart", async (t) => {
+t.test("saved roots that are expired or not yet valid are not used after a restart", async (t) => {
 	const { ca, set, options, lines, nowMs } = await agent(t);
 	const [first] = certificates(ca.bundle());
 	await ca.close();
@@ -181,7 +181,7 @@ t.test("kept roots of the future, or ended, are of no use after a restart", asyn
 	await late.close();
 });
 
-t.test("where nothing helps it tries at a pace, issues nothing, and recovers", async (t) => {
+t.test("if renewal fails the CA retries at a bounded rate, issues nothing, and recovers", async (t) => {
 	const lifetimes = { svidLifetimeMs: 2_000, rootLifetimeMs: 12_000 };
 	const { set, holds, lines, issued, directory } = await agent(t, lifetimes);
 	const taken = join(directory, "roots.json.new");

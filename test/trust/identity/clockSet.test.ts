@@ -1,4 +1,4 @@
-/** `weir ca` as a process whose clock is wrong and then set right, under a real Envoy: all recovers by itself. */
+/** `weir ca` with a wrong clock that is then corrected, under a real Envoy: everything recovers by itself. */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { writeFile } from "node:fs/promises";
@@ -12,7 +12,7 @@ import { client, guardedServer, identityOf, meshBootstrap, PREDICTOR, scratch, T
 
 const SET_CLOCK = new URL("./setClock.js", import.meta.url).href;
 const HOUR_MS = 3_600_000;
-/** Looks of the CA are two seconds apart; the rest is for a busy machine. An SVID lives for an hour. */
+/** The CA checks every two seconds; the rest is for a busy machine. An SVID is valid for an hour. */
 const PATIENCE_MS = 30_000;
 
 t.setTimeout(180_000);
@@ -55,10 +55,10 @@ async function wrongClock(t: TestScope, offMs: number) {
 }
 
 for (const [what, offMs, how] of [
-	["three hours behind, then set: SVIDs have ended", -3 * HOUR_MS, "step"],
-	["eight days behind, then set: the root has ended too", -8 * 24 * HOUR_MS, "step"],
-	["four hours ahead, then set back: SVIDs and root are of the future", 4 * HOUR_MS, "step"],
-	["four hours ahead, then set back and started again on its data", 4 * HOUR_MS, "restart"],
+	["a clock three hours behind is set: SVIDs have expired", -3 * HOUR_MS, "step"],
+	["a clock eight days behind is set: the root has expired too", -8 * 24 * HOUR_MS, "step"],
+	["a clock four hours ahead is set back: SVIDs and root are not yet valid", 4 * HOUR_MS, "step"],
+	["a clock four hours ahead is set back, and weir ca restarts on its data", 4 * HOUR_MS, "restart"],
 ] as const) {
 	t.test(what, async (t) => {
 		const ca = await wrongClock(t, offMs);
@@ -76,7 +76,7 @@ for (const [what, offMs, how] of [
 					),
 			);
 		await until(async () => (await wrongBy()).some((ms) => ms > HOUR_MS), "Envoy has a certificate of another time");
-		// Both follow before the clock is set. An ended identity is none to them, one of the future is.
+		// Both follow before the clock is set. They reject an expired identity, but not one that is not yet valid.
 		const holding = Promise.all([identityOf(t, ca.socket("predictor")), identityOf(t, ca.socket("client"))]);
 		holding.catch(() => {});
 		const port = envoy.port();
@@ -102,7 +102,7 @@ interface EnvoyCertificate {
 	readonly expiration_time: string;
 }
 
-/** A port that stands before the server does. */
+/** A port that is known before the server listens. */
 async function front(t: TestScope): Promise<{ readonly port: number; to(port: number): void }> {
 	let target = 0;
 	const open = new Set<Socket>();

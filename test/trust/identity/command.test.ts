@@ -1,4 +1,4 @@
-/** `weir ca` as a person runs it, and the names of the stack's parts. */
+/** `weir ca` on the command line, and the names of the stack's parts. */
 import { execFile, spawn } from "node:child_process";
 import { once } from "node:events";
 import { stat } from "node:fs/promises";
@@ -21,7 +21,7 @@ function weir(...args: string[]): Promise<{ readonly status: number; readonly er
 	});
 }
 
-t.test("by default it serves every part of a stack, each on its own socket; SIGHUP makes a new root", async (t) => {
+t.test("weir ca serves every part of a stack on its own socket; SIGHUP makes a new root", async (t) => {
 	const directory = await scratch(t);
 	const child = spawn(process.execPath, [MAIN, "ca", "--data", directory, "--svid-lifetime", "20s"], {
 		stdio: ["ignore", "pipe", "ignore"],
@@ -32,11 +32,11 @@ t.test("by default it serves every part of a stack, each on its own socket; SIGH
 		ready = line;
 		if (line.startsWith("READY")) break;
 	}
-	const said = JSON.parse(ready.slice("READY ".length));
-	t.equal(said.trustDomain, "weir.local");
-	t.same(Object.keys(said.workloads), ["envoy", "control", "sidecar", "predictor", "operator"]);
+	const stack = JSON.parse(ready.slice("READY ".length));
+	t.equal(stack.trustDomain, "weir.local");
+	t.same(Object.keys(stack.workloads), ["envoy", "control", "sidecar", "predictor", "operator"]);
 	const run = join(directory, "run");
-	for (const [name, { id, socket }] of Object.entries<{ id: string; socket: string }>(said.workloads)) {
+	for (const [name, { id, socket }] of Object.entries<{ id: string; socket: string }>(stack.workloads)) {
 		t.equal(socket, identitySocket(run, name));
 		t.equal((await identityOf(t, socket)).current().spiffeId, id);
 	}
@@ -58,14 +58,14 @@ t.test("by default it serves every part of a stack, each on its own socket; SIGH
 	await t.rejects(stat(identitySocket(run, "control")), { code: "ENOENT" }, "it cleans up");
 });
 
-/** What it serves, by name; it is ended at once. */
+/** The workloads that weir ca serves, by name; it is stopped at once. */
 async function served(t: Test, args: readonly string[]): Promise<Readonly<Record<string, { readonly id: string }>>> {
 	const { ready, child } = await part(t, ["ca", "--data", await scratch(t), ...args]);
 	child.kill("SIGTERM");
 	return ready.workloads as Readonly<Record<string, { readonly id: string }>>;
 }
 
-t.test("--workload adds an identity, or says the id of a part; --workloads-only leaves out the rest", async (t) => {
+t.test("--workload adds an identity or sets the id of a part; --workloads-only omits the others", async (t) => {
 	const parts = ["envoy", "control", "sidecar", "predictor", "operator"];
 	const given = ["--workload", "app=/apps/office", "--workload", "envoy=/weir/envoy/edge"];
 	const both = await served(t, given);
@@ -98,7 +98,7 @@ t.test("wrong arguments are usage errors", async (t) => {
 	for (const { what, status, err } of outcomes) t.equal(status, 64, `${what}: ${err.trim()}`);
 });
 
-t.test("ids of the parts are SPIFFE ids, whatever Envoys and people are called", async (t) => {
+t.test("ids of the parts are valid SPIFFE ids for any name of an Envoy or operator", async (t) => {
 	for (const name of ["a", "Jane Doe", "..", "", "a/b", "é", "x%2f"]) {
 		for (const id of Object.values(stackIds("weir.test", { envoy: name, operator: name }))) {
 			t.equal(spiffeFault(id), null, id);

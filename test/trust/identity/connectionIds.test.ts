@@ -1,4 +1,4 @@
-/** A certificate is read once for its connection, and anew once the own identity has rotated. */
+/** A certificate is read once for its connection, and again after a rotation of the server's identity. */
 import { once } from "node:events";
 import { Agent, createServer, request } from "node:https";
 import type { AddressInfo } from "node:net";
@@ -10,7 +10,7 @@ import { createDevelopmentCa } from "./developmentCa.js";
 
 const newCa = () => createDevelopmentCa({ trustDomain: "weir.test", nowMs: Date.now(), lifetimeMs: 3_600_000 });
 
-/** The same identity, which counts what it reads. */
+/** The same identity, with a count of the certificates it reads. */
 function counting(own: Identity) {
 	const listeners = new Set<() => void>();
 	let read = 0;
@@ -31,11 +31,11 @@ function counting(own: Identity) {
 	return { identity, rotate, read: () => read, following: () => listeners.size };
 }
 
-t.test("over HTTP/1.1, of all its requests", async (t) => {
+t.test("the certificate of an HTTP/1.1 connection is read once for all its requests", async (t) => {
 	const ca = await newCa();
 	const { identity, rotate, read, following } = counting(await identityOf(ca, id("weir/control")));
 	const server = createServer(serverTls(identity), (request, response) =>
-		response.end(httpPeerSpiffeId(request, identity) ?? "nobody"),
+		response.end(httpPeerSpiffeId(request, identity) ?? "unauthenticated"),
 	);
 	await once(server.listen(0, "127.0.0.1"), "listening");
 	t.teardown(() => server.close());
@@ -56,7 +56,7 @@ t.test("over HTTP/1.1, of all its requests", async (t) => {
 	const app = await agentOf("app");
 	for (let index = 0; index < 3; index++) t.equal(await ask(app), id("app"));
 	t.equal(read(), 1);
-	t.equal(await ask(app, { "x-request-id": "a" }), "nobody", "each request is looked at");
+	t.equal(await ask(app, { "x-request-id": "a" }), "unauthenticated", "each request is checked");
 	t.equal(await ask(await agentOf("other")), id("other"), "another connection is another's");
 	t.equal(read(), 2);
 	rotate();

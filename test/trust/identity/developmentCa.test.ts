@@ -15,7 +15,7 @@ t.test("the CA certificate is a path-less SPIFFE signing certificate", async (t)
 	t.equal(root.publicKey.asymmetricKeyDetails?.namedCurve, "prime256v1");
 });
 
-t.test("an issued certificate is an SVID: one URI SAN, no CA, signed by the CA, key of its own", async (t) => {
+t.test("an issued certificate is an SVID with one URI SAN and its own key, signed by the CA", async (t) => {
 	const issued = await ca.issue({ spiffeId: "spiffe://example.org/ns/a", dnsNames: ["a.test"] });
 	const leaf = new X509Certificate(issued.certificate);
 	t.equal(leaf.subjectAltName, "URI:spiffe://example.org/ns/a, DNS:a.test");
@@ -37,7 +37,7 @@ t.test("a lifetime is cut at the CA's end and kept below it", async (t) => {
 	t.equal(long.validTo, root.validTo);
 });
 
-t.test("ids that are none of the trust domain's are refused", async (t) => {
+t.test("ids outside the trust domain are refused", async (t) => {
 	for (const spiffeId of [
 		"spiffe://example.org",
 		"spiffe://example.org/",

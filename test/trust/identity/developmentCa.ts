@@ -1,7 +1,6 @@
 /**
- * A certificate authority for tests: makes short-lived SPIFFE X.509-SVIDs in process, in memory,
- * with no file and no openssl. Its key lives as long as the process and nothing is revoked. What
- * runs for longer is ca.ts.
+ * A certificate authority for tests: issues short-lived SPIFFE X.509-SVIDs in memory, without files or openssl. Its key
+ * lasts as long as the process, and nothing is revoked. The long-running CA is ca.ts.
  */
 import { WeirError } from "../../../src/error.js";
 import { checkTrustDomain, type IssuedCertificate, makeRoot, signLeaf } from "../../../src/trust/identity/signing.js";
@@ -12,7 +11,7 @@ export interface DevelopmentCaOptions {
 	/** `example.org` of `spiffe://example.org/…`. */
 	readonly trustDomain: string;
 	readonly nowMs: number;
-	/** Of the CA and the longest of what it issues. */
+	/** Lifetime of the CA, and the maximum for its certificates. */
 	readonly lifetimeMs: number;
 }
 
@@ -23,7 +22,7 @@ export interface IssueOptions {
 	readonly dnsNames?: readonly string[];
 	/** When the certificate begins; by default when the CA began. */
 	readonly nowMs?: number;
-	/** At most what is left of the CA's life, which is the default. */
+	/** At most the rest of the CA's lifetime, which is the default. */
 	readonly lifetimeMs?: number;
 }
 

@@ -6,6 +6,7 @@ import t from "tap";
 import { forwardedClient, parseForwardedClientCert } from "../../../src/compile/access/requests/forwardedClientCert.js";
 import { readRoot, type SigningRoot } from "../../../src/trust/identity/signing.js";
 import { startEnvoy } from "../../envoy/harness.js";
+import { crafted, dns, uri } from "./craftedCertificates.js";
 import { createDevelopmentCa } from "./developmentCa.js";
 import {
 	attempt,
@@ -23,7 +24,6 @@ import {
 	PREDICTOR,
 	TRUST_DOMAIN,
 } from "./mesh.js";
-import { dns, strange, uri } from "./strangeCertificates.js";
 
 t.setTimeout(120_000);
 
@@ -32,7 +32,7 @@ async function rootOf(directory: string): Promise<SigningRoot> {
 	return readRoot(TRUST_DOMAIN, roots[signer]);
 }
 
-t.test("client → Envoy → server by mTLS: SDS serves the certificate, each end demands the other's id", async (t) => {
+t.test("mTLS from client to Envoy to server by SDS: each end requires the other's id", async (t) => {
 	const { directory, ca, socket, predictor, caller } = await mesh(t);
 	const envoy = await startEnvoy(t, meshBootstrap({ identitySocket: socket("envoy"), upstreamPort: predictor.port }));
 	const port = envoy.port();
@@ -63,21 +63,21 @@ t.test("client → Envoy → server by mTLS: SDS serves the certificate, each en
 	const root = await rootOf(directory);
 	const with_ = (own: { certificate: string; privateKey: string }) =>
 		attempt(port, { ca: ca.bundle(), cert: own.certificate, key: own.privateKey });
-	t.equal(await with_(await strange(root, [uri(CLIENT)])), 200, "what is strange below is the name or the time alone");
+	t.equal(await with_(await crafted(root, [uri(CLIENT)])), 200, "the cases below differ only in the name or the time");
 	const elsewhere = await createDevelopmentCa({ trustDomain: TRUST_DOMAIN, nowMs: Date.now(), lifetimeMs: 3_600_000 });
 	const cases: readonly (readonly [string, Promise<number | "refused">])[] = [
 		["no certificate", attempt(port, { ca: ca.bundle() })],
 		["another root, the same id", with_(await elsewhere.issue({ spiffeId: CLIENT }))],
-		["another trust domain, our root", with_(await strange(root, [uri("spiffe://other.test/weir/client")]))],
-		["expired", with_(await strange(root, [uri(CLIENT)], { endedMsAgo: 1_000 }))],
-		["another id", with_(await strange(root, [uri(id("stranger"))]))],
-		["NUL after the id", with_(await strange(root, [uri(`${CLIENT}\0.evil`)]))],
-		["the id as a DNS name", with_(await strange(root, [dns(CLIENT)]))],
+		["another trust domain, our root", with_(await crafted(root, [uri("spiffe://other.test/weir/client")]))],
+		["expired", with_(await crafted(root, [uri(CLIENT)], { endedMsAgo: 1_000 }))],
+		["another id", with_(await crafted(root, [uri(id("unknown"))]))],
+		["NUL after the id", with_(await crafted(root, [uri(`${CLIENT}\0.evil`)]))],
+		["the id as a DNS name", with_(await crafted(root, [dns(CLIENT)]))],
 	];
 	for (const [what, outcome] of cases) t.equal(await outcome, "refused", what);
 
 	const before = predictor.forwarded.length;
-	await with_(await strange(root, [uri(CLIENT), uri(id("operator/root"))]));
+	await with_(await crafted(root, [uri(CLIENT), uri(id("operator/root"))]));
 	const [two] = predictor.forwarded.slice(before);
 	t.equal(
 		two === undefined ? null : forwardedClient([two], ENVOY, new Set([ENVOY])),
@@ -99,7 +99,7 @@ t.test("client → Envoy → server by mTLS: SDS serves the certificate, each en
 	);
 });
 
-t.test("names as SPIRE's users write them: the SPIFFE id and the trust domain", async (t) => {
+t.test("SDS accepts SPIRE's names for secrets: the SPIFFE id and the trust domain", async (t) => {
 	const { socket, predictor, caller } = await mesh(t);
 	const envoy = await startEnvoy(
 		t,
@@ -113,9 +113,9 @@ t.test("names as SPIRE's users write them: the SPIFFE id and the trust domain", 
 	t.equal(await client(caller, envoy.port())(), 200);
 });
 
-t.test("an upstream without the demanded id is not talked to", async (t) => {
+t.test("Envoy sends nothing to an upstream without the required id", async (t) => {
 	const { socket, caller } = await mesh(t);
-	const impostor = await guardedServer(t, await identityOf(t, socket("stranger")));
+	const impostor = await guardedServer(t, await identityOf(t, socket("unknown")));
 	const envoy = await startEnvoy(t, meshBootstrap({ identitySocket: socket("envoy"), upstreamPort: impostor.port }));
 	t.equal(await client(caller, envoy.port())(), 503);
 	t.equal(impostor.forwarded.length, 0);

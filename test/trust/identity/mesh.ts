@@ -21,7 +21,7 @@ export const ENVOY = id("envoy/gateway");
 export const CLIENT = id("client");
 export const PREDICTOR = id("predictor");
 
-/** Waits for what nothing announces across processes; the wait is long, for the machine may be busy. */
+/** Polls a condition of another process; the wait is long, because the machine may be busy. */
 export async function until(holds: () => boolean | Promise<boolean>, what: string, patienceMs = 60_000): Promise<void> {
 	const deadline = Date.now() + patienceMs;
 	while (!(await holds())) {
@@ -51,7 +51,7 @@ export interface GuardedServer {
 	readonly forwarded: (string | undefined)[];
 }
 
-/** A server that demands mTLS and takes only those ids. */
+/** A server that requires mTLS and admits only these ids. */
 export async function guardedServer(
 	t: TestScope,
 	identity: Identity,
@@ -67,7 +67,7 @@ export async function guardedServer(
 		server,
 		identity,
 		(peer) => admitted.includes(peer),
-		(reason, peer) => refusals.push(`${reason} ${peer ?? "nobody"}`),
+		(reason, peer) => refusals.push(`${reason} ${peer ?? "unauthenticated"}`),
 	);
 	server.on("tlsClientError", (error: NodeJS.ErrnoException) => refusals.push(error.code ?? error.message));
 	const stop = followRotation(server, identity);
@@ -93,7 +93,7 @@ export function client(identity: Identity, port: number, server: string = ENVOY)
 	};
 }
 
-/** @returns the status; what TLS or the socket said is thrown */
+/** @returns the status @throws the error of TLS or of the socket */
 export function get(options: RequestOptions): Promise<number> {
 	return new Promise((resolve, reject) => {
 		const asked = request({ host: "127.0.0.1", path: "/", ...options }, (response) => {
@@ -115,7 +115,7 @@ export async function freePort(): Promise<number> {
 	return port;
 }
 
-/** What happens to a raw TLS client that sends one request: the status, or `refused`. */
+/** Sends one request from a raw TLS client. @returns the status, or `refused` */
 export async function attempt(port: number, options: ConnectionOptions): Promise<number | "refused"> {
 	const socket = connect({ rejectUnauthorized: false, servername: "", ...options, host: "127.0.0.1", port });
 	let text = "";
@@ -124,7 +124,7 @@ export async function attempt(port: number, options: ConnectionOptions): Promise
 	});
 	socket.on("error", () => {});
 	socket.write("GET / HTTP/1.1\r\nhost: mesh.test\r\nconnection: close\r\n\r\n");
-	// Not once(): an alert is an error first, and here a way to be refused.
+	// Not once(): a TLS alert is an error event, and here a refusal.
 	await new Promise((resolve) => socket.on("close", resolve));
 	const status = /^HTTP\/1\.1 (\d+)/.exec(text)?.[1];
 	return status === undefined ? "refused" : Number(status);
@@ -139,7 +139,7 @@ export async function mesh(t: TestScope, lifetimes: { svidLifetimeMs?: number; r
 	await ca.workload(ENVOY, socket("envoy"));
 	await ca.workload(PREDICTOR, socket("predictor"));
 	await ca.workload(CLIENT, socket("client"));
-	await ca.workload(id("stranger"), socket("stranger"));
+	await ca.workload(id("unknown"), socket("unknown"));
 	const predictor = await guardedServer(t, await identityOf(t, socket("predictor")));
 	const caller = await identityOf(t, socket("client"));
 	return { directory, ca, socket, predictor, caller };
@@ -183,7 +183,7 @@ const sds = {
 	},
 };
 
-/** As the compiler writes it: own certificate and trust bundle by SDS, peers by exact SPIFFE id. */
+/** TLS as the compiler writes it: own certificate and trust bundle by SDS, peers by exact SPIFFE id. */
 const tlsContext = (peers: readonly string[], certificate: string, bundle: string) => ({
 	tls_params: { tls_minimum_protocol_version: "TLSv1_3", tls_maximum_protocol_version: "TLSv1_3" },
 	tls_certificate_sds_secret_configs: [{ name: certificate, sds_config: sds }],
@@ -232,7 +232,7 @@ export function meshBootstrap(options: MeshBootstrap): (adminSocket: string) => 
 				{
 					name: "upstream",
 					type: "STATIC",
-					// New connections all the time, so that rotation is seen upstream too.
+					// New connections all the time, so that upstream connections rotate too.
 					typed_extension_protocol_options: http({
 						common_http_protocol_options: { max_requests_per_connection: 5 },
 						explicit_http_config: { http_protocol_options: {} },

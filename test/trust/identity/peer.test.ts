@@ -1,4 +1,4 @@
-/** Who a certificate is, and Node's TLS ends that go by it. */
+/** The identity of a certificate, and TLS in Node that checks it. */
 import { once } from "node:events";
 import type { AddressInfo } from "node:net";
 import { connect, createServer } from "node:tls";
@@ -9,9 +9,9 @@ import { certificateSpiffeId, peerSpiffeId } from "../../../src/trust/identity/p
 import { derOf, splitDer } from "../../../src/trust/identity/pem.js";
 import { makeRoot } from "../../../src/trust/identity/signing.js";
 import type { Identity, Svid } from "../../../src/trust/identity/svid.js";
+import { crafted, dns, uri } from "./craftedCertificates.js";
 import { createDevelopmentCa, type DevelopmentCa } from "./developmentCa.js";
 import { attempt, CLIENT, client, ENVOY, guardedServer, id, PREDICTOR, TRUST_DOMAIN } from "./mesh.js";
-import { dns, strange, uri } from "./strangeCertificates.js";
 
 t.setTimeout(120_000);
 
@@ -54,14 +54,14 @@ async function identity(spiffeId: string, from: DevelopmentCa, trustBundle = fro
 
 const der = (pem: string): Uint8Array => derOf(pem)[0] ?? new Uint8Array();
 
-t.test("exactly one URI name, strictly a SPIFFE id with a path, on no CA", async (t) => {
-	const read = async (names: Parameters<typeof strange>[1], options = {}) =>
-		certificateSpiffeId(der((await strange(root, names, options)).certificate));
+t.test("an SVID has exactly one URI name, a SPIFFE id with a path, and is not a CA", async (t) => {
+	const read = async (names: Parameters<typeof crafted>[1], options = {}) =>
+		certificateSpiffeId(der((await crafted(root, names, options)).certificate));
 	t.equal(await read([uri(CLIENT)]), CLIENT);
 	t.equal(await read([dns("a.test"), uri(CLIENT)]), CLIENT, "other kinds of names do not matter");
 	t.equal(await read([uri(CLIENT)], { ca: true }), null, "a CA");
 	t.equal(certificateSpiffeId(der(root.certificate)), null, "the root itself");
-	const nobody: Readonly<Record<string, readonly string[]>> = {
+	const invalid: Readonly<Record<string, readonly string[]>> = {
 		"no name": [],
 		"two URIs": [CLIENT, id("root")],
 		"the same URI twice": [CLIENT, CLIENT],
@@ -84,18 +84,18 @@ t.test("exactly one URI name, strictly a SPIFFE id with a path, on no CA", async
 		"a quote": [`${CLIENT}"`],
 		"2,049 bytes": [`${CLIENT}/${"a".repeat(2_049)}`],
 	};
-	for (const [what, names] of Object.entries(nobody)) t.equal(await read(names.map(uri)), null, what);
+	for (const [what, names] of Object.entries(invalid)) t.equal(await read(names.map(uri)), null, what);
 	t.equal(await read([dns(`a.test, URI:${CLIENT}`)]), null, "a DNS name that looks like another name");
 	t.equal(await read([dns(CLIENT)]), null, "the id as a DNS name");
 });
 
-t.test("any bytes: no crash, no identity", async (t) => {
+t.test("random bytes give no identity and no crash", async (t) => {
 	const good = der((await ca.issue({ spiffeId: CLIENT })).certificate);
 	fc.assert(
 		fc.property(fc.uint8Array({ maxLength: 600 }), (bytes) => certificateSpiffeId(bytes) === null),
 		{ numRuns: 500 },
 	);
-	// A flip in the extension's own lengths makes Node say null for its names.
+	// A flip in the extension's own lengths makes Node return null for its names.
 	for (let at = 0; at < good.length; at++) {
 		const broken = Uint8Array.from(good);
 		broken[at] = (broken[at] ?? 0) ^ 1;
@@ -123,7 +123,7 @@ t.test("any bytes: no crash, no identity", async (t) => {
 	t.equal(splitDer(Buffer.concat(Array.from({ length: 257 }, () => Buffer.of(0x30, 0)))), null, "too many");
 });
 
-t.test("a server takes only the ids that it admits, and says why not", async (t) => {
+t.test("a server accepts only its admitted ids, and reports why it refuses others", async (t) => {
 	const server = await guardedServer(t, await identity(PREDICTOR, ca), [ENVOY]);
 	const envoy = await identity(ENVOY, ca);
 	t.equal(await client(envoy, server.port, PREDICTOR)(), 200);
@@ -161,16 +161,16 @@ t.test("a server takes only the ids that it admits, and says why not", async (t)
 		["another trust domain by our own root", [uri("spiffe://other.test/weir/envoy/gateway")]],
 	] as const) {
 		bad.refusals.length = 0;
-		t.equal(await attempt(bad.port, of(await strange(root, names))), "refused", what);
-		t.same(bad.refusals, ["no-svid nobody"], what);
+		t.equal(await attempt(bad.port, of(await crafted(root, names))), "refused", what);
+		t.same(bad.refusals, ["no-svid unauthenticated"], what);
 	}
-	t.equal(await attempt(bad.port, of(await strange(root, [uri(ENVOY)]))), 200, "both roots of the bundle are believed");
+	t.equal(await attempt(bad.port, of(await crafted(root, [uri(ENVOY)]))), 200, "both roots of the bundle are trusted");
 });
 
-t.test("rotation: new connections have the new certificate and roots; sessions are not resumed", async (t) => {
+t.test("after a rotation connections use the new certificate and roots, and no session is resumed", async (t) => {
 	const next = await createDevelopmentCa({ trustDomain: TRUST_DOMAIN, nowMs, lifetimeMs: 3_600_000 });
 	const own = await identity(PREDICTOR, ca);
-	const server = createServer(serverTls(own), (socket) => socket.end(peerSpiffeId(socket) ?? "nobody"));
+	const server = createServer(serverTls(own), (socket) => socket.end(peerSpiffeId(socket) ?? "unauthenticated"));
 	const stop = followRotation(server, own);
 	server.listen(0, "127.0.0.1");
 	await once(server, "listening");
@@ -199,7 +199,7 @@ t.test("rotation: new connections have the new certificate and roots; sessions a
 	t.equal(await visit(caller, sessions[0]), CLIENT, "a session cannot outlive its certificate or its root");
 	const both = `${ca.certificate}\n${next.certificate}`;
 	await own.rotate(ca, both);
-	t.equal(await visit(await identity(CLIENT, next, both)), CLIENT, "the next root is believed");
+	t.equal(await visit(await identity(CLIENT, next, both)), CLIENT, "the next root is trusted");
 	t.equal(await visit(caller), CLIENT, "the old one too");
 	await own.rotate(next, next.certificate);
 	t.equal(await visit(caller), "refused", "until it is forgotten");
@@ -209,10 +209,10 @@ t.test("rotation: new connections have the new certificate and roots; sessions a
 	t.equal(own.following(), 0);
 });
 
-t.test("no identity without a verified chain", async (t) => {
+t.test("a peer without a verified chain has no identity", async (t) => {
 	const own = await identity(PREDICTOR, ca);
 	const server = createServer({ ...serverTls(own), rejectUnauthorized: false }, (socket) =>
-		socket.end(peerSpiffeId(socket) ?? "nobody"),
+		socket.end(peerSpiffeId(socket) ?? "unauthenticated"),
 	);
 	server.listen(0, "127.0.0.1");
 	await once(server, "listening");
@@ -222,5 +222,5 @@ t.test("no identity without a verified chain", async (t) => {
 	const { certificate, privateKey } = await elsewhere.issue({ spiffeId: ENVOY });
 	const socket = connect({ host: "127.0.0.1", port, cert: certificate, key: privateKey, rejectUnauthorized: false });
 	const [text] = await once(socket, "data");
-	t.equal(String(text), "nobody");
+	t.equal(String(text), "unauthenticated");
 });

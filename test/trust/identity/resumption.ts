@@ -1,30 +1,30 @@
-/** What a TLS session is worth without the certificate that it was opened with. */
+/** Resumption of a TLS session without the certificate that opened it. */
 import { type ConnectionOptions, connect, type SecureVersion } from "node:tls";
 
-/** What one connection came to. */
+/** The result of one connection. */
 export interface Visit {
 	readonly reused: boolean;
-	/** First line of what the server said; "" = nothing. */
-	readonly said: string;
-	/** The last that the server gave, to be shown at another connection; null = none. */
+	/** First line of the server's bytes; "" = nothing. */
+	readonly received: string;
+	/** The last session from the server, for use on another connection; null = none. */
 	readonly session: Buffer | null;
 }
 
-/** What comes first in HTTP/2 (RFC 9113 3.4), which any server of it answers with its settings. */
+/** The connection preface of HTTP/2 (RFC 9113 3.4), which any server answers with its settings. */
 const HTTP2 = Buffer.concat([
 	Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"),
 	Buffer.from([0, 0, 0, 4, 0, 0, 0, 0, 0]),
 ]);
 
-/** Opens a connection and speaks first, until the server has said something or has closed. */
+/** Opens a connection and sends first; ends when the server has sent bytes or has closed. */
 export function visit(port: number, options: ConnectionOptions, host = "-"): Promise<Visit> {
 	return new Promise((resolve) => {
 		let session: Buffer | null = null;
 		let reused = false;
 		const socket = connect({ host: "127.0.0.1", port, checkServerIdentity: () => undefined, ...options });
-		const done = (said: string): void => {
+		const done = (received: string): void => {
 			socket.destroy();
-			resolve({ reused, said, session });
+			resolve({ reused, received, session });
 		};
 		socket.on("session", (given: Buffer) => {
 			session = given;
@@ -35,14 +35,14 @@ export function visit(port: number, options: ConnectionOptions, host = "-"): Pro
 				socket.alpnProtocol === "h2" ? HTTP2 : `GET / HTTP/1.1\r\nhost: ${host}\r\nconnection: close\r\n\r\n`,
 			);
 		});
-		// Tickets come before what is said.
+		// Tickets come before the data.
 		socket.once("data", (bytes) => done(socket.alpnProtocol === "h2" ? "h2" : (String(bytes).split("\r\n")[0] ?? "")));
 		socket.on("error", () => {});
 		socket.once("close", () => done(""));
 	});
 }
 
-/** One visit with the certificate, and one that shows only the session of the first. */
+/** One connection with the certificate, and one with only the session of the first. */
 export async function byItsSession(
 	port: number,
 	{ cert, key, ...others }: ConnectionOptions,

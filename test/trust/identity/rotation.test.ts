@@ -1,4 +1,4 @@
-/** The CA gone and back, and all identities changing, while requests run through a real Envoy. */
+/** Restarts of the CA and rotation of all identities under requests through a real Envoy. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { join } from "node:path";
@@ -18,10 +18,10 @@ import {
 	until,
 } from "./mesh.js";
 
-// Certificates live for seconds here: few, so that it is seen, and enough, so that a busy machine is not an agent that is away.
+// Certificates are valid for a few seconds: long enough that a busy machine does not look like a missing agent.
 t.setTimeout(180_000);
 
-t.test("SVIDs of seconds and a new root under load: no request fails", async (t) => {
+t.test("no request fails with SVIDs of seconds and a new root under load", async (t) => {
 	const { ca, socket, predictor, caller } = await mesh(t, { svidLifetimeMs: 16_000, rootLifetimeMs: 600_000 });
 	const envoy = await startEnvoy(t, meshBootstrap({ identitySocket: socket("envoy"), upstreamPort: predictor.port }));
 	const port = envoy.port();
@@ -36,7 +36,7 @@ t.test("SVIDs of seconds and a new root under load: no request fails", async (t)
 	const before = ca.bundle();
 	await ca.rotateRoot(4_000);
 	const both = ca.bundle();
-	t.ok(both.length > before.length && both.startsWith(before), "the old root is believed beside the new one");
+	t.ok(both.length > before.length && both.startsWith(before), "the old root is trusted beside the new one");
 	const seen = serials.size;
 	await until(() => watching(seen + 1), "Envoy has a certificate of the new root");
 	const { served, failed } = await running.stop();
@@ -46,7 +46,7 @@ t.test("SVIDs of seconds and a new root under load: no request fails", async (t)
 	t.equal(await envoy.stat("listener.127.0.0.1_0.ssl.connection_error"), 0);
 });
 
-t.test("weir ca is killed and comes back: Envoy serves all the while, and gets its next certificates", async (t) => {
+t.test("Envoy serves while weir ca is killed and restarted, and gets its next certificates", async (t) => {
 	const directory = await scratch(t);
 	const socket = (name: string) => join(directory, "run/identity", `${name}.sock`);
 	let process_: ChildProcess | null = null;
@@ -63,13 +63,13 @@ t.test("weir ca is killed and comes back: Envoy serves all the while, and gets i
 			{ stdio: ["ignore", "pipe", "inherit"] },
 		);
 		process_ = child;
-		let said = "";
+		let output = "";
 		child.stdout.setEncoding("utf8");
 		for await (const text of child.stdout) {
-			said += text;
-			if (said.includes("READY")) break;
+			output += text;
+			if (output.includes("READY")) break;
 		}
-		t.match(said, /READY .*"envoy":\{"id":"spiffe:\/\/weir\.test\/weir\/envoy\/gateway"/);
+		t.match(output, /READY .*"envoy":\{"id":"spiffe:\/\/weir\.test\/weir\/envoy\/gateway"/);
 	};
 	const kill = async (): Promise<void> => {
 		const child = process_;

@@ -1,4 +1,4 @@
-/** When an SVID counts as not renewed: in no healthy run, however short its life is, and always before it ends. */
+/** The time when an SVID counts as overdue: never in a healthy run, and always before it expires. */
 
 import t from "tap";
 import { IDENTITY_CHECK_MS } from "../../../src/trust/identity/ca.js";
@@ -7,7 +7,7 @@ import { firstToEnd, isUnrenewed } from "../../../src/trust/identity/validity.js
 const SECOND = 1_000;
 const MINUTE = 60 * SECOND;
 const madeMs = 1_800_000_000_000;
-/** An SVID made then, dated back as its authority does. */
+/** An SVID issued at that time, backdated like its authority's. */
 const svid = (lifeMs: number, datedBackMs: number) => ({
 	notBeforeMs: madeMs - datedBackMs,
 	notAfterMs: madeMs + lifeMs,
@@ -15,7 +15,7 @@ const svid = (lifeMs: number, datedBackMs: number) => ({
 const WEIR = MINUTE;
 const SPIRE = 10 * SECOND;
 
-t.test("never of one that is renewed at half of its life, or at two thirds", async (t) => {
+t.test("an SVID that is renewed at half or two thirds of its lifetime is never overdue", async (t) => {
 	for (const lifeMs of [20 * SECOND, MINUTE, 5 * MINUTE, 60 * MINUTE, 24 * 60 * MINUTE])
 		for (const backMs of [WEIR, SPIRE]) {
 			const one = svid(lifeMs, backMs);
@@ -26,13 +26,13 @@ t.test("never of one that is renewed at half of its life, or at two thirds", asy
 		}
 });
 
-t.test("with a quarter of its life left, or a little less", async (t) => {
+t.test("an SVID is overdue with a quarter of its lifetime left, or a little less", async (t) => {
 	for (const lifeMs of [20 * SECOND, MINUTE, 60 * MINUTE])
 		t.ok(isUnrenewed(svid(lifeMs, WEIR), madeMs + lifeMs * 0.75 + 1), `${lifeMs} of weir ca`);
 	t.ok(isUnrenewed(svid(60 * MINUTE, SPIRE), madeMs + 46 * MINUTE), "of SPIRE");
 });
 
-t.test("of several, the first to end", async (t) => {
+t.test("of several SVIDs the first to expire counts", async (t) => {
 	t.equal(firstToEnd([]), null);
 	const soon = svid(MINUTE, WEIR);
 	t.equal(firstToEnd([svid(60 * MINUTE, WEIR), soon, svid(2 * MINUTE, WEIR)]), soon);

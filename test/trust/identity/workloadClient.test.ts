@@ -1,4 +1,4 @@
-/** The Workload API client: what it believes, and what it does while the agent is away. */
+/** The Workload API client: accepted answers, and its behaviour while the agent is unavailable. */
 import { join } from "node:path";
 import { create } from "@bufbuild/protobuf";
 import { type Metadata, Server, ServerCredentials, type ServerWritableStream } from "@grpc/grpc-js";
@@ -43,7 +43,7 @@ async function message(
 	});
 }
 
-t.test("an answer is believed when it holds together, and only then", async (t) => {
+t.test("only a consistent answer of the agent is accepted", async (t) => {
 	const good = await message(CLIENT);
 	const svid = readSvid({ svids: [good, await message(ENVOY)] }, nowMs);
 	t.match(
@@ -97,7 +97,7 @@ async function fakeAgent(t: TestScope, socket: string) {
 	return { calls, headers, stop: () => server.forceShutdown() };
 }
 
-t.test("the last good one serves while the agent is away or wrong, until it ends", async (t) => {
+t.test("the last good SVID is used until it expires, while the agent is down or wrong", async (t) => {
 	const socket = join(await scratch(t), "agent.sock");
 	const agent = await fakeAgent(t, socket);
 	let clock = nowMs;
@@ -127,7 +127,7 @@ t.test("the last good one serves while the agent is away or wrong, until it ends
 	const second = await message(CLIENT);
 	agent.calls[1]?.write(create(X509SVIDResponseSchema, { svids: [second] }));
 	await until(() => rotations > 0, "the next good one");
-	t.equal(rotations, 1, "neither the wrong nor the same one is a rotation");
+	t.equal(rotations, 1, "an invalid or equal SVID is no rotation");
 	agent.stop();
 	await until(() => lines.length > 2, "the agent is away");
 	t.equal(workload.current().spiffeId, CLIENT);
@@ -139,20 +139,20 @@ t.test("the last good one serves while the agent is away or wrong, until it ends
 	stop();
 	back.calls[0]?.write(create(X509SVIDResponseSchema, { svids: [await message(CLIENT)] }));
 	await until(() => workload.current().certificate !== "" && lines.length > 0, "it goes on");
-	t.equal(rotations, 1, "a stopped listener hears no more");
+	t.equal(rotations, 1, "a stopped listener is not called");
 	const { certificate } = await ca.issue({ spiffeId: ENVOY });
 	t.equal(workload.idOf(derOf(certificate)[0] ?? new Uint8Array()), ENVOY);
 	const elsewhere = await createDevelopmentCa({ trustDomain: "other.test", nowMs, lifetimeMs: HOUR_MS });
 	const foreign = await elsewhere.issue({ spiffeId: "spiffe://other.test/weir/envoy/gateway" });
-	t.equal(workload.idOf(derOf(foreign.certificate)[0] ?? new Uint8Array()), null, "another trust domain is nobody");
+	t.equal(workload.idOf(derOf(foreign.certificate)[0] ?? new Uint8Array()), null, "another trust domain has no id");
 });
 
-t.test("no agent: said in time, with what to do", async (t) => {
+t.test("a missing agent is reported in time, with a hint", async (t) => {
 	const socketPath = join(await scratch(t), "none.sock");
 	await t.rejects(followWorkload({ socketPath, firstWaitMs: 300 }), { code: "unavailable", hint: /SPIRE/ });
 });
 
-t.test("grpc-js: both ends by id, rotation included", async (t) => {
+t.test("both ends of grpc-js verify ids, also after a rotation", async (t) => {
 	const directory = await scratch(t);
 	const own = await startCa({ directory: join(directory, "ca"), trustDomain: TRUST_DOMAIN });
 	t.teardown(() => own.close());
@@ -177,10 +177,10 @@ t.test("grpc-js: both ends by id, rotation included", async (t) => {
 	);
 	const { injectConnection } = server.createConnectionInjector(ServerCredentials.createInsecure());
 	const at = { host: "127.0.0.1", port: 0, tls: mutualTls(serverIdentity), connections: 10 };
-	const door = await listenHttp2(at, injectConnection);
-	const { port } = door;
+	const listener = await listenHttp2(at, injectConnection);
+	const { port } = listener;
 	t.teardown(() => {
-		door.close();
+		listener.close();
 		server.forceShutdown();
 	});
 	const { Client, credentials, Metadata: Headers } = await import("@grpc/grpc-js");

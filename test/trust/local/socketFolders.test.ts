@@ -1,4 +1,4 @@
-/** Folders of UNIX sockets: what is not the own user's alone is refused by all who listen in it or connect. */
+/** Folders of UNIX sockets: listeners and clients refuse a folder that other users can enter. */
 import { chmod, mkdir, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import t from "tap";
@@ -16,7 +16,7 @@ import { temporaryDirectory } from "../../cli/command.js";
 
 const REFUSED = { code: "failed-precondition" };
 
-/** The user that the process seems to be, for one call. */
+/** Fakes the user of the process for one call. */
 function as<Result>(uid: number, run: () => Result): Result {
 	const { getuid } = process;
 	process.getuid = () => uid;
@@ -27,7 +27,7 @@ function as<Result>(uid: number, run: () => Result): Result {
 	}
 }
 
-t.test("folders", async (t) => {
+t.test("a socket folder is accepted only if no other user can enter it", async (t) => {
 	const directory = await temporaryDirectory(t);
 	const [own, open, link] = ["own", "open", "link"].map((name) => join(directory, name)) as [string, string, string];
 	await mkdir(own, { mode: 0o700 });
@@ -40,7 +40,7 @@ t.test("folders", async (t) => {
 	t.throws(() => requireOwnFolder(join(directory, "none")), { code: "not-found" });
 	t.throws(() => as(uid + 1, () => requireOwnFolder(own)), { ...REFUSED, message: /another user/ });
 	t.throws(() => as(uid + 1, () => requireOwnersFolder(own)), { ...REFUSED, message: /another user/ });
-	t.doesNotThrow(() => as(0, () => requireOwnersFolder(own)), "root may ask anybody's");
+	t.doesNotThrow(() => as(0, () => requireOwnersFolder(own)), "root may use any owner's folder");
 	for (const mode of [0o710, 0o701, 0o770, 0o750, 0o777, 0o1777]) {
 		await chmod(open, mode);
 		t.throws(() => requireOwnFolder(open), { ...REFUSED, message: /other users can enter/ }, mode.toString(8));
@@ -67,13 +67,13 @@ t.test("folders", async (t) => {
 	await t.rejects(
 		followWorkload({ socketPath: join(open, "agent.sock"), firstWaitMs: 300 }),
 		{ message: /can write/ },
-		"to be told who one is",
+		"to get an identity",
 	);
 	t.ok(places(own).runDirectory, "the own one is good");
-	t.ok(places(link).runDirectory, "data may be named by a link; its run folder is none");
+	t.ok(places(link).runDirectory, "a link may point to the data; its run folder is not a link");
 });
 
-t.test("a parent in which others may rename is no place for a folder of one's own", async (t) => {
+t.test("a folder below a parent in which others may rename is refused", async (t) => {
 	const directory = await temporaryDirectory(t);
 	const parent = join(directory, "parent");
 	const [own, agents] = ["own", "agents"].map((name) => join(parent, "deep", name)) as [string, string];

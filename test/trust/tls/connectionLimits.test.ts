@@ -1,4 +1,4 @@
-/** Doors between parts under silent connections and ended certificates: real TLS, real servers, short lives. */
+/** Listeners under silent connections and expired certificates: real TLS, real servers, short lifetimes. */
 import { EventEmitter, once } from "node:events";
 import type { ServerResponse } from "node:http";
 import { Agent, createServer as createHttps, get } from "node:https";
@@ -31,11 +31,11 @@ const shown = ({ certificate, privateKey }: IssuedCertificate) => ({
 	ca: ca.certificate,
 	...TLS_OPTIONS,
 });
-const own = await issue("door");
+const own = await issue("listener");
 const OPTIONS = { ...shown(own), requestCert: true, rejectUnauthorized: true };
 const peer = shown(await issue("peer"));
-/** Of those that prove nothing but speak TLS. */
-const { cert: _cert, key: _key, ...nobody } = peer;
+/** Options of a TLS client without a certificate. */
+const { cert: _cert, key: _key, ...anonymous } = peer;
 
 async function listening(t: Test, server: Server): Promise<number> {
 	const open = new Set<Socket>();
@@ -50,7 +50,7 @@ async function listening(t: Test, server: Server): Promise<number> {
 }
 
 /** A server that sends `hello` on accepted connections. */
-async function door(t: Test, bounds: ConnectionLimits, options: object = {}): Promise<number> {
+async function listen(t: Test, bounds: ConnectionLimits, options: object = {}): Promise<number> {
 	const server = createServer({ ...OPTIONS, ...options });
 	limitConnections(server, bounds);
 	server.on("secureConnection", (socket) => {
@@ -71,20 +71,20 @@ function silent(t: Test, port: number, localAddress = "127.0.0.1"): Promise<Sock
 }
 
 /** The server's first bytes, or the error; the connection stays open until the test ends. */
-function greeted(t: Test, port: number, options: object = peer): Promise<{ said: string; socket: TLSSocket }> {
+function greeted(t: Test, port: number, options: object = peer): Promise<{ received: string; socket: TLSSocket }> {
 	return new Promise((resolve) => {
 		const socket = connectTls({ port, host: "127.0.0.1", checkServerIdentity: () => undefined, ...options });
 		t.teardown(() => socket.destroy());
-		socket.once("data", (data) => resolve({ said: String(data), socket }));
-		socket.on("error", (error: NodeJS.ErrnoException) => resolve({ said: String(error.code), socket }));
-		socket.once("close", () => resolve({ said: "closed", socket }));
+		socket.once("data", (data) => resolve({ received: String(data), socket }));
+		socket.on("error", (error: NodeJS.ErrnoException) => resolve({ received: String(error.code), socket }));
+		socket.once("close", () => resolve({ received: "closed", socket }));
 	});
 }
 
 t.test("silent connections do not block clients, and are closed after seconds", async (t) => {
-	const port = await door(t, { connections: 4 });
+	const port = await listen(t, { connections: 4 });
 	const kept = await greeted(t, port);
-	t.equal(kept.said, "hello");
+	t.equal(kept.received, "hello");
 	let gone = 0;
 	const many = UNAUTHENTICATED_CONNECTIONS_MAX + 200;
 	const startedMs = performance.now();
@@ -95,16 +95,16 @@ t.test("silent connections do not block clients, and are closed after seconds", 
 		socket.once("close", () => gone++);
 		ended.push(once(socket, "close"));
 	}
-	t.equal((await greeted(t, port)).said, "hello", "whoever has a certificate comes in");
+	t.equal((await greeted(t, port)).received, "hello", "a client with a certificate is accepted");
 	await Promise.all(ended);
-	t.equal(gone, many, "all of them are ended by the door");
+	t.equal(gone, many, "the listener closes all of them");
 	t.comment(`all gone ${((performance.now() - startedMs) / 1_000).toFixed(1)} s after the first`);
-	t.equal(kept.socket.destroyed, false, "who was in stays in");
-	t.equal((await greeted(t, port)).said, "hello");
+	t.equal(kept.socket.destroyed, false, "an accepted connection stays open");
+	t.equal((await greeted(t, port)).received, "hello");
 });
 
-t.test("beyond their number the oldest silent one goes, first of the address with the most", async (t) => {
-	const port = await door(t, { connections: 4 });
+t.test("beyond their bound the oldest silent connection of the busiest address is closed", async (t) => {
+	const port = await listen(t, { connections: 4 });
 	const quiet = await silent(t, port, "127.0.0.2");
 	const first = await silent(t, port);
 	const firstGone = once(first.resume(), "close");
@@ -117,20 +117,20 @@ t.test("beyond their number the oldest silent one goes, first of the address wit
 	t.notOk(quietGone, "another address's older one stays");
 });
 
-t.test("peers that have proved themselves have a bound of their own", async (t) => {
-	const port = await door(t, { connections: 2 });
+t.test("authenticated peers have a bound of their own", async (t) => {
+	const port = await listen(t, { connections: 2 });
 	const [one, two] = [await greeted(t, port), await greeted(t, port)];
-	t.same([one.said, two.said], ["hello", "hello"]);
-	t.not((await greeted(t, port)).said, "hello", "the third");
+	t.same([one.received, two.received], ["hello", "hello"]);
+	t.not((await greeted(t, port)).received, "hello", "the third");
 	one.socket.end();
 	await once(one.socket, "close");
-	let said = "";
-	for (let tries = 0; tries < 100 && said !== "hello"; tries++) said = (await greeted(t, port)).said;
-	t.equal(said, "hello", "once one has left");
+	let received = "";
+	for (let tries = 0; tries < 100 && received !== "hello"; tries++) received = (await greeted(t, port)).received;
+	t.equal(received, "hello", "once one has left");
 });
 
 /** An HTTP server whose requests to `/wait` are in progress until the test ends. */
-async function httpDoor(t: Test, connections: number, bounds: Partial<ConnectionLimits> = {}) {
+async function listenHttp(t: Test, connections: number, bounds: Partial<ConnectionLimits> = {}) {
 	const crowds: LargestClient[] = [];
 	const server = createHttps(OPTIONS, ({ url }, response) => {
 		if (url === "/wait") response.write("hello");
@@ -143,7 +143,7 @@ async function httpDoor(t: Test, connections: number, bounds: Partial<Connection
 		...bounds,
 	});
 	const port = await listening(t, server);
-	/** One connection of the peer, which has asked for the path; null = for nothing. */
+	/** One connection of the peer, after a request for the path; null = no request. */
 	const opened = async (own: object, path: string | null): Promise<TLSSocket> => {
 		const socket = connectTls({ port, host: "127.0.0.1", checkServerIdentity: () => undefined, ...own });
 		socket.on("error", () => {});
@@ -162,7 +162,7 @@ async function httpDoor(t: Test, connections: number, bounds: Partial<Connection
 }
 
 t.test("on a full server the client with the most connections loses one: first its oldest idle one", async (t) => {
-	const { crowds, opened, gone, stays } = await httpDoor(t, 4);
+	const { crowds, opened, gone, stays } = await listenHttp(t, 4);
 	const other = shown(await issue("other"));
 	const busy = await opened(peer, "/wait");
 	const idle = await opened(peer, "/");
@@ -174,12 +174,12 @@ t.test("on a full server the client with the most connections loses one: first i
 	await gone(fourth);
 	t.same(stays(busy, third, fifth, admin), [true, true, true, true], "also for more of its own");
 	await gone(await opened(peer, "/wait"));
-	t.same(stays(busy, third, fifth, admin), [true, true, true, true], "whose work is not cut for more of it");
+	t.same(stays(busy, third, fifth, admin), [true, true, true, true], "requests in progress are not cut for new ones");
 	const second = await opened(other, "/wait");
 	await gone(busy);
 	t.same(stays(third, fifth, admin, second), [true, true, true, true]);
 	await gone(await opened(other, "/wait"));
-	t.same(stays(third, fifth, admin, second), [true, true, true, true], "of equals none makes room for the other");
+	t.same(stays(third, fifth, admin, second), [true, true, true, true], "no client loses a connection to an equal one");
 	const [id, otherId] = ["spiffe://weir.test/peer", "spiffe://weir.test/other"];
 	t.same(crowds, [
 		{ id, held: 4, most: 4 },
@@ -191,30 +191,34 @@ t.test("on a full server the client with the most connections loses one: first i
 });
 
 t.test("a connection of an unknown protocol is never idle, but can still be closed on a full server", async (t) => {
-	const port = await door(t, { connections: 2 });
+	const port = await listen(t, { connections: 2 });
 	const [first, second] = [await greeted(t, port), await greeted(t, port)];
 	const ended = once(first.socket.resume(), "close");
 	const other = await greeted(t, port, shown(await issue("other")));
-	t.equal(other.said, "hello");
+	t.equal(other.received, "hello");
 	await ended;
 	t.same([second.socket.destroyed, other.socket.destroyed], [false, false]);
 });
 
-t.test("who has come to ask and asks nothing is sent away after a time", async (t) => {
-	const patient = await httpDoor(t, 4);
+t.test("a connection without a request is closed after a time", async (t) => {
+	const patient = await listenHttp(t, 4);
 	const kept = await patient.opened(peer, null);
-	const { opened, gone, stays } = await httpDoor(t, 4, { unaskedMs: REQUESTLESS_CONNECTION_MS });
+	const { opened, gone, stays } = await listenHttp(t, 4, { unaskedMs: REQUESTLESS_CONNECTION_MS });
 	const [silent, asked, waiting] = [await opened(peer, null), await opened(peer, "/"), await opened(peer, "/wait")];
 	const startedMs = performance.now();
 	const now = performance.now.bind(performance);
 	t.intercept(performance, "now", { value: () => now() + REQUESTLESS_CONNECTION_MS });
 	await gone(silent);
-	// The door that opened before has looked as well.
-	t.same(stays(asked, waiting, kept), [true, true, true], "nor is anybody where Envoy keeps connections at hand");
-	t.ok(now() - startedMs < REQUESTLESS_CONNECTION_MS, "by the door, not by HTTP's own bound");
+	// The listener that opened before has swept as well.
+	t.same(
+		stays(asked, waiting, kept),
+		[true, true, true],
+		"only on that listener: Envoy keeps spare connections to others",
+	);
+	t.ok(now() - startedMs < REQUESTLESS_CONNECTION_MS, "by the listener, not by HTTP's own bound");
 });
 
-t.test("where a request is the proof, TLS alone is none", async (t) => {
+t.test("if requests authenticate, a TLS connection alone counts as unauthenticated", async (t) => {
 	const server = createHttps({ ...OPTIONS, rejectUnauthorized: false });
 	const connections = limitConnections(server, { connections: 4, authenticatedBy: "request" });
 	server.on("request", (request, response) => {
@@ -231,10 +235,10 @@ t.test("where a request is the proof, TLS alone is none", async (t) => {
 		response.resume();
 		return request.socket as TLSSocket;
 	};
-	const idle = connectTls({ port, host: "127.0.0.1", checkServerIdentity: () => undefined, ...nobody });
+	const idle = connectTls({ port, host: "127.0.0.1", checkServerIdentity: () => undefined, ...anonymous });
 	idle.on("error", () => {});
-	const [proved, known] = [await ask("/prove", nobody), await ask("/", peer)];
-	const refused = await ask("/", nobody);
+	const [proved, known] = [await ask("/prove", anonymous), await ask("/", peer)];
+	const refused = await ask("/", anonymous);
 	await Promise.all([once(idle.resume(), "close"), once(refused, "close")]);
 	t.same([proved.destroyed, known.destroyed], [false, false], "by request, and by certificate");
 });
@@ -277,7 +281,7 @@ function staged(t: Test, bounds: ConnectionLimits) {
 		lookAt: async (atMs: number): Promise<void> => {
 			nowMs = atMs;
 			look();
-			// It comes after what has been read.
+			// It comes after the bytes that were read.
 			await setImmediate();
 		},
 		at: (atMs: number): void => {
@@ -286,7 +290,7 @@ function staged(t: Test, bounds: ConnectionLimits) {
 	};
 }
 
-t.test("one that closes late takes nothing from the next with its address and port", async (t) => {
+t.test("a connection that closes late does not affect the next with its address and port", async (t) => {
 	const { opened, secured } = staged(t, { connections: 4 });
 	const former = opened();
 	opened();
@@ -294,7 +298,7 @@ t.test("one that closes late takes nothing from the next with its address and po
 	t.equal(secured(true).destroyed, false);
 });
 
-t.test("where a request is the proof, its time begins with the end of the handshake", async (t) => {
+t.test("if requests authenticate, their time limit begins after the handshake", async (t) => {
 	const { opened, secured, at, lookAt } = staged(t, { connections: 4, authenticatedBy: "request" });
 	const raw = opened();
 	at(UNAUTHENTICATED_CONNECTION_MS - 1);
@@ -305,7 +309,7 @@ t.test("where a request is the proof, its time begins with the end of the handsh
 	t.equal(raw.destroyed, true);
 });
 
-t.test("a connection is old before its certificate ends, and over when it has ended", async (t) => {
+t.test("a connection is old before its certificate expires, and over when it has expired", async (t) => {
 	let nowMs = Date.now();
 	const server = createHttps(OPTIONS);
 	const connections = limitConnections(server, { connections: 4, nowMs: () => nowMs });
@@ -347,7 +351,7 @@ t.test("a connection is old before its certificate ends, and over when it has en
 });
 
 /** With a real Envoy the next request got 503: it reuses connections for up to an hour. */
-t.test("an idle connection is ended before its certificate; one in use is not cut", async (t) => {
+t.test("an idle connection is closed before its certificate expires; one in use is not cut", async (t) => {
 	let nowMs = Date.now();
 	const server = createHttps(OPTIONS);
 	limitConnections(server, { connections: 4, nowMs: () => nowMs });
@@ -374,7 +378,7 @@ t.test("an idle connection is ended before its certificate; one in use is not cu
 	late.resume();
 });
 
-t.test("nor is a busy one between two requests, even if none is in progress at a sweep", async (t) => {
+t.test("a busy connection is not cut between two requests, even if a sweep sees none in progress", async (t) => {
 	let nowMs = Date.now();
 	const server = createHttps(OPTIONS, (_request, response) => response.end("here"));
 	limitConnections(server, { connections: 4, nowMs: () => nowMs });
@@ -391,7 +395,7 @@ t.test("nor is a busy one between two requests, even if none is in progress at a
 	const answers = new Set([await ask()]);
 	nowMs += 3_600_000 - 1_000;
 	const from = performance.now();
-	// Idle nearly all of the time: each request is answered in a millisecond.
+	// The connection is idle nearly all of the time: each request takes a millisecond.
 	while (performance.now() - from < 3.5 * CONNECTIONS_CHECK_MS) {
 		await new Promise((resolve) => setTimeout(resolve, CONNECTION_QUIET_MS / 5));
 		answers.add(await ask());
@@ -400,27 +404,24 @@ t.test("nor is a busy one between two requests, even if none is in progress at a
 	await closed;
 });
 
-t.test(
-	"a request that came while the process stood still is answered, though its connection was to be ended",
-	async (t) => {
-		let nowMs = Date.now();
-		const server = createHttps(OPTIONS, (_request, response) => response.end("here"));
-		limitConnections(server, { connections: 4, nowMs: () => nowMs });
-		const port = await listening(t, server);
-		const socket = connectTls({ port, host: "127.0.0.1", checkServerIdentity: () => undefined, ...peer });
-		t.teardown(() => socket.destroy());
-		socket.on("error", () => {});
-		const request = "GET / HTTP/1.1\r\nhost: x.test\r\n\r\n";
-		socket.write(request);
-		await once(socket, "data");
-		socket.write(request);
-		nowMs += 3_600_000 - 1_000;
-		const from = performance.now();
-		while (performance.now() - from < 1.5 * CONNECTIONS_CHECK_MS);
-		const [answer] = await Promise.race([once(socket, "data"), once(socket, "close")]);
-		t.match(String(answer), /^HTTP\/1\.1 200 /);
-	},
-);
+t.test("a request that came during a standstill is answered, though its connection was due to close", async (t) => {
+	let nowMs = Date.now();
+	const server = createHttps(OPTIONS, (_request, response) => response.end("here"));
+	limitConnections(server, { connections: 4, nowMs: () => nowMs });
+	const port = await listening(t, server);
+	const socket = connectTls({ port, host: "127.0.0.1", checkServerIdentity: () => undefined, ...peer });
+	t.teardown(() => socket.destroy());
+	socket.on("error", () => {});
+	const request = "GET / HTTP/1.1\r\nhost: x.test\r\n\r\n";
+	socket.write(request);
+	await once(socket, "data");
+	socket.write(request);
+	nowMs += 3_600_000 - 1_000;
+	const from = performance.now();
+	while (performance.now() - from < 1.5 * CONNECTIONS_CHECK_MS);
+	const [answer] = await Promise.race([once(socket, "data"), once(socket, "close")]);
+	t.match(String(answer), /^HTTP\/1\.1 200 /);
+});
 
 t.test(
 	"a gRPC listener passes on only authenticated HTTP/2 peers, and closes them when their certificate ends",
@@ -434,13 +435,13 @@ t.test(
 		t.teardown(close);
 		const h2 = { ALPNProtocols: ["h2"] };
 		const long = await greeted(t, port, { ...peer, ...h2 });
-		t.equal(long.said, "hello");
-		t.not((await greeted(t, port, { ...nobody, ...h2 })).said, "hello", "nobody");
-		t.not((await greeted(t, port)).said, "hello", "another protocol");
+		t.equal(long.received, "hello");
+		t.not((await greeted(t, port, { ...anonymous, ...h2 })).received, "hello", "no certificate");
+		t.not((await greeted(t, port)).received, "hello", "another protocol");
 		t.equal(taken, 1);
 		const brief = await issue("brief", 3_000);
 		const short = await greeted(t, port, { ...shown(brief), ...h2 });
-		t.equal(short.said, "hello");
+		t.equal(short.received, "hello");
 		await once(short.socket.resume(), "close");
 		t.equal(long.socket.destroyed, false);
 		await t.rejects(

@@ -19,7 +19,7 @@ import { invalidClients } from "../identity/invalidClients.js";
 t.setTimeout(60_000);
 
 const ca = await createDevelopmentCa({ trustDomain: "weir.test", nowMs: Date.now() - 60_000, lifetimeMs: 7_200_000 });
-const own = await ca.issue({ spiffeId: "spiffe://weir.test/door" });
+const own = await ca.issue({ spiffeId: "spiffe://weir.test/listener" });
 const OPTIONS = {
 	cert: own.certificate,
 	key: own.privateKey,
@@ -44,17 +44,17 @@ for (const [kind, make] of Object.entries(SERVERS))
 		server.listen(0, "127.0.0.1");
 		await once(server, "listening");
 		const { port } = server.address() as AddressInfo;
-		for (const { what, fault, knock } of await invalidClients(ca, "spiffe://weir.test/peer")) {
+		for (const { what, fault, connect } of await invalidClients(ca, "spiffe://weir.test/peer")) {
 			faults.length = 0;
-			await knock(port);
+			await connect(port);
 			for (let tries = 0; tries < 20 && faults.length === 0; tries++) await pause(5);
 			t.same(faults, fault === null ? [] : [fault], what);
 		}
 	});
 
-t.test("an HTTP/2 listener reports them too", async (t) => {
+t.test("an HTTP/2 listener reports failed handshakes", async (t) => {
 	const faults: HandshakeFault[] = [];
-	const door = await listenHttp2(
+	const listener = await listenHttp2(
 		{
 			host: "127.0.0.1",
 			port: 0,
@@ -64,15 +64,15 @@ t.test("an HTTP/2 listener reports them too", async (t) => {
 		},
 		(socket) => void socket.destroy(),
 	);
-	t.teardown(() => door.close());
+	t.teardown(() => listener.close());
 	const all = await invalidClients(ca, "spiffe://weir.test/peer");
-	for (const { knock } of all) await knock(door.port);
+	for (const { connect } of all) await connect(listener.port);
 	const wanted = all.flatMap(({ fault }) => fault ?? []);
 	for (let tries = 0; tries < 200 && faults.length < wanted.length; tries++) await pause(5);
 	t.same(faults.toSorted(), wanted.toSorted());
 });
 
-t.test("the sidecar counts them in its metrics", async (t) => {
+t.test("the sidecar counts failed handshakes in its metrics", async (t) => {
 	const counts = new ProcessCounts(() => {});
 	const server = await startGrpcServer({
 		listen: { host: "127.0.0.1", port: 0 },
@@ -83,8 +83,8 @@ t.test("the sidecar counts them in its metrics", async (t) => {
 	});
 	t.teardown(() => server.close());
 	const port = "port" in server.address ? server.address.port : 0;
-	for (const { fault, knock } of await invalidClients(ca, "spiffe://weir.test/peer"))
-		if (fault !== "tls" && fault !== null) await knock(port);
+	for (const { fault, connect } of await invalidClients(ca, "spiffe://weir.test/peer"))
+		if (fault !== "tls" && fault !== null) await connect(port);
 	const rows = () => counts.rows().filter(({ name }) => name === "weir_handshakes_refused_total");
 	for (let tries = 0; tries < 200 && rows().length < 3; tries++) await pause(5);
 	t.same(Object.fromEntries(rows().map(({ labels, count }) => [`${labels.listener} ${labels.reason}`, count])), {
@@ -94,7 +94,7 @@ t.test("the sidecar counts them in its metrics", async (t) => {
 	});
 });
 
-t.test("a flood is reported in few lines, and all of it is counted", async (t) => {
+t.test("a flood of failed handshakes is logged in few lines, and all are counted", async (t) => {
 	const reports: [string, number][] = [];
 	const everyMs = 80;
 	const digest = new ReportThrottle<"a" | "b">((kind, count) => void reports.push([kind, count]), everyMs);

@@ -1,4 +1,4 @@
-/** HTTP/2 frames by hand (RFC 9113 4.1), for what no library sends. Header blocks are literals without Huffman (RFC 7541 6.2.2). */
+/** Hand-written HTTP/2 frames (RFC 9113 4.1) that no library sends. Header blocks are literals without Huffman (RFC 7541 6.2.2). */
 
 export const FRAME = {
 	DATA: 0,
@@ -29,7 +29,7 @@ export function bytesOf(type: number, flags: number, stream: number, payload: Ui
 	return Buffer.concat([head, payload]);
 }
 
-/** Fields as they stand, whatever their bytes, and one name as often as it is there. */
+/** Fields with any bytes, and repeated names. */
 export function headerBlock(fields: readonly (readonly [name: string, value: string])[]): Buffer {
 	const text = (value: string): Buffer => {
 		const bytes = Buffer.from(value, "latin1");

@@ -1,4 +1,4 @@
-/** Tokens that are bound to who may show them: DPoP (RFC 9449 4.3, each check by name) and certificates (RFC 8705). */
+/** Sender-constrained tokens: DPoP (RFC 9449 4.3, each check by name) and certificates (RFC 8705). */
 import { calculateJwkThumbprint } from "jose";
 import t from "tap";
 import { CLAIMS, issuerOf, keyPair, NOW, proofOf, publicJwk, Scene, segment, signed } from "./issuer.js";
@@ -16,25 +16,25 @@ const unbound = await signed(CLAIMS, pair);
 const scene = (binding: "none" | "dpop" | "mtls" | "either") => new Scene([jwk], [issuerOf({ binding })]);
 const dpop = (token: string, ...proofs: string[]) => ({ authorization: [`DPoP ${token}`], dpop: proofs });
 
-t.test("a bound token with its proof is its user, once per proof, cached or not", async (t) => {
+t.test("a bound token with its proof gives its user, once per proof, cached or not", async (t) => {
 	const one = scene("dpop");
 	for (let round = 0; round < 3; round++) {
 		const proof = await proofOf(holder, bound);
-		t.equal(await one.said(null, dpop(bound, proof)), "ok ann");
-		t.match(await one.said(null, dpop(bound, proof)), /used before/);
+		t.equal(await one.verify(null, dpop(bound, proof)), "ok ann");
+		t.match(await one.verify(null, dpop(bound, proof)), /used before/);
 	}
 	const again = { claims: { jti: "same" } };
-	t.equal(await one.said(null, dpop(bound, await proofOf(holder, bound, again))), "ok ann");
+	t.equal(await one.verify(null, dpop(bound, await proofOf(holder, bound, again))), "ok ann");
 	t.match(
-		await one.said(null, dpop(bound, await proofOf(holder, bound, again))),
+		await one.verify(null, dpop(bound, await proofOf(holder, bound, again))),
 		/used before/,
 		"a jti counts, not a proof",
 	);
 	const theirs = await signed({ ...CLAIMS, cnf: { jkt: await calculateJwkThumbprint(await publicJwk(thief)) } }, pair);
 	const same = await proofOf(thief, theirs, again);
-	t.equal(await one.said(null, dpop(theirs, same)), "ok ann", "nobody uses up another's jti");
+	t.equal(await one.verify(null, dpop(theirs, same)), "ok ann", "a jti of another key is not used up");
 	const fragment = await proofOf(holder, bound, { claims: { htu: "HTTPS://MESH.test:443/v2?x=1#y" } });
-	t.equal(await one.said(null, dpop(bound, fragment)), "ok ann", "RFC 3986 spellings of the same address");
+	t.equal(await one.verify(null, dpop(bound, fragment)), "ok ann", "RFC 3986 spellings of the same address");
 	for (const [htu, path] of [
 		["%76%32/%e2%82%ac", "v2/%E2%82%AC"],
 		["v2/%E2%82%AC", "%762/%e2%82%ac"],
@@ -44,22 +44,22 @@ t.test("a bound token with its proof is its user, once per proof, cached or not"
 	] as const) {
 		const proof = await proofOf(holder, bound, { claims: { htu: `https://mesh.test/${htu}` } });
 		const asked = { ...dpop(bound, proof), url: `https://mesh.test/${path}` };
-		t.equal(await one.said(null, asked), "ok ann", "escapes of the same path");
+		t.equal(await one.verify(null, asked), "ok ann", "escapes of the same path");
 	}
 	for (const host of ["[::1]:8443", "MESH.test:443", "xn--bcher-kva.test", "a_b.test", "mesh.test"]) {
 		const proof = await proofOf(holder, bound, { claims: { htu: `https://${host}/v2` } });
 		const asked = { ...dpop(bound, proof), url: `https://${host.toLowerCase()}/v2` };
-		t.equal(await one.said(null, asked), "ok ann", host);
+		t.equal(await one.verify(null, asked), "ok ann", host);
 	}
 	const slash = await proofOf(holder, bound, { claims: { htu: "https://mesh.test/a%2Fb" } });
-	t.match(await one.said(null, { ...dpop(bound, slash), url: "https://mesh.test/a/b" }), /another address/);
+	t.match(await one.verify(null, { ...dpop(bound, slash), url: "https://mesh.test/a/b" }), /another address/);
 	const port = await proofOf(holder, bound, { claims: { htu: "https://mesh.test:8443/v2" } });
-	t.equal(await one.said(null, dpop(bound, port)), "ok ann", "Gateways take the port off");
+	t.equal(await one.verify(null, dpop(bound, port)), "ok ann", "Gateways take the port off");
 	const elsewhere = {
 		...dpop(bound, await proofOf(holder, bound, { claims: { htu: "https://mesh.test:8443/v2" } })),
 		url: "https://mesh.test:9443/v2",
 	};
-	t.match(await one.said(null, elsewhere), /another address/, "but a port that is told must be the same");
+	t.match(await one.verify(null, elsewhere), /another address/, "but a given port must be the same");
 });
 
 const PROOFS: readonly (readonly [string, () => Promise<string[]> | string[]])[] = [
@@ -116,8 +116,8 @@ for (const [name, proofs] of PROOFS) {
 	t.test(`DPoP refused: ${name}`, async (t) => {
 		const one = scene("dpop");
 		for (let round = 0; round < 2; round++) {
-			t.match(await one.said(null, dpop(bound, ...(await proofs()))), /^invalid-token: /);
-			t.equal(await one.said(null, dpop(bound, await proofOf(holder, bound))), "ok ann");
+			t.match(await one.verify(null, dpop(bound, ...(await proofs()))), /^invalid-token: /);
+			t.equal(await one.verify(null, dpop(bound, await proofOf(holder, bound))), "ok ann");
 		}
 	});
 }
@@ -126,16 +126,16 @@ t.test("scheme, binding and declaration must agree", async (t) => {
 	const cert = { certificateThumbprint: CERTIFICATE };
 	const ask = async (binding: Parameters<typeof scene>[0], token: string, fields: object) => {
 		const one = scene(binding);
-		const said = await one.said(token, fields);
+		const outcome = await one.verify(token, fields);
 		t.equal(
-			await one.said(
+			await one.verify(
 				token,
 				typeof fields === "object" && "dpop" in fields ? { ...fields, dpop: [await proofOf(holder, token)] } : fields,
 			),
-			said,
+			outcome,
 			"the same when it is known",
 		);
-		return said;
+		return outcome;
 	};
 	const withProof = async (token: string) => dpop(token, await proofOf(holder, token));
 	for (const binding of ["dpop", "mtls", "either"] as const) t.match(await ask(binding, unbound, {}), /not bound/);

@@ -1,4 +1,4 @@
-/** Signed decisions: what holds, once, and every way in which one does not. */
+/** Signed decisions: a valid one is accepted once, and every kind of invalid one is refused. */
 import { createHash, sign } from "node:crypto";
 import t from "tap";
 import { type DecisionExpected, DecisionVerifier, decisionSigner } from "../../../src/trust/tokens/decision.js";
@@ -15,7 +15,7 @@ const FACTS = {
 	principal: "spiffe://weir.test/web",
 };
 const authority = { trustDomain: "weir.test", nowMs: Date.now(), lifetimeMs: 3_600_000 };
-const [ca, strange] = [await createDevelopmentCa(authority), await createDevelopmentCa(authority)];
+const [ca, foreign] = [await createDevelopmentCa(authority), await createDevelopmentCa(authority)];
 const issued = await ca.issue({ spiffeId: SIDECAR });
 const svid = ({ certificate, privateKey }: IssuedCertificate) => ({ certificate, privateKey });
 const own = svid(issued);
@@ -35,24 +35,24 @@ class Scene {
 			() => identity,
 			() => this.nowMs,
 		)(facts) ?? "";
-	readonly said = (values: string | readonly string[], expected: DecisionExpected = FACTS) =>
+	readonly verify = (values: string | readonly string[], expected: DecisionExpected = FACTS) =>
 		this.verifier.verify(typeof values === "string" ? [values] : values, expected);
 }
 
-t.test("a decision holds once, for what it says", async (t) => {
+t.test("a decision is valid once, for its own facts", async (t) => {
 	const one = new Scene();
 	const decision = one.sign();
 	const { service, variant, principal } = FACTS;
-	t.same(one.said(decision), { signer: SIDECAR, service, variant, principal });
-	t.same(one.said(decision), { refused: "it was used before" });
-	t.same(one.said(one.sign()), { signer: SIDECAR, service, variant, principal }, "the next one");
+	t.same(one.verify(decision), { signer: SIDECAR, service, variant, principal });
+	t.same(one.verify(decision), { refused: "it was used before" });
+	t.same(one.verify(one.sign()), { signer: SIDECAR, service, variant, principal }, "the next one");
 	t.notMatch(Buffer.from(decision.split(".")[1] ?? "", "base64url").toString(), /infer/, "no path in clear");
-	t.match(one.said(one.sign({ ...FACTS, principal: null as unknown as string })), { principal: null });
+	t.match(one.verify(one.sign({ ...FACTS, principal: null as unknown as string })), { principal: null });
 	const { method, path } = FACTS;
-	t.match(one.said(one.sign(), { method, path }), { service, variant }, "a hop that knows less of itself");
+	t.match(one.verify(one.sign(), { method, path }), { service, variant }, "a hop that knows less of itself");
 });
 
-t.test("who only looks uses nothing up, and a use of which nothing came is given back", async (t) => {
+t.test("an examined decision is not used up, and an unused one is given back", async (t) => {
 	const one = new Scene();
 	const look = (decision: string) => {
 		const held = one.verifier.examine([decision], FACTS);
@@ -70,7 +70,7 @@ t.test("who only looks uses nothing up, and a use of which nothing came is given
 	t.same(one.verifier.examine([], FACTS), { refused: "there must be exactly one decision" });
 	const late = look(one.sign());
 	one.nowMs = START + 10_001;
-	t.equal(late.use(), "it has expired", "what was held too long");
+	t.equal(late.use(), "it has expired", "a decision that was held too long");
 });
 
 t.test("giveBack also frees the entry in the replay cache, in either half of its time", async (t) => {
@@ -92,7 +92,7 @@ t.test("giveBack also frees the entry in the replay cache, in either half of its
 	t.equal(used.take("fresh", 10_000), "first", "and those that end are counted once");
 });
 
-t.test("it is for one method, path, host, service and variant", async (t) => {
+t.test("a decision is valid for one method, path, host, service and variant", async (t) => {
 	const one = new Scene();
 	const others: readonly Partial<typeof FACTS>[] = [
 		{ method: "GET" },
@@ -104,46 +104,46 @@ t.test("it is for one method, path, host, service and variant", async (t) => {
 	];
 	for (const other of others) {
 		const decision = one.sign();
-		t.match(one.said(decision, { ...FACTS, ...other }), { refused: /another/ }, JSON.stringify(other));
-		t.match(one.said(decision), { service: "shop" }, "and is not used up by being refused");
+		t.match(one.verify(decision, { ...FACTS, ...other }), { refused: /another/ }, JSON.stringify(other));
+		t.match(one.verify(decision), { service: "shop" }, "and is not used up by being refused");
 	}
 });
 
-t.test("for some seconds", async (t) => {
+t.test("a decision is valid for some seconds", async (t) => {
 	const one = new Scene();
 	const decision = one.sign();
 	one.nowMs = START + 10_001;
-	t.same(one.said(decision), { refused: "it has expired" });
+	t.same(one.verify(decision), { refused: "it has expired" });
 	one.nowMs = START + 9_999;
-	t.match(one.said(decision), { service: "shop" }, "within lifetime and skew");
-	t.same(one.said(decision), { refused: "it was used before" }, "and is remembered as long");
+	t.match(one.verify(decision), { service: "shop" }, "within lifetime and skew");
+	t.same(one.verify(decision), { refused: "it was used before" }, "and is remembered as long");
 	const early = one.sign();
 	one.nowMs -= 5_001;
-	t.same(one.said(early), { refused: "it is of the future" });
+	t.same(one.verify(early), { refused: "it is of the future" });
 	one.nowMs = START + 2 * 3_600_000;
-	t.match(one.said(one.sign()), { refused: /not of now/ }, "the signer's certificate has ended");
+	t.match(one.verify(one.sign()), { refused: /not of now/ }, "the signer's certificate has ended");
 });
 
-t.test("by a signer of the bundle who may", async (t) => {
+t.test("a decision needs an admitted signer of the trust bundle", async (t) => {
 	const one = new Scene();
-	t.match(one.said(one.sign(FACTS, svid(await strange.issue({ spiffeId: SIDECAR })))), { refused: /not trusted/ });
-	t.match(one.said(one.sign(FACTS, svid(await ca.issue({ spiffeId: `${SIDECAR}/x` })))), { refused: /may not/ });
-	t.match(one.said(one.sign(FACTS, svid(await ca.issue({ spiffeId: "spiffe://weir.test/web" })))), {
+	t.match(one.verify(one.sign(FACTS, svid(await foreign.issue({ spiffeId: SIDECAR })))), { refused: /not trusted/ });
+	t.match(one.verify(one.sign(FACTS, svid(await ca.issue({ spiffeId: `${SIDECAR}/x` })))), { refused: /may not/ });
+	t.match(one.verify(one.sign(FACTS, svid(await ca.issue({ spiffeId: "spiffe://weir.test/web" })))), {
 		refused: /may not/,
 	});
 	const decision = one.sign();
-	t.match(one.said(decision), { service: "shop" });
-	one.bundle = strange.certificate;
-	t.match(one.said(one.sign()), { refused: /not trusted/ }, "a removed root is not trusted");
+	t.match(one.verify(decision), { service: "shop" });
+	one.bundle = foreign.certificate;
+	t.match(one.verify(one.sign()), { refused: /not trusted/ }, "a removed root is not trusted");
 	one.bundle = "";
-	t.match(one.said(one.sign()), { refused: /bundle/ });
-	one.bundle = ca.certificate + strange.certificate;
-	t.match(one.said(one.sign()), { service: "shop" }, "one of several roots");
+	t.match(one.verify(one.sign()), { refused: /bundle/ });
+	one.bundle = ca.certificate + foreign.certificate;
+	t.match(one.verify(one.sign()), { service: "shop" }, "one of several roots");
 	const mixed = { certificate: own.certificate, privateKey: (await ca.issue({ spiffeId: SIDECAR })).privateKey };
-	t.match(one.said(one.sign(FACTS, mixed)), { refused: /signature/ }, "another's certificate");
+	t.match(one.verify(one.sign(FACTS, mixed)), { refused: /signature/ }, "another's certificate");
 });
 
-t.test("whatever is changed breaks it", async (t) => {
+t.test("any changed byte makes a decision invalid", async (t) => {
 	const one = new Scene();
 	const encode = (value: unknown): string => Buffer.from(JSON.stringify(value)).toString("base64url");
 	const [header = "", payload = "", signature = ""] = one.sign().split(".");
@@ -174,11 +174,11 @@ t.test("whatever is changed breaks it", async (t) => {
 		"a psychic signature": [`${header}.${payload}.${Buffer.alloc(64).toString("base64url")}`],
 		"the CA as its own signer": [one.sign(FACTS, { certificate: ca.certificate, privateKey: own.privateKey })],
 	};
-	for (const [name, values] of Object.entries(wrong)) t.match(one.said(values), { refused: /./ }, name);
-	t.match(one.said(`${header}.${payload}.${signature}`), { service: "shop" }, "the one that was changed was good");
+	for (const [name, values] of Object.entries(wrong)) t.match(one.verify(values), { refused: /./ }, name);
+	t.match(one.verify(`${header}.${payload}.${signature}`), { service: "shop" }, "the one that was changed was good");
 });
 
-t.test("its signer signs nothing else that does, nor for longer", async (t) => {
+t.test("other tokens of the signer, and longer lifetimes, are no decisions", async (t) => {
 	const one = new Scene();
 	const encode = (value: unknown): string => Buffer.from(JSON.stringify(value)).toString("base64url");
 	const signedAnew = (header: object, payload: object = {}): string => {
@@ -188,12 +188,12 @@ t.test("its signer signs nothing else that does, nor for longer", async (t) => {
 		const key = { key: own.privateKey, dsaEncoding: "ieee-p1363" } as const;
 		return `${input}.${sign("sha256", Buffer.from(input), key).toString("base64url")}`;
 	};
-	t.match(one.said(signedAnew({})), { service: "shop" });
+	t.match(one.verify(signedAnew({})), { service: "shop" });
 	const header = { refused: "its header is invalid" };
-	t.same(one.said(signedAnew({ typ: "JWT" })), header);
-	t.same(one.said(signedAnew({ typ: undefined })), header);
-	t.same(one.said(signedAnew({ crit: ["x"] })), header);
-	t.same(one.said(signedAnew({}, { exp: START / 1_000 + 5.1 })), { refused: "it lives too long" });
+	t.same(one.verify(signedAnew({ typ: "JWT" })), header);
+	t.same(one.verify(signedAnew({ typ: undefined })), header);
+	t.same(one.verify(signedAnew({ crit: ["x"] })), header);
+	t.same(one.verify(signedAnew({}, { exp: START / 1_000 + 5.1 })), { refused: "it lives too long" });
 });
 
 t.test("without an identity nothing is signed", async (t) => {

@@ -1,4 +1,4 @@
-/** Files that a resource names and that never answer: bounded in time, and in the threads that they take. */
+/** Files of a resource whose reads hang are bounded in time and in threads. */
 import { execFileSync } from "node:child_process";
 import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -19,7 +19,7 @@ const at = (name: string): string => join(directory, name);
 execFileSync("mkfifo", [at("pipe")]);
 await mkdir(at("folder"));
 
-t.test("what is no regular file is refused at once, as keys and as the CA of their address", async (t) => {
+t.test("a special file is refused at once, as keys and as the CA of their address", async (t) => {
 	for (const path of [at("pipe"), at("folder"), "/dev/zero"]) {
 		await t.rejects(readDeclaredFile(path), /no regular file/, path);
 		await t.rejects(keyLoad({ from: "file", file: path })(), /no regular file/, path);
@@ -32,7 +32,7 @@ t.test("what is no regular file is refused at once, as keys and as the CA of the
 	t.equal((await readDeclaredFile(at("fits"))).length, KEYS_BYTES_MAX);
 });
 
-t.test("a reader that does not come back is given up, not sent again, and never takes all threads", async (t) => {
+t.test("a read that hangs is given up, not repeated, and never takes all threads", async (t) => {
 	const opened: string[] = [];
 	const cut = new Map<string, (error: Error) => void>();
 	const hang: OpenFile = (path) => {

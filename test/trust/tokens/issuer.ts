@@ -7,7 +7,7 @@ import { TokenVerifier, type VerifierOptions } from "../../../src/trust/tokens/v
 
 export const ISSUER = "https://issuer.test";
 export const AUDIENCE = "https://mesh.test";
-/** What the test's wall clock shows, in seconds. */
+/** The test's wall clock, in seconds. */
 export const NOW = 1_800_000_000;
 
 export type Pair = Awaited<ReturnType<typeof generateKeyPair>>;
@@ -33,7 +33,7 @@ export const issuerOf = (fields: Partial<TokenIssuer> = {}): TokenIssuer => ({
 
 export const CLAIMS = { iss: ISSUER, aud: AUDIENCE, sub: "ann", iat: NOW, exp: NOW + 600 };
 
-/** A token with these claims, signed as the header says. */
+/** A token with these claims, signed by the header's algorithm. */
 export function signed(
 	claims: Readonly<Record<string, unknown>>,
 	{ privateKey }: Pair,
@@ -48,7 +48,7 @@ export const segment = (text: string | Buffer | object): string =>
 		"base64url",
 	);
 
-/** A token of these very bytes, with a true ES256 signature. */
+/** A token of exactly these bytes, with a valid ES256 signature. */
 export async function signedText(header: string, payload: string | Buffer, { privateKey }: Pair): Promise<string> {
 	const input = `${segment(header)}.${segment(payload)}`;
 	const signature = await crypto.subtle.sign(
@@ -90,7 +90,7 @@ export async function proofOf(
 	return signed(own, signWith ?? pair, { kid: undefined, typ: "dpop+jwt", jwk: await publicJwk(pair), ...header });
 }
 
-/** A verifier over one set of keys, with clocks and a load that the test moves. */
+/** A verifier over one key set; the test controls its clocks and its loads. */
 export class Scene {
 	nowSeconds = NOW;
 	monotonicMs = 0;
@@ -122,7 +122,7 @@ export class Scene {
 	}
 
 	/** `ok SUBJECT`, `none`, or why it was refused. */
-	async said(token: string | null, fields: Partial<TokenQuestion> = {}): Promise<string> {
+	async verify(token: string | null, fields: Partial<TokenQuestion> = {}): Promise<string> {
 		const answer = await this.ask(token, fields);
 		if (answer === null) return "none";
 		return "token" in answer ? `ok ${answer.token.subject}` : `${answer.refused}: ${answer.why}`;

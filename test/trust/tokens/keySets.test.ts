@@ -1,11 +1,11 @@
-/** One rule for keys: what control publishes a real Envoy always takes, and each token has the sidecar's verdict there. */
+/** A real Envoy accepts all key sets that control publishes, and gives each token the sidecar's verdict. */
 import t from "tap";
 import { generatedSets, judgeKeySets } from "./keySets/judge.js";
 import { NAMED_SETS } from "./keySets/sets.js";
 
 t.setTimeout(120_000);
 
-t.test("Envoy takes every published set, and believes the tokens that the sidecar believes", async (t) => {
+t.test("Envoy accepts every published key set, and exactly the tokens that the sidecar accepts", async (t) => {
 	const sets = [...NAMED_SETS, ...generatedSets(60, 1)];
 	const { tokens, accepted, parted } = await judgeKeySets(t, sets);
 	t.comment(`${sets.length} sets, ${tokens} tokens, ${accepted} accepted`);

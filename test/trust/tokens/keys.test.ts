@@ -1,4 +1,4 @@
-/** Key sets over their life, and an issuer that is down, slow, lying or moved: what fails, denies. */
+/** The life of key sets with an issuer that is down, slow, wrong or moved: every failure denies. */
 import { once } from "node:events";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import type { IncomingMessage, ServerResponse } from "node:http";
@@ -21,31 +21,31 @@ const byFirst = await signed(CLAIMS, first);
 const bySecond = await signed(CLAIMS, second, { kid: "k2" });
 const fail = (): Promise<never> => Promise.reject(new Error("down"));
 
-t.test("rotation: a new kid is looked for once in a while, a removed key stops, cached or not", async (t) => {
+t.test("a new kid causes a rate-limited fetch, and a removed key is refused, cached or not", async (t) => {
 	const one = new Scene([k1]);
-	t.equal(await one.said(byFirst), "ok ann");
-	t.match(await one.said(bySecond), /^invalid/);
+	t.equal(await one.verify(byFirst), "ok ann");
+	t.match(await one.verify(bySecond), /^invalid/);
 	t.equal(one.loads, 1, "one fetch within the cooldown");
 	one.keys = () => jwksBytes([k1, k2]);
 	one.monotonicMs = 30_001;
-	t.same(await Promise.all([one.said(bySecond), one.said(bySecond)]), ["ok ann", "ok ann"]);
+	t.same(await Promise.all([one.verify(bySecond), one.verify(bySecond)]), ["ok ann", "ok ann"]);
 	t.equal(one.loads, 2, "single flight");
-	t.equal(await one.said(byFirst), "ok ann");
+	t.equal(await one.verify(byFirst), "ok ann");
 	one.keys = () => jwksBytes([k2]);
 	one.monotonicMs += 30_001;
-	t.match(await one.said(await signed(CLAIMS, first, { kid: "k3" })), /^invalid/, "which makes it look");
-	t.match(await one.said(byFirst), /^invalid/, "its key is gone, and so is what it has verified");
-	t.equal(await one.said(bySecond), "ok ann");
+	t.match(await one.verify(await signed(CLAIMS, first, { kid: "k3" })), /^invalid/, "which makes it look");
+	t.match(await one.verify(byFirst), /^invalid/, "its key is removed, and so are its cached tokens");
+	t.equal(await one.verify(bySecond), "ok ann");
 	one.keys = () => jwksBytes([{ ...k1, kid: "k2" }]);
 	one.monotonicMs += 600_001;
-	await one.said(bySecond);
+	await one.verify(bySecond);
 	await new Promise((resolve) => setImmediate(resolve));
-	t.match(await one.said(bySecond), /^invalid/, "another key under the same kid is another key");
+	t.match(await one.verify(bySecond), /^invalid/, "another key under the same kid is another key");
 });
 
 t.test("a removed key expires without requests: keys are refreshed by a timer", async (t) => {
 	const one = new Scene([k1]);
-	t.equal(await one.said(byFirst), "ok ann");
+	t.equal(await one.verify(byFirst), "ok ann");
 	one.keys = () => jwksBytes([k2]);
 	one.monotonicMs += 599_999;
 	one.verifier.lookAtKeys();
@@ -55,7 +55,7 @@ t.test("a removed key expires without requests: keys are refreshed by a timer", 
 	await new Promise((resolve) => setImmediate(resolve));
 	t.equal(one.loads, 2);
 	const another = await signed({ ...CLAIMS, jti: "another" }, first);
-	t.match(await Promise.all([one.said(another), one.said(byFirst)]), [/^invalid/, /^invalid/]);
+	t.match(await Promise.all([one.verify(another), one.verify(byFirst)]), [/^invalid/, /^invalid/]);
 });
 
 t.test("a fault of an issuer's keys is reported once per change", async (t) => {
@@ -81,13 +81,13 @@ t.test("a fault of an issuer's keys is reported once per change", async (t) => {
 	let turn = 0;
 	await looks(fail);
 	await looks(() => Promise.reject(new Error(`${turn++ % 2}`)));
-	t.same(reports.splice(0), ["cached: down"], "once, however long it lasts, and whatever the words");
+	t.same(reports.splice(0), ["cached: down"], "one report per outage, with any message");
 	await looks(well);
 	t.same(reports.splice(0), ["well"]);
 	await looks(() => jwksBytes([]));
 	t.match(reports.splice(0), [/^none: /], "no token holds any more");
 	await looks(fail);
-	t.same(reports, [], "which is the same, in other words");
+	t.same(reports, [], "the same fault with another message");
 	await looks(well);
 	await looks(fail);
 	t.same(reports.splice(0), ["well", "cached: down"]);
@@ -99,58 +99,55 @@ t.test("a fault of an issuer's keys is reported once per change", async (t) => {
 	t.ok(one.loads > 20);
 });
 
-t.test("a set in a file is read at each look", async (t) => {
+t.test("a key set in a file is read at each refresh", async (t) => {
 	const one = new Scene([k1], [issuerOf()], { times: KEYS_FILE_MS });
-	t.equal(await one.said(byFirst), "ok ann");
+	t.equal(await one.verify(byFirst), "ok ann");
 	one.keys = () => jwksBytes([k2]);
 	one.monotonicMs += KEYS_REFRESH_MS;
 	one.verifier.lookAtKeys();
 	await new Promise((resolve) => setImmediate(resolve));
-	t.match(await one.said(byFirst), /^invalid/);
+	t.match(await one.verify(byFirst), /^invalid/);
 });
 
-t.test(
-	"a caller that is refused anyway causes no fetch: unknown keys of unknown callers do not delay a rotation",
-	async (t) => {
-		const one = new Scene([k1]);
-		t.equal(await one.said(byFirst), "ok ann");
-		one.monotonicMs = 30_001;
-		const asStranger = { neverAllowed: () => true };
-		for (const kid of ["k2", "k3", "k4"])
-			t.match(await one.said(await signed(CLAIMS, second, { kid }), asStranger), /^invalid/);
-		t.equal(one.loads, 1);
-		t.equal(await one.said(byFirst, asStranger), "ok ann", "with a known key it is verified as anybody's");
-		one.keys = () => jwksBytes([k1, k2]);
-		const [strange, honest] = await Promise.all([one.said(bySecond, asStranger), one.said(bySecond)]);
-		t.same(
-			[strange, honest],
-			["invalid-token: no key of the issuer has signed it", "ok ann"],
-			"at once, of one token too",
-		);
-		t.equal(one.loads, 2);
-		t.equal(await one.said(bySecond, asStranger), "ok ann");
-	},
-);
-
-t.test("old keys serve while they are renewed, for a bounded time, and then deny", async (t) => {
+t.test("a caller that is refused anyway causes no fetch, so it cannot delay a rotation", async (t) => {
 	const one = new Scene([k1]);
-	t.equal(await one.said(byFirst), "ok ann");
+	t.equal(await one.verify(byFirst), "ok ann");
+	one.monotonicMs = 30_001;
+	const unknownCaller = { neverAllowed: () => true };
+	for (const kid of ["k2", "k3", "k4"])
+		t.match(await one.verify(await signed(CLAIMS, second, { kid }), unknownCaller), /^invalid/);
+	t.equal(one.loads, 1);
+	t.equal(await one.verify(byFirst, unknownCaller), "ok ann", "with a known key it is verified as for any caller");
+	one.keys = () => jwksBytes([k1, k2]);
+	const [unknown, honest] = await Promise.all([one.verify(bySecond, unknownCaller), one.verify(bySecond)]);
+	t.same(
+		[unknown, honest],
+		["invalid-token: no key of the issuer has signed it", "ok ann"],
+		"at once, of one token too",
+	);
+	t.equal(one.loads, 2);
+	t.equal(await one.verify(bySecond, unknownCaller), "ok ann");
+});
+
+t.test("old keys are used for a bounded time while a fetch fails, then tokens are denied", async (t) => {
+	const one = new Scene([k1]);
+	t.equal(await one.verify(byFirst), "ok ann");
 	one.keys = fail;
 	one.monotonicMs = 600_001;
-	t.equal(await one.said(byFirst), "ok ann", "fresh no more, but none newer can be had");
-	t.equal(await one.said(await signed({ ...CLAIMS, n: 1 }, first)), "ok ann", "and new tokens too");
+	t.equal(await one.verify(byFirst), "ok ann", "no longer fresh, but no newer set is available");
+	t.equal(await one.verify(await signed({ ...CLAIMS, n: 1 }, first)), "ok ann", "and new tokens too");
 	t.equal(one.loads, 2);
 	one.monotonicMs = 3_600_001;
-	t.match(await one.said(byFirst), /^invalid/, "known before, and denied");
-	t.match(await one.said(await signed({ ...CLAIMS, n: 2 }, first)), /^invalid/);
+	t.match(await one.verify(byFirst), /^invalid/, "known before, and denied");
+	t.match(await one.verify(await signed({ ...CLAIMS, n: 2 }, first)), /^invalid/);
 	one.keys = () => jwksBytes([k1]);
 	one.monotonicMs += 30_001;
-	t.equal(await one.said(byFirst), "ok ann", "back");
+	t.equal(await one.verify(byFirst), "ok ann", "back");
 });
 
-t.test("a failed look is repeated soon, then more slowly, never per request", async (t) => {
+t.test("a failed fetch is repeated soon, then more slowly, never per request", async (t) => {
 	const one = new Scene(fail);
-	const ask = (): Promise<string> => one.said(byFirst);
+	const ask = (): Promise<string> => one.verify(byFirst);
 	for (let round = 0; round < 5; round++) t.match(await ask(), /^invalid/);
 	t.equal(one.loads, 1);
 	for (const [passedMs, loads] of [
@@ -169,9 +166,9 @@ t.test("a failed look is repeated soon, then more slowly, never per request", as
 	}
 });
 
-t.test("while there are keys that serve the pauses grow to the cooldown", async (t) => {
+t.test("while old keys are usable the pauses between fetches grow to the cooldown", async (t) => {
 	const one = new Scene([k1]);
-	t.equal(await one.said(byFirst), "ok ann");
+	t.equal(await one.verify(byFirst), "ok ann");
 	one.keys = fail;
 	one.monotonicMs = 600_000;
 	for (const [passedMs, loads] of [
@@ -185,7 +182,7 @@ t.test("while there are keys that serve the pauses grow to the cooldown", async 
 		[2_000, 8],
 	] as const) {
 		one.monotonicMs += passedMs;
-		t.equal(await one.said(byFirst), "ok ann");
+		t.equal(await one.verify(byFirst), "ok ann");
 		await new Promise((resolve) => setImmediate(resolve));
 		t.equal(one.loads, loads, `after ${passedMs} ms more`);
 	}
@@ -200,37 +197,37 @@ for (const [name, bytes] of [
 	["members twice", '{"keys":[],"keys":[]}'],
 	["too many keys", JSON.stringify({ keys: Array(101).fill(k1) })],
 ] as const) {
-	t.test(`garbage denies and does not replace what was good: ${name}`, async (t) => {
+	t.test(`an unreadable key set denies and does not replace the last good one: ${name}`, async (t) => {
 		const one = new Scene(() => Buffer.from(bytes));
-		t.match(await one.said(byFirst), /^invalid/);
+		t.match(await one.verify(byFirst), /^invalid/);
 		one.keys = () => jwksBytes([k1]);
 		one.monotonicMs = 30_001;
-		t.equal(await one.said(byFirst), "ok ann");
+		t.equal(await one.verify(byFirst), "ok ann");
 		one.keys = () => Buffer.from(bytes);
 		one.monotonicMs += 600_001;
-		await one.said(byFirst);
-		t.equal(await one.said(byFirst), "ok ann");
+		await one.verify(byFirst);
+		t.equal(await one.verify(byFirst), "ok ann");
 	});
 }
 
-t.test("an empty set is valid: then no token is", async (t) => {
+t.test("an empty key set is valid, and then every token is denied", async (t) => {
 	const one = new Scene([k1]);
-	t.equal(await one.said(byFirst), "ok ann");
+	t.equal(await one.verify(byFirst), "ok ann");
 	one.keys = () => jwksBytes([]);
 	one.monotonicMs = 600_001;
-	await one.said(byFirst);
+	await one.verify(byFirst);
 	await new Promise((resolve) => setImmediate(resolve));
-	t.match(await one.said(byFirst), /^invalid/);
+	t.match(await one.verify(byFirst), /^invalid/);
 	const { loads } = one;
 	one.monotonicMs += 900;
-	t.match(await one.said(byFirst), /^invalid/);
+	t.match(await one.verify(byFirst), /^invalid/);
 	t.equal(one.loads, loads);
 	one.keys = () => jwksBytes([k1]);
 	one.monotonicMs += 101;
-	t.equal(await one.said(byFirst), "ok ann", "one that was empty by mistake is looked for again soon");
+	t.equal(await one.verify(byFirst), "ok ann", "one that was empty by mistake is looked for again soon");
 });
 
-t.test("a refusal without issuer keys is distinguishable, for an alarm", async (t) => {
+t.test("a refusal without issuer keys is distinguishable for an alarm", async (t) => {
 	const keyless = async (one: Scene, token: string, fields: Partial<TokenQuestion> = {}): Promise<boolean> => {
 		const answer = await one.ask(token, fields);
 		return answer !== null && "refused" in answer && answer.keyless === true;
@@ -238,10 +235,10 @@ t.test("a refusal without issuer keys is distinguishable, for an alarm", async (
 	for (const none of [fail, () => jwksBytes([]), () => jwksBytes([{ kty: "oct", k: "AAAA", kid: "k1" }])]) {
 		const one = new Scene(none);
 		t.ok(await keyless(one, byFirst));
-		t.notOk(await keyless(one, byFirst, { neverAllowed: () => true }), "whom rules refuse has lost nothing");
+		t.notOk(await keyless(one, byFirst, { neverAllowed: () => true }), "a caller that the rules refuse is not counted");
 		one.keys = () => jwksBytes([k1]);
 		one.monotonicMs = 30_001;
-		t.equal(await one.said(byFirst), "ok ann");
+		t.equal(await one.verify(byFirst), "ok ann");
 	}
 	const one = new Scene([k1]);
 	t.notOk(await keyless(one, bySecond), "an unknown key is the client's fault");
@@ -253,33 +250,33 @@ t.test("a refusal without issuer keys is distinguishable, for an alarm", async (
 	const load = (source: KeySource) => async () =>
 		jwksBytes(source.from === "file" && source.file === "has" ? [k1] : []);
 	const halved = new Scene([], sources, { load });
-	t.ok(await keyless(halved, bySecond), "it may be by a key of the source that has none");
-	t.equal(await halved.said(byFirst), "ok ann");
+	t.ok(await keyless(halved, bySecond), "its key may be of the source without keys");
+	t.equal(await halved.verify(byFirst), "ok ann");
 });
 
-t.test("keys that are not understood are no reason to refuse the others", async (t) => {
+t.test("unusable keys do not affect the other keys of a set", async (t) => {
 	const odd = [
 		{ kty: "EC", crv: "secp256k1", kid: "k1" },
 		{ kty: "oct", k: "AAAA", kid: "k1" },
 		{ kty: "EC", crv: "P-256", kid: "k1", x: "AA", y: "AA" },
 	];
-	t.equal(await new Scene([...odd, k1]).said(byFirst), "ok ann");
-	t.match(await new Scene(odd).said(byFirst), /^invalid/);
+	t.equal(await new Scene([...odd, k1]).verify(byFirst), "ok ann");
+	t.match(await new Scene(odd).verify(byFirst), /^invalid/);
 });
 
-t.test("over https, for real", async (t) => {
+t.test("keys are fetched from a real https server", async (t) => {
 	const directory = await mkdtemp(join(tmpdir(), "weir-keys-"));
 	t.teardown(() => rm(directory, { recursive: true, force: true }));
 	const authority = { trustDomain: "weir.test", nowMs: Date.now(), lifetimeMs: 3_600_000 };
-	const [ca, strange] = [await createDevelopmentCa(authority), await createDevelopmentCa(authority)];
+	const [ca, foreign] = [await createDevelopmentCa(authority), await createDevelopmentCa(authority)];
 	const own = await ca.issue({ spiffeId: "spiffe://weir.test/issuer", dnsNames: ["localhost"] });
-	const [caFile, strangeFile, file] = ["ca.pem", "strange.pem", "keys.json"].map((name) => join(directory, name)) as [
+	const [caFile, foreignFile, file] = ["ca.pem", "foreign.pem", "keys.json"].map((name) => join(directory, name)) as [
 		string,
 		string,
 		string,
 	];
 	await writeFile(caFile, ca.certificate);
-	await writeFile(strangeFile, strange.certificate);
+	await writeFile(foreignFile, foreign.certificate);
 	let respond = (_request: IncomingMessage, response: ServerResponse): void => void response.end(jwksBytes([k1]));
 	let requests = 0;
 	const server = createServer({ cert: own.certificate, key: own.privateKey }, (request, response) => {
@@ -295,7 +292,7 @@ t.test("over https, for real", async (t) => {
 	const load = (ca: string | null = caFile, host = "localhost") =>
 		keyLoad({ from: "url", url: `https://${host}:${port}/keys`, caFile: ca })();
 	t.same(await load(), jwksBytes([k1]));
-	await t.rejects(load(strangeFile), "another authority");
+	await t.rejects(load(foreignFile), "another authority");
 	await t.rejects(load(null), "the system does not know the authority");
 	await t.rejects(load(caFile, "127.0.0.1"), "another name than the certificate's");
 	const answers: readonly (readonly [string, typeof respond, RegExp])[] = [
@@ -336,7 +333,7 @@ t.test("over https, for real", async (t) => {
 	}
 	await writeFile(file, jwksBytes([k1]));
 	const fromFile = new Scene([], [issuerOf({ keys: { from: "file", file } })], { load: keyLoad });
-	t.equal(await fromFile.said(byFirst), "ok ann", "from a file");
+	t.equal(await fromFile.verify(byFirst), "ok ann", "from a file");
 	await writeFile(file, OVER_LIMIT);
 	await t.rejects(keyLoad({ from: "file", file })(), /larger/);
 	await t.rejects(keyLoad({ from: "file", file: join(directory, "none") })());

@@ -1,4 +1,4 @@
-/** The negative matrix of JSON Web Tokens: each hole, by name, with a token that is otherwise good and truly signed. */
+/** The negative matrix of JSON Web Tokens: each attack by name, with a token that is valid and signed otherwise. */
 import { generateKeyPairSync, sign } from "node:crypto";
 import { CompactSign, calculateJwkThumbprint, exportSPKI, SignJWT } from "jose";
 import t from "tap";
@@ -24,7 +24,7 @@ import {
 } from "./issuer.js";
 
 const pair = await keyPair();
-const stranger = await keyPair();
+const foreign = await keyPair();
 const jwk = await publicJwk(pair, { kid: "k1" });
 const good = await signed(CLAIMS, pair);
 const json = JSON.stringify;
@@ -32,7 +32,7 @@ const HEADER = json({ alg: "ES256", kid: "k1" });
 const [head = "", body = "", signature = ""] = good.split(".");
 const scene = (fields = {}) => new Scene([jwk], [issuerOf(fields)]);
 
-t.test("a good token is its user, at once from the second time on", async (t) => {
+t.test("a valid token gives its user, without a wait from the second time on", async (t) => {
 	const one = scene();
 	const claims = { ...CLAIMS, groups: ["a", "b"], org: { tenant: "acme" }, purpose: "care" };
 	const token = await signed(claims, pair);
@@ -45,7 +45,7 @@ t.test("a good token is its user, at once from the second time on", async (t) =>
 	t.same(one.ask(token), expected, "known: no promise");
 	t.equal(one.loads, 1);
 	t.equal(one.ask(null), null, "no token, no user");
-	t.equal(await one.said(await signed({ ...CLAIMS, sub: "" }, pair)), "ok null", "an empty subject is no user");
+	t.equal(await one.verify(await signed({ ...CLAIMS, sub: "" }, pair)), "ok null", "an empty subject is no user");
 });
 
 const future = { ...CLAIMS, iat: NOW + 3_600, exp: NOW + 3_700 };
@@ -55,7 +55,7 @@ const nested = (depth: number): string => `{"a":${"[".repeat(depth)}${"]".repeat
 const psychic = `${head}.${body}.${Buffer.alloc(64).toString("base64url")}`;
 
 const CASES: readonly (readonly [string, () => Promise<string> | string])[] = [
-	// Those that jose rejects by itself.
+	// Tokens that jose rejects by itself.
 	["alg none", () => `${segment({ alg: "none", kid: "k1" })}.${body}.${signature}`],
 	["alg none without a signature", () => `${segment({ alg: "none", kid: "k1" })}.${body}.`],
 	["alg None in other letters", () => `${segment({ alg: "nOnE", kid: "k1" })}.${body}.${signature}`],
@@ -68,10 +68,10 @@ const CASES: readonly (readonly [string, () => Promise<string> | string])[] = [
 	],
 	[
 		"the key that the header brings (CVE-2018-0114)",
-		async () => signed(CLAIMS, stranger, { jwk: await publicJwk(stranger), kid: "k1" }),
+		async () => signed(CLAIMS, foreign, { jwk: await publicJwk(foreign), kid: "k1" }),
 	],
-	["a stranger's key under our kid", () => signed(CLAIMS, stranger)],
-	["jku and x5u in the header", () => signed(CLAIMS, stranger, { jku: "https://evil.test", x5u: "https://evil.test" })],
+	["a foreign key under our kid", () => signed(CLAIMS, foreign)],
+	["jku and x5u in the header", () => signed(CLAIMS, foreign, { jku: "https://evil.test", x5u: "https://evil.test" })],
 	[
 		"crit with an unknown extension (CVE-2026-35042)",
 		() => signedText(json({ alg: "ES256", kid: "k1", crit: ["x"], x: 1 }), json(CLAIMS), pair),
@@ -94,7 +94,7 @@ const CASES: readonly (readonly [string, () => Promise<string> | string])[] = [
 	["another issuer", () => signed({ ...CLAIMS, iss: "https://evil.test" }, pair)],
 	["an issuer that only looks the same", () => signed({ ...CLAIMS, iss: `${ISSUER}/` }, pair)],
 	["no issuer", () => signed({ aud: AUDIENCE, sub: "ann", iat: NOW, exp: NOW + 60 }, pair)],
-	// Those that jose accepts.
+	// Tokens that jose accepts.
 	["iat an hour in the future", () => signed(future, pair)],
 	["iat in the future", () => signed({ ...CLAIMS, iat: NOW + 61 }, pair)],
 	["no kid, with one key in the set", () => signed(CLAIMS, pair, { kid: undefined })],
@@ -136,19 +136,19 @@ const CASES: readonly (readonly [string, () => Promise<string> | string])[] = [
 for (const [name, token] of CASES) {
 	t.test(`refused: ${name}`, async (t) => {
 		const one = scene();
-		t.match(await one.said(await token()), /^invalid-token: /);
-		t.equal(await one.said(good), "ok ann", "the good one holds, so the case is about what it names");
-		t.match(await one.said(await token()), /^invalid-token: /, "again");
+		t.match(await one.verify(await token()), /^invalid-token: /);
+		t.equal(await one.verify(good), "ok ann", "the valid token is accepted, so the case fails for its own reason");
+		t.match(await one.verify(await token()), /^invalid-token: /, "again");
 	});
 }
 
-t.test("a time is below 2^64, as Envoy reads it", async (t) => {
-	const said = async (exp: number) => scene().said(await signed({ ...CLAIMS, exp }, pair));
-	t.equal(await said(2 ** 64), "invalid-token: exp is not a time");
-	t.equal(await said(2 ** 64 - 2 ** 11), "invalid-token: it lives too long");
+t.test("a time claim must be below 2^64, as in Envoy", async (t) => {
+	const verify = async (exp: number) => scene().verify(await signed({ ...CLAIMS, exp }, pair));
+	t.equal(await verify(2 ** 64), "invalid-token: exp is not a time");
+	t.equal(await verify(2 ** 64 - 2 ** 11), "invalid-token: it lives too long");
 });
 
-t.test("within the skew", async (t) => {
+t.test("time claims are accepted within the clock skew", async (t) => {
 	const fine = [
 		{ ...CLAIMS, iat: NOW - 100, exp: NOW - 59 },
 		{ ...CLAIMS, nbf: NOW + 59 },
@@ -160,31 +160,31 @@ t.test("within the skew", async (t) => {
 		{ ...CLAIMS, aud: ["https://other.test", AUDIENCE] },
 		{ ...CLAIMS, exp: NOW + 60.5 },
 	];
-	for (const claims of fine) t.equal(await scene().said(await signed(claims, pair)), "ok ann", json(claims));
-	t.equal(await scene().said(await names(nested(99))), "ok ann", "as deep as Envoy reads");
-	t.equal(await scene({ audiences: [] }).said(await signed({ ...CLAIMS, aud: "any" }, pair)), "ok ann");
+	for (const claims of fine) t.equal(await scene().verify(await signed(claims, pair)), "ok ann", json(claims));
+	t.equal(await scene().verify(await names(nested(99))), "ok ann", "as deep as Envoy reads");
+	t.equal(await scene({ audiences: [] }).verify(await signed({ ...CLAIMS, aud: "any" }, pair)), "ok ann");
 });
 
-t.test("a token that is known is believed as long as a new one, and no longer", async (t) => {
-	const jkt = await calculateJwkThumbprint(await publicJwk(stranger));
+t.test("a cached token is valid exactly as long as a new one", async (t) => {
+	const jkt = await calculateJwkThumbprint(await publicJwk(foreign));
 	const bound = await signed({ ...CLAIMS, cnf: { jkt } }, pair);
-	const plain = (one: Scene) => one.said(good);
+	const plain = (one: Scene) => one.verify(good);
 	const proved = async (one: Scene) => {
-		const proof = await proofOf(stranger, bound, { claims: { iat: one.nowSeconds } });
-		return one.said(null, { authorization: [`DPoP ${bound}`], dpop: [proof] });
+		const proof = await proofOf(foreign, bound, { claims: { iat: one.nowSeconds } });
+		return one.verify(null, { authorization: [`DPoP ${bound}`], dpop: [proof] });
 	};
-	for (const [what, binding, said] of [
+	for (const [what, binding, verified] of [
 		["plain", "none", plain],
 		["bound", "dpop", proved],
 	] as const) {
 		const one = scene({ binding });
-		t.equal(await said(one), "ok ann", `${what}: verified`);
+		t.equal(await verified(one), "ok ann", `${what}: verified`);
 		one.nowSeconds = CLAIMS.exp + TOKEN_SKEW_SECONDS;
-		t.equal(await said(one), "ok ann", `${what}: known, to the end of the skew`);
+		t.equal(await verified(one), "ok ann", `${what}: known, to the end of the skew`);
 		one.nowSeconds += 1;
-		t.equal(await said(one), "invalid-token: it has expired", `${what}: known, and over`);
+		t.equal(await verified(one), "invalid-token: it has expired", `${what}: known, and over`);
 		one.nowSeconds = CLAIMS.exp + 86_400;
-		t.equal(await said(one), "invalid-token: it has expired", `${what}: a day later`);
+		t.equal(await verified(one), "invalid-token: it has expired", `${what}: a day later`);
 	}
 	const one = scene();
 	t.equal(await plain(one), "ok ann");
@@ -192,9 +192,9 @@ t.test("a token that is known is believed as long as a new one, and no longer", 
 	t.equal(await plain(one), "invalid-token: it lives too long", "known, under a shorter maximum lifetime");
 });
 
-t.test("where a token is, and where none is", async (t) => {
+t.test("a token must be in exactly one well-formed Authorization header", async (t) => {
 	const one = scene();
-	const authorization = (...values: string[]) => one.said(null, { authorization: values });
+	const authorization = (...values: string[]) => one.verify(null, { authorization: values });
 	for (const none of ["", "Basic Zm9vOmJhcg==", `Basic ${good}`, `Bearer:${good}`, "Bearerxyz", "Digest a=b"]) {
 		t.equal(await authorization(none), "none", none);
 	}
@@ -220,15 +220,15 @@ t.test("where a token is, and where none is", async (t) => {
 	t.match(await authorization(`DPoP ${good}`), /^invalid-token/, "the scheme promises a proof");
 });
 
-t.test("RFC 9068: an access token, and nothing else", async (t) => {
+t.test("with the RFC 9068 profile only access tokens are valid", async (t) => {
 	const claims = { ...CLAIMS, client_id: "web", jti: "1" };
 	const at = async (own: object, typ: unknown = "at+jwt") =>
-		scene({ profile: "at+jwt" }).said(await signed(own as Record<string, unknown>, pair, { typ }));
+		scene({ profile: "at+jwt" }).verify(await signed(own as Record<string, unknown>, pair, { typ }));
 	for (const typ of ["at+jwt", "AT+JWT", "application/at+jwt"]) t.equal(await at(claims, typ), "ok ann", typ);
 	for (const typ of [7, "JWT", "dpop+jwt", "logout+jwt", "at+jwtx"]) {
 		t.match(await at(claims, typ), /^invalid-token: typ/, String(typ));
 	}
-	t.match(await scene({ profile: "at+jwt" }).said(await signed(claims, pair)), /^invalid-token: typ/, "no typ");
+	t.match(await scene({ profile: "at+jwt" }).verify(await signed(claims, pair)), /^invalid-token: typ/, "no typ");
 	for (const name of ["sub", "client_id", "jti"]) {
 		const { [name as "sub"]: _, ...rest } = claims;
 		t.match(await at(rest), /^invalid-token/, `without ${name}`);
@@ -236,30 +236,27 @@ t.test("RFC 9068: an access token, and nothing else", async (t) => {
 	}
 });
 
-t.test(
-	"every algorithm of the list verifies with its own key, and with the alg that the key names alone",
-	async (t) => {
-		for (const alg of ["ES256", "ES384", "ES512", "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "EdDSA"]) {
-			const own = await keyPair(alg);
-			const token = await signed(CLAIMS, own, { alg });
-			for (const members of [{ kid: "k1" }, { kid: "k1", alg }, {}]) {
-				t.equal(await new Scene([await publicJwk(own, members)]).said(token), "ok ann", `${alg} ${json(members)}`);
-			}
-			const other = alg.startsWith("RS") ? alg.replace("RS", "PS") : "RS256";
-			t.match(
-				await new Scene([await publicJwk(own, { kid: "k1", alg: other })]).said(token),
-				/^invalid/,
-				`${alg} as ${other}`,
-			);
-			for (const unusable of [{ use: "enc" }, { key_ops: ["sign"] }, { d: "AAAA" }]) {
-				const keys = [await publicJwk(own, { kid: "k1", ...unusable })];
-				t.match(await new Scene(keys).said(token), /^invalid/, `${alg} ${json(unusable)}`);
-			}
+t.test("every listed algorithm verifies only with its own key, and only with the key's own alg", async (t) => {
+	for (const alg of ["ES256", "ES384", "ES512", "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "EdDSA"]) {
+		const own = await keyPair(alg);
+		const token = await signed(CLAIMS, own, { alg });
+		for (const members of [{ kid: "k1" }, { kid: "k1", alg }, {}]) {
+			t.equal(await new Scene([await publicJwk(own, members)]).verify(token), "ok ann", `${alg} ${json(members)}`);
 		}
-	},
-);
+		const other = alg.startsWith("RS") ? alg.replace("RS", "PS") : "RS256";
+		t.match(
+			await new Scene([await publicJwk(own, { kid: "k1", alg: other })]).verify(token),
+			/^invalid/,
+			`${alg} as ${other}`,
+		);
+		for (const unusable of [{ use: "enc" }, { key_ops: ["sign"] }, { d: "AAAA" }]) {
+			const keys = [await publicJwk(own, { kid: "k1", ...unusable })];
+			t.match(await new Scene(keys).verify(token), /^invalid/, `${alg} ${json(unusable)}`);
+		}
+	}
+});
 
-t.test("Gateways believe their own issuers alone; one that is not known, any", async (t) => {
+t.test("a Gateway trusts only its own issuers; a request without a known Gateway, any", async (t) => {
 	const other = await keyPair();
 	const two = issuerOf({ issuer: "https://two.test", keys: { from: "file", file: "two" } });
 	const one = new Scene([jwk, await publicJwk(other, { kid: "k9" })], []);
@@ -267,14 +264,14 @@ t.test("Gateways believe their own issuers alone; one that is not known, any", a
 		{ name: "gw", issuers: [issuerOf()] },
 		{ name: "other", issuers: [two] },
 	]);
-	t.equal(await one.said(good), "ok ann");
-	t.match(await one.said(good, { gateway: "other" }), /^invalid/, "cached for one Gateway is not known to another");
-	t.equal(await one.said(good, { gateway: null }), "ok ann", "an Envoy that is not ours: any issuer");
-	t.match(await one.said(good, { gateway: "nowhere" }), /^invalid/, "a removed Gateway has no issuers");
+	t.equal(await one.verify(good), "ok ann");
+	t.match(await one.verify(good, { gateway: "other" }), /^invalid/, "cached for one Gateway is not known to another");
+	t.equal(await one.verify(good, { gateway: null }), "ok ann", "an Envoy that is not ours: any issuer");
+	t.match(await one.verify(good, { gateway: "nowhere" }), /^invalid/, "a removed Gateway has no issuers");
 	one.verifier.use([{ name: "gw", issuers: [issuerOf({ audiences: ["https://new.test"] })] }]);
-	t.match(await one.said(good), /^invalid/, "a changed declaration counts at once, cached or not");
+	t.match(await one.verify(good), /^invalid/, "a changed declaration counts at once, cached or not");
 	one.verifier.use([]);
-	t.match(await one.said(good), /^invalid/, "no issuer is trusted");
+	t.match(await one.verify(good), /^invalid/, "no issuer is trusted");
 });
 
 t.test("Gateways with different settings for one issuer each accept the token by their own", async (t) => {
@@ -296,11 +293,11 @@ t.test("Gateways with different settings for one issuer each accept the token by
 	t.match(
 		await one.ask(token, { gateway: "gw1" }),
 		{ refused: "invalid-token" },
-		"what is declared no more is believed nowhere",
+		"a removed issuer is trusted nowhere",
 	);
 });
 
-t.test("what one token is held for is counted, and declarations that are gone are not kept", async (t) => {
+t.test("the cached results of one token are bounded, and results of removed declarations are dropped", async (t) => {
 	const held = (declared: TokenIssuer, bytes: number): CachedToken =>
 		({ issuer: { declared }, bytes }) as unknown as CachedToken;
 	const cache = new TokenCache(3, 100);
@@ -321,16 +318,16 @@ t.test("what one token is held for is counted, and declarations that are gone ar
 	t.same([cache.size, cache.get("w").length], [1, 1], "and by bytes");
 });
 
-t.test("a token holds until the second in which Envoy lets it go", async (t) => {
+t.test("a token expires in the same second as in Envoy", async (t) => {
 	const one = new Scene([jwk]);
 	const token = await signed({ ...CLAIMS, exp: NOW + 100 }, pair);
 	for (const known of [false, true]) {
 		const scene = known ? one : new Scene([jwk]);
-		if (known) await one.said(token);
+		if (known) await one.verify(token);
 		scene.nowSeconds = NOW + 160.9;
-		t.equal(await scene.said(token), "ok ann");
+		t.equal(await scene.verify(token), "ok ann");
 		scene.nowSeconds = NOW + 161;
-		t.match(await scene.said(token), /expired/);
+		t.match(await scene.verify(token), /expired/);
 	}
 });
 

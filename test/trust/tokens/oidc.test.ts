@@ -1,4 +1,4 @@
-/** Against a certified provider (oidc-provider) in this process: its at+jwt access tokens, with DPoP, and its own JWKS. */
+/** Tokens of a certified provider (oidc-provider) in this process: at+jwt with DPoP, and its own JWKS. */
 import { once } from "node:events";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { createServer, request } from "node:https";
@@ -14,7 +14,7 @@ import { AUDIENCE, asked, issuerOf, keyPair, proofOf } from "./issuer.js";
 
 const SECRET = "a-secret-of-the-test";
 
-t.test("access tokens of oidc-provider hold, bound by DPoP, and no other way", async (t) => {
+t.test("access tokens of oidc-provider are valid only with their DPoP proof", async (t) => {
 	const directory = await mkdtemp(join(tmpdir(), "weir-oidc-"));
 	t.teardown(() => rm(directory, { recursive: true, force: true }));
 	const ca = await createDevelopmentCa({ trustDomain: "weir.test", nowMs: Date.now(), lifetimeMs: 3_600_000 });

@@ -1,11 +1,11 @@
-/** Whose key a certificate chain says: only a SPIFFE id by the one rule of resources/spiffe.ts. */
+/** The signer of a certificate chain: only a SPIFFE id by the rule of resources/spiffe.ts. */
 import { X509Certificate } from "node:crypto";
 import t from "tap";
 import { spiffeFault } from "../../../src/declare/resources/spiffe.js";
 import { signerOf } from "../../../src/trust/tokens/signerChain.js";
 import { oddCa } from "../../compile/access/oddCertificates.js";
 
-t.test("an id that is none, or longer than SPIFFE allows, is no signer's", async (t) => {
+t.test("a chain with an invalid or too long SPIFFE id has no signer", async (t) => {
 	const ca = await oddCa();
 	const roots = [new X509Certificate(ca.certificate)];
 	const signer = async (id: string) => {
@@ -26,17 +26,17 @@ t.test("CA certificates sign, and leaf certificates identify", async (t) => {
 	const name = [{ type: "url", value: "spiffe://a.test/x" }] as const;
 	const certificates = (...pems: readonly { certificate: string }[]) =>
 		pems.map(({ certificate }) => new X509Certificate(certificate));
-	const said = (chain: readonly X509Certificate[], root: { certificate: string }) =>
+	const idOf = (chain: readonly X509Certificate[], root: { certificate: string }) =>
 		signerOf(
 			chain.map(({ raw }) => raw),
 			certificates(root),
 		);
 	const root = await oddCa();
 	const [between, pretended] = [await oddCa({ parent: root }), await oddCa({ parent: root, isCa: false })];
-	t.match(said(certificates(await between.issue(name), between), root), { spiffeId: name[0].value });
+	t.match(idOf(certificates(await between.issue(name), between), root), { spiffeId: name[0].value });
 	const mixed = "the chain mixes up authorities and others";
-	t.equal(said(certificates(await pretended.issue(name), pretended), root), mixed, "a leaf that signs");
-	t.equal(said(certificates(await oddCa({ parent: root, names: name })), root), mixed, "an authority that speaks");
+	t.equal(idOf(certificates(await pretended.issue(name), pretended), root), mixed, "a leaf that signs");
+	t.equal(idOf(certificates(await oddCa({ parent: root, names: name })), root), mixed, "an authority that speaks");
 	const own = await oddCa({ isCa: false });
-	t.equal(said(certificates(await own.issue(name)), own), "the chain is not trusted", "a root that is no authority");
+	t.equal(idOf(certificates(await own.issue(name)), own), "the chain is not trusted", "a root that is no authority");
 });

@@ -47,7 +47,7 @@ t.test("drain: a stream that has had a reply is ended with OK at once, whatever 
 	t.same(counters.codes(), [GRPC.OK]);
 });
 
-t.test("drain: what is open after the grace is cut; close cuts at once", async (t) => {
+t.test("drain: streams open after the grace period are cut; close cuts at once", async (t) => {
 	for (const how of ["drain", "close"] as const) {
 		const { server, socketPath, streams } = await startEcho(t);
 		const session = open(t, socketPath);
@@ -63,7 +63,7 @@ t.test("drain: what is open after the grace is cut; close cuts at once", async (
 		await until(() => streams.ended === 1);
 		t.equal(server.streams(), 0, how);
 		await until(() => stream.closed);
-		t.equal(status, how === "drain" ? String(GRPC.UNAVAILABLE) : undefined, `${how}: what it is told`);
+		t.equal(status, how === "drain" ? String(GRPC.UNAVAILABLE) : undefined, `${how}: the status of the call`);
 	}
 });
 

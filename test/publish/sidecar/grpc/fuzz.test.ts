@@ -93,14 +93,14 @@ t.setTimeout(120_000);
 keepHeapSmall();
 const collect = garbageCollector();
 
-/** What is alive, not what is not collected yet: the runner's hooks make garbage in this process too. */
+/** Memory of live objects only: the runner's hooks make garbage in this process too. */
 function livingMiB(): number {
 	collect();
 	const { heapUsed, external } = process.memoryUsage();
 	return (heapUsed + external) / 2 ** 20;
 }
 
-t.test("3,000 mutated conversations: the server lives, answers others, and keeps nothing", async (t) => {
+t.test("a server survives 3,000 mutated conversations, answers others, and keeps no state", async (t) => {
 	const { server, socketPath, streams, counters } = await startEcho(t, { limits: { pingMs: 1_000, queueMs: 60_000 } });
 	const session = open(t, socketPath);
 	const next = random(4_2026);
@@ -123,7 +123,7 @@ t.test("3,000 mutated conversations: the server lives, answers others, and keeps
 		if (got.code !== 0 || !got.body.equals(framed(`round ${round}`))) t.fail(`round ${round}: ${got.code}`);
 	}
 	await until(() => server.streams() === 0);
-	t.equal(streams.opened, streams.ended, `${streams.opened} streams, each told its end`);
+	t.equal(streams.opened, streams.ended, `${streams.opened} streams, each with an end event`);
 	t.ok(streams.messages > 100, `${streams.messages} messages came through`);
 	t.ok(counters.ends.length > 1_000, `${counters.ends.length} calls`);
 	t.ok(counters.broken.length > 100, `${counters.broken.length} connections broken`);
@@ -136,7 +136,7 @@ t.test("3,000 mutated conversations: the server lives, answers others, and keeps
 	t.ok(grownMiB < 20, `${grownMiB.toFixed(1)} MiB more after 2,000 conversations`);
 });
 
-t.test("announced messages cost only the bytes that came", async (t) => {
+t.test("announced messages use memory only for the received bytes", async (t) => {
 	const { socketPath, server } = await startEcho(t);
 	const begin = Buffer.from([0, 0x00, 0x0f, 0xff, 0xff, 1, 2, 3]);
 	const before = process.memoryUsage().rss;

@@ -1,4 +1,4 @@
-/** A client that we did not write; grpc-go, over more calls and with a look at memory, is test/components/grpcGo. */
+/** grpc-js as an independent client; test/components/grpcGo does the same with grpc-go, more calls and memory. */
 import * as grpc from "@grpc/grpc-js";
 import t, { type Test } from "tap";
 import { ASK, ECHO, STREAM, startEcho, until } from "./rig.js";
@@ -29,7 +29,7 @@ function invoke(
 	});
 }
 
-t.test("unary calls of grpc-js", async (t) => {
+t.test("grpc-js makes unary calls", async (t) => {
 	const { socketPath } = await startEcho(t);
 	const calling = client(t, socketPath);
 	t.match(await invoke(calling, Buffer.from("hello")), { code: 0, message: "hello" });
@@ -58,7 +58,7 @@ t.test("a compressing client gets UNIMPLEMENTED", async (t) => {
 	t.match(await invoke(calling, Buffer.alloc(1_000)), { code: grpc.status.UNIMPLEMENTED });
 });
 
-t.test("bidirectional calls of grpc-js", async (t) => {
+t.test("grpc-js makes bidirectional calls", async (t) => {
 	const { socketPath, server, streams } = await startEcho(t);
 	const calling = client(t, socketPath);
 	const call = calling.makeBidiStreamRequest(STREAM, identity, identity);
@@ -79,7 +79,7 @@ t.test("bidirectional calls of grpc-js", async (t) => {
 	t.equal(streams.messages, 3);
 });
 
-t.test("streams of grpc-js that half-close, and streams that are given up, many at once", async (t) => {
+t.test("grpc-js half-closes and cancels many streams at once", async (t) => {
 	const { socketPath, server, streams } = await startEcho(t);
 	const calling = client(t, socketPath);
 	const once = (isGivenUp: boolean): Promise<number> =>
@@ -98,7 +98,7 @@ t.test("streams of grpc-js that half-close, and streams that are given up, many 
 	t.same({ ...streams }, { opened: 400, messages: 400, ended: 400 });
 });
 
-t.test("large metadata, and a deadline that passes while a stream is open, of grpc-js", async (t) => {
+t.test("grpc-js sends large metadata, and its deadline passes while a stream is open", async (t) => {
 	const { socketPath, server } = await startEcho(t);
 	const calling = client(t, socketPath);
 	const metadata = new grpc.Metadata();

@@ -23,7 +23,7 @@ function check(client: grpc.Client, request: Buffer): Promise<string> {
 	});
 }
 
-t.test("Check: the names that are probed, by grpc-js", async (t) => {
+t.test("health checks by grpc-js know the probed names", async (t) => {
 	const { socketPath, health } = await startEcho(t);
 	const probe = client(t, socketPath);
 	const readiness = [

@@ -1,4 +1,4 @@
-/** Replies that are promised: one each, in order, within the deadline, a bounded number of them, and none after the end. */
+/** Asynchronous replies: one each, in order, within the deadline, in bounded number, and none after the end. */
 
 import { once } from "node:events";
 import t from "tap";
@@ -6,7 +6,7 @@ import { CALLOUT_TOKENS_WAITING_MAX } from "../../../../src/publish/sidecar/grpc
 import { GRPC, GrpcFailure, type Methods, type Reply } from "../../../../src/publish/sidecar/grpc/service.js";
 import { call, ECHO, framed, open, STREAM, startEcho, until } from "./rig.js";
 
-/** Promises an echo of each message, which the test gives when it likes. */
+/** Promises an echo of each message; the test resolves it. */
 class Promised {
 	readonly waiting: { readonly text: string; give(reply?: Reply): void; fail(): void }[] = [];
 	readonly methods: Methods;
@@ -70,7 +70,7 @@ t.test("a stream's messages are answered in order, none before the one before it
 	await until(() => server.streams() === 0);
 });
 
-t.test("a deadline that passes meanwhile, and a peer that goes away meanwhile, get no reply", async (t) => {
+t.test("a call gets no reply after its deadline or after its client disconnected", async (t) => {
 	const promised = new Promised();
 	const { socketPath, counters, server } = await startEcho(t, { methods: promised.methods });
 	const session = open(t, socketPath);
@@ -102,7 +102,7 @@ t.test("a limited number of calls waits; a refused call fails at once", async (t
 	const promised = new Promised();
 	const { socketPath, counters, server } = await startEcho(t, { methods: promised.methods });
 	const session = open(t, socketPath);
-	// More streams than one connection may have open.
+	// More streams than one connection allows.
 	const sessions = Array.from({ length: 20 }, () => open(t, socketPath));
 	const calls = Array.from({ length: CALLOUT_TOKENS_WAITING_MAX }, (_, index) =>
 		call(sessions[index % sessions.length] ?? session, { body: [framed("x")] }),
@@ -120,7 +120,7 @@ t.test("a limited number of calls waits; a refused call fails at once", async (t
 	t.match(await next, { code: GRPC.OK }, "there is room again");
 });
 
-t.test("a server that stops lets waiting calls have their replies", async (t) => {
+t.test("a stopping server still replies to waiting calls", async (t) => {
 	const promised = new Promised();
 	const { socketPath, server } = await startEcho(t, { methods: promised.methods });
 	const calls = [ECHO, STREAM].map((path) => call(open(t, socketPath), { path, body: [framed("x")] }));

@@ -5,7 +5,7 @@ import { bytesOf, FLAG, FRAME } from "../../../trust/tls/http2Frames.js";
 import { rawConnection, requestHeaders } from "./rawConnection.js";
 import { ECHO, framed, STREAM, startEcho, until } from "./rig.js";
 
-t.test("when a turn has worked for too long the rest of its calls is shed, and the next turn recovers", async (t) => {
+t.test("a turn of the event loop that works too long sheds its other calls; the next turn recovers", async (t) => {
 	let worked = 0;
 	let slow = true;
 	let nowMs = 0;
@@ -46,7 +46,7 @@ t.test("when a turn has worked for too long the rest of its calls is shed, and t
 		slow = true;
 		const answered = await burst(path, 300);
 		t.equal(answered, 51, "nothing is shed before 100 ms of work at 2 ms each, and all of the turn after it");
-		t.equal(worked, answered, "no work is done for what is shed");
+		t.equal(worked, answered, "no work is done for shed calls");
 		t.equal(counters.codes().filter((code) => code === GRPC.RESOURCE_EXHAUSTED).length, 300 - answered);
 		t.same(counters.sheds, Array(300 - answered).fill(path), "counted");
 		slow = false;
@@ -55,7 +55,7 @@ t.test("when a turn has worked for too long the rest of its calls is shed, and t
 	}
 });
 
-t.test("a stream that has had a reply is not shed: what follows would be spoilt by a refusal", async (t) => {
+t.test("a stream that has had a reply is not shed", async (t) => {
 	let slow = false;
 	let nowMs = 0;
 	const work = (message: Buffer): Buffer => {

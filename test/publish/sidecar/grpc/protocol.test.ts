@@ -28,7 +28,7 @@ t.test("a unary call is answered with headers, one message and trailers", async 
 	await until(() => server.streams() === 0);
 });
 
-t.test("a message may be cut anywhere", async (t) => {
+t.test("a message may be split into frames anywhere", async (t) => {
 	const { socketPath } = await startEcho(t);
 	const session = open(t, socketPath);
 	const bytes = framed("abcdefgh");
@@ -47,7 +47,7 @@ t.test("a message may be cut anywhere", async (t) => {
 	t.ok((await call(session, { body: [bytes, Buffer.alloc(0)] })).body.equals(bytes), "END_STREAM in an empty frame");
 });
 
-t.test("what is wrong with a call is said with the code of the specification", async (t) => {
+t.test("an invalid call gets the status code of the gRPC specification", async (t) => {
 	const { socketPath } = await startEcho(t);
 	const session = open(t, socketPath);
 	const gzip: OutgoingHttpHeaders = { "grpc-encoding": "gzip" };
@@ -100,14 +100,14 @@ t.test("a handler's fault is reported to the counters, not to the peer", async (
 	const got = await call(session, { body: [framed(ASK.throw)] });
 	t.equal(got.words, "internal error");
 	t.match(counters.faults, [["/test.Echo/Echo", { message: "a fault" }]]);
-	await call(session, { path: "/of/a/stranger", body: [framed("a")] });
+	await call(session, { path: "/unknown/method", body: [framed("a")] });
 	t.same(counters.ends, [
 		["/test.Echo/Echo", GRPC.INTERNAL],
 		["unknown", GRPC.UNIMPLEMENTED],
 	]);
 });
 
-t.test("what is not gRPC gets an HTTP status", async (t) => {
+t.test("a request that is not gRPC gets an HTTP status", async (t) => {
 	const { socketPath } = await startEcho(t);
 	const session = open(t, socketPath);
 	const json: OutgoingHttpHeaders = { "content-type": "application/json" };
@@ -127,7 +127,7 @@ t.test("a message of 60 KiB of headers passes, in the default window of any clie
 	t.ok((await call(session, { body: [largest] })).body.equals(largest), "the largest message");
 });
 
-t.test("request headers are bounded, and one call's excess leaves the others alone", async (t) => {
+t.test("request headers are bounded, and a call beyond the bound does not affect others", async (t) => {
 	const { socketPath } = await startEcho(t);
 	const session = open(t, socketPath);
 	const beside = call(session, { body: [framed("a")] });
@@ -162,7 +162,7 @@ t.test("a call that is given up is not answered, and counted", async (t) => {
 	);
 });
 
-t.test("half-read calls of a connection that dies leave nothing behind", async (t) => {
+t.test("half-read calls of a broken connection leave nothing behind", async (t) => {
 	const { socketPath, server, counters } = await startEcho(t);
 	const session = open(t, socketPath);
 	for (let i = 0; i < 50; i++) {
@@ -176,7 +176,7 @@ t.test("half-read calls of a connection that dies leave nothing behind", async (
 	t.same(counters.codes(), Array(50).fill(GRPC.CANCELLED));
 });
 
-t.test("grpc-timeout", async (t) => {
+t.test("grpc-timeout is parsed in every unit", async (t) => {
 	t.equal(deadlineMs(undefined, 5), Number.POSITIVE_INFINITY);
 	for (const [timeout, ms] of Object.entries({ "200m": 200, "1S": 1000, "2M": 120_000, "1H": 3_600_000, "0m": 0 })) {
 		t.equal(deadlineMs(timeout, 5), 5 + ms, timeout);
@@ -194,7 +194,7 @@ t.test("percent-encoding keeps plain text", async (t) => {
 	t.equal(percentEncode("%\u0000é"), "%25%00%C3%A9");
 });
 
-t.test("UNIX sockets, and no TCP without mutual TLS; two servers do not share a socket", async (t) => {
+t.test("the server listens on UNIX sockets or mutual TLS; two servers do not share a socket", async (t) => {
 	const { socketPath, health } = await startEcho(t);
 	const methods = new Map();
 	for (const host of ["0.0.0.0", "127.0.0.1", "::1"]) {

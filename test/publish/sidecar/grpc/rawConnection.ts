@@ -51,7 +51,7 @@ export class RawConnection {
 		if (type === FRAME.PING) this.socket.write(bytesOf(FRAME.PING, FLAG.ACK, 0, payload));
 	}
 
-	/** The first frame that fits, when it comes. */
+	/** Resolves with the first matching frame. */
 	async frame(fits: (frame: Frame) => boolean): Promise<Frame> {
 		await until(() => this.frames.some(fits) || this.closed);
 		const found = this.frames.find(fits);

@@ -1,6 +1,6 @@
 /**
- * The stream-reset trap: Envoy ends every ext_proc stream with RST_STREAM unless it is told otherwise, and Node's HTTP/2
- * takes 1,000 at once and 33 a second on one connection, then sends GOAWAY. Node 20 cannot be told otherwise; what we
+ * The stream-reset trap: Envoy ends every ext_proc stream with RST_STREAM unless configured otherwise, and Node's HTTP/2
+ * takes 1,000 at once and 33 a second on one connection, then sends GOAWAY. Node 20 cannot be configured; what we
  * ship avoids the resets (the bootstrap guard) or the thousand (max_requests_per_connection).
  */
 import t from "tap";
@@ -39,7 +39,7 @@ async function exchange(connection: RawConnection, end: "reset" | "half-close"):
 	return answered;
 }
 
-t.test(`${ALL} streams over one connection, half-closed as they should be: no GOAWAY`, async (t) => {
+t.test(`${ALL} streams over one connection, each half-closed, cause no GOAWAY`, async (t) => {
 	const { socketPath, streams, server } = await startEcho(t);
 	const connection = await rawConnection(t, socketPath);
 	t.equal(await exchange(connection, "half-close"), ALL);
@@ -48,7 +48,7 @@ t.test(`${ALL} streams over one connection, half-closed as they should be: no GO
 	t.same({ ...streams }, { opened: ALL, messages: ALL, ended: ALL });
 });
 
-t.test(`${ALL} streams over one connection, each ended by RST_STREAM`, async (t) => {
+t.test(`${ALL} streams over one connection, each ended by RST_STREAM, cause GOAWAY before Node 22`, async (t) => {
 	const { socketPath, streams, server } = await startEcho(t);
 	const connection = await rawConnection(t, socketPath);
 	const answered = await exchange(connection, "reset");
@@ -60,5 +60,5 @@ t.test(`${ALL} streams over one connection, each ended by RST_STREAM`, async (t)
 	}
 	connection.socket.destroy();
 	await until(() => server.streams() === 0);
-	t.equal(streams.opened, streams.ended, "each stream is told its end, whatever the connection does");
+	t.equal(streams.opened, streams.ended, "each stream gets its end event, whatever the connection does");
 });

@@ -50,7 +50,7 @@ export interface Streams {
 	ended: number;
 }
 
-/** Messages that ask the echo for more: otherwise it sends back what it got. */
+/** Messages with commands for the echo server; it returns all others unchanged. */
 export const ASK = { fail: Buffer.from("fail"), throw: Buffer.from("throw") } as const;
 
 function answer(message: Buffer): Buffer | GrpcFailure {
@@ -104,7 +104,7 @@ export async function startEcho(t: Test, options: Partial<GrpcServerOptions> = {
 		methods: echoMethods(streams),
 		health,
 		counters,
-		// Clients of the same process work in the same turns: that is no queue.
+		// Clients in this process work in the same turns, which must not count as a queue.
 		limits: { queueMs: 60_000 },
 		...options,
 	});
@@ -189,9 +189,9 @@ export function call(
 	});
 }
 
-/** Waits until a condition that other events bring about holds. */
+/** Waits for a condition that depends on other events. */
 export async function until(condition: () => boolean): Promise<void> {
-	// At once where a few turns do; what takes longer must not cost a core.
+	// A few turns of the loop first; a longer wait must not use a core.
 	for (let turns = 0; !condition(); turns++) {
 		await new Promise((resolve) => (turns < 50 ? setImmediate(resolve) : setTimeout(resolve, 1)));
 	}

@@ -1,6 +1,6 @@
 /**
  * The echo server in a process of its own, for memory and for clients that would share its event loop. As a worker of
- * node:cluster (see workers.test.ts) it also says what the primary told it.
+ * node:cluster (see workers.test.ts) it also returns the primary's messages.
  */
 import { Health } from "../../../../src/publish/sidecar/grpc/health.js";
 import { keepHeapSmall } from "../../../../src/publish/sidecar/grpc/heap.js";
@@ -24,7 +24,7 @@ sayAlive();
 keepHeapSmall();
 fromPrimary((message) => {
 	if (message === "memory") toPrimary(memory());
-	else toPrimary({ told: message });
+	else toPrimary({ received: message });
 });
 const streams = { opened: 0, messages: 0, ended: 0 };
 const methods = new Map(echoMethods(streams));

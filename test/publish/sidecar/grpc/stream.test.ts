@@ -30,7 +30,7 @@ t.test("each message is answered at once and in order; half-close ends with OK",
 	t.equal(stream.rstCode, 0);
 });
 
-t.test("how a stream may end", async (t) => {
+t.test("each way to end a stream gives its status", async (t) => {
 	const { socketPath, streams, counters, server } = await startEcho(t);
 	const session = open(t, socketPath);
 	const two = Buffer.concat([framed("a"), framed("b")]);
@@ -57,7 +57,7 @@ t.test("how a stream may end", async (t) => {
 	}
 	await until(() => server.streams() === 0);
 	t.equal(streams.opened, cases.length);
-	t.equal(streams.ended, cases.length - 1, "each stream that was opened is told its end, once");
+	t.equal(streams.ended, cases.length - 1, "each opened stream gets one end event");
 	t.equal(counters.faults.length, 3);
 });
 
@@ -106,7 +106,7 @@ t.test("when replies are not read, messages are not read either", async (t) => {
 		before = streams.messages;
 		await new Promise((resolve) => setTimeout(resolve, 100));
 	}
-	t.ok(before < 60, `${before} of ${all} messages answered while nobody reads`);
+	t.ok(before < 60, `${before} of ${all} messages answered while no one reads`);
 	t.ok(sent < 100, `${sent} of ${all} taken from the client`);
 	t.equal((await call(session, { body: [framed("beside it")] })).code, GRPC.OK, "other calls of the connection go on");
 	let received = 0;
@@ -119,7 +119,7 @@ t.test("when replies are not read, messages are not read either", async (t) => {
 	t.equal(streams.messages, all);
 });
 
-t.test("many streams at once on one connection, and more connections", async (t) => {
+t.test("many streams run at once on one connection and on several", async (t) => {
 	const { socketPath, server } = await startEcho(t);
 	const answers = [];
 	for (let connection = 0; connection < 4; connection++) {

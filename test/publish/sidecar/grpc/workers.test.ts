@@ -7,10 +7,10 @@ import { call, framed, open, until } from "./rig.js";
 
 t.setTimeout(120_000);
 
-t.test("workers share a socket, talk with the primary, and are replaced when they die or hang", async (t) => {
+t.test("workers share a socket, exchange messages with the primary, and restart if they die or hang", async (t) => {
 	const folder = mkdtempSync(join(tmpdir(), "weir-grpc-"));
 	const socketPath = join(folder, "s.sock");
-	const said: { readonly ready?: number; readonly told?: unknown }[] = [];
+	const messages: { readonly ready?: number; readonly received?: unknown }[] = [];
 	const ids = new Set<number>();
 	const lines: string[] = [];
 	const workers = await startWorkers({
@@ -19,25 +19,25 @@ t.test("workers share a socket, talk with the primary, and are replaced when the
 		args: [socketPath],
 		socketPath,
 		onMessage: (message, id) => {
-			said.push(message as never);
+			messages.push(message as never);
 			ids.add(id);
 		},
 		onEnd: (id) => ids.delete(id),
 		log: (line) => lines.push(line),
-		// Far above what a busy machine keeps the other one from its second.
+		// Far above the delay of a heartbeat on a busy machine.
 		silentMs: 5_000,
 	});
 	t.teardown(async () => {
 		await workers.close(2_000);
 		rmSync(folder, { recursive: true, force: true });
 	});
-	const ready = () => said.flatMap(({ ready }) => ready ?? []);
+	const ready = () => messages.flatMap(({ ready }) => ready ?? []);
 	await until(() => ready().length === 2);
 	t.same(ready().sort(), [0, 1]);
 	for (const id of ids) workers.send(id, { bytes: Uint8Array.of(1) });
-	const told = () => said.flatMap(({ told }) => told ?? []);
-	await until(() => told().length === 2);
-	t.same(told(), [{ bytes: Uint8Array.of(1) }, { bytes: Uint8Array.of(1) }], "bytes stay bytes");
+	const received = () => messages.flatMap(({ received }) => received ?? []);
+	await until(() => received().length === 2);
+	t.same(received(), [{ bytes: Uint8Array.of(1) }, { bytes: Uint8Array.of(1) }], "bytes stay bytes");
 
 	const pidOf = async () => {
 		const got = await call(open(t, socketPath), { path: "/test.Echo/Pid", body: [framed("")] });

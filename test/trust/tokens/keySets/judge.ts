@@ -1,6 +1,6 @@
 /**
- * Key sets as control publishes them, in a real Envoy that verifies natively, against the sidecar's verifier over the
- * issuers' own bytes: the listener is always taken, and each token has one verdict.
+ * Compares key sets as published by control in a real Envoy with the sidecar's verifier over the issuers' own bytes:
+ * Envoy accepts every listener, and both give each token the same verdict.
  */
 import fc from "fast-check";
 import { compile, NO_COLLECTORS } from "../../../../src/compile/compile.js";
@@ -16,13 +16,13 @@ import { asked, segment } from "../issuer.js";
 import { keySet, type PublishedKey } from "./sets.js";
 
 const AUDIENCE = "weir";
-/** What any key is also shown under. */
+/** Algorithms under which every key is tried too. */
 const OTHERS = ["RS256", "ES256", "ES384", "EdDSA"];
 
 export interface Agreement {
 	readonly tokens: number;
 	readonly accepted: number;
-	/** Tokens with two verdicts, in words. */
+	/** Descriptions of tokens with two verdicts. */
 	readonly parted: readonly string[];
 }
 
@@ -57,7 +57,7 @@ function tokensOf(set: readonly PublishedKey[], index: number, now: number): rea
 	});
 }
 
-/** @throws Error where Envoy refuses a listener, with the sets at fault */
+/** @throws Error if Envoy refuses a listener, with the sets at fault */
 export async function judgeKeySets(
 	t: TestScope,
 	sets: readonly (readonly PublishedKey[])[],

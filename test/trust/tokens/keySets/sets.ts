@@ -1,9 +1,9 @@
-/** Key sets as issuers might write them, good, odd and broken; each key with its owner, who can sign by it. */
+/** Key sets as issuers might write them: valid, odd and broken; each key with its signer. */
 import fc from "fast-check";
 import { GOOD, MANY, type Members, ODD, type Signer } from "./signers.js";
 
 export interface PublishedKey {
-	/** null = nobody can sign by what stands there. */
+	/** null = no one can sign by this entry. */
 	readonly signer: Signer | null;
 	readonly entry: unknown;
 }
@@ -13,14 +13,14 @@ const LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-
 const zeroLed = (value: string): string =>
 	Buffer.concat([Buffer.alloc(1), Buffer.from(value, "base64url")]).toString("base64url");
 
-/** Another text of the same bytes, for those who look at no spare bits; the same where there are none. */
+/** Another base64url text of the same bytes, with other spare bits; the same text if it has no spare bits. */
 function spareBits(value: string): string {
 	if (value.length % 4 === 0) return value;
 	const last = LETTERS.indexOf(value.at(-1) ?? "");
 	return `${value.slice(0, -1)}${LETTERS[last ^ 1] ?? ""}`;
 }
 
-/** What may go wrong with a member of the key itself. */
+/** Faults in a member of the key itself. */
 const BENT: Readonly<Record<string, (value: string) => unknown>> = {
 	missing: () => undefined,
 	empty: () => "",
@@ -124,7 +124,7 @@ const named = (signer: Signer, members: Members = {}): PublishedKey => ({
 	entry: { ...signer.jwk, kid: "k", ...members },
 });
 
-/** Sets by which Envoy and the sidecar could judge in two ways, or by which Envoy would refuse its listener. */
+/** Sets on which Envoy and the sidecar could differ, or with which Envoy could refuse its listener. */
 export const NAMED_SETS: readonly (readonly PublishedKey[])[] = [
 	[],
 	GOOD.map((signer) => named(signer)),

@@ -1,15 +1,15 @@
-/** Key pairs of every size and kind, good and odd, and what each can sign: the owners of the keys that a test publishes. */
+/** Key pairs of every size and kind, valid and odd, with their signatures: the signers of a test's key sets. */
 import { constants, createHash, generateKeyPairSync, generatePrimeSync, type KeyObject, sign } from "node:crypto";
 
 export type Members = Readonly<Record<string, unknown>>;
 
 export interface Signer {
 	readonly name: string;
-	/** Its public key, as it should be published. */
+	/** Its public key in the correct form. */
 	readonly jwk: Members;
 	/** Algorithms that it can sign by. */
 	readonly algorithms: readonly string[];
-	/** A signature of the text by the algorithm, base64url; null where the key is too short for it. */
+	/** A signature of the text by the algorithm, base64url; null if the key is too short for it. */
 	sign(algorithm: string, text: string): string | null;
 }
 
@@ -77,7 +77,7 @@ const DIGEST_INFO = Buffer.from("3031300d060960864801650304020105000420", "hex")
 function manyPrimes(bits: number, e: bigint): Signer {
 	const primes: bigint[] = [];
 	let n = 1n;
-	/** The last one takes what is left to the modulus' size. */
+	/** The last prime has the remaining bits of the modulus. */
 	for (let tries = 0; n.toString(2).length !== bits; ) {
 		const isLast = primes.length === COUNT - 1;
 		const size = isLast ? bits - n.toString(2).length + (tries++ % 2) : Math.floor(bits / COUNT);
@@ -108,7 +108,7 @@ function manyPrimes(bits: number, e: bigint): Signer {
 	};
 }
 
-/** Those whose keys tokens are verified by. */
+/** Signers whose keys verify tokens. */
 export const GOOD: readonly Signer[] = [
 	signer("P-256", generateKeyPairSync("ec", { namedCurve: "P-256" }), ["ES256"]),
 	signer("P-256 too", generateKeyPairSync("ec", { namedCurve: "P-256" }), ["ES256"]),
@@ -121,12 +121,12 @@ export const GOOD: readonly Signer[] = [
 	manyPrimes(8_192, 65_537n),
 ];
 
-/** More of one kind than are tried for one token. */
+/** More keys of one kind than are tried for one token. */
 export const MANY: readonly Signer[] = Array.from({ length: 6 }, (_, index) =>
 	signer(`P-256 ${index}`, generateKeyPairSync("ec", { namedCurve: "P-256" }), ["ES256"]),
 );
 
-/** Those whose keys are too weak, too large, or of a kind that not all verify by. */
+/** Signers whose keys are too weak, too large, or of a kind that not every verifier supports. */
 export const ODD: readonly Signer[] = [
 	rsa(512),
 	rsa(1_024),

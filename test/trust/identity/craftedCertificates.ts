@@ -1,4 +1,4 @@
-/** Certificates that no honest CA makes, signed by a root whose key the test has. */
+/** Certificates that no correct CA issues, signed by a root whose key the test has. */
 import "reflect-metadata";
 import { webcrypto } from "node:crypto";
 import type { JsonGeneralName } from "@peculiar/x509";
@@ -11,7 +11,7 @@ const { BasicConstraintsExtension, SubjectAlternativeNameExtension, X509Certific
 
 const KEY = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" } as const;
 
-export async function strange(
+export async function crafted(
 	root: SigningRoot,
 	names: readonly JsonGeneralName[],
 	{ endedMsAgo = -3_600_000, ca = false }: { readonly endedMsAgo?: number; readonly ca?: boolean } = {},
@@ -20,7 +20,7 @@ export async function strange(
 	const notAfter = Date.now() - endedMsAgo;
 	const leaf = await X509CertificateGenerator.create({
 		serialNumber: "01",
-		subject: "CN=strange",
+		subject: "CN=crafted",
 		issuer: new X509Certificate(root.certificate).subject,
 		notBefore: new Date(Math.min(notAfter, Date.now()) - 60_000),
 		notAfter: new Date(notAfter),
