@@ -236,7 +236,7 @@ t.test("the path is seen percent-decoded", async (t) => {
 t.test("a text that is compared with the path and that it never holds, and what to write", async (t) => {
 	const [decoded, query, variable] = ["sees it percent-decoded", "sees it without its query", "{name} stands"];
 	const before = "compare with what is before the escape";
-	const told: readonly (readonly [text: string, why?: string, instead?: string, offset?: number])[] = [
+	const hints: readonly (readonly [text: string, why?: string, instead?: string, offset?: number])[] = [
 		['request.path.startsWith("/caf%c3%a9")', decoded, 'write "/café"', 24],
 		['"/%61dmin" == request.path', decoded, 'write "/admin"', 0],
 		['!(request.path in ["/x", "/a%20b"])', decoded, 'write "/a b"', 25],
@@ -261,7 +261,7 @@ t.test("a text that is compared with the path and that it never holds, and what 
 		['user.subject == "%C3?/{id}" && request.path.startsWith("/x")'],
 		["request.path == user.subject"],
 	];
-	for (const [text, why, instead, offset] of told) {
+	for (const [text, why, instead, offset] of hints) {
 		const fault = conditionFault(text);
 		if (why === undefined) {
 			t.equal(fault, null, text);

@@ -82,7 +82,7 @@ t.test("where it does not matter no request is judged differently, of 4,000 decl
 	const random = mulberry32(5);
 	const some = <T>(values: readonly T[]): readonly T[] => values.filter(() => random() < 0.5);
 	let matters = 0;
-	let told = 0;
+	let differing = 0;
 	for (let round = 0; round < 4_000; round++) {
 		const own = Array.from({ length: 1 + Math.floor(random() * 3) }, (_, index) =>
 			accessPolicy(`p${index}`, random() < 0.4 ? "deny" : "allow", ["s"], {
@@ -106,7 +106,7 @@ t.test("where it does not matter no request is judged differently, of 4,000 decl
 		);
 		if (of(own, arms, defaultVariant) !== null) matters++;
 		else if (differs) t.fail(JSON.stringify({ own, arms, defaultVariant }));
-		if (differs) told++;
+		if (differs) differing++;
 	}
-	t.ok(told > 500 && matters < 3_000, `${told} differ, ${matters} are said to`);
+	t.ok(differing > 500 && matters < 3_000, `${differing} differ, ${matters} are reported`);
 });

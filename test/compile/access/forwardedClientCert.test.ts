@@ -87,7 +87,7 @@ t.test("counts only from a trusted hop, for one client with one SPIFFE id", asyn
 	const hash = createHash("sha256").update("certificate");
 	const hex = hash.copy().digest("hex");
 	const thumbprint = hash.digest("base64url");
-	for (const [told, expected] of [
+	for (const [prefix, expected] of [
 		[`Hash=${hex}`, thumbprint],
 		[`Hash="${hex}"`, thumbprint],
 		[`hash=${hex.toUpperCase()}`, thumbprint],
@@ -99,13 +99,13 @@ t.test("counts only from a trusted hop, for one client with one SPIFFE id", asyn
 		[`Subject="Hash=${hex}"`, null],
 		['Cert="-----BEGIN%20CERTIFICATE-----"', null],
 	] as const) {
-		const client = forwardedClient([`${told};URI=${CLIENT}`], ENVOY, TRUSTED);
-		t.same(client, { spiffeId: CLIENT, certificateThumbprint: expected }, told);
+		const client = forwardedClient([`${prefix};URI=${CLIENT}`], ENVOY, TRUSTED);
+		t.same(client, { spiffeId: CLIENT, certificateThumbprint: expected }, prefix);
 	}
 	t.equal(forwardedClient([`Hash=${hex};Hash=${hex};URI=${CLIENT}`], ENVOY, TRUSTED), null, "two hashes");
 	for (const by of ["", `By=spiffe://weir.test/other;By=${ENVOY};`, `By="${ENVOY}";`])
 		t.match(forwardedClient([`${by}URI=${CLIENT}`], ENVOY, TRUSTED), { spiffeId: CLIENT }, by);
-	const nobody: readonly (readonly [string, readonly string[], string | null])[] = [
+	const unauthenticated: readonly (readonly [string, readonly string[], string | null])[] = [
 		["an unproven hop", [good], null],
 		["another hop", [good], CLIENT],
 		["no header", [], ENVOY],
@@ -118,13 +118,13 @@ t.test("counts only from a trusted hop, for one client with one SPIFFE id", asyn
 		["a URI only inside a quoted subject", ['Subject=",URI=spiffe://weir.test/root"'], ENVOY],
 		["a client of another trust domain", ["URI=spiffe://other.test/weir/client"], ENVOY],
 		["of one that begins alike", ["URI=spiffe://weir.test.evil/weir/client"], ENVOY],
-		["what another proxy was told", [`By=spiffe://weir.test/weir/other;URI=${CLIENT}`], ENVOY],
+		["a header that another proxy wrote", [`By=spiffe://weir.test/weir/other;URI=${CLIENT}`], ENVOY],
 		["the client itself as the proxy", [`By=${CLIENT};URI=${CLIENT}`], ENVOY],
 		["an empty name of the proxy", [`By=;URI=${CLIENT}`], ENVOY],
 		["one that begins alike", [`By=${ENVOY}/x;URI=${CLIENT}`], ENVOY],
 		["malformed", [`${good};`], ENVOY],
 	];
-	for (const [what, values, hop] of nobody) t.equal(forwardedClient(values, hop, TRUSTED), null, what);
+	for (const [what, values, hop] of unauthenticated) t.equal(forwardedClient(values, hop, TRUSTED), null, what);
 });
 
 /** As Envoy writes it. */

@@ -73,8 +73,8 @@ async function observed(t: TestScope, form: string, version?: string) {
 }
 
 /** @param rbac Envoy's word, or else the sidecar's */
-function dryRun(rbac: Readonly<Record<string, string>>, said: Readonly<Record<string, string>> | null): string {
-	if (said?.shadow === "deny") return `${said.shadowReason} ${said.shadowPolicy ?? null}`;
+function dryRun(rbac: Readonly<Record<string, string>>, sidecar: Readonly<Record<string, string>> | null): string {
+	if (sidecar?.shadow === "deny") return `${sidecar.shadowReason} ${sidecar.shadowPolicy ?? null}`;
 	if (rbac.weir_deny_shadow_engine_result !== "denied") return "-";
 	const { reason, policy } = ruleDenial(rbac.weir_deny_shadow_effective_policy_id ?? "");
 	return `${reason} ${policy}`;
@@ -92,11 +92,11 @@ for (const [form, version] of EXECUTIONS) {
 		const got = sent.map(({ host }, at) => {
 			const { details, rbac, verdict, process } = lines[at];
 			const refused = denialOf(details ?? "")?.reason ?? "-";
-			return { host, told: [statuses[at], refused, dryRun(rbac ?? {}, verdict ?? process ?? null)] };
+			return { host, result: [statuses[at], refused, dryRun(rbac ?? {}, verdict ?? process ?? null)] };
 		});
 		for (const host of HOSTS) {
 			t.same(
-				got.filter((one) => one.host === host).map(({ told }) => told),
+				got.filter((one) => one.host === host).map(({ result }) => result),
 				WANTED[host],
 				host,
 			);
@@ -111,7 +111,7 @@ for (const [form, version] of EXECUTIONS) {
 	});
 }
 
-t.test("the pure function, which policy test and the sidecar ask", async (t) => {
+t.test("the pure policy function judges long paths as Envoy does", async (t) => {
 	const { services, accessPolicies } = resources(1, { gateway: null } as unknown as MutualTls);
 	t.equal(services.length, HOSTS.length);
 	t.equal(accessPolicies.length, 6);
@@ -122,11 +122,11 @@ t.test("the pure function, which policy test and the sidecar ask", async (t) => 
 		const asked = (path: string) => ({
 			...{ principal: spiffe("alice"), method: "GET", path, variant: "v1", token: null, region: null, nowMs: 0 },
 		});
-		const told = LENGTHS.map((length) => {
+		const results = LENGTHS.map((length) => {
 			const [given, tried] = [verdict(asked(pathOf(length))), shadow?.(asked(pathOf(length))) ?? null];
 			const would = given.allowed && tried?.allowed === false ? `${tried.reason} ${tried.policy}` : "-";
 			return [given.allowed ? 200 : 403, given.allowed ? "-" : given.reason, would];
 		});
-		t.same(told, WANTED[name], name);
+		t.same(results, WANTED[name], name);
 	}
 });

@@ -160,10 +160,10 @@ async function asked(t: TestScope, mode: Mode, protects: boolean, version?: stri
 }
 
 /** The native dry-run result, and the enforced verdict. */
-function told(rbac: Readonly<Record<string, string>> | null): string | null {
-	const said = rbac ?? {};
-	const by = ["weir_deny_", "weir_allow_"].find((prefix) => said[`${prefix}shadow_engine_result`] === "denied");
-	return by === undefined ? null : ruleDenial(said[`${by}shadow_effective_policy_id`] ?? "none").reason;
+function dryRunReason(rbac: Readonly<Record<string, string>> | null): string | null {
+	const metadata = rbac ?? {};
+	const by = ["weir_deny_", "weir_allow_"].find((prefix) => metadata[`${prefix}shadow_engine_result`] === "denied");
+	return by === undefined ? null : ruleDenial(metadata[`${by}shadow_effective_policy_id`] ?? "none").reason;
 }
 
 for (const [protects, version] of [
@@ -181,7 +181,7 @@ for (const [protects, version] of [
 			const reason = due === null || typeof due === "string" ? due : (due[host] ?? null);
 			const what = `${host}: ${name}`;
 			t.equal(dry[at].status, name.startsWith("WebSocket") ? 101 : 200, `${what}: nothing is refused`);
-			t.equal(told(dry[at].rbac), reason, `${what}: told`);
+			t.equal(dryRunReason(dry[at].rbac), reason, `${what}: reason`);
 			t.equal(denialOf(real[at].details ?? "")?.reason ?? null, reason, `${what}: in force`);
 		}
 	});

@@ -35,21 +35,21 @@ t.test("prefixes match whole segments", async (t) => {
 t.test("deny by default, and forbid wins in any order", async (t) => {
 	t.same(authorize(guarded, [], request), { allowed: false, reason: "no-policy-allows", policy: null });
 	t.same(authorize(guarded, [allow], request), { allowed: true, reason: "allowed", policy: "allow-x" });
-	const deny = accessPolicy("nobody", "deny", ["guarded"]);
+	const deny = accessPolicy("deny-all", "deny", ["guarded"]);
 	for (const order of [
 		[allow, deny],
 		[deny, allow],
 	]) {
-		t.same(authorize(guarded, order, request), { allowed: false, reason: "forbidden", policy: "nobody" });
+		t.same(authorize(guarded, order, request), { allowed: false, reason: "forbidden", policy: "deny-all" });
 	}
 	t.equal(authorize(guarded, [allow], { ...request, principal: null }).allowed, false, "no identity");
 	t.equal(authorize(guarded, [allow], { ...request, principal: "spiffe://a/x/y" }).allowed, false, "ids are exact");
 });
 
 t.test("an allow policy without principals allows no one", async (t) => {
-	const nobody = accessPolicy("empty", "allow", ["guarded"]);
-	t.equal(authorize(guarded, [nobody], request).allowed, false);
-	t.equal(authorize(guarded, [nobody], { ...request, principal: null }).allowed, false);
+	const emptyAllow = accessPolicy("empty", "allow", ["guarded"]);
+	t.equal(authorize(guarded, [emptyAllow], request).allowed, false);
+	t.equal(authorize(guarded, [emptyAllow], { ...request, principal: null }).allowed, false);
 });
 
 t.test("a policy for Variants matches those only, and an unknown one fails closed", async (t) => {

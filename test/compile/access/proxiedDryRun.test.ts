@@ -71,7 +71,7 @@ async function asked(t: TestScope, protocol: Protocol, mode: Mode) {
 	const logged = await readLog(log);
 	return answers.map((answer) => ({
 		status: answer.status,
-		said: logged.get(headerValues(answer, "x-request-id")[0] ?? "")?.metadata ?? {},
+		metadata: logged.get(headerValues(answer, "x-request-id")[0] ?? "")?.metadata ?? {},
 	}));
 }
 
@@ -87,11 +87,11 @@ for (const protocol of ["ext_authz", "ext_proc"] as const) {
 			real.map(({ status }) => status),
 			[200, 403, 200, 200, 403, 403, 403, 403],
 		);
-		for (const [index, { said }] of dry.entries()) {
+		for (const [index, { metadata }] of dry.entries()) {
 			const name = REQUESTS[index]?.join(" ") ?? "";
-			const { verdict, reason, policy } = real[index]?.said ?? {};
-			if (said.shadow === undefined) t.equal(said.verdict, verdict, name);
-			else t.same([said.shadow, said.shadowReason, said.shadowPolicy], [verdict, reason, policy], name);
+			const { verdict, reason, policy } = real[index]?.metadata ?? {};
+			if (metadata.shadow === undefined) t.equal(metadata.verdict, verdict, name);
+			else t.same([metadata.shadow, metadata.shadowReason, metadata.shadowPolicy], [verdict, reason, policy], name);
 		}
 	});
 }

@@ -10,11 +10,11 @@ import type { AccessRequest } from "../../../src/compile/access/verdict.js";
 import type { MoreConditions, PolicyTable } from "../../../src/compile/table/plan.js";
 import { finish } from "../../../src/limits/slices.js";
 
-type Said = Partial<Omit<PolicyTable, "more">> & Partial<MoreConditions>;
+type RuleFields = Partial<Omit<PolicyTable, "more">> & Partial<MoreConditions>;
 
 const CALLER = "spiffe://weir.test/a";
 
-const ruleOf = ({ principals = [CALLER], methods = [], pathPrefixes = [], ...more }: Said, order: number): Rule =>
+const ruleOf = ({ principals = [CALLER], methods = [], pathPrefixes = [], ...more }: RuleFields, order: number): Rule =>
 	new Rule(
 		{
 			name: `p${order}`,
@@ -32,8 +32,8 @@ const ruleOf = ({ principals = [CALLER], methods = [], pathPrefixes = [], ...mor
 
 const texts = (prefix: string, count: number, from = 0): string[] =>
 	Array.from({ length: count }, (_, at) => `${prefix}${from + at}`);
-const rulesOf = (count: number, said: (at: number) => Said): Rule[] =>
-	Array.from({ length: count }, (_, at) => ruleOf(said(at), at));
+const rulesOf = (count: number, fields: (at: number) => RuleFields): Rule[] =>
+	Array.from({ length: count }, (_, at) => ruleOf(fields(at), at));
 
 const ruleTree = (rules: readonly Rule[]): RuleNode => finish(treeSteps(rules));
 
@@ -196,7 +196,7 @@ const oneOrMore = <T>(...of: readonly T[]) => fc.subarray([...of], { minLength: 
 /** Most rules say little: none of all would match. */
 const maybe = <T>(of: fc.Arbitrary<T[]>) => fc.oneof({ weight: 2, arbitrary: fc.constant<T[]>([]) }, of);
 const callers = [CALLER, "spiffe://weir.test/b", "spiffe://weir.test/n/c"];
-const said: fc.Arbitrary<Said> = fc.record({
+const fields: fc.Arbitrary<RuleFields> = fc.record({
 	principals: maybe(oneOrMore(...callers, "spiffe://weir.test/n/*", "*", "anyone")),
 	methods: maybe(oneOrMore("GET", "PUT")),
 	users: maybe(oneOrMore("https://i.test#u1", "https://i.test#u2", "https://j.test#u1", "https://i.test#*", "*")),
@@ -249,7 +249,7 @@ t.test(
 		let matched = 0;
 		fc.assert(
 			fc.property(
-				fc.array(said, { minLength: 5, maxLength: 40 }),
+				fc.array(fields, { minLength: 5, maxLength: 40 }),
 				fc.array(requests, { minLength: 5, maxLength: 10 }),
 				(declared, asks) => {
 					const rules = declared.map(ruleOf);
@@ -271,7 +271,7 @@ t.test(
 );
 
 /** The declaration read word by word. */
-function naive(rule: Said, { principal, method, path, token }: AccessRequest): boolean {
+function naive(rule: RuleFields, { principal, method, path, token }: AccessRequest): boolean {
 	const any = <T>(list: readonly T[] | undefined, holds: (one: T) => boolean) =>
 		list === undefined || list.length === 0 || list.some(holds);
 	const under = (prefix: string) => path === prefix || path.startsWith(prefix === "/" ? "/" : `${prefix}/`);

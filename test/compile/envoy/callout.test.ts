@@ -71,12 +71,12 @@ for (const protocol of PROTOCOLS) {
 			"weir-expose": "1",
 		});
 		const filter = protocol === "ext_proc" ? PROCESS_FILTER : VERDICT_FILTER;
-		const told = (name: string) => factsIn([virtualHost(plan, name).typed_per_filter_config], filter);
-		t.same(told("cookie"), route("cookie"), "a full callout says nothing of Variants");
-		t.same(told("judged-cookie"), route("judged-cookie"));
-		t.same(told("asks"), { ...route("asks"), "weir-variant": "v1" });
+		const hostFacts = (name: string) => factsIn([virtualHost(plan, name).typed_per_filter_config], filter);
+		t.same(hostFacts("cookie"), route("cookie"), "a full callout says nothing of Variants");
+		t.same(hostFacts("judged-cookie"), route("judged-cookie"));
+		t.same(hostFacts("asks"), { ...route("asks"), "weir-variant": "v1" });
 		const host = virtualHost(plan, "asks-header");
-		t.same(told("asks-header"), { ...route("asks-header"), "weir-variant": "v1" }, "without a unit: the default");
+		t.same(hostFacts("asks-header"), { ...route("asks-header"), "weir-variant": "v1" }, "without a unit: the default");
 		const arms = { arm1: "v1", arm2: "v2" };
 		for (const { name, typed_per_filter_config: own = {} } of weightedClusters(host)) {
 			const facts = factsIn([own, host.typed_per_filter_config], filter);
@@ -89,7 +89,7 @@ for (const protocol of PROTOCOLS) {
 			({ typed_per_filter_config: own = {} }) => factsIn([own], filter)["weir-arm"] ?? "-",
 		);
 		t.same([...new Set(shown)].sort(), ["-", "arm1", "arm2"]);
-		t.same(Object.keys(told("cookie")).sort(), [...FACTS_OF_ROUTE].sort());
+		t.same(Object.keys(hostFacts("cookie")).sort(), [...FACTS_OF_ROUTE].sort());
 	});
 }
 

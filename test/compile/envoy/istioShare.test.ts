@@ -69,14 +69,14 @@ interface Share {
 
 const TEST_DATA = "istio/istio";
 const PORT = "it judges by port: a Service of ours is a host name";
-const nobody = (): Share => ({ all: 0, native: 0, callout: 0, cannot: new Map() });
+const emptyShare = (): Share => ({ all: 0, native: 0, callout: 0, cannot: new Map() });
 const sum = (counts: Iterable<number>): number => [...counts].reduce((before, count) => before + count, 0);
 const row = ({ all, native, callout, cannot }: Share): string =>
 	`${all} | ${native} | ${callout} | ${sum(cannot.values())}`;
 
 t.test("of at least 100 public policies", async (t) => {
 	const all: readonly Translated[] = JSON.parse(readFileSync(FILE, "utf8"));
-	const [testData, run] = [nobody(), nobody()];
+	const [testData, run] = [emptyShare(), emptyShare()];
 	for (const { repository, path, index, policies, cannot } of all) {
 		const share = repository === TEST_DATA ? testData : run;
 		share.all++;

@@ -83,7 +83,7 @@ t.test("mode callout, where requests may pass unanswered: Envoy keeps the verdic
 });
 
 t.test("explain: each Service says which of the three executions it gets, and what no answer means", async (t) => {
-	const said = (options: Parameters<typeof build>[1] = {}) => {
+	const explanation = (options: Parameters<typeof build>[1] = {}) => {
 		const { rules } = build(neighbours(), options);
 		return (rule: string) => {
 			const found = rules.filter((candidate) => candidate.rule === rule);
@@ -91,7 +91,7 @@ t.test("explain: each Service says which of the three executions it gets, and wh
 			return [found[0]?.execution, found.map(wordsOf).join()];
 		};
 	};
-	const auto = said();
+	const auto = explanation();
 	for (const name of NATIVE) t.same(auto(`Service ${name}`), ["native", "no callout at all"], name);
 	for (const [name, asks, carries, otherwise] of [
 		["cookie", "full callout", "the arm alone", "503"],
@@ -105,7 +105,7 @@ t.test("explain: each Service says which of the three executions it gets, and wh
 		const words = `${asks} by ext_authz: it carries ${carries}; without an answer ${otherwise}`;
 		t.same(auto(`Service ${name}`), ["callout", words]);
 	}
-	t.match(said({ protocol: "ext_proc" })("Service asks")[1], /^one callout by ext_proc: /);
+	t.match(explanation({ protocol: "ext_proc" })("Service asks")[1], /^one callout by ext_proc: /);
 
 	const rules = "allowed by some; forbidden by no policy; else 403 no-policy-allows";
 	const judging = "allowed by some; forbidden by not-v2; a deny wins; else 403 no-policy-allows";
@@ -145,7 +145,7 @@ t.test("explain: each Service says which of the three executions it gets, and wh
 	]);
 	t.same(auto("Service cookie: everything else"), ["native", "route to Variant v1"]);
 
-	const all = said({ mode: "callout" });
+	const all = explanation({ mode: "callout" });
 	t.same(all(`Experiment e-header: one valid header x-user-id ${slot}`), [
 		"callout",
 		`the mode is callout: ${shares("header")} ${arms}`,

@@ -67,12 +67,12 @@ export async function heldTenants(
 			const request = rawGet("s.test", [Buffer.from(`authorization: Bearer ${token}`)]);
 			return (await alone(envoy.port(`of-${count}`), request)).status;
 		};
-		const said = (index: number, tenant?: string): string => {
+		const mint = (index: number, tenant?: string): string => {
 			const deep = DEEP.reduceRight<unknown>((inner, key) => ({ [key]: inner }), tenant);
 			return minter.token({ iss: name(index), ...(isDeep(index) ? (deep as object) : { tenant }) });
 		};
 		const last = count - 1;
-		const tokens = [said(0, "red"), said(0, "red"), said(last, "blue"), said(last, "red"), said(0), said(last)];
+		const tokens = [mint(0, "red"), mint(0, "red"), mint(last, "blue"), mint(last, "red"), mint(0), mint(last)];
 		const statuses: number[] = [];
 		for (const token of tokens) statuses.push(await ask(token));
 		held[count] = statuses;

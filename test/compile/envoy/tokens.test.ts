@@ -97,9 +97,10 @@ t.test("claims of invalid tokens are used only if no policy judges users", async
 		const own = virtualHost(plan, name).typed_per_filter_config;
 		t.equal("weir.claims" in own && "weir.claims.rules/edge" in own, name === "open", name);
 	}
-	const told = (name: string) => plan.rules.find(({ rule }) => rule.startsWith(`Experiment e-${name}`))?.because ?? "";
-	t.match(told("open"), `an invalid token gives no unit, nor does one of ${issuer}, whose proof`);
-	t.notMatch(told("users"), /no unit/, "it is refused");
+	const reasonOf = (name: string) =>
+		plan.rules.find(({ rule }) => rule.startsWith(`Experiment e-${name}`))?.because ?? "";
+	t.match(reasonOf("open"), `an invalid token gives no unit, nor does one of ${issuer}, whose proof`);
+	t.notMatch(reasonOf("users"), /no unit/, "it is refused");
 });
 
 t.test("claims that differ in case or marks are in different headers", async (t) => {

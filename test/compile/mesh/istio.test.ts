@@ -44,13 +44,17 @@ t.test("a real Envoy takes every filter that is patched in", async (t) => {
 
 t.test("a Gateway by an identity agent is refused, with a hint that is not what was already done", async (t) => {
 	const mesh = one({}, { gateways: [gateway({ tls: { from: "identity" } })] });
-	const said = (options: Partial<MeshOptions>) =>
+	const problemsWith = (options: Partial<MeshOptions>) =>
 		build(mesh, options).problems.map(({ message, hint }) => [message, hint]);
-	t.match(said({ gateway: null }), [[/it would listen in plain text$/, /or an existing gateway with --gateway$/]]);
-	t.match(said({ gateway: "ns/gw" }), [[/does not use$/, /^leave tls out of it: the gateway that --gateway names/]]);
+	t.match(problemsWith({ gateway: null }), [
+		[/it would listen in plain text$/, /or an existing gateway with --gateway$/],
+	]);
+	t.match(problemsWith({ gateway: "ns/gw" }), [
+		[/does not use$/, /^leave tls out of it: the gateway that --gateway names/],
+	]);
 });
 
-t.test("the provider's timeout is said, and is the longest that a Service grants", async (t) => {
+t.test("the provider's timeout is reported, and is the longest timeout of any Service", async (t) => {
 	const callout = (timeoutMs: number) => ({ ...CALLOUT, timeoutMs });
 	const services = [
 		service("a", [V1, V2], { callout: callout(50) }),

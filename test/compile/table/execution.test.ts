@@ -70,16 +70,22 @@ for (const [mode, callout, rows] of tables) {
 				const experiments = source === null ? [] : [experiment("e", "s", [1, 1], { unit: source })];
 				for (const [at, name] of (["open", "policies", "policies on Variants"] as const).entries()) {
 					const want = carried[at];
-					const said = { ...CALLOUT, maxStalenessMs: 77_000, ...callout };
-					const execution = executionOf({ access: access[name], callout: said, experiments, mode: one, issuers: [] });
+					const declared = { ...CALLOUT, maxStalenessMs: 77_000, ...callout };
+					const execution = executionOf({
+						access: access[name],
+						callout: declared,
+						experiments,
+						mode: one,
+						issuers: [],
+					});
 					const verdict = want === "verdict" || want === "both";
 					const expected = {
 						verdict,
 						assignment: want === "arm" || want === "both",
 						// What carries a verdict fails closed, whatever the declaration says.
-						onFailure: verdict ? "deny" : said.onFailure,
+						onFailure: verdict ? "deny" : declared.onFailure,
 						maxStalenessMs: 77_000,
-						onStale: verdict ? "deny" : said.onStale,
+						onStale: verdict ? "deny" : declared.onStale,
 						sign: false,
 					};
 					t.same(execution.callout, want === "nothing" ? null : expected, `unit ${unit}, ${name}: ${want}`);
@@ -216,8 +222,8 @@ t.test("the Plan says which shadow policies are not tried, and compiles the othe
 		...set,
 		services: [service("s", variants, { access: null, callout: { ...CALLOUT, access: "sidecar" } })],
 	};
-	const told = compile(asked, EMPTY_STATUS, { collectors: NO_COLLECTORS });
-	t.notMatch(told.rules.map(wordsOf).join(), /not reported/, "the sidecar tries it");
+	const sidecarPlan = compile(asked, EMPTY_STATUS, { collectors: NO_COLLECTORS });
+	t.notMatch(sidecarPlan.rules.map(wordsOf).join(), /not reported/, "the sidecar tries it");
 });
 
 t.test("an untried allow that would refuse some requests hides the results of allowed ones", async (t) => {

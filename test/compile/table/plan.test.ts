@@ -263,14 +263,14 @@ t.test("the text of a bandit, before and after its first move", async (t) => {
 	const bandit = { algorithm: "thompson", floorPpm: 100_000, everyMs: 1 } as const;
 	const declared = { ...own, spec: { ...own.spec, rollout: { ...own.spec.rollout, bandit } } };
 	const set = resourceSet({ services: [service("s", variants)], experiments: [declared] });
-	const told = (fields: Parameters<typeof experimentStatus>[1]): string =>
+	const banditText = (fields: Parameters<typeof experimentStatus>[1]): string =>
 		build(set, { experiments: { e: experimentStatus(declared, fields) }, services: {} }).rules.find(({ rule }) =>
 			rule.startsWith("Experiment e"),
 		)?.because ?? "";
-	t.match(told({}), /a bandit sets how much of each challenger's region is live, never less than its first 10%$/);
+	t.match(banditText({}), /a bandit sets how much of each challenger's region is live, never less than its first 10%$/);
 	const shares = { ppm: { arm2: 250_000 }, firstMovedAtMs: 1, movedAtMs: 1 };
 	t.match(
-		told({ stepIndex: 1, allocationPpm: 1_000_000, shares }),
+		banditText({ stepIndex: 1, allocationPpm: 1_000_000, shares }),
 		/arm2 → v2 12\.5%.*never less than its first 10%, whose units alone are compared since it has moved$/,
 	);
 });

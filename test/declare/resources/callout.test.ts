@@ -29,7 +29,7 @@ const rows: readonly Row[] = [
 	["unknown field", open("{retry: 1}"), [`w.yaml:7:13: unknown field spec.callout.retry`]],
 	["the sidecar for a Service that is open", open("{access: sidecar}"), [OPEN_SIDECAR]],
 	[
-		"that alone is said, whatever else would follow from it",
+		"no problem that only follows from it is reported",
 		open("{access: sidecar, onFailure: default-variant, onStale: assign}"),
 		[OPEN_SIDECAR],
 	],
@@ -62,19 +62,20 @@ t.test("passing without an answer is refused wherever the sidecar decides access
 		[COOKIE, "[]"],
 		[COOKIE, "[v1]"],
 	] as const) {
-		const said = (callout: string) => shortProblemsOf(guarded({ callout, unit, policy: `variants: ${variants}` }));
+		const problemsWith = (callout: string) =>
+			shortProblemsOf(guarded({ callout, unit, policy: `variants: ${variants}` }));
 		const name = `unit ${unit}, variants ${variants}`;
 		t.same(
-			said("{access: sidecar, onFailure: default-variant}"),
+			problemsWith("{access: sidecar, onFailure: default-variant}"),
 			refusals({ onFailure: 41, onStale: null }, asked),
 			`${name}: access: sidecar`,
 		);
-		t.same(said("{access: sidecar, onStale: assign}"), refusals({ onFailure: null, onStale: 39 }, asked), name);
-		t.same(said("{access: sidecar}"), [], `${name}: the defaults fail closed`);
+		t.same(problemsWith("{access: sidecar, onStale: assign}"), refusals({ onFailure: null, onStale: 39 }, asked), name);
+		t.same(problemsWith("{access: sidecar}"), [], `${name}: the defaults fail closed`);
 		const chosen = variants === "[v1]";
-		const native = said("{onFailure: default-variant, onStale: assign}");
+		const native = problemsWith("{onFailure: default-variant, onStale: assign}");
 		t.same(native, chosen ? refusals({ onFailure: 24, onStale: 50 }, apart) : [], `${name}: access: native`);
-		t.same(said("{}"), [], `${name}: nothing said`);
+		t.same(problemsWith("{}"), [], `${name}: an empty callout`);
 	}
 });
 
@@ -141,7 +142,7 @@ t.test("an open Service may pass unanswered, by default it does not", async (t) 
 	const defaults = CALLOUT;
 	t.same(calloutOf(GOOD), defaults);
 	t.same(calloutOf(open("{}")), defaults);
-	const said = "{access: native, timeout: 50ms, onFailure: default-variant, maxStaleness: 1h, onStale: assign}";
+	const complete = "{access: native, timeout: 50ms, onFailure: default-variant, maxStaleness: 1h, onStale: assign}";
 	const all = {
 		...defaults,
 		timeoutMs: 50,
@@ -149,6 +150,6 @@ t.test("an open Service may pass unanswered, by default it does not", async (t) 
 		maxStalenessMs: 3_600_000,
 		onStale: "assign",
 	};
-	t.same(calloutOf(open(said)), all);
-	t.same(calloutOf(spoil(HEADER, COOKIE, open(said))), all);
+	t.same(calloutOf(open(complete)), all);
+	t.same(calloutOf(spoil(HEADER, COOKIE, open(complete))), all);
 });

@@ -70,10 +70,10 @@ const files: readonly [what: string, text: string][] = [
 ];
 
 t.test("each file, and every problem of it", async (t) => {
-	const said = files.map(([what, text]) => {
+	const reports = files.map(([what, text]) => {
 		const { problems } = loadResources([{ name: "w.yaml", text }]);
 		t.ok(problems.length > 0, what);
 		return `# ${what}\n${problems.map(formatProblem).join("\n")}\n`;
 	});
-	await golden(t, "validate-files", said.join(""));
+	await golden(t, "validate-files", reports.join(""));
 });

@@ -16,7 +16,9 @@ spec:
   defaultVariant: v1
   variants: [{name: v1, endpoints: [{${endpoint}}]}]
 `;
-const itself = (said: string): readonly string[] => [`w.yaml:13:37: endpoint ${said} is where Gateway edge listens`];
+const itself = (address: string): readonly string[] => [
+	`w.yaml:13:37: endpoint ${address} is where Gateway edge listens`,
+];
 const LOCAL = "address: 127.0.0.1, port: 8080";
 
 const rows: readonly Row[] = [

@@ -82,8 +82,8 @@ t.test("a gate's address is reported with its position, in any scheme and spelli
 		["https://169.254.169.254./", "169.254.169.254", LINK],
 		["https://[::ffff:169.254.169.254]/", "[::ffff:a9fe:a9fe]", LINK],
 	] as const) {
-		const said = `w.yaml:10:36: spec.rollout.gates[0].url leads to ${host}, ${what}`;
-		t.match(problemsOf(gated(written)).join("\n"), `${said}; name a server`, written);
+		const message = `w.yaml:10:36: spec.rollout.gates[0].url leads to ${host}, ${what}`;
+		t.match(problemsOf(gated(written)).join("\n"), `${message}; name a server`, written);
 	}
 	for (const url of ["https://ci.example/", "http://127.0.0.1:8080/", "https://10.0.0.1/", "https://[fd00::1]/"])
 		t.notMatch(problemsOf(gated(url)).join("\n"), /gates/, url);

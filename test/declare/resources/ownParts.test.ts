@@ -47,7 +47,7 @@ checkRows(t, [
 ]);
 
 const listener = { address: "127.0.0.1", port: 18000, what: "control's xDS" };
-for (const [endpoint, said] of [
+for (const [endpoint, message] of [
 	["address: 127.0.0.1, port: 18000", "127.0.0.1:18000"],
 	["address: localhost, port: 18000", "localhost:18000"],
 	["address: '::ffff:127.0.0.1', port: 18000", "::ffff:127.0.0.1:18000"],
@@ -60,7 +60,7 @@ for (const [endpoint, said] of [
 			controlListenerProblems(resources.services, [listener], positions).map(
 				(one) => formatProblem(one).split("; ")[0],
 			),
-			said === null ? [] : [`w.yaml:8:37: endpoint ${said} is control's xDS`],
+			message === null ? [] : [`w.yaml:8:37: endpoint ${message} is control's xDS`],
 		);
 	});
 }

@@ -371,15 +371,15 @@ t.test("no text makes the parser throw", async (t) => {
 t.test("aliases add no more than a document's own length and a little", (t) => {
 	const layer = (annotations: string): string =>
 		`apiVersion: weir.dev/v1alpha1\nkind: Layer\nmetadata:\n  name: a\n  annotations: {${annotations}}\nspec: {}\n`;
-	const told = (text: string): readonly string[] =>
+	const problemsIn = (text: string): readonly string[] =>
 		parseResources([{ name: "w.yaml", text }]).problems.map(({ message }) => message);
 	const times = (count: number): string => Array.from({ length: count }, (_, at) => `a${at}: *x`).join(", ");
-	t.same(told(layer(`a: &x "${"y".repeat(200)}", ${times(10)}`)), []);
+	t.same(problemsIn(layer(`a: &x "${"y".repeat(200)}", ${times(10)}`)), []);
 	const long = layer(`a: &x "${"y".repeat(50_000)}", a0: *x`);
-	t.same(told(long), [], "as long again");
+	t.same(problemsIn(long), [], "as long again");
 	const twice = "aliases make the document more than twice as long";
-	t.ok(told(layer(`a: &x "${"y".repeat(50_000)}", a0: *x, a1: *x, a2: *x`)).includes(twice));
-	t.ok(told(layer(`a: &x y, ${times(500)}`)).includes(twice) === false, "short ones that are written out nearly");
-	t.ok(told(layer(`a: &x {${"k".repeat(30_000)}: 1}, b: *x, c: *x, d: *x`)).includes(twice), "keys count");
+	t.ok(problemsIn(layer(`a: &x "${"y".repeat(50_000)}", a0: *x, a1: *x, a2: *x`)).includes(twice));
+	t.ok(problemsIn(layer(`a: &x y, ${times(500)}`)).includes(twice) === false, "short ones that are written out nearly");
+	t.ok(problemsIn(layer(`a: &x {${"k".repeat(30_000)}: 1}, b: *x, c: *x, d: *x`)).includes(twice), "keys count");
 	t.end();
 });

@@ -34,7 +34,7 @@ const shopOf = (tenant: boolean) =>
 			rateLimits: { service: null, principal: null, tenant: tenant ? { requests: 10, perMs: 1_000 } : null },
 		},
 	);
-const told = (resources: ReturnType<typeof resourceSet>, status: Status) =>
+const effects = (resources: ReturnType<typeof resourceSet>, status: Status) =>
 	faultsOf({ resources, status }).map(({ resource, message }) => ({ resource: resourceTitle(resource), message }));
 
 t.test(
@@ -85,9 +85,9 @@ t.test("an existing policy without effect under the current default Variant is r
 		experiments: [alike],
 		accessPolicies: [accessPolicy("staff", "allow", ["shop"], { groups: ["staff"] }), noX],
 	});
-	t.same(told(resources, EMPTY_STATUS), []);
+	t.same(effects(resources, EMPTY_STATUS), []);
 	const promoted = { ...EMPTY_STATUS, services: { shop: { defaultVariant: "v2" } } };
-	t.same(told(resources, promoted), [
+	t.same(effects(resources, promoted), [
 		{
 			resource: "Service shop",
 			message:
@@ -95,6 +95,6 @@ t.test("an existing policy without effect under the current default Variant is r
 		},
 	]);
 	const over = { ...promoted, experiments: { alike: experimentStatus(alike, { phase: "Aborted" }) } };
-	t.same(told(resources, over), [], "and no more once nothing is judged apart");
+	t.same(effects(resources, over), [], "and no more once nothing is judged apart");
 	t.same(lapsedLimits(resourceSet({ ...resources, services: [shopOf(false)] })), []);
 });

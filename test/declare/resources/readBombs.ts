@@ -43,7 +43,7 @@ const tokens = (place: string): string =>
 const blank = (line: number): string => `w.yaml:${line}:1: more than 1000 blank lines in a row; remove them`;
 
 /** Where each has its first token too many, from what tokens count for (limits/resource.ts). */
-const TOLD: Readonly<Record<keyof typeof TOO_MUCH, string>> = {
+const TOKEN_PROBLEMS: Readonly<Record<keyof typeof TOO_MUCH, string>> = {
 	"closing braces": tokens("2:1719982"),
 	"closing brackets": tokens("2:1719982"),
 	"opening brackets": tokens("1:344001"),
@@ -73,11 +73,11 @@ const TOLD: Readonly<Record<keyof typeof TOO_MUCH, string>> = {
 /** 4 MiB of little things: one problem, where it is too much. */
 export async function readTooMuch(t: Test, names = Object.keys(TOO_MUCH)): Promise<void> {
 	const all = await outcomes(t, names);
-	for (const [name, { first, problems }] of all) t.same([first, problems], [TOLD[name], 1], name);
+	for (const [name, { first, problems }] of all) t.same([first, problems], [TOKEN_PROBLEMS[name], 1], name);
 }
 
 /** What is said first or last of those that are told more than a fault. */
-const SAID: Readonly<Record<string, readonly [which: "first" | "last", said: RegExp]>> = {
+const OTHER_PROBLEMS: Readonly<Record<string, readonly [which: "first" | "last", pattern: RegExp]>> = {
 	...Object.fromEntries(
 		["braces below the bound", "aliases below the bound", "versions", "escapes"].map((name) => [
 			name,
@@ -100,8 +100,8 @@ export async function readWithin(t: Test, names = Object.keys(WITHIN)): Promise<
 	const all = await outcomes(t, names);
 	for (const [name, outcome] of all) {
 		t.ok(outcome.problems > 0 && outcome.resources === 0, name);
-		const [which, said] = SAID[name] ?? [];
-		if (which !== undefined) t.match(outcome[which], said, name);
+		const [which, pattern] = OTHER_PROBLEMS[name] ?? [];
+		if (which !== undefined) t.match(outcome[which], pattern, name);
 		if (outcome.last.startsWith("and more problems")) t.equal(outcome.problems, PROBLEMS_MAX + 1, name);
 	}
 }

@@ -14,8 +14,8 @@ spec:
 ${more}`;
 const two = (first: string, second: string, namespace = "team-b"): string =>
 	`${service("team-a", "guarded", first)}---\n${service(namespace, "backdoor", second)}`;
-const stolen = (said: string): readonly string[] => [
-	`w.yaml:17:37: endpoint ${said} is declared by Service team-a/guarded`,
+const stolen = (endpoint: string): readonly string[] => [
+	`w.yaml:17:37: endpoint ${endpoint} is declared by Service team-a/guarded`,
 ];
 const IDENTITY = "  identities: ['spiffe://a/model']\n";
 

@@ -84,10 +84,10 @@ checkRows(t, [
 			["a".repeat(256), "a".repeat(80), "has a trust domain of more than 255 bytes"],
 		] as const
 	).map(
-		([written, said, what]): Row => [
+		([written, shown, what]): Row => [
 			`no trust domain: ${written.slice(0, 30)}`,
 			domains(`[${written}]`),
-			[`w.yaml:19:80: spec.tls.trustDomains[0] ${what} ("${said}")`],
+			[`w.yaml:19:80: spec.tls.trustDomains[0] ${what} ("${shown}")`],
 		],
 	),
 	["none", domains("[]"), [`w.yaml:19:79: spec.tls.trustDomains names none`]],

@@ -127,13 +127,13 @@ function outcome(name: string, files: Files): Outcome {
 	const before = process.cpuUsage();
 	const { problems, resources } = parseResources(files);
 	const { user, system } = process.cpuUsage(before);
-	const said = problems.map(formatProblem);
+	const messages = problems.map(formatProblem);
 	return {
 		name,
-		problems: said.length,
-		first: said[0]?.slice(0, 300) ?? "",
-		last: said.at(-1)?.slice(0, 300) ?? "",
-		chars: said.join("").length,
+		problems: messages.length,
+		first: messages[0]?.slice(0, 300) ?? "",
+		last: messages.at(-1)?.slice(0, 300) ?? "",
+		chars: messages.join("").length,
 		resources: Object.values(resources).flat().length,
 		cpuMs: Math.round((user + system) / 1_000),
 	};

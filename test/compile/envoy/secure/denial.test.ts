@@ -44,7 +44,7 @@ t.test("details to reasons", async (t) => {
 t.test("the response text by details: the first match", async (t) => {
 	const begins = (text: string) => `response.code_details.startsWith('${text}')`;
 	const rule = (name: string) => begins(`rbac_access_denied_matched_policy[(${name}`);
-	const told = [
+	const formats = [
 		["invalid-token", 401, `${begins("jwt_authn_access_denied")} || ${rule("invalid_token")}`],
 		["rate-limited", 429, "response.code_details == 'local_rate_limited'"],
 		["upgrade-refused", 403, "response.code_details == 'upgrade_failed'"],
@@ -60,7 +60,7 @@ t.test("the response text by details: the first match", async (t) => {
 	};
 	t.same(
 		denialReplies(),
-		told.map(([reason, status_code, expression]) => ({
+		formats.map(([reason, status_code, expression]) => ({
 			filter: {
 				extension_filter: {
 					name: reason,

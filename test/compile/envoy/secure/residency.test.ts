@@ -127,7 +127,7 @@ t.test("no endpoint outside in any plan, bootstrap or manifest; none inside is l
 			const { inside, outside } = ports(set);
 			const plan = compile(set, EMPTY_STATUS, { collectors: NO_COLLECTORS, mode });
 			const options = { collectors: NO_COLLECTORS, adminSocket: null, nodeId: "n", sidecarSocket: "/s" };
-			const told = [
+			const published = [
 				plan.envoy,
 				plan.table,
 				staticBootstrap(plan.envoy, options),
@@ -135,8 +135,8 @@ t.test("no endpoint outside in any plan, bootstrap or manifest; none inside is l
 				istioManifests(set, MESH).manifests,
 				envoyGatewayManifests(set, MESH).manifests,
 			];
-			for (const value of told) {
-				for (const port of portsIn(value)) if (outside.has(port)) throw new Error(`endpoint ${port} was told`);
+			for (const value of published) {
+				for (const port of portsIn(value)) if (outside.has(port)) throw new Error(`endpoint ${port} was published`);
 			}
 			const known = new Set(portsIn([plan.envoy.clusters, plan.envoy.endpoints]));
 			for (const port of inside) if (!known.has(port)) throw new Error(`endpoint ${port} was lost`);
