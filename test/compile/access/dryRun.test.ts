@@ -50,7 +50,7 @@ function planned(trustedProxies: readonly string[]) {
 }
 
 /** What Envoy's shadow rules said of requests, each `CALLER HOST`. */
-async function shadowResults(
+async function tried(
 	t: TestScope,
 	{ plan }: ReturnType<typeof planned>,
 	requests: readonly (readonly string[])[],
@@ -90,7 +90,7 @@ t.test("a result that an untried policy could change is not reported", async (t)
 		["alice", host],
 		["bob", host],
 	]);
-	t.same(await shadowResults(t, planOfAll, requests), [
+	t.same(await tried(t, planOfAll, requests), [
 		letOn(result("weir_allow_", "allowed", "whole-alice")),
 		letOn(result("weir_allow_", "denied")),
 		// The untried policy allows alice: only an allowed client would be reported.
@@ -121,7 +121,7 @@ t.test("behind a trusted proxy Envoy would try them on the proxy, and tries none
 	const proxied = planned([spiffe("proxy")]);
 	const client = `x-forwarded-client-cert: By=${spiffe("proxy")};Hash=${"0".repeat(64)};URI=${spiffe("alice")}`;
 	t.same(
-		await shadowResults(t, proxied, [
+		await tried(t, proxied, [
 			["proxy", "whole", client],
 			["proxy", "neither", client],
 		]),

@@ -195,11 +195,11 @@ t.test("without trust domains the listener stays the same, with a warning", asyn
 		JSON.stringify(of(tls, more).envoy.listeners);
 	t.match(text(files), '"validation_context":{"trusted_ca":{"filename":"/ca"}}}');
 	t.equal(text(files, { trustDomain: TRUST_DOMAIN }), text(files), "the mesh's own is another matter");
-	const clientWarnings = (tls: GatewayTls) => of(tls).rules.filter(({ rule }) => rule === "Gateway edge: clients");
-	t.match(clientWarnings(files), [
+	const warnings = (tls: GatewayTls) => of(tls).rules.filter(({ rule }) => rule === "Gateway edge: clients");
+	t.match(warnings(files), [
 		{ because: /ANY trust domain that the CA of \/ca signs for.*name them in tls\.trustDomains/ },
 	]);
-	t.same(clientWarnings({ ...files, trustDomains: ["a.test"] }), []);
-	t.same(clientWarnings({ ...files, clientCaFile: null }), []);
-	t.same(clientWarnings({ from: "identity" }), []);
+	t.same(warnings({ ...files, trustDomains: ["a.test"] }), []);
+	t.same(warnings({ ...files, clientCaFile: null }), []);
+	t.same(warnings({ from: "identity" }), []);
 });

@@ -97,10 +97,10 @@ t.test("claims of invalid tokens are used only if no policy judges users", async
 		const own = virtualHost(plan, name).typed_per_filter_config;
 		t.equal("weir.claims" in own && "weir.claims.rules/edge" in own, name === "open", name);
 	}
-	const reasonOf = (name: string) =>
+	const reason = (name: string) =>
 		plan.rules.find(({ rule }) => rule.startsWith(`Experiment e-${name}`))?.because ?? "";
-	t.match(reasonOf("open"), `an invalid token gives no unit, nor does one of ${issuer}, whose proof`);
-	t.notMatch(reasonOf("users"), /no unit/, "it is refused");
+	t.match(reason("open"), `an invalid token gives no unit, nor does one of ${issuer}, whose proof`);
+	t.notMatch(reason("users"), /no unit/, "it is refused");
 });
 
 t.test("claims that differ in case or marks are in different headers", async (t) => {

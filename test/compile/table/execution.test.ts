@@ -70,22 +70,16 @@ for (const [mode, callout, rows] of tables) {
 				const experiments = source === null ? [] : [experiment("e", "s", [1, 1], { unit: source })];
 				for (const [at, name] of (["open", "policies", "policies on Variants"] as const).entries()) {
 					const want = carried[at];
-					const declared = { ...CALLOUT, maxStalenessMs: 77_000, ...callout };
-					const execution = executionOf({
-						access: access[name],
-						callout: declared,
-						experiments,
-						mode: one,
-						issuers: [],
-					});
+					const full = { ...CALLOUT, maxStalenessMs: 77_000, ...callout };
+					const execution = executionOf({ access: access[name], callout: full, experiments, mode: one, issuers: [] });
 					const verdict = want === "verdict" || want === "both";
 					const expected = {
 						verdict,
 						assignment: want === "arm" || want === "both",
 						// What carries a verdict fails closed, whatever the declaration says.
-						onFailure: verdict ? "deny" : declared.onFailure,
+						onFailure: verdict ? "deny" : full.onFailure,
 						maxStalenessMs: 77_000,
-						onStale: verdict ? "deny" : declared.onStale,
+						onStale: verdict ? "deny" : full.onStale,
 						sign: false,
 					};
 					t.same(execution.callout, want === "nothing" ? null : expected, `unit ${unit}, ${name}: ${want}`);

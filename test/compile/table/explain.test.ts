@@ -36,11 +36,11 @@ function explained(more: Partial<ResourceSet>): readonly (readonly [rule: string
 	const { rules } = compile(resources, EMPTY_STATUS, { collectors: NO_COLLECTORS, nowMs: NOW });
 	return rules.map((rule) => [rule.rule, wordsOf(rule)]);
 }
-const explainedRule = (rule: string, more: Partial<ResourceSet>): string | undefined =>
+const textOf = (rule: string, more: Partial<ResourceSet>): string | undefined =>
 	explained(more).find(([name]) => name === rule)?.[1];
 const allow = (spec: Partial<AccessPolicy["spec"]>, name = "p") => accessPolicy(name, "allow", ["s"], spec);
 const issuersOf = (...accessPolicies: readonly AccessPolicy[]) =>
-	explainedRule("Service s: issuers", { accessPolicies });
+	textOf("Service s: issuers", { accessPolicies });
 
 t.test("rules about users of any of several issuers are named, and what holds them to one's", async (t) => {
 	const any = [
@@ -63,10 +63,10 @@ t.test("rules about users of any of several issuers are named, and what holds th
 	])
 		t.equal(issuersOf(allow(spec)), undefined, JSON.stringify(spec));
 	const accessPolicies = [allow({ groups: ["g"] })];
-	t.equal(explainedRule("Service s: issuers", { accessPolicies, gateways: [believing("edge", ONE)] }), undefined);
+	t.equal(textOf("Service s: issuers", { accessPolicies, gateways: [believing("edge", ONE)] }), undefined);
 	const two = [believing("edge", ONE), believing("inner", OTHER)];
 	t.match(
-		explainedRule("Service s: issuers", { accessPolicies, gateways: two }),
+		textOf("Service s: issuers", { accessPolicies, gateways: two }),
 		BOTH,
 		"each Service is behind each Gateway",
 	);
@@ -95,7 +95,7 @@ t.test("explain reports that an expired policy has ended, and that a future one 
 		allow({ principals: ["*"], validFromMs: NOW + 1 }, "later"),
 		accessPolicy("denied", "deny", ["s"], { validUntilMs: NOW - 1 }),
 	];
-	const access = explainedRule("Service s: access", { accessPolicies: times });
+	const access = textOf("Service s: access", { accessPolicies: times });
 	for (const fact of [
 		"later (begins 2026-11-28T00:00:00.001Z)",
 		"past (ended 2026",
@@ -112,25 +112,25 @@ t.test("and one of forbidden methods never matches", async (t) => {
 		allow({ principals: ["*"] }, "any"),
 	];
 	t.match(
-		explainedRule("Service s: access", { accessPolicies: policies }),
+		textOf("Service s: access", { accessPolicies: policies }),
 		"; allowed by any, gets, never (never holds: ",
 	);
 });
 
 t.test("explain reports the path length limit where policies match paths", async (t) => {
-	const policyTexts = (...accessPolicies: readonly AccessPolicy[]) => [
-		explainedRule("Service s: canonical form", { accessPolicies }) ?? "",
-		explainedRule("Service s: access", { accessPolicies }) ?? "",
+	const pathTexts = (...accessPolicies: readonly AccessPolicy[]) => [
+		textOf("Service s: canonical form", { accessPolicies }) ?? "",
+		textOf("Service s: access", { accessPolicies }) ?? "",
 	];
 	const caller = { principals: ["*"] };
 	const shadow = allow({ ...caller, mode: "shadow", pathPrefixes: ["/a"] }, "later");
-	const [form = "", rules = ""] = policyTexts(allow({ ...caller, pathPrefixes: ["/a"] }), shadow);
+	const [form = "", rules = ""] = pathTexts(allow({ ...caller, pathPrefixes: ["/a"] }), shadow);
 	t.match(form, /more than 2048 characters;/);
 	t.notMatch(rules, /2048/, "the dry run never sees one");
-	const [without = "", tried = ""] = policyTexts(allow(caller), shadow);
+	const [without = "", tried = ""] = pathTexts(allow(caller), shadow);
 	t.notMatch(without, /2048/);
 	t.match(tried, /tried only later \(shadow\); a path of more than 2048 characters, .* not tried; /);
-	for (const text of policyTexts(allow(caller), allow({ ...caller, mode: "shadow" }, "later")))
+	for (const text of pathTexts(allow(caller), allow({ ...caller, mode: "shadow" }, "later")))
 		t.notMatch(text, /2048/);
 });
 
@@ -140,7 +140,7 @@ t.test("the hop to each Service's endpoints: who proves what, and where it is pl
 		endpoints: addresses.map((address) => ({ address, port: 9001, locality: null })),
 	});
 	const hopOf = (spec: Partial<Service["spec"]>, ...addresses: readonly string[]) =>
-		explainedRule("Service s: hop to its endpoints", { services: [service("s", [at(...addresses)], spec)] });
+		textOf("Service s: hop to its endpoints", { services: [service("s", [at(...addresses)], spec)] });
 	const remote = ["10.1.2.3", "v2.internal"] as const;
 	const identities = ["spiffe://a/m", "spiffe://a/n"];
 	t.match(hopOf({ access: null, identities }, ...remote), /^mutual TLS: .* spiffe:\/\/a\/m or spiffe:\/\/a\/n$/);
@@ -156,7 +156,7 @@ t.test("the hop to each Service's endpoints: who proves what, and where it is pl
 
 t.test("a token that is bound to a certificate of the mesh ends with it", async (t) => {
 	const bound = (binding: "none" | "mtls" | "dpop" | "either", tls: Gateway["spec"]["tls"] = { from: "identity" }) =>
-		explainedRule("Gateway edge: tokens", {
+		textOf("Gateway edge: tokens", {
 			gateways: [gateway({ tls, tokens: [{ ...tokenIssuer(ONE, ["weir"], "/keys"), binding }] }, "edge")],
 		});
 	t.match(bound("mtls"), /^tokens of https:\/\/id\.test end with the certificate that they are bound to: /);
@@ -168,25 +168,25 @@ t.test("a token that is bound to a certificate of the mesh ends with it", async 
 t.test("a Service that needs the sidecar without limits", async (t) => {
 	const NONE = { service: null, principal: null, tenant: null };
 	const rate = { requests: 60, perMs: 1_000 };
-	const limitText = (rateLimits: Partial<Service["spec"]["rateLimits"]>, more: Partial<ResourceSet> = {}) =>
-		explainedRule("Service s: rate limits", {
+	const limits = (rateLimits: Partial<Service["spec"]["rateLimits"]>, more: Partial<ResourceSet> = {}) =>
+		textOf("Service s: rate limits", {
 			accessPolicies: [allow({ principals: ["*"], condition: 'request.method == "GET"' })],
 			services: [service("s", [variant("v1", 1)], { access: null, rateLimits: { ...NONE, ...rateLimits } })],
 			...more,
 		});
-	t.match(limitText({}), /^none; not bounded .*; set rateLimits\.principal$/);
-	t.match(limitText({ service: rate }), /all together 60 per 1s; not bounded .*; set rateLimits\.principal$/);
-	t.notMatch(limitText({ principal: rate }), "not bounded");
+	t.match(limits({}), /^none; not bounded .*; set rateLimits\.principal$/);
+	t.match(limits({ service: rate }), /all together 60 per 1s; not bounded .*; set rateLimits\.principal$/);
+	t.notMatch(limits({ principal: rate }), "not bounded");
 	const withoutClients = [gateway()];
 	t.match(
-		limitText({}, { gateways: withoutClients }),
+		limits({}, { gateways: withoutClients }),
 		/; set rateLimits\.service$/,
 		"where no principal is identified",
 	);
 	t.match(
-		limitText({}, { gateways: [gateway({ tls: { from: "identity" }, trustedProxies: ["spiffe://a/p"] })] }),
+		limits({}, { gateways: [gateway({ tls: { from: "identity" }, trustedProxies: ["spiffe://a/p"] })] }),
 		/\.service$/,
 	);
-	t.notMatch(limitText({ service: rate }, { gateways: withoutClients }), "not bounded");
-	t.equal(limitText({}, { accessPolicies: [allow({ principals: ["*"] })] }), undefined, "Envoy judges alone");
+	t.notMatch(limits({ service: rate }, { gateways: withoutClients }), "not bounded");
+	t.equal(limits({}, { accessPolicies: [allow({ principals: ["*"] })] }), undefined, "Envoy judges alone");
 });

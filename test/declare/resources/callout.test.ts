@@ -62,20 +62,20 @@ t.test("passing without an answer is refused wherever the sidecar decides access
 		[COOKIE, "[]"],
 		[COOKIE, "[v1]"],
 	] as const) {
-		const problemsWith = (callout: string) =>
+		const faults = (callout: string) =>
 			shortProblemsOf(guarded({ callout, unit, policy: `variants: ${variants}` }));
 		const name = `unit ${unit}, variants ${variants}`;
 		t.same(
-			problemsWith("{access: sidecar, onFailure: default-variant}"),
+			faults("{access: sidecar, onFailure: default-variant}"),
 			refusals({ onFailure: 41, onStale: null }, asked),
 			`${name}: access: sidecar`,
 		);
-		t.same(problemsWith("{access: sidecar, onStale: assign}"), refusals({ onFailure: null, onStale: 39 }, asked), name);
-		t.same(problemsWith("{access: sidecar}"), [], `${name}: the defaults fail closed`);
+		t.same(faults("{access: sidecar, onStale: assign}"), refusals({ onFailure: null, onStale: 39 }, asked), name);
+		t.same(faults("{access: sidecar}"), [], `${name}: the defaults fail closed`);
 		const chosen = variants === "[v1]";
-		const native = problemsWith("{onFailure: default-variant, onStale: assign}");
+		const native = faults("{onFailure: default-variant, onStale: assign}");
 		t.same(native, chosen ? refusals({ onFailure: 24, onStale: 50 }, apart) : [], `${name}: access: native`);
-		t.same(problemsWith("{}"), [], `${name}: an empty callout`);
+		t.same(faults("{}"), [], `${name}: an empty callout`);
 	}
 });
 

@@ -81,39 +81,39 @@ for (const version of ["1.40.0", "1.36.2"])
 		}
 		const ALLOWED = "200";
 		const INVALID = "401 access denied: invalid-token\n";
-		const NO_POLICY = "403 access denied: no-policy-allows\n";
+		const NO_ALLOW = "403 access denied: no-policy-allows\n";
 		const FORBIDDEN = "403 access denied: forbidden\n";
-		const responseText = ({ status, body }: Answer): string => (status === 200 ? ALLOWED : `${status} ${body}`);
+		const reply = ({ status, body }: Answer): string => (status === 200 ? ALLOWED : `${status} ${body}`);
 		const bearer = (claims?: object, header?: object): readonly string[] => [`Bearer ${minter.token(claims, header)}`];
 		const now = Math.floor(Date.now() / 1_000);
 
 		await t.test("who the token says", async (t) => {
 			const cases: readonly (readonly [string, readonly string[], string])[] = [
-				["groups", [], NO_POLICY],
-				["groups", ["Basic Zm9v"], NO_POLICY],
-				["groups", bearer(), NO_POLICY],
+				["groups", [], NO_ALLOW],
+				["groups", ["Basic Zm9v"], NO_ALLOW],
+				["groups", bearer(), NO_ALLOW],
 				["groups", bearer({ groups: "staff" }), ALLOWED],
 				["groups", bearer({ groups: ["x", "admins"] }), ALLOWED],
-				["groups", bearer({ groups: ["staffs", 5, null, ["staff"]] }), NO_POLICY],
-				["groups", bearer({ groups: { staff: true } }), NO_POLICY],
-				["groups", bearer({ iss: OTHER_ISSUER, groups: ["staff"] }), NO_POLICY],
+				["groups", bearer({ groups: ["staffs", 5, null, ["staff"]] }), NO_ALLOW],
+				["groups", bearer({ groups: { staff: true } }), NO_ALLOW],
+				["groups", bearer({ iss: OTHER_ISSUER, groups: ["staff"] }), NO_ALLOW],
 				["groups", bearer({ iss: OTHER_ISSUER, org: { roles: ["staff"] } }), ALLOWED],
-				["groups", bearer({ iss: OTHER_ISSUER, "org.roles": ["staff"] }), NO_POLICY],
+				["groups", bearer({ iss: OTHER_ISSUER, "org.roles": ["staff"] }), NO_ALLOW],
 				["users", bearer(), ALLOWED],
-				["users", bearer({ sub: "Ann" }), NO_POLICY],
-				["users", bearer({ sub: undefined }), NO_POLICY],
-				["users", bearer({ iss: OTHER_ISSUER }), NO_POLICY],
+				["users", bearer({ sub: "Ann" }), NO_ALLOW],
+				["users", bearer({ sub: undefined }), NO_ALLOW],
+				["users", bearer({ iss: OTHER_ISSUER }), NO_ALLOW],
 				["users", bearer({ iss: OTHER_ISSUER, sub: "a#b" }), ALLOWED],
 				["both", bearer({ groups: ["staff"], tenant: "blue", purpose: ["care", "research"] }), ALLOWED],
-				["both", bearer({ groups: ["staff"], tenant: "red", purpose: "care" }), NO_POLICY],
-				["both", bearer({ groups: ["staff"], tenant: "blue" }), NO_POLICY],
+				["both", bearer({ groups: ["staff"], tenant: "red", purpose: "care" }), NO_ALLOW],
+				["both", bearer({ groups: ["staff"], tenant: "blue" }), NO_ALLOW],
 				["claims", bearer({ scope: "openid models:read", org: { unit: "y" } }), ALLOWED],
 				["claims", bearer({ scope: ["models:read"], org: { unit: "y" } }), ALLOWED],
-				["claims", bearer({ scope: "openid models:readx", org: { unit: "y" } }), NO_POLICY],
-				["claims", bearer({ scope: "models:read" }), NO_POLICY],
+				["claims", bearer({ scope: "openid models:readx", org: { unit: "y" } }), NO_ALLOW],
+				["claims", bearer({ scope: "models:read" }), NO_ALLOW],
 				["denied", bearer(), ALLOWED],
 				["denied", bearer({ sub: "bob" }), FORBIDDEN],
-				["denied", bearer({ sub: "eve" }), NO_POLICY],
+				["denied", bearer({ sub: "eve" }), NO_ALLOW],
 				...["admin", "root", " admin", "admin x", "x root", "x admin y", "x  root "].map(
 					(scope) => ["denied", bearer({ scope }), FORBIDDEN] as const,
 				),
@@ -124,10 +124,10 @@ for (const version of ["1.40.0", "1.36.2"])
 				["denied", bearer({ permission: "a b" }), ALLOWED],
 				["denied", bearer({ permission: ["a b"] }), FORBIDDEN],
 				["strict", bearer({ groups: ["nobody"] }), FORBIDDEN],
-				["strict", [], NO_POLICY],
+				["strict", [], NO_ALLOW],
 			];
 			for (const [host, authorization, wanted] of cases)
-				t.equal(responseText(await ask(host, authorization)), wanted, `${host} ${authorization.join().slice(0, 40)}`);
+				t.equal(reply(await ask(host, authorization)), wanted, `${host} ${authorization.join().slice(0, 40)}`);
 		});
 
 		await t.test("a token that does not hold is refused, whatever the rules say", async (t) => {
@@ -170,20 +170,20 @@ for (const version of ["1.40.0", "1.36.2"])
 			};
 			for (const [what, authorization] of Object.entries(cases)) {
 				const answer = await ask("denied", authorization);
-				t.equal(responseText(answer), INVALID, what);
+				t.equal(reply(answer), INVALID, what);
 				t.match(answer.challenge, /^Bearer .*error="invalid_token"/, `${what}: it says how`);
-				t.equal(responseText(await ask("open", authorization)), ALLOWED, `${what}: no business of an open Service`);
+				t.equal(reply(await ask("open", authorization)), ALLOWED, `${what}: no business of an open Service`);
 				for (const host of ["tried", "half"])
 					t.equal(
-						responseText(await ask(host, authorization)),
+						reply(await ask(host, authorization)),
 						ALLOWED,
 						`${what}: a shadow policy about users refuses nothing`,
 					);
 			}
-			t.equal(responseText(await ask("denied", bearer())), ALLOWED, "and the good one passes");
-			t.equal(responseText(await ask("denied", bearer({ filler: "y".repeat(4_000) }))), ALLOWED, "also a long one");
+			t.equal(reply(await ask("denied", bearer())), ALLOWED, "and the good one passes");
+			t.equal(reply(await ask("denied", bearer({ filler: "y".repeat(4_000) }))), ALLOWED, "also a long one");
 			t.equal(
-				responseText(await ask("denied", bearer({ iat: now - 30, nbf: now + 30 }))),
+				reply(await ask("denied", bearer({ iat: now - 30, nbf: now + 30 }))),
 				ALLOWED,
 				"clocks may be off a little",
 			);
@@ -198,7 +198,7 @@ for (const version of ["1.40.0", "1.36.2"])
 			const deadline = Date.now() + 20_000;
 			const answers: string[] = [];
 			do {
-				answers.push(responseText(await ask("denied", ending)));
+				answers.push(reply(await ask("denied", ending)));
 				await setTimeout(50);
 			} while (answers.at(-1) === ALLOWED && Date.now() < deadline);
 			t.equal(answers[0], ALLOWED, "it is verified");
@@ -211,10 +211,10 @@ for (const version of ["1.40.0", "1.36.2"])
 			let length = 5_000;
 			while (padded(length + 1).length <= TOKEN_BYTES_MAX) length++;
 			t.ok(padded(length).length > TOKEN_BYTES_MAX - 2, "base64 has a length in four that is none");
-			t.equal(responseText(await ask("denied", [`Bearer ${padded(length)}`])), ALLOWED);
-			t.equal(responseText(await ask("denied", [`Bearer ${padded(length + 1)}`])), INVALID);
+			t.equal(reply(await ask("denied", [`Bearer ${padded(length)}`])), ALLOWED);
+			t.equal(reply(await ask("denied", [`Bearer ${padded(length + 1)}`])), INVALID);
 			t.equal(
-				responseText(await ask("denied", bearer(), `/?${"y".repeat(TOKEN_BYTES_MAX + 100)}`)),
+				reply(await ask("denied", bearer(), `/?${"y".repeat(TOKEN_BYTES_MAX + 100)}`)),
 				ALLOWED,
 				"how long the rest of the request is does not count",
 			);
@@ -222,11 +222,11 @@ for (const version of ["1.40.0", "1.36.2"])
 
 		await t.test("two Authorization headers, and a token elsewhere", async (t) => {
 			const good = `Bearer ${minter.token()}`;
-			t.equal(responseText(await ask("denied", [good, good])), "403 access denied: not-canonical\n");
-			t.equal(responseText(await ask("denied", ["Basic x", good])), "403 access denied: not-canonical\n");
+			t.equal(reply(await ask("denied", [good, good])), "403 access denied: not-canonical\n");
+			t.equal(reply(await ask("denied", ["Basic x", good])), "403 access denied: not-canonical\n");
 			t.equal(
-				responseText(await ask("denied", [], `/?access_token=${minter.token()}`)),
-				NO_POLICY,
+				reply(await ask("denied", [], `/?access_token=${minter.token()}`)),
+				NO_ALLOW,
 				"never from the query",
 			);
 		});
@@ -239,7 +239,7 @@ for (const version of ["1.40.0", "1.36.2"])
 					return [count("weir_deny_\\.shadow_denied"), count("weir_allow_\\.shadow_allowed")] as const;
 				};
 				const before = await counts();
-				t.equal(responseText(await ask(host, authorization)), ALLOWED);
+				t.equal(reply(await ask(host, authorization)), ALLOWED);
 				const after = await counts();
 				return `${after[0] - before[0]} denied, ${after[1] - before[1]} allowed`;
 			};
