@@ -59,7 +59,7 @@ function clientOf(who: string): Target {
 	return found;
 }
 
-t.test("each rule is the only reason for a verdict", async (t) => {
+t.test("each rule decides a verdict by itself", async (t) => {
 	const cases: readonly (readonly [who: string, host: string, method: string, path: string, status: number])[] = [
 		[alice, "guarded", "GET", "/v2", 200],
 		[alice, "guarded", "GET", "/v2/", 200],
@@ -92,7 +92,7 @@ t.test("each rule is the only reason for a verdict", async (t) => {
 	}
 });
 
-t.test("no way of writing a path gets round a rule", async (t) => {
+t.test("no spelling of a path bypasses a rule", async (t) => {
 	const reaching = [
 		"/v2/../admin",
 		"/v2/./../admin/x",
@@ -136,7 +136,7 @@ t.test("no way of writing a path gets round a rule", async (t) => {
 	}
 });
 
-t.test("Envoy's verdict is authorize()'s for 800 generated requests", async (t) => {
+t.test("Envoy's verdict equals authorize() for 800 generated requests", async (t) => {
 	const random = mulberry32(7);
 	const pick = <T>(values: readonly T[]): T => values[Math.floor(random() * values.length)] as T;
 	const segments = [
@@ -205,7 +205,7 @@ t.test("Envoy's verdict is authorize()'s for 800 generated requests", async (t) 
 	t.ok(verdicts.allowed > 150 && verdicts.denied > 150, JSON.stringify(verdicts));
 });
 
-t.test("without a certificate that the CA signed and that is valid, TLS is refused", async (t) => {
+t.test("TLS is refused without a valid certificate signed by the CA", async (t) => {
 	const otherCa = await createDevelopmentCa({ trustDomain: TRUST_DOMAIN, nowMs: Date.now(), lifetimeMs: 60_000 });
 	const longAgo = Date.now() - 7_200_000;
 	const expired = await createDevelopmentCa({ trustDomain: TRUST_DOMAIN, nowMs: longAgo, lifetimeMs: 60_000 });
@@ -228,7 +228,7 @@ t.test("without a certificate that the CA signed and that is valid, TLS is refus
 	t.equal(upstream.requests(), before, "nothing reached the upstream");
 });
 
-t.test("identity comes from TLS, never from a header, and the arm never from the client", async (t) => {
+t.test("the identity comes only from TLS, and the client cannot set the arm", async (t) => {
 	const forged = `x-forwarded-client-cert: By=spiffe://${TRUST_DOMAIN}/gateway;Hash=00;URI=${spiffe(bob)}`;
 	const before = upstream.requests();
 	const lines = [Buffer.from(forged), Buffer.from("x-weir-arm: guarded-arms/arm2")];
@@ -248,7 +248,7 @@ t.test("identity comes from TLS, never from a header, and the arm never from the
 });
 
 t.test(
-	"a Service that is neither open nor selected by a policy is closed, and so is one open yet selected",
+	"a Service is closed if it is not open, or if a policy selects it",
 	async (t) => {
 		const set = resourceSet({
 			services: [service("forgotten", variants, { access: null }), service("open", variants)],

@@ -1,6 +1,6 @@
 /**
- * Paths of PATH_CHARS_MAX characters and of one more, in every execution: refused where an enforced policy looks at paths, told
- * of the dry run where a shadow one does, which refuses nothing.
+ * Paths of PATH_CHARS_MAX characters and of one more, in every execution. An enforced policy that matches paths refuses
+ * the longer one; a shadow policy only reports it in the dry run.
  */
 import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -23,7 +23,7 @@ const pathOf = (length: number): string => `/${"a".repeat(length - 1)}`;
 const HOSTS = ["judged", "tried", "allows", "open"] as const;
 const any = { pathTemplates: ["/{x}"] };
 
-/** Enforced policies of judged alone look at paths; shadow policies that take any path would deny, or allow, all. */
+/** Only enforced policies of `judged` match paths; shadow policies for any path would deny, or allow, all requests. */
 function resources(port: number, tls: MutualTls) {
 	const fields = { access: null, callout: PATIENT } as const;
 	const alice = { principals: [spiffe("alice")] };
@@ -72,7 +72,7 @@ async function observed(t: TestScope, form: string, version?: string) {
 	return { sent, statuses, lines: lines.map((line) => JSON.parse(line)) };
 }
 
-/** @param rbac Envoy's word, or else the sidecar's */
+/** @param rbac Envoy's result; without one, the sidecar's counts */
 function dryRun(rbac: Readonly<Record<string, string>>, sidecar: Readonly<Record<string, string>> | null): string {
 	if (sidecar?.shadow === "deny") return `${sidecar.shadowReason} ${sidecar.shadowPolicy ?? null}`;
 	if (rbac.weir_deny_shadow_engine_result !== "denied") return "-";
@@ -102,7 +102,7 @@ for (const [form, version] of EXECUTIONS) {
 			);
 		}
 		if (form !== "native") return;
-		// Envoy says where its walk through the allows ended: of a long path before any of them.
+		// Envoy reports at which allow rule it stopped: for a long path before the first one.
 		const ends = lines.slice(-2 * LENGTHS.length, -LENGTHS.length).map(({ rbac }) => rbac);
 		t.same(
 			ends.map((rbac) => rbac.weir_allow_shadow_effective_policy_id),

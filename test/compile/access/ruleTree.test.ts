@@ -1,4 +1,4 @@
-/** What is made of rules is linear in what they name, whatever that is; a request tries a rule once, and none of others' callers. */
+/** The rule index is linear in size; a request tries each rule once, and no rule of other callers. */
 import fc from "fast-check";
 import t, { type Test } from "tap";
 import { Rule } from "../../../src/compile/access/rules/rule.js";
@@ -67,7 +67,7 @@ function isLinear(t: Test, rules: readonly Rule[], what: string): void {
 	t.ok(nodes <= 1 + 5 * most && levels <= 5, `${what}: ${nodes} nodes on ${levels} levels`);
 }
 
-/** Rule i says nothing at place i; all others share what they say. */
+/** Rule i leaves out field i; all other rules share their fields. */
 const alikeBut = (keys: number, places: number): Rule[] =>
 	rulesOf(places + 5, (rule) => ({
 		pathTemplates: texts("k", keys).map(
@@ -75,7 +75,7 @@ const alikeBut = (keys: number, places: number): Rule[] =>
 		),
 	}));
 
-t.test("few rules of many keys in many dimensions", async (t) => {
+t.test("the index of few rules with many keys in many dimensions stays small", async (t) => {
 	for (const [keys, places] of [
 		[8, 6],
 		[8, 7],
@@ -103,7 +103,7 @@ t.test("few rules of many keys in many dimensions", async (t) => {
 	);
 });
 
-/** Counts what is asked. */
+/** Counts the rules that are tried. */
 function asked(rules: readonly Rule[]): { index: RuleIndex; tries: () => number } {
 	let tries = 0;
 	for (const rule of rules) {
@@ -143,7 +143,7 @@ const request = (of: Partial<AccessRequest>): AccessRequest => ({
 	...of,
 });
 
-t.test("a request tries each rule once, however many of its files it opens", async (t) => {
+t.test("a request tries each rule once, however many keys lead to it", async (t) => {
 	const groups = texts("g", 300);
 	const allBut = (own: string) => groups.filter((group) => group !== own);
 	const { index, tries } = asked(rulesOf(300, (at) => ({ groups: allBut(`g${at}`), methods: ["PUT"] })));
@@ -154,7 +154,7 @@ t.test("a request tries each rule once, however many of its files it opens", asy
 	}
 });
 
-t.test("and none that names others alone, whatever they have in common", async (t) => {
+t.test("a request tries no rule that names only other callers", async (t) => {
 	const { index, tries } = asked(
 		rulesOf(1_000, (at) => ({
 			principals: [`spiffe://weir.test/c${Math.floor(at / 25)}`],
@@ -166,11 +166,11 @@ t.test("and none that names others alone, whatever they have in common", async (
 	const token = tokenOf({ groups: texts("g", 300) });
 	t.equal(index.first(request({ principal: "spiffe://weir.test/c7", token })), null);
 	t.ok(tries() <= 25);
-	t.equal(index.first(request({ principal: "spiffe://weir.test/nobody", token })), null);
+	t.equal(index.first(request({ principal: "spiffe://weir.test/unknown", token })), null);
 	t.equal(tries(), 0);
 });
 
-t.test("a rule of many names is found by each of them", async (t) => {
+t.test("a rule with many names is found by each name", async (t) => {
 	const { index, tries } = asked(rulesOf(100, (at) => ({ groups: texts(`own${at}-`, 40), methods: ["PUT"] })));
 	t.equal(index.first(request({ token: tokenOf({ groups: ["own7-39"] }) })), null);
 	t.equal(tries(), 1);
@@ -193,7 +193,7 @@ t.test("rules are indexed by every claim, not only the first", async (t) => {
 
 const some = <T>(...of: readonly T[]) => fc.subarray([...of]);
 const oneOrMore = <T>(...of: readonly T[]) => fc.subarray([...of], { minLength: 1 });
-/** Most rules say little: none of all would match. */
+/** Most rules have few fields: rules with all of them would never match. */
 const maybe = <T>(of: fc.Arbitrary<T[]>) => fc.oneof({ weight: 2, arbitrary: fc.constant<T[]>([]) }, of);
 const callers = [CALLER, "spiffe://weir.test/b", "spiffe://weir.test/n/c"];
 const fields: fc.Arbitrary<RuleFields> = fc.record({
@@ -244,7 +244,7 @@ const requests = fc
 	.map(request);
 
 t.test(
-	"the first of rules that name several things in several dimensions, as asking all in order finds it",
+	"the index finds the same first rule as trying all rules in order",
 	async (t) => {
 		let matched = 0;
 		fc.assert(
@@ -270,7 +270,7 @@ t.test(
 	},
 );
 
-/** The declaration read word by word. */
+/** Evaluates the declaration without an index. */
 function naive(rule: RuleFields, { principal, method, path, token }: AccessRequest): boolean {
 	const any = <T>(list: readonly T[] | undefined, holds: (one: T) => boolean) =>
 		list === undefined || list.length === 0 || list.some(holds);
@@ -303,7 +303,7 @@ function naive(rule: RuleFields, { principal, method, path, token }: AccessReque
 }
 
 t.test(
-	"when the numbers of requests begin anew, a rule that was asked under the same one is asked again",
+	"after request numbers wrap around, a rule last tried under the same number is tried again",
 	async (t) => {
 		const callers = texts("spiffe://weir.test/c", 10);
 		const index = new RuleIndex(

@@ -1,6 +1,6 @@
 /**
- * A Gateway behind trusted proxies, on a real Envoy with the sidecar: the client is whom such a proxy names, and nobody
- * else's word on it counts. It never gives more than the proxy and its client both may.
+ * A Gateway behind trusted proxies, on a real Envoy with the sidecar. Only a trusted proxy may name the client, and a
+ * request is allowed only if both the proxy and the client are.
  */
 import { createHash, X509Certificate } from "node:crypto";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
@@ -170,12 +170,12 @@ for (const protocol of ["ext_authz", "ext_proc"] as const) {
 		t.match(heads[1], new RegExp(word), "as Envoy writes it: By is the certificate that it showed the client");
 		for (const head of heads) {
 			t.notMatch(head, /x-weir-forwarded-cert/i, "it is for the sidecar alone");
-			t.notMatch(head, /alice/, "and Envoy's own word replaces the client's, as everywhere");
+			t.notMatch(head, /alice/, "and Envoy replaces the client's header");
 		}
 	});
 }
 
-t.test("native is refused, and a Gateway that sees no certificate has no proxies", async (t) => {
+t.test("trusted proxies are refused in mode native, and at a Gateway without client certificates", async (t) => {
 	const native = compile(resources, EMPTY_STATUS, { collectors: NO_COLLECTORS, mode: "native" });
 	t.match(native.problems[0]?.message, /cannot be native: Gateway edge has trusted proxies/);
 	const declared = (more: string) =>
