@@ -1,4 +1,4 @@
-/** The newest Envoy accepts what the compiler prints; test/long asks the other tested ones. */
+/** The newest Envoy accepts the compiled bootstraps; test/long tests the other versions. */
 
 import t from "tap";
 import { CALLOUT_PROCESS_STREAMS_MAX, CALLOUT_WAITING_MAX } from "../../../src/compile/envoy/bootstrap.js";
@@ -17,13 +17,13 @@ for (const [name, bootstrap] of Object.entries(await bootstraps(t))) {
 	});
 }
 
-t.test("and refuses one that is damaged", async (t) => {
+t.test("envoy --mode validate refuses a damaged bootstrap", async (t) => {
 	const { minimal } = await bootstraps(t);
 	t.match(await validateBootstrap({ ...minimal, nonsense: 1 }), /nonsense/);
 });
 
 t.test(
-	"every gRPC service that a bootstrap names has its cluster: Envoy does not ask that when it validates",
+	"every gRPC service of a bootstrap has its cluster, which Envoy does not validate",
 	async (t) => {
 		const named = (bootstrap: object) => [
 			...new Set(valuesUnder(bootstrap, "envoy_grpc").map((grpc) => (grpc as { cluster_name: string }).cluster_name)),

@@ -1,4 +1,4 @@
-/** Who is asked: exactly one filter for a Service in callout, none for a native one, whatever stands beside it. */
+/** Callout filters: exactly one for a Service in callout, none for a native one, independent of other Services. */
 import t from "tap";
 import { GATE_FILTER } from "../../../src/compile/envoy/accessControl.js";
 import {
@@ -72,7 +72,7 @@ for (const protocol of PROTOCOLS) {
 		});
 		const filter = protocol === "ext_proc" ? PROCESS_FILTER : VERDICT_FILTER;
 		const hostFacts = (name: string) => factsIn([virtualHost(plan, name).typed_per_filter_config], filter);
-		t.same(hostFacts("cookie"), route("cookie"), "a full callout says nothing of Variants");
+		t.same(hostFacts("cookie"), route("cookie"), "a full callout has no Variant");
 		t.same(hostFacts("judged-cookie"), route("judged-cookie"));
 		t.same(hostFacts("asks"), { ...route("asks"), "weir-variant": "v1" });
 		const host = virtualHost(plan, "asks-header");
@@ -93,7 +93,7 @@ for (const protocol of PROTOCOLS) {
 	});
 }
 
-t.test("an arm that the Gateway does not show is not to be shown by the sidecar", async (t) => {
+t.test("the sidecar does not expose the arm if the Gateway does not", async (t) => {
 	const set = neighbours(["cookie"]);
 	const [gateway] = set.gateways;
 	if (gateway === undefined) throw new Error("no Gateway");
@@ -102,7 +102,7 @@ t.test("an arm that the Gateway does not show is not to be shown by the sidecar"
 	t.notOk("weir-expose" in facts);
 });
 
-/** A virtual host without its plan version, and what switches the callout off apart from the rest. */
+/** A virtual host without its plan version; the configuration that disables the callout is separate. */
 function apart(plan: Plan, service: string) {
 	const host = JSON.parse(JSON.stringify(virtualHost(plan, service)).replaceAll(plan.version, "VERSION"));
 	const { [VERDICT_FILTER]: off, [PROOF_FILTER]: _, ...others } = host.typed_per_filter_config as PerFilter;
@@ -132,7 +132,7 @@ for (const protocol of PROTOCOLS) {
 	});
 }
 
-t.test("the filters come before they are needed where control says so", async (t) => {
+t.test("with `sidecar: always` the callout filters exist before a Service needs them", async (t) => {
 	const plan = build(neighbours(NATIVE), { sidecar: "always" });
 	t.equal(plan.asksSidecar, true);
 	for (const name of NATIVE) t.same(calloutsOn(plan, virtualHost(plan, name).typed_per_filter_config), [], name);
@@ -140,7 +140,7 @@ t.test("the filters come before they are needed where control says so", async (t
 	t.match(valuesUnder(first, "timeout"), [`${CALLOUT_TIMEOUT_MS / 1_000}s`]);
 });
 
-t.test("a virtual host that says nothing of the callout is asked about, never passed", async (t) => {
+t.test("a virtual host without callout configuration asks the sidecar and fails closed", async (t) => {
 	const plan = build(neighbours());
 	t.same(calloutsOn(plan, {}), [VERDICT_FILTER]);
 	const filters = new Map(httpFilters(plan).map(({ name, typed_config }) => [name, typed_config]));
@@ -149,7 +149,7 @@ t.test("a virtual host that says nothing of the callout is asked about, never pa
 	t.match(filters.get(ASSIGN_FILTER), { failure_mode_allow: true });
 });
 
-t.test("what must not pass unanswered proves its answer, and a host that says nothing must", async (t) => {
+t.test("the sidecar's answer is proved unless requests may pass unanswered, and by default", async (t) => {
 	for (const protocol of PROTOCOLS) {
 		const plan = build(neighbours(), { protocol });
 		const base = httpFilters(plan).find(({ name }) => name === PROOF_FILTER);
@@ -162,12 +162,12 @@ t.test("what must not pass unanswered proves its answer, and a host that says no
 			if (protocol === "ext_authz") t.equal(own(name), undefined, `${name}: as on the listener`);
 			else t.same(valuesUnder(own(name), "filter"), [METADATA_NAMESPACE], name);
 			for (const { typed_per_filter_config: entry = {} } of weightedClusters(virtualHost(plan, name)))
-				t.same(entry[PROOF_FILTER], protocol === "ext_authz" ? undefined : own(name), `${name}: an entry is no hole`);
+				t.same(entry[PROOF_FILTER], protocol === "ext_authz" ? undefined : own(name), `${name}: entries keep the proof`);
 		}
 	}
 });
 
-t.test("filters in the order of the design: token, access by Envoy, the sidecar, the router", async (t) => {
+t.test("filters come in the order token, Envoy's access rules, sidecar, router", async (t) => {
 	t.same(
 		httpFilters(build(neighbours())).map(({ name }) => name),
 		[
@@ -189,7 +189,7 @@ t.test("filters in the order of the design: token, access by Envoy, the sidecar,
 });
 
 t.test(
-	"Envoy waits as long as the most patient Service in callout, and shows no more than a decision needs",
+	"Envoy uses the longest timeout of any Service in callout, and sends only required headers",
 	async (t) => {
 		const plan = build(neighbours());
 		const filters = new Map(httpFilters(plan).map(({ name, typed_config }) => [name, typed_config]));
@@ -214,7 +214,7 @@ t.test(
 	},
 );
 
-t.test("in a full callout the routes follow the Variant's header, which no client and no upstream sees", async (t) => {
+t.test("in a full callout routes match the Variant's header, which clients and upstreams never see", async (t) => {
 	const plan = build(neighbours());
 	for (const name of ["cookie", "cookie-passes", "policies-cookie", "judged-cookie", "judged-apart-header"]) {
 		const host = virtualHost(plan, name);
@@ -233,7 +233,7 @@ t.test("in a full callout the routes follow the Variant's header, which no clien
 			[
 				[[[VARIANT_HEADER, { string_match: { exact: "v1" } }]], `${name}/v1`],
 				[[[VARIANT_HEADER, { string_match: { exact: "v2" } }]], `${name}/v2`],
-				// A Variant of a newer plan was authorised for itself alone.
+				// A Variant of a newer plan was authorised only for itself.
 				[[[VARIANT_HEADER, { present_match: true }]], 503],
 				[null, `${name}/v1`],
 			],
@@ -247,7 +247,7 @@ t.test("in a full callout the routes follow the Variant's header, which no clien
 		t.same(valuesUnder(host.routes, "upgrade_configs"), guarded ? each(none) : [], "and with no upgrade");
 	}
 	for (const name of [...NATIVE, "asks", "asks-header"]) {
-		// The gate refuses one that a client could have sent.
+		// The gate refuses a header that a client could have sent.
 		const {
 			typed_per_filter_config: { [GATE_FILTER]: _, ...others },
 			...host
@@ -258,7 +258,7 @@ t.test("in a full callout the routes follow the Variant's header, which no clien
 });
 
 const DIGEST = "connection.sha256_peer_certificate_digest";
-/** By the Services' users and the issuer's binding: attributes for ext_proc, and whether ext_authz shows the certificate. */
+/** Users, the issuer's binding, attributes for ext_proc, and whether ext_authz sends the certificate. */
 const SHOWN_OF_CALLERS = [
 	[[], "mtls", [], false],
 	[["*"], "none", ["source.address"], false],
@@ -269,7 +269,7 @@ const SHOWN_OF_CALLERS = [
 
 for (const [users, binding, attributes, certificate] of SHOWN_OF_CALLERS) {
 	t.test(
-		`users ${users.join() || "none"}, tokens bound by ${binding}: what the sidecar is shown of who calls`,
+		`users ${users.join() || "none"}, tokens bound by ${binding}: the sidecar gets only required attributes`,
 		async (t) => {
 			const set = neighbours(["asks"], [{ ...tokenIssuer("https://id.test", ["weir"], "/keys.json"), binding }]);
 			const [policy] = set.accessPolicies;

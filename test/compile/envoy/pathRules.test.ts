@@ -1,4 +1,4 @@
-/** Where a policy's path prefixes stand in its rule: whole segments, and a rule with nothing to ask takes any request. */
+/** Path prefixes in a policy's native rule: they match whole segments, and a rule without fields matches any request. */
 import t from "tap";
 import { compile, NO_COLLECTORS } from "../../../src/compile/compile.js";
 import { EMPTY_STATUS } from "../../../src/decide/rollout/status.js";

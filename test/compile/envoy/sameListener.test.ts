@@ -1,6 +1,6 @@
 /**
- * Under control a Gateway's listener is the same whatever its Services come to need of the sidecar and of rate limits: a
- * connection that is open keeps its listener, and gets the newer routes.
+ * Under control a Gateway's listener does not depend on whether its Services need the sidecar or rate limits: open
+ * connections keep their listener and get the new routes.
  */
 import t from "tap";
 import { compile, NO_COLLECTORS } from "../../../src/compile/compile.js";
@@ -41,10 +41,10 @@ const assigned = {
 	experiments: [experiment("trial", "shop", [1, 1], { unit: cookie })],
 };
 const changes: Readonly<Record<string, ResourceSet>> = {
-	"the verdict moves to the sidecar": declared({ callout: { ...CALLOUT, access: "sidecar" } }),
-	"a cookie Experiment comes": declared({}, assigned),
-	"limits come": declared({ rateLimits: { service: perMinute, principal: null, tenant: null } }),
-	"nobody looks at users any more": declared(
+	"the listener stays the same if the verdict moves to the sidecar": declared({ callout: { ...CALLOUT, access: "sidecar" } }),
+	"the listener stays the same if an Experiment by cookie starts": declared({}, assigned),
+	"the listener stays the same if rate limits are declared": declared({ rateLimits: { service: perMinute, principal: null, tenant: null } }),
+	"the listener stays the same if no policy uses users any more": declared(
 		{},
 		{ accessPolicies: [accessPolicy("all", "allow", ["shop"], { principals: ["anyone"] })] },
 	),
@@ -71,10 +71,10 @@ t.test("an open Service's callout settings do not affect other Services", async 
 			),
 		);
 	t.same(beside(9_000), before);
-	t.notSame(beside(9_000, { access: null }), before, "one that may ask has the others wait as long");
+	t.notSame(beside(9_000, { access: null }), before, "a Service in callout extends the shared timeout");
 });
 
-t.test("what is printed has no more than it needs", async (t) => {
+t.test("a printed bootstrap contains only the filters and headers that it needs", async (t) => {
 	const printed = JSON.stringify(listeners(declared(), "when-needed"));
 	t.notMatch(printed, /ext_authz|local_ratelimit/);
 	const shown = /"allowed_headers":\{"patterns":\[[^\]]*"exact":"authorization"[^\]]*"exact":"dpop"/;

@@ -21,13 +21,13 @@ const DEEP = ["a", "b", "c", "d"].map((letter) => letter.repeat(64));
 
 const name = (index: number): string => `https://id-${index}.example`;
 
-/** Every third issuer says the tenant in a claim at the end of the longest path. */
+/** Every third issuer has the tenant in a claim at the end of the longest path. */
 const isDeep = (index: number): boolean => index % 3 === 0;
 
 /**
- * Asks twice more than a limit of one request lets in, as a tenant of the first issuer, as another one of the last, as the first
- * one again by the last issuer's token, and as nobody's.
- * @returns of each number of issuers the statuses, in that order
+ * Exceeds a limit of one request twice: as a tenant of the first issuer, as another tenant of the last issuer, as the
+ * first tenant with the last issuer's token, and without a tenant.
+ * @returns the statuses in that order, by number of issuers
  */
 export async function heldTenants(
 	t: TestScope,
@@ -80,7 +80,7 @@ export async function heldTenants(
 	return held;
 }
 
-/** Red's second, and red's by another issuer, have no bucket of their own; nor has who says no tenant. */
+/** A tenant has one bucket across issuers, and requests without a tenant share one. */
 export const HELD: Readonly<Record<string, readonly number[]>> = Object.fromEntries(
 	ISSUER_COUNTS.map((count) => [count, [200, 429, 200, 429, 200, 429]]),
 );

@@ -1,4 +1,4 @@
-/** Texts of Envoy's own denials: the map from details, and the response of a real Envoy. */
+/** Texts of Envoy's own denials: the mapping from response details, and the response of a real Envoy. */
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -16,7 +16,7 @@ import { accessPolicy, gateway, resourceSet, service, tokenIssuer, variant } fro
 import { mutualTls } from "../../access/mutualTls.js";
 import { AUDIENCE, createMinter, ISSUER, OTHER_ISSUER } from "./tokens.js";
 
-t.test("details to reasons", async (t) => {
+t.test("Envoy's response details map to Weir's denial reasons", async (t) => {
 	const rbac = (rule: string) => `rbac_access_denied_matched_policy[${rule}]`;
 	for (const [details, reason, policy] of [
 		[rbac("none"), "no-policy-allows", null],
@@ -41,7 +41,7 @@ t.test("details to reasons", async (t) => {
 		t.equal(denialOf(details), null, details);
 });
 
-t.test("the response text by details: the first match", async (t) => {
+t.test("the first matching response detail selects the response text", async (t) => {
 	const begins = (text: string) => `response.code_details.startsWith('${text}')`;
 	const rule = (name: string) => begins(`rbac_access_denied_matched_policy[(${name}`);
 	const formats = [
@@ -77,12 +77,12 @@ t.test("the response text by details: the first match", async (t) => {
 	);
 });
 
-/** No test lasts so long that a token comes back. */
+/** Longer than any test, so that no token is refilled. */
 const only = (requests: number): Rate => ({ requests, perMs: 3_600_000 });
 const NONE = { service: null, principal: null, tenant: null };
 const LIMITED = "429 access denied: rate-limited\n";
 
-t.test("rate limits: of the Service, of each principal, of each tenant; before and after tokens", async (t) => {
+t.test("rate limits apply per Service and principal before tokens, and per tenant after them", async (t) => {
 	const directory = await mkdtemp(join(tmpdir(), "weir-limits-"));
 	t.teardown(() => rm(directory, { recursive: true, force: true }));
 	const minter = createMinter(Date.now());
@@ -184,7 +184,7 @@ t.test("rate limits: of the Service, of each principal, of each tenant; before a
 	for (let index = 0; index < 20; index++) t.equal(await ask(alice, "free"), "200");
 });
 
-t.test("a denial by a policy named none is reported like any other", async (t) => {
+t.test("a denial by a policy with the name none is reported like any other", async (t) => {
 	const upstream = await startVariantServer("v1", (socket) =>
 		socket.write("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"),
 	);
@@ -211,7 +211,7 @@ t.test("a denial by a policy named none is reported like any other", async (t) =
 	t.equal(await ask("/other"), "403 access denied: no-policy-allows\n", "what no policy allows");
 });
 
-t.test("the probe passes nowhere where access is judged", async (t) => {
+t.test("every protected Service denies the probe, on every listener", async (t) => {
 	const upstream = await startVariantServer("v1", (socket) =>
 		socket.write("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"),
 	);

@@ -1,4 +1,4 @@
-/** End users natively: which tokens a real Envoy takes behind our rules, and what its RBAC makes of their claims. */
+/** End users natively: the tokens that a real Envoy accepts, and the verdicts of its RBAC on their claims. */
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -20,7 +20,7 @@ interface Answer {
 }
 
 for (const version of ["1.40.0", "1.36.2"])
-	t.test(`users natively, Envoy ${version}`, async (t) => {
+	t.test(`Envoy ${version} decides access by users natively`, async (t) => {
 		const directory = await mkdtemp(join(tmpdir(), "weir-users-"));
 		t.teardown(() => rm(directory, { recursive: true, force: true }));
 		const jwksFile = join(directory, "jwks.json");
@@ -58,12 +58,12 @@ for (const version of ["1.40.0", "1.36.2"])
 					}),
 					accessPolicy("all", "allow", ["denied"], { claims: [{ claim: "sub", values: ["ann", "bob"] }] }),
 					accessPolicy("not-bob", "deny", ["denied"], { users: [`${ISSUER}#bob`] }),
-					accessPolicy("nobody", "deny", ["strict"], { groups: ["nobody"] }),
+					accessPolicy("blocked", "deny", ["strict"], { groups: ["blocked"] }),
 					accessPolicy("words", "deny", ["denied"], { claims: [{ claim: "scope", values: ["admin", "root"] }] }),
 					accessPolicy("two-words", "deny", ["denied"], { claims: [{ claim: "permission", values: ["a b"] }] }),
 					accessPolicy("tried", "allow", ["tried"], { mode: "shadow", groups: ["staff"] }),
 					accessPolicy("half", "allow", ["half"], { principals: ["anyone"] }),
-					accessPolicy("half-tried", "deny", ["half"], { mode: "shadow", groups: ["nobody"] }),
+					accessPolicy("half-tried", "deny", ["half"], { mode: "shadow", groups: ["blocked"] }),
 					accessPolicy("beyond-envoy", "deny", ["half", "tried"], { mode: "shadow", condition: "true" }),
 				],
 			}),
@@ -123,7 +123,7 @@ for (const version of ["1.40.0", "1.36.2"])
 				["denied", bearer({ org: { scope: "admin" } }), ALLOWED],
 				["denied", bearer({ permission: "a b" }), ALLOWED],
 				["denied", bearer({ permission: ["a b"] }), FORBIDDEN],
-				["strict", bearer({ groups: ["nobody"] }), FORBIDDEN],
+				["strict", bearer({ groups: ["blocked"] }), FORBIDDEN],
 				["strict", [], NO_ALLOW],
 			];
 			for (const [host, authorization, wanted] of cases)
@@ -172,15 +172,15 @@ for (const version of ["1.40.0", "1.36.2"])
 				const answer = await ask("denied", authorization);
 				t.equal(reply(answer), INVALID, what);
 				t.match(answer.challenge, /^Bearer .*error="invalid_token"/, `${what}: it says how`);
-				t.equal(reply(await ask("open", authorization)), ALLOWED, `${what}: no business of an open Service`);
+				t.equal(reply(await ask("open", authorization)), ALLOWED, `${what}: an open Service ignores it`);
 				for (const host of ["tried", "half"])
 					t.equal(
 						reply(await ask(host, authorization)),
 						ALLOWED,
-						`${what}: a shadow policy about users refuses nothing`,
+						`${what}: a shadow policy about users refuses no request`,
 					);
 			}
-			t.equal(reply(await ask("denied", bearer())), ALLOWED, "and the good one passes");
+			t.equal(reply(await ask("denied", bearer())), ALLOWED, "and a valid token passes");
 			t.equal(reply(await ask("denied", bearer({ filler: "y".repeat(4_000) }))), ALLOWED, "also a long one");
 			t.equal(
 				reply(await ask("denied", bearer({ iat: now - 30, nbf: now + 30 }))),
@@ -231,7 +231,7 @@ for (const version of ["1.40.0", "1.36.2"])
 			);
 		});
 
-		await t.test("shadow policies decide nothing, and are tried", async (t) => {
+		await t.test("shadow policies change no verdict, and are tried", async (t) => {
 			const tried = async (host: string, authorization: readonly string[]): Promise<string> => {
 				const counts = async () => {
 					const stats = await envoy.admin("/stats?filter=shadow_(allowed|denied)");
@@ -248,7 +248,7 @@ for (const version of ["1.40.0", "1.36.2"])
 			t.equal(await tried("tried", bearer({ groups: ["staff"], cnf: {} })), "1 denied, 1 allowed", "bad ones too");
 			t.equal(await tried("tried", ["Bearer x"]), "1 denied, 0 allowed");
 			t.equal(await tried("half", bearer()), "0 denied, 1 allowed");
-			t.equal(await tried("half", bearer({ groups: ["nobody"] })), "1 denied, 1 allowed");
+			t.equal(await tried("half", bearer({ groups: ["blocked"] })), "1 denied, 1 allowed");
 			t.equal(await tried("half", ["Bearer x"]), "1 denied, 1 allowed");
 		});
 	});
