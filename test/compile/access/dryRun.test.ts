@@ -50,11 +50,7 @@ function planned(trustedProxies: readonly string[]) {
 }
 
 /** Results of Envoy's shadow rules for requests, each `CALLER HOST`. */
-async function tried(
-	t: TestScope,
-	{ plan }: ReturnType<typeof planned>,
-	requests: readonly (readonly string[])[],
-) {
+async function tried(t: TestScope, { plan }: ReturnType<typeof planned>, requests: readonly (readonly string[])[]) {
 	const directory = await mkdtemp(join(tmpdir(), "weir-dry-"));
 	t.teardown(() => rm(directory, { recursive: true, force: true }));
 	const log = join(directory, "log");

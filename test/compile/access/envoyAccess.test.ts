@@ -247,24 +247,21 @@ t.test("the identity comes only from TLS, and the client cannot set the arm", as
 	t.same(upstream.lastHead().match(/^x-weir-arm: .*$/gim)?.length, 1, "with a unit Envoy's own arm, once");
 });
 
-t.test(
-	"a Service is closed if it is not open, or if a policy selects it",
-	async (t) => {
-		const set = resourceSet({
-			services: [service("forgotten", variants, { access: null }), service("open", variants)],
-		});
-		const forgotten = await startEnvoy(t, bootstrapOf(compile(set, EMPTY_STATUS, { collectors: NO_COLLECTORS })));
-		t.equal((await alone(forgotten.port(), rawGet("forgotten.test", [], "/"))).status, 403);
-		t.equal((await alone(forgotten.port(), rawGet("open.test", [], "/"))).status, 200);
-		const selected = {
-			...set,
-			services: [service("open", variants)],
-			accessPolicies: [accessPolicy("none", "deny", ["open"])],
-		};
-		const closed = await startEnvoy(t, bootstrapOf(compile(selected, EMPTY_STATUS, { collectors: NO_COLLECTORS })));
-		t.equal((await alone(closed.port(), rawGet("open.test", [], "/"))).status, 403);
-	},
-);
+t.test("a Service is closed if it is not open, or if a policy selects it", async (t) => {
+	const set = resourceSet({
+		services: [service("forgotten", variants, { access: null }), service("open", variants)],
+	});
+	const forgotten = await startEnvoy(t, bootstrapOf(compile(set, EMPTY_STATUS, { collectors: NO_COLLECTORS })));
+	t.equal((await alone(forgotten.port(), rawGet("forgotten.test", [], "/"))).status, 403);
+	t.equal((await alone(forgotten.port(), rawGet("open.test", [], "/"))).status, 200);
+	const selected = {
+		...set,
+		services: [service("open", variants)],
+		accessPolicies: [accessPolicy("none", "deny", ["open"])],
+	};
+	const closed = await startEnvoy(t, bootstrapOf(compile(selected, EMPTY_STATUS, { collectors: NO_COLLECTORS })));
+	t.equal((await alone(closed.port(), rawGet("open.test", [], "/"))).status, 403);
+});
 
 t.test("a Gateway without TLS authenticates no one: protected Services answer 403, open ones work", async (t) => {
 	const plain = compile({ ...resources, gateways: [gateway()] }, EMPTY_STATUS, { collectors: NO_COLLECTORS });

@@ -104,7 +104,8 @@ t.test("the fast check recognises ambiguous paths", async (t) => {
 	t.same([isAmbiguous(long), isAmbiguous(`${long}a`)], [false, true], "no rule is asked about a longer one");
 	for (let code = 0x21; code < 0x7f; code++) {
 		const segment = `a${String.fromCharCode(code)}b`;
-		if (isSegment(segment)) t.equal(isAmbiguous(`/${segment}`), false, "a path that policies may name can be requested");
+		if (isSegment(segment))
+			t.equal(isAmbiguous(`/${segment}`), false, "a path that policies may name can be requested");
 	}
 });
 

@@ -162,7 +162,11 @@ t.test("the sidecar's answer is proved unless requests may pass unanswered, and 
 			if (protocol === "ext_authz") t.equal(own(name), undefined, `${name}: as on the listener`);
 			else t.same(valuesUnder(own(name), "filter"), [METADATA_NAMESPACE], name);
 			for (const { typed_per_filter_config: entry = {} } of weightedClusters(virtualHost(plan, name)))
-				t.same(entry[PROOF_FILTER], protocol === "ext_authz" ? undefined : own(name), `${name}: entries keep the proof`);
+				t.same(
+					entry[PROOF_FILTER],
+					protocol === "ext_authz" ? undefined : own(name),
+					`${name}: entries keep the proof`,
+				);
 		}
 	}
 });
@@ -188,31 +192,28 @@ t.test("filters come in the order token, Envoy's access rules, sidecar, router",
 	);
 });
 
-t.test(
-	"Envoy uses the longest timeout of any Service in callout, and sends only required headers",
-	async (t) => {
-		const plan = build(neighbours());
-		const filters = new Map(httpFilters(plan).map(({ name, typed_config }) => [name, typed_config]));
-		for (const name of [VERDICT_FILTER, ASSIGN_FILTER, PROCESS_FILTER]) {
-			t.same(valuesUnder(filters.get(name), "timeout"), ["0.75s"], name);
-		}
-		t.equal(filters.get(PROCESS_FILTER)?.message_timeout, "0.75s");
-		const shown = (name: string) =>
-			(valuesUnder(filters.get(name), "allowed_headers")[0] as { patterns: readonly object[] }).patterns;
-		const units = ["x-user-id", "x-weir-claim-org-2etenant", "cookie"];
-		t.same(shown(VERDICT_FILTER), [
-			...units.map((exact) => ({ exact })),
-			{ prefix: "x-weir-" },
-			{ exact: "x-forwarded-proto" },
-		]);
-		t.same(shown(ASSIGN_FILTER), shown(VERDICT_FILTER));
-		t.same(shown(PROCESS_FILTER), [...shown(VERDICT_FILTER), { prefix: ":" }]);
-		const few = new Map(httpFilters(build(neighbours(["asks"]))).map(({ name, typed_config }) => [name, typed_config]));
-		const [own] = valuesUnder(few.get(VERDICT_FILTER), "allowed_headers");
-		t.notMatch(JSON.stringify(own), /cookie|claim/, "cookies and claims only where one is a unit");
-		t.match(JSON.stringify(filters.get(PROCESS_FILTER)?.metadata_options), new RegExp(`"${METADATA_NAMESPACE}"`));
-	},
-);
+t.test("Envoy uses the longest timeout of any Service in callout, and sends only required headers", async (t) => {
+	const plan = build(neighbours());
+	const filters = new Map(httpFilters(plan).map(({ name, typed_config }) => [name, typed_config]));
+	for (const name of [VERDICT_FILTER, ASSIGN_FILTER, PROCESS_FILTER]) {
+		t.same(valuesUnder(filters.get(name), "timeout"), ["0.75s"], name);
+	}
+	t.equal(filters.get(PROCESS_FILTER)?.message_timeout, "0.75s");
+	const shown = (name: string) =>
+		(valuesUnder(filters.get(name), "allowed_headers")[0] as { patterns: readonly object[] }).patterns;
+	const units = ["x-user-id", "x-weir-claim-org-2etenant", "cookie"];
+	t.same(shown(VERDICT_FILTER), [
+		...units.map((exact) => ({ exact })),
+		{ prefix: "x-weir-" },
+		{ exact: "x-forwarded-proto" },
+	]);
+	t.same(shown(ASSIGN_FILTER), shown(VERDICT_FILTER));
+	t.same(shown(PROCESS_FILTER), [...shown(VERDICT_FILTER), { prefix: ":" }]);
+	const few = new Map(httpFilters(build(neighbours(["asks"]))).map(({ name, typed_config }) => [name, typed_config]));
+	const [own] = valuesUnder(few.get(VERDICT_FILTER), "allowed_headers");
+	t.notMatch(JSON.stringify(own), /cookie|claim/, "cookies and claims only where one is a unit");
+	t.match(JSON.stringify(filters.get(PROCESS_FILTER)?.metadata_options), new RegExp(`"${METADATA_NAMESPACE}"`));
+});
 
 t.test("in a full callout routes match the Variant's header, which clients and upstreams never see", async (t) => {
 	const plan = build(neighbours());

@@ -225,7 +225,7 @@ export function extremes(tls: object): readonly Extreme[] {
 	);
 }
 
-/** The first valid form of the case. */
+/** The extremes of a list of maximum length, in its first valid variation. */
 function fullOnes({ maxItems }: Schema, fits: (value: FullList) => readonly Extreme[]): readonly Extreme[] {
 	for (let way = 0; maxItems !== undefined && way < FULL_WAYS; way++) {
 		const found = fits(new FullList(maxItems, way));

@@ -36,7 +36,7 @@ const hostsOf = (plan: Plan, gatewayName: string): readonly VirtualHost[] =>
 		.filter(({ name }) => String(name).endsWith(`/${gatewayName}`))
 		.flatMap(({ virtual_hosts }) => virtual_hosts as readonly VirtualHost[]);
 
-/** Requires exactly one id of at most the maximum length. */
+/** Rules that require exactly one id, and an id of at most the maximum length. */
 const RULES = [NO_SINGLE_IDENTITY, `${NO_SINGLE_IDENTITY} too long`];
 
 const ruled = (config: unknown): boolean =>

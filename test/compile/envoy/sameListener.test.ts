@@ -41,17 +41,17 @@ const assigned = {
 	experiments: [experiment("trial", "shop", [1, 1], { unit: cookie })],
 };
 const changes: Readonly<Record<string, ResourceSet>> = {
-	"the listener stays the same if the verdict moves to the sidecar": declared({ callout: { ...CALLOUT, access: "sidecar" } }),
-	"the listener stays the same if an Experiment by cookie starts": declared({}, assigned),
-	"the listener stays the same if rate limits are declared": declared({ rateLimits: { service: perMinute, principal: null, tenant: null } }),
-	"the listener stays the same if no policy uses users any more": declared(
+	"the verdict moves to the sidecar": declared({ callout: { ...CALLOUT, access: "sidecar" } }),
+	"an Experiment by cookie starts": declared({}, assigned),
+	"rate limits are declared": declared({ rateLimits: { service: perMinute, principal: null, tenant: null } }),
+	"no policy uses users any more": declared(
 		{},
 		{ accessPolicies: [accessPolicy("all", "allow", ["shop"], { principals: ["anyone"] })] },
 	),
 };
 
 for (const [what, resources] of Object.entries(changes)) {
-	t.test(what, async (t) => {
+	t.test(`the listener stays the same if ${what}`, async (t) => {
 		t.same(listeners(resources), before);
 	});
 }

@@ -22,5 +22,5 @@ for (const [lo, hi, wanted] of [
 	[1, 2, [1, -2]],
 	[250_000, 750_000, [250_000, -750_000]],
 ] as const) {
-	t.test(`[${lo}, ${hi})`, async (t) => t.same(thresholds(lo, hi), wanted));
+	t.test(`the slot [${lo}, ${hi}) has no redundant bounds`, async (t) => t.same(thresholds(lo, hi), wanted));
 }

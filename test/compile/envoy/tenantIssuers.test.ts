@@ -2,6 +2,6 @@
 import t from "tap";
 import { HELD, heldTenants } from "./tenantIssuers.js";
 
-t.test("a limit of tenants holds with one issuer and with the maximum number of issuers", { timeout: 120_000 }, async (t) => {
+t.test("a limit of tenants holds with one issuer and with the maximum number", { timeout: 120_000 }, async (t) => {
 	t.same(await heldTenants(t, undefined), HELD);
 });

@@ -1,4 +1,4 @@
-/** What `weir explain` says of users where several issuers are believed, and of policies whose time is over. */
+/** `weir explain` for Gateways with several token issuers, and for expired policies. */
 import t from "tap";
 import { compile, NO_COLLECTORS } from "../../../src/compile/compile.js";
 import { EMPTY_STATUS } from "../../../src/decide/rollout/status.js";
@@ -39,10 +39,9 @@ function explained(more: Partial<ResourceSet>): readonly (readonly [rule: string
 const textOf = (rule: string, more: Partial<ResourceSet>): string | undefined =>
 	explained(more).find(([name]) => name === rule)?.[1];
 const allow = (spec: Partial<AccessPolicy["spec"]>, name = "p") => accessPolicy(name, "allow", ["s"], spec);
-const issuersOf = (...accessPolicies: readonly AccessPolicy[]) =>
-	textOf("Service s: issuers", { accessPolicies });
+const issuersOf = (...accessPolicies: readonly AccessPolicy[]) => textOf("Service s: issuers", { accessPolicies });
 
-t.test("rules about users of any of several issuers are named, and what holds them to one's", async (t) => {
+t.test("explain names rules that accept users of several issuers, and how to restrict them to one", async (t) => {
 	const any = [
 		{ groups: ["g"] },
 		{ tenants: ["t"] },
@@ -65,14 +64,10 @@ t.test("rules about users of any of several issuers are named, and what holds th
 	const accessPolicies = [allow({ groups: ["g"] })];
 	t.equal(textOf("Service s: issuers", { accessPolicies, gateways: [believing("edge", ONE)] }), undefined);
 	const two = [believing("edge", ONE), believing("inner", OTHER)];
-	t.match(
-		textOf("Service s: issuers", { accessPolicies, gateways: two }),
-		BOTH,
-		"each Service is behind each Gateway",
-	);
+	t.match(textOf("Service s: issuers", { accessPolicies, gateways: two }), BOTH, "each Service is behind each Gateway");
 });
 
-t.test("so are Experiments whose unit is a claim", async (t) => {
+t.test("explain names Experiments whose unit is a claim of several issuers", async (t) => {
 	const unitOf = (unit: UnitSource, ...issuers: readonly string[]): string => {
 		const experiments = [experiment("e", "s", [50, 50], { unit })];
 		const all = explained({
@@ -105,16 +100,13 @@ t.test("explain reports that an expired policy has ended, and that a future one 
 		t.match(access, fact);
 });
 
-t.test("and one of forbidden methods never matches", async (t) => {
+t.test("explain reports that a policy with only refused methods never matches", async (t) => {
 	const policies = [
 		allow({ principals: ["*"], methods: ["TRACE", "CONNECT"] }, "never"),
 		allow({ principals: ["*"], methods: ["GET", "TRACE"] }, "gets"),
 		allow({ principals: ["*"] }, "any"),
 	];
-	t.match(
-		textOf("Service s: access", { accessPolicies: policies }),
-		"; allowed by any, gets, never (never holds: ",
-	);
+	t.match(textOf("Service s: access", { accessPolicies: policies }), "; allowed by any, gets, never (never holds: ");
 });
 
 t.test("explain reports the path length limit where policies match paths", async (t) => {
@@ -130,11 +122,10 @@ t.test("explain reports the path length limit where policies match paths", async
 	const [without = "", tried = ""] = pathTexts(allow(caller), shadow);
 	t.notMatch(without, /2048/);
 	t.match(tried, /tried only later \(shadow\); a path of more than 2048 characters, .* not tried; /);
-	for (const text of pathTexts(allow(caller), allow({ ...caller, mode: "shadow" }, "later")))
-		t.notMatch(text, /2048/);
+	for (const text of pathTexts(allow(caller), allow({ ...caller, mode: "shadow" }, "later"))) t.notMatch(text, /2048/);
 });
 
-t.test("the hop to each Service's endpoints: who proves what, and where it is plain text", async (t) => {
+t.test("explain describes the authentication of the hop to endpoints, and plain text", async (t) => {
 	const at = (...addresses: readonly string[]) => ({
 		name: "v1",
 		endpoints: addresses.map((address) => ({ address, port: 9001, locality: null })),
@@ -154,7 +145,7 @@ t.test("the hop to each Service's endpoints: who proves what, and where it is pl
 	t.equal(hopOf({}), undefined, "no callout is made");
 });
 
-t.test("a token that is bound to a certificate of the mesh ends with it", async (t) => {
+t.test("explain reports that a certificate-bound token expires with the mesh's certificate", async (t) => {
 	const bound = (binding: "none" | "mtls" | "dpop" | "either", tls: Gateway["spec"]["tls"] = { from: "identity" }) =>
 		textOf("Gateway edge: tokens", {
 			gateways: [gateway({ tls, tokens: [{ ...tokenIssuer(ONE, ["weir"], "/keys"), binding }] }, "edge")],
@@ -165,7 +156,7 @@ t.test("a token that is bound to a certificate of the mesh ends with it", async 
 	t.equal(bound("mtls", files), undefined, "whose life is their owner's business");
 });
 
-t.test("a Service that needs the sidecar without limits", async (t) => {
+t.test("explain reports a Service in callout without a rate limit", async (t) => {
 	const NONE = { service: null, principal: null, tenant: null };
 	const rate = { requests: 60, perMs: 1_000 };
 	const limits = (rateLimits: Partial<Service["spec"]["rateLimits"]>, more: Partial<ResourceSet> = {}) =>
@@ -178,11 +169,7 @@ t.test("a Service that needs the sidecar without limits", async (t) => {
 	t.match(limits({ service: rate }), /all together 60 per 1s; not bounded .*; set rateLimits\.principal$/);
 	t.notMatch(limits({ principal: rate }), "not bounded");
 	const withoutClients = [gateway()];
-	t.match(
-		limits({}, { gateways: withoutClients }),
-		/; set rateLimits\.service$/,
-		"where no principal is identified",
-	);
+	t.match(limits({}, { gateways: withoutClients }), /; set rateLimits\.service$/, "where no principal is identified");
 	t.match(
 		limits({}, { gateways: [gateway({ tls: { from: "identity" }, trustedProxies: ["spiffe://a/p"] })] }),
 		/\.service$/,

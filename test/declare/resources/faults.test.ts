@@ -1,6 +1,6 @@
 /**
- * Declarations with one fault each, and the place and fault that are said. Rows: what is spoiled, the text that is
- * replaced in GOOD, the text it becomes, the problems.
+ * Declarations with one fault each, and the reported position and fault. Rows: the name, the text of GOOD that is
+ * replaced, the new text, the problems.
  */
 import t from "tap";
 import { loadResources } from "../../../src/declare/resources/parse.js";
@@ -160,7 +160,7 @@ const faults: readonly [what: string, from: string, to: string, problems: readon
 	],
 	["protocol", "access: open", "access: open\n  protocol: http3", ['w.yaml:7:13: spec.protocol is "http3"']],
 	["access word", "access: open", "access: public", ['w.yaml:6:11: spec.access is "public"']],
-	["access unsaid", "  access: open\n", "", ["w.yaml:5:3: Service employment does not say who may call it"]],
+	["missing access", "  access: open\n", "", ["w.yaml:5:3: Service employment does not say who may call it"]],
 	[
 		"endpoint with a scheme",
 		"address: localhost",
@@ -354,7 +354,7 @@ const faults: readonly [what: string, from: string, to: string, problems: readon
 		["w.yaml:49:44: baseline arm control has weight 0: nothing can be compared with it"],
 	],
 	[
-		"margin that nothing breaks",
+		"margin that cannot be exceeded",
 		"margin: {absolute: 0.5pp}",
 		"margin: {absolute: 100pp}",
 		["w.yaml:54:47: margin of error-rate can never be broken: no arm is worse by more than 1"],

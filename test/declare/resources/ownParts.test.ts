@@ -65,7 +65,7 @@ for (const [endpoint, message] of [
 	});
 }
 
-t.test("the state refuses a Service at a listener of control, once that listener is open", async (t) => {
+t.test("the store refuses a Service at an open listener of control", async (t) => {
 	const directory = mkdtempSync(join(tmpdir(), "weir-listeners-"));
 	t.teardown(() => rmSync(directory, { recursive: true, force: true }));
 	let listeners: readonly ControlListener[] = [];

@@ -1,4 +1,4 @@
-/** What one namespace alone may declare: its Services' endpoints and their identities. */
+/** Endpoints and identities of a Service belong to one namespace. */
 import t from "tap";
 import { checkRows, type Row } from "./faultTable.js";
 

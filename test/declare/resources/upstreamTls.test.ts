@@ -59,7 +59,7 @@ checkRows(t, [
 	taken("an open Service that declares plain text", OPEN(REMOTE, "  identities: plaintext\n")),
 ]);
 
-t.test("what identities may be, each fault at its place", async (t) => {
+t.test("each fault of identities is reported at its position", async (t) => {
 	const of = (value: string) => problemsOf(GUARDED(REMOTE, `  identities: ${value}\n`));
 	t.match(of("plain"), [/^w.yaml:10:15: spec.identities is "plain"; /]);
 	t.match(of("[]"), [/^w.yaml:10:15: spec.identities is an empty list; /]);
@@ -68,7 +68,7 @@ t.test("what identities may be, each fault at its place", async (t) => {
 	t.match(of("['spiffe://a.example/b', 'spiffe://a.example/b']"), [/^w.yaml:10:40: .* repeats /]);
 });
 
-t.test("plain text is no identity", async (t) => {
+t.test("identities: plaintext is parsed as no identities", async (t) => {
 	const text = GUARDED(REMOTE, "  identities: plaintext\n");
 	const { services } = parseResources([{ name: "w.yaml", text }]).resources;
 	t.equal(services[0]?.spec.identities, null);

@@ -97,7 +97,7 @@ t.test("client, Envoy and predictor each require the other's SPIFFE id", async (
 });
 
 /** Otherwise Envoy would use a connection whose certificate expired, and answer 503. */
-t.test("Envoy closes idle connections to servers that verify its certificate before the servers do", (t) => {
+t.test("Envoy closes idle connections to servers that verify its certificate before they do", (t) => {
 	const idleOf = (identities: readonly string[] | null): unknown => {
 		const services = [service("mesh", [variant("v1", 80)], { identities, hosts: ["mesh.test"] })];
 		const { envoy } = compile(resourceSet({ gateways: [edge], services }), EMPTY_STATUS, { collectors: NO_COLLECTORS });
@@ -180,11 +180,11 @@ t.test("Envoy connects to control on another machine with mTLS, and only to its 
 	t.same(wrong.seen, [], "a server with another id receives no stream");
 });
 
-/** Waits until Envoy's counter of refused certificates grows. */
+/** Waits until Envoy has refused a certificate. */
 async function refusedBy(envoy: RunningEnvoy): Promise<void> {
 	for (let attempt = 0; attempt < 500; attempt++) {
 		if ((await envoy.stat("cluster.weir_access_log.ssl.fail_verify_san")) > 0) return;
-		// Nothing announces it.
+		// Envoy sends no event for it.
 		await new Promise((resolve) => setTimeout(resolve, 20));
 	}
 	throw new Error("the wrong certificate was never refused");

@@ -9,7 +9,7 @@ const bytesChanged =
 
 const zeros = (count: number) => Buffer.alloc(count);
 
-/** r and s (or the two halves of another algorithm's signature), each after `zeros` zero bytes. */
+/** r and s (or the two halves of another algorithm's signature), each after `count` zero bytes. */
 const padded = (count: number) =>
 	bytesChanged((signature) => {
 		const half = signature.length / 2;

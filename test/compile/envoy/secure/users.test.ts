@@ -224,11 +224,7 @@ for (const version of ["1.40.0", "1.36.2"])
 			const good = `Bearer ${minter.token()}`;
 			t.equal(reply(await ask("denied", [good, good])), "403 access denied: not-canonical\n");
 			t.equal(reply(await ask("denied", ["Basic x", good])), "403 access denied: not-canonical\n");
-			t.equal(
-				reply(await ask("denied", [], `/?access_token=${minter.token()}`)),
-				NO_ALLOW,
-				"never from the query",
-			);
+			t.equal(reply(await ask("denied", [], `/?access_token=${minter.token()}`)), NO_ALLOW, "never from the query");
 		});
 
 		await t.test("shadow policies change no verdict, and are tried", async (t) => {
