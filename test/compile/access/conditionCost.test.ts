@@ -269,6 +269,6 @@ t.test("an accepted condition costs no more than computed, on the largest inputs
 		t.equal(conditionFault(text), null, text);
 		t.ok(ask(text), text);
 	}
-	t.ok(dearest > CONDITION_STEPS_MAX / 3, "the count sees what is dear");
+	t.ok(dearest > CONDITION_STEPS_MAX / 3, "expensive conditions have high counts");
 	t.ok(closest > 0.5, "and the bound is near");
 });

@@ -127,7 +127,7 @@ t.test("no spelling of a path bypasses a rule", async (t) => {
 			const seen = answer === null ? "" : (headerValues(answer, "x-path")[0] ?? "");
 			t.equal(reached, answer?.status === 200, `${who} ${path} → ${answer?.status ?? "closed"} ${seen}`);
 			if (!reached) continue;
-			// What came through is judged again as a lenient server would read it: decoded, merged, without parameters.
+			// Forwarded paths are judged again as a lenient server reads them: decoded, merged, without parameters.
 			const lenient = decodeURIComponent(seen.replace(/[?#].*$/, ""))
 				.replace(/\\/g, "/")
 				.replace(/[;\0][^/]*/g, "");
@@ -238,7 +238,7 @@ t.test("the identity comes only from TLS, and the client cannot set the arm", as
 	const head = upstream.lastHead();
 	const forwarded = head.match(/^x-forwarded-client-cert: .*$/gim) ?? [];
 	t.equal(forwarded.length, 1, "one value");
-	t.match(forwarded[0], new RegExp(`^x-forwarded-client-cert: .*URI=${spiffe(alice)}$`), "Envoy's own");
+	t.match(forwarded[0], new RegExp(`^x-forwarded-client-cert: .*URI=${spiffe(alice)}$`), "Envoy's header");
 	t.notMatch(head, /Hash=00;/);
 	t.notMatch(head, /x-weir-arm/i, "no unit, so no arm for the upstream");
 	const [want] = plan.table.services.flatMap(({ experiments }) => experiments);
@@ -270,5 +270,5 @@ t.test("a Gateway without TLS authenticates no one: protected Services answer 40
 	t.equal((await alone(other.port(), rawGet("guarded.test", forged, "/v2"))).status, 403);
 	t.equal((await alone(other.port(), rawGet("second.test", forged, "/"))).status, 403);
 	t.equal((await alone(other.port(), rawGet("open.test", forged, "/"))).status, 200);
-	t.notMatch(upstream.lastHead(), /x-forwarded-client-cert/i, "a client's word on certificates is removed");
+	t.notMatch(upstream.lastHead(), /x-forwarded-client-cert/i, "a client's certificate header is removed");
 });

@@ -153,7 +153,7 @@ export async function identitiesAreSingle(t: Test, version: string, form: string
 	const naming = (rule: string) => denials.filter((line) => line.replaceAll("_", " ").endsWith(`[${rule}]`));
 	const named = naming(NO_SINGLE_IDENTITY);
 	const tooLong = naming(`${NO_SINGLE_IDENTITY} too long`);
-	t.equal(tooLong.length, HOSTS.length * 4, "of a long one the rule of its length");
+	t.equal(tooLong.length, HOSTS.length * 4, "the length rule refuses a long one");
 	t.equal(named.length, Object.keys(BAD).length * HOSTS.length * 4 + 1, "and each names the rule");
 	t.equal(
 		denials.length - named.length - tooLong.length,

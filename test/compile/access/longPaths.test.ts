@@ -86,7 +86,7 @@ const EXECUTIONS = [
 ];
 
 for (const [form, version] of EXECUTIONS) {
-	t.test(`${form} ${version ?? ""}`, async (t) => {
+	t.test(`only enforced policies refuse long paths, ${form} ${version ?? ""}`, async (t) => {
 		const { sent, statuses, lines } = await observed(t, form, version);
 		t.equal(lines.length, sent.length);
 		const got = sent.map(({ host }, at) => {

@@ -19,7 +19,7 @@ const upstream = await startVariantServer("v1");
 t.teardown(() => upstream.close());
 
 for (const version of ["1.40.0", "1.36.2"]) {
-	t.test(`Envoy ${version}`, async (t) => {
+	t.test(`Envoy ${version} forwards known methods by HTTP/1.1 and all methods by HTTP/2`, async (t) => {
 		const resources: Parameters<typeof attackScene>[2] = (_, tls) =>
 			resourceSet({
 				gateways: [gateway({ tls: tls.gateway })],

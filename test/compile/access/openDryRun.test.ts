@@ -182,7 +182,7 @@ for (const [protects, version] of [
 			const what = `${host}: ${name}`;
 			t.equal(dry[at].status, name.startsWith("WebSocket") ? 101 : 200, `${what}: a dry run refuses no request`);
 			t.equal(dryRunReason(dry[at].rbac), reason, `${what}: reason`);
-			t.equal(denialOf(real[at].details ?? "")?.reason ?? null, reason, `${what}: in force`);
+			t.equal(denialOf(real[at].details ?? "")?.reason ?? null, reason, `${what}: enforced`);
 		}
 	});
 }

@@ -68,7 +68,7 @@ t.test("a token is invalid if its claims fail the checks of every execution", as
 	for (const [binding, cnf] of cases) t.equal(judged(binding, { cnf }), "allowed", `${binding} ${JSON.stringify(cnf)}`);
 	t.equal(judged("dpop", { cnf: certificate }), "invalid-token", "not bound to a key");
 	t.equal(judged("mtls", { cnf: key }), "invalid-token", "not bound to a certificate");
-	t.equal(judged("dpop", {}), "allowed", "what is left out is as it must be");
+	t.equal(judged("dpop", {}), "allowed", "an omitted cnf counts as valid");
 	t.equal(judged("mtls", { cnf: certificate }, null), "invalid-token", "no certificate is presented");
 	t.equal(judged("dpop", { cnf: key }, null), "allowed");
 });
@@ -152,7 +152,7 @@ t.test("enforced and shadow conditions see the path percent-decoded", async (t) 
 	t.match(judged("enforce", "/docs/my%20secret?q"), { allowed: false, policy: "no" });
 	t.match(judged("shadow", "/docs/my%20secret"), { allowed: true, shadow: { allowed: false, policy: "no" } });
 	t.match(judged("enforce", "/docs/my%20secrets"), { allowed: true });
-	t.match(judged("enforce", "/docs/%c3"), { allowed: false, reason: "not-canonical" }, "what is no UTF-8 is denied");
+	t.match(judged("enforce", "/docs/%c3"), { allowed: false, reason: "not-canonical" }, "invalid UTF-8 is denied");
 	t.match(judged("enforce", "/docs/my%2520secret"), { allowed: false, reason: "not-canonical" });
 });
 
@@ -194,7 +194,7 @@ t.test("a request through a trusted proxy needs permission for both the client a
 		[id("alice"), id("mallory"), "forbidden by no-mallory"],
 	] as const)
 		t.equal(asked(principal, via), expected, `${principal} via ${via}`);
-	t.equal(asked(id("proxy"), null, "direct"), "allowed by all", "where it is not a trusted proxy");
+	t.equal(asked(id("proxy"), null, "direct"), "allowed by all", "at a Gateway that does not trust the proxy");
 	const through = (via: string | null, gateway: string | null = null, region: string | null = null) =>
 		judge.gatewaysOf({ principal: id("alice"), via, gateway, region });
 	t.same(through(null), ["edge", "direct"]);
@@ -228,11 +228,11 @@ t.test("a dry run evaluates checks in the same order as an enforced verdict", as
 	t.equal(judged(true, { path: "/.well-known/weir-probe" }), "open, forbidden");
 	t.equal(judged(true, {}), "open, no-policy-allows");
 	t.equal(judged(true, { ...bad, path: "/b;c" }), "open, not-canonical");
-	t.equal(judged(true, { ...bad, path: "/a%2Cb" }), "open, not-canonical", "an ambiguous path before its token");
+	t.equal(judged(true, { ...bad, path: "/a%2Cb" }), "open, not-canonical", "the path is checked before the token");
 	t.equal(judged(true, bad), "open, invalid-token");
 	t.equal(judged(false, { path: "/b;c" }), "not-canonical, -");
 	t.equal(judged(false, { ...bad, path: "/a%2Cb" }), "allowed, not-canonical");
-	t.equal(judged(false, { ...bad, path: "/a%2Cb" }, true), "not-canonical, -", "in force too");
+	t.equal(judged(false, { ...bad, path: "/a%2Cb" }, true), "not-canonical, -", "also if enforced");
 	t.equal(judged(false, bad, true), "invalid-token, -");
 	t.equal(judged(false, { path: "/.well-known/weir-probe" }), "forbidden, forbidden");
 });

@@ -85,6 +85,6 @@ t.test("the count of bypasses stays until only judged requests arrive", async (t
 
 t.test("counters are not compared across a change of routes", async (t) => {
 	t.equal(found({}, { native: 2, reloads: 1 })?.envoy, 0);
-	t.equal(found({}, { reloads: 1 }, { native: 2, reloads: 1 })?.envoy, 0, "nor with the reading after it");
+	t.equal(found({}, { reloads: 1 }, { native: 2, reloads: 1 })?.envoy, 0, "nor with the next reading");
 	t.equal(found({}, { reloads: 1 }, { reloads: 1 }, { native: 2, reloads: 1 })?.envoy, 2);
 });

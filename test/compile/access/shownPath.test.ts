@@ -99,7 +99,7 @@ t.test("words that contain the letters of an encoded JSON start are kept", async
 		"/HoneyJarList",
 		"/acme.Jobs/ListKeyJobsByOwner",
 		"/moneyJournalEntries",
-		// JSON by chance, and no name.
+		// Decodes to JSON by chance, but has no name.
 		`/${part('{"tenan')}`,
 		`/${part('{"a"b')}`,
 		"/preview0123456.jpg",

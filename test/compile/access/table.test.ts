@@ -44,11 +44,15 @@ t.test("a policy selects by namespace, name or *, and DataClass", async (t) => {
 	t.same(names([accessPolicy("all", "allow", ["*"], X), accessPolicy("elsewhere", "allow", ["*"], X, "prod")]), [
 		"all",
 	]);
-	t.same(names([policy("elsewhere", "allow", X, "prod")]), [], "none of another namespace");
+	t.same(names([policy("elsewhere", "allow", X, "prod")]), [], "no policy of another namespace");
 	t.same(names([policy("personal", "deny", { dataClasses: ["public", "personal"] })]), ["personal"]);
 	t.same(names([policy("public", "deny", { dataClasses: ["public"] })]), []);
 	const none = service("guarded", [variant("v1", 1)], { access: null });
-	t.same(accessTable(none, [policy("personal", "deny", { dataClasses: ["personal"] })]).policies, [], "it has none");
+	t.same(
+		accessTable(none, [policy("personal", "deny", { dataClasses: ["personal"] })]).policies,
+		[],
+		"it has no DataClass",
+	);
 });
 
 t.test("rarely used fields are compiled only if a policy uses one", async (t) => {
@@ -163,7 +167,7 @@ t.test("each field about the token is checked by itself", async (t) => {
 		t.equal(authorize(guarded, own, request).allowed, false, "no token, no user");
 	}
 	const byGroup = [policy("own", "allow", { groups: ["clerks"] })];
-	t.equal(authorize(guarded, byGroup, { ...request, principal: null, token }).allowed, true, "a token alone is enough");
+	t.equal(authorize(guarded, byGroup, { ...request, principal: null, token }).allowed, true, "a token is enough");
 	const noSubject = [policy("own", "allow", { users: ["https://one#alice"] })];
 	t.equal(authorize(guarded, noSubject, { ...request, token: { ...token, subject: null } }).allowed, false);
 	const split = { ...token, issuer: "https://one#alice", subject: "x" };

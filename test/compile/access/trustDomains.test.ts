@@ -131,7 +131,7 @@ async function ask(
 }
 
 for (const [form, options] of Object.entries(FORMS)) {
-	t.test(`identity: mesh, ${form}`, async (t) => {
+	t.test(`with identity: mesh a Gateway accepts only declared trust domains, ${form}`, async (t) => {
 		const directory = await scratch(t);
 		const ca = await startCa({ directory: join(directory, "ca"), trustDomain: TRUST_DOMAIN });
 		t.teardown(() => ca.close());
@@ -164,7 +164,7 @@ for (const [form, options] of Object.entries(FORMS)) {
 		await ask(t, unknowing.port(), issue, [...OWN, ...OTHERS.slice(0, 1)], false);
 	});
 
-	t.test(`a CA in a file, ${form}`, async (t) => {
+	t.test(`with a CA file a Gateway accepts only declared trust domains, ${form}`, async (t) => {
 		const [tls, ca] = await Promise.all([mutualTls(t), oddCa()]);
 		const clientCaFile = join(dirname(tls.gateway.certificateFile), "both.pem");
 		await writeFile(clientCaFile, `${tls.ca.certificate}\n${ca.certificate}`);

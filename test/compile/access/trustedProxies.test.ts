@@ -69,7 +69,7 @@ const resources = resourceSet({
 });
 
 for (const protocol of ["ext_authz", "ext_proc"] as const) {
-	t.test(`by ${protocol}`, async (t) => {
+	t.test(`only a trusted proxy names the client, ${protocol}`, async (t) => {
 		const plan = compile(resources, EMPTY_STATUS, { collectors: NO_COLLECTORS, protocol });
 		t.match(
 			plan.rules.find(({ rule }) => rule === "Service guarded: access")?.because,
@@ -88,13 +88,13 @@ for (const protocol of ["ext_authz", "ext_proc"] as const) {
 		const xfcc = (...ids: readonly string[]) => `x-forwarded-client-cert: ${ids.map((id) => `URI=${id}`).join(";")}`;
 		const alice = `${xfcc(spiffe("alice"))};Hash=${"0".repeat(64)}`;
 
-		t.equal(await ask("proxy", "guarded", alice), 200, "whom the proxy names");
+		t.equal(await ask("proxy", "guarded", alice), 200, "the client that the proxy names");
 		t.equal(await ask("proxy", "guarded", `${alice};By=${spiffe("proxy")}`), 200);
 		t.equal(await ask("proxy", "guarded", `${alice};By=${spiffe("plain")}`), 403, "a header by another proxy");
 		t.equal(await ask("proxy", "guarded", xfcc(spiffe("mallory"))), 403);
 		t.equal(await ask("proxy", "guarded", xfcc(spiffe("eve"))), 403, "forbid wins");
 		t.equal(await ask("banned", "guarded", alice), 403, "also that of the proxy itself");
-		t.equal(await ask("alice", "guarded"), 200, "a client without a proxy is who it is");
+		t.equal(await ask("alice", "guarded"), 200, "a client without a proxy has its own identity");
 		t.equal(await ask("alice", "guarded", xfcc(spiffe("mallory"))), 200, "its header is ignored");
 		for (const [peer, line] of [
 			["mallory", alice],
@@ -105,7 +105,7 @@ for (const protocol of ["ext_authz", "ext_proc"] as const) {
 			t.equal(await ask(peer, "guarded", line), 403, `${peer}: ${line.slice(0, 40)}`);
 		}
 		t.equal(await ask("proxy", "proxies"), 403, "a request without a client does not get the proxy's own rights");
-		t.equal(await ask("proxy", "proxies", alice), 403, "nor are they its client's");
+		t.equal(await ask("proxy", "proxies", alice), 403, "nor does its client get them");
 		t.equal(await ask("plain", "proxies"), 200);
 		t.equal(await ask("proxy", "proxies", xfcc(spiffe("plain"))), 200);
 		for (const line of [
@@ -169,7 +169,7 @@ for (const protocol of ["ext_authz", "ext_proc"] as const) {
 		const word = `x-forwarded-client-cert: By=${spiffe("gateway")};Hash=[0-9a-f]{64};URI=${spiffe("mallory")}\r\n`;
 		t.match(heads[1], new RegExp(word), "as Envoy writes it: By is the certificate that it showed the client");
 		for (const head of heads) {
-			t.notMatch(head, /x-weir-forwarded-cert/i, "it is for the sidecar alone");
+			t.notMatch(head, /x-weir-forwarded-cert/i, "only the sidecar gets the header");
 			t.notMatch(head, /alice/, "and Envoy replaces the client's header");
 		}
 	});

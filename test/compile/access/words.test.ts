@@ -90,8 +90,8 @@ t.test("the hashes of a path contain the hash of each of its prefixes", async (t
 		t.equal(among(path, "/v2", 3), true, `${path}, no longer than the prefix`);
 	}
 	t.equal(among("/v20", "/v2"), false);
-	t.equal(prefixHashes("/".repeat(100), 100, into), 8, "no more than there is room for");
-	t.equal(among("/v2/x", "/v2/x", 3), false, "no longer than was asked");
+	t.equal(prefixHashes("/".repeat(100), 100, into), 8, "no more than the buffer can hold");
+	t.equal(among("/v2/x", "/v2/x", 3), false, "no longer than requested");
 });
 
 t.test("the fast check recognises ambiguous paths", async (t) => {
@@ -99,9 +99,9 @@ t.test("the fast check recognises ambiguous paths", async (t) => {
 	for (const path of ["", "*", "//", "/a;b", "/a%3Bb", "/a%3bb", "/a%2Fb", "/%41", "/a\\b", "/./", "/..", "/a%00"]) {
 		t.equal(isAmbiguous(path), true, path);
 	}
-	t.equal(isAmbiguous("/a%20b"), false, "an escape that all read alike");
+	t.equal(isAmbiguous("/a%20b"), false, "an escape that all servers read alike");
 	const long = `/${"a".repeat(PATH_CHARS_MAX - 1)}`;
-	t.same([isAmbiguous(long), isAmbiguous(`${long}a`)], [false, true], "no rule is asked about a longer one");
+	t.same([isAmbiguous(long), isAmbiguous(`${long}a`)], [false, true], "longer paths reach no rule");
 	for (let code = 0x21; code < 0x7f; code++) {
 		const segment = `a${String.fromCharCode(code)}b`;
 		if (isSegment(segment))

@@ -39,7 +39,7 @@ t.test("every gRPC service of a bootstrap has its cluster, which Envoy does not 
 	t.ok(named(all.ext_authz).includes("weir_sidecar"));
 	t.ok(
 		named(all.ext_proc).includes("weir_sidecar_streams"),
-		"streams live longer, so they have a breaker of their own",
+		"streams live longer, so they have a separate circuit breaker",
 	);
 	for (const bootstrap of [all.ext_proc, all["dynamic with a sidecar"]]) {
 		const [clusters] = valuesUnder(bootstrap, "clusters");

@@ -127,7 +127,7 @@ for (const protocol of PROTOCOLS) {
 		}
 		const calloutNames = [VERDICT_FILTER, ASSIGN_FILTER, PROCESS_FILTER, PROOF_FILTER];
 		const filters = httpFilters(beside).filter(({ name }) => !calloutNames.includes(name));
-		t.same(filters, httpFilters(alone), "nor do the other filters change");
+		t.same(filters, httpFilters(alone), "the other filters stay the same");
 		t.notOk(JSON.stringify(alone.envoy).includes("weir_sidecar"), "a Plan without callouts names no sidecar");
 	});
 }
@@ -224,7 +224,7 @@ t.test("in a full callout routes match the Variant's header, which clients and u
 		const named = routeName(plan.version, name, null);
 		t.ok(
 			host.routes?.every((route) => route.name === named),
-			"by its name alone a log entry says of which plan and Service",
+			"a log entry's route name contains the plan and the Service",
 		);
 		t.same(
 			host.routes?.map(({ match, route, direct_response }) => [
@@ -242,7 +242,7 @@ t.test("in a full callout routes match the Variant's header, which clients and u
 		);
 		t.same(weightedClusters(host), []);
 		const each = (value: unknown) => ["v1", "v2", "otherwise"].map(() => value);
-		t.same(valuesUnder(host.routes, "timeout"), each("0s"), "each with the Service's time: Envoy's own would be 15 s");
+		t.same(valuesUnder(host.routes, "timeout"), each("0s"), "each has the Service's timeout instead of Envoy's 15 s");
 		const guarded = name.startsWith("policies") || name.startsWith("judged");
 		const none = [{ upgrade_type: "websocket", enabled: false }];
 		t.same(valuesUnder(host.routes, "upgrade_configs"), guarded ? each(none) : [], "and with no upgrade");

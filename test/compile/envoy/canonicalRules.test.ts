@@ -58,7 +58,7 @@ const tooLong = {
 const unreserved = { safe_regex: { regex: `[!-~]*${ESCAPED_UNRESERVED}[!-~]*` } };
 
 for (const judgesPaths of [false, true]) {
-	t.test(judgesPaths ? "where policies look at paths" : "where none does", async (t) => {
+	t.test(`the native rule ${judgesPaths ? "includes" : "omits"} ambiguous paths`, async (t) => {
 		const permissions = rulesOf(judgesPaths)["(not canonical)"]?.permissions ?? [];
 		const escapes = permissions.filter((one) => JSON.stringify(one).includes('"contains":"%"'));
 		t.same(

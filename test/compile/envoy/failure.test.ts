@@ -92,14 +92,14 @@ t.test("an unhealthy Variant answers 503, and no other Variant replaces it", asy
 	const v1 = await healthyRequestsOf("unhealthy");
 	const answer = await get("unhealthy");
 	t.equal(answer.status, 503);
-	t.same(headerValues(answer, "x-weir-arm"), ["all-unhealthy/arm2"], "and still says whose it was");
+	t.same(headerValues(answer, "x-weir-arm"), ["all-unhealthy/arm2"], "and still names its arm");
 	t.equal(await healthyRequestsOf("unhealthy"), v1);
 	t.equal((await get("unhealthy", null)).status, 200);
 });
 
 t.test("health checks find a late Variant ready before its first request", async (t) => {
 	await becomes(envoy, "cluster.late/v2.membership_healthy", 1);
-	t.ok(checks > 2, "it was asked again at the declared interval, not after Envoy's 60 s");
+	t.ok(checks > 2, "the next check came after the declared interval, not after Envoy's 60 s");
 	t.same(headerValues(await get("late"), "x-variant"), ["v2"]);
 });
 

@@ -51,7 +51,7 @@ t.test("in mode callout the sidecar makes every assignment and verdict", async (
 			const host = virtualHost(plan, name);
 			const guarded = access.policies.length > 0;
 			if (!guarded && experiments.length === 0) {
-				t.equal(callout, null, `${name}: nothing to ask`);
+				t.equal(callout, null, `${name}: no callout`);
 				t.same(calloutsOn(plan, host.typed_per_filter_config), [], name);
 				continue;
 			}

@@ -24,7 +24,7 @@ const PERMISSIONS: readonly (readonly [fields: { pathPrefixes?: string[]; method
 
 for (const action of ["allow", "deny"] as const) {
 	for (const [fields, permission] of PERMISSIONS) {
-		t.test(`${action} ${JSON.stringify(fields)}`, async (t) => {
+		t.test(`native path rules of ${action} ${JSON.stringify(fields)}`, async (t) => {
 			const set = resourceSet({
 				services: [service("s", [variant("v1", 1)], { access: null })],
 				accessPolicies: [accessPolicy("p", action, ["s"], { principals: ["spiffe://x.test/a"], ...fields })],

@@ -81,7 +81,7 @@ t.test("a printed bootstrap contains only the filters and headers that it needs"
 	t.match(JSON.stringify(before), shown);
 	const bare = (access: "native" | "sidecar", sidecar: "always" | "when-needed") =>
 		JSON.stringify(listeners(declared({ callout: { ...CALLOUT, access } }, { gateways: [gateway()] }), sidecar));
-	t.match(bare("native", "always"), shown, "where the Gateway names no issuer too: no token holds there");
+	t.match(bare("native", "always"), shown, "also if the Gateway has no issuer, so that no token is valid");
 	t.match(bare("sidecar", "when-needed"), shown);
 	t.notMatch(bare("native", "when-needed"), shown);
 });

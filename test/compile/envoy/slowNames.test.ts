@@ -41,7 +41,7 @@ t.test("Envoy becomes ready although one DNS name is never resolved", async (t) 
 	});
 	t.same([...askedAt.keys()], [A, AAAA]);
 	for (const [first = 0, second = 0, ...more] of askedAt.values()) {
-		t.same(more, [], "asked twice: one packet may be lost");
+		t.same(more, [], "queried twice, because a packet may be lost");
 		// On a busy machine Envoy and this process may be late by almost another second.
 		t.ok(second > first && second - first < 1_900, `after a second: ${second - first} ms`);
 	}

@@ -29,7 +29,7 @@ t.test("only a Service that assigns by a claim verifies tokens, natively and in 
 		t.same(
 			perHost.map(({ disabled }) => disabled),
 			[true, true],
-			"what takes claims away is off but where a virtual host asks for it",
+			"the filter that removes claims is on only for virtual hosts with claims",
 		);
 	}
 	const none = build({ ...neighbours(["header"]), gateways: [gateway()] });
@@ -70,7 +70,7 @@ t.test("every issuer has its audiences and keys, and an invalid token counts as 
 		claims: { requires_any: { requirements: [...each, { allow_missing_or_failed: {} }] } },
 		users: { requires_any: { requirements: [...each, { allow_missing: {} }] } },
 	});
-	t.notOk("rules" in (config ?? {}), "no rule on paths: a virtual host asks for it");
+	t.notOk("rules" in (config ?? {}), "no rule by path: a virtual host enables it");
 	const headers = valuesUnder(virtualHost(build(set), "s"), "header_name");
 	t.same([...new Set(headers)], ["x-weir-claim-org-2etenant"], "guard, slot and hash read the claim's header");
 });

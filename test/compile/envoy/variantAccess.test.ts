@@ -88,7 +88,7 @@ function expected(policies: readonly AccessPolicy[], variantName: string): Recor
 const three = [variant("v1", 9001), variant("v2", 9002), variant("v3", 9003)];
 
 for (const set of Object.keys(sets)) {
-	t.test(`${set}: rules of each entry`, async (t) => {
+	t.test(`${set}: each entry has all rules of its Variant`, async (t) => {
 		const policies = policiesOf(set, "s");
 		const plan = build(
 			resourceSet({

@@ -15,7 +15,7 @@ const specsOf = (output: MeshOutput, kind: string): readonly unknown[] =>
 	output.manifests.filter((manifest) => manifest.kind === kind).map(({ spec }) => spec);
 
 for (const protocol of PROTOCOLS) {
-	t.test(`the whole of one Service, ${protocol}`, async (t) => {
+	t.test(`all manifests of one Service equal the golden file, ${protocol}`, async (t) => {
 		const output = build(one(), { protocol });
 		t.same(output.problems, []);
 		t.same(output, await golden(`envoy-gateway-${protocol}.json`, output));

@@ -31,7 +31,7 @@ for (const [mesh, manifestsOf] of [
 	["istio", istioManifests],
 	["envoy-gateway", envoyGatewayManifests],
 ] as const) {
-	t.test(`deploy/mesh/${mesh}.yaml`, async (t) => {
+	t.test(`deploy/mesh/${mesh}.yaml is the compiler's output`, async (t) => {
 		const text = await readFile(deploy("declaration.yaml"), "utf8");
 		const { resources, problems } = loadResources([{ name: "declaration.yaml", text }]);
 		t.same(problems, []);

@@ -16,7 +16,7 @@ const ofKind = (output: MeshOutput, kind: string): readonly Manifest[] =>
 	output.manifests.filter((manifest) => manifest.kind === kind);
 
 for (const protocol of PROTOCOLS) {
-	t.test(`the whole of one Service, ${protocol}`, async (t) => {
+	t.test(`all manifests of one Service equal the golden file, ${protocol}`, async (t) => {
 		const output = build(one(), { protocol });
 		t.same(output.problems, []);
 		t.same(output, await golden(`istio-${protocol}.json`, output));
@@ -91,7 +91,7 @@ t.test(
 		t.same(
 			ofKind(output, "AuthorizationPolicy").map(({ spec }) => (spec as { readonly rules: unknown }).rules),
 			[[{ to: [{ operation: { hosts: ["asked.example", "asked.example:*"] } }] }]],
-			"only the asked Service is asked about, with any port",
+			"the sidecar is asked only about its Service, with any port",
 		);
 	},
 );

@@ -9,7 +9,7 @@ import { istioBootstrap } from "./istioGateway.js";
 import { runScenario, scenarioOptions, scenarioResources, startScenario, unitOf } from "./scenario.js";
 
 for (const protocol of PROTOCOLS) {
-	t.test(`Istio, ${protocol}: assigned, judged by Variant, not forged, closed without the sidecar`, async (t) => {
+	t.test(`Istio, ${protocol}: assigns, decides access by Variant, and is closed without the sidecar`, async (t) => {
 		const output = istioManifests(scenarioResources(), scenarioOptions(protocol));
 		t.same(output.problems, []);
 		await runScenario(t, {

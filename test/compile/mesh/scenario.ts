@@ -170,7 +170,7 @@ export async function runScenario(t: Test, { plainNeedsNone, rawBytes, ...setup 
 	t.equal(
 		await ask(client, bang.replace("!", "\xff")),
 		rawBytes ? "200 employment-v1" : "200 employment-v2",
-		"a byte beyond ASCII makes it no unit, where the sidecar can see it",
+		"a byte beyond ASCII makes the unit invalid if the sidecar gets it",
 	);
 
 	await sidecar.server.close();

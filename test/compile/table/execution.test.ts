@@ -64,7 +64,7 @@ const tables: readonly (readonly [mode: readonly Mode[], callout: Partial<Callou
 
 for (const [mode, callout, rows] of tables) {
 	for (const one of mode) {
-		t.test(`mode ${one}, callout ${JSON.stringify(callout)}`, async (t) => {
+		t.test(`executions in mode ${one} with callout ${JSON.stringify(callout)}`, async (t) => {
 			for (const [unit, carried] of Object.entries(rows)) {
 				const source = units[unit] ?? null;
 				const experiments = source === null ? [] : [experiment("e", "s", [1, 1], { unit: source })];
@@ -76,7 +76,7 @@ for (const [mode, callout, rows] of tables) {
 					const expected = {
 						verdict,
 						assignment: want === "arm" || want === "both",
-						// What carries a verdict fails closed, whatever the declaration says.
+						// A callout with a verdict fails closed, whatever the declaration.
 						onFailure: verdict ? "deny" : full.onFailure,
 						maxStalenessMs: 77_000,
 						onStale: verdict ? "deny" : full.onStale,
@@ -84,7 +84,11 @@ for (const [mode, callout, rows] of tables) {
 					};
 					t.same(execution.callout, want === "nothing" ? null : expected, `unit ${unit}, ${name}: ${want}`);
 					t.equal(execution.whyVerdict !== null, verdict, "a verdict of the sidecar has its reason");
-					t.equal(execution.whyAssignment !== null, want === "arm" || want === "both", "so has its assignment");
+					t.equal(
+						execution.whyAssignment !== null,
+						want === "arm" || want === "both",
+						"an assignment by the sidecar has its reason",
+					);
 				}
 			}
 		});
@@ -181,7 +185,7 @@ t.test("a shadow policy about Variants does not move the verdict to the sidecar"
 		executionOf({ access: shadowed, callout: CALLOUT, experiments, mode: "auto", issuers: [] });
 	t.match(of([cookie]), { callout: { verdict: false, assignment: true }, whyVerdict: null });
 	t.same(of([cookie]).dryRun.untried, [{ name: "q", why: "it judges Variants, and the sidecar chooses them" }]);
-	t.same(of([experiment("h", "s", [1, 1])]).dryRun.untried, [], "Envoy tries it where it chooses");
+	t.same(of([experiment("h", "s", [1, 1])]).dryRun.untried, [], "Envoy tries the policy if it chooses the Variant");
 });
 
 t.test("the Plan names shadow policies that are not tried, and compiles only the others", async (t) => {
@@ -229,7 +233,7 @@ t.test("an untried allow that would refuse some requests hides the results of al
 		executionOf({ access: table(fields), callout: CALLOUT, experiments: [], mode: "auto", issuers: [] }).dryRun.reported
 			.allowed;
 	t.equal(allowed({}), true);
-	t.equal(allowed({ groups: ["a"] }), false, "tokens that do not hold");
+	t.equal(allowed({ groups: ["a"] }), false, "invalid tokens");
 	t.equal(allowed({ pathTemplates: ["/{x}"] }), false, "paths that can be read in two ways");
 	t.equal(allowed({ condition: 'request.path == "/a"' }), false);
 });
@@ -280,7 +284,7 @@ t.test("the sidecar judges lists that are too long for Envoy; dry runs do not tr
 		]),
 	};
 	const none = executionOf({ ...unheard, callout: CALLOUT, experiments: [], mode: "auto", issuers: [] });
-	t.equal(none.whyVerdict, null, "where no issuer is believed there is no list");
+	t.equal(none.whyVerdict, null, "without an issuer there is no list");
 	const dry = accessTable(service("s", variants), [
 		accessPolicy("p", "allow", ["s"], { groups: [...many, "x"], mode: "shadow" }),
 	]);
@@ -294,7 +298,7 @@ t.test("the sidecar judges lists that are too long for Envoy; dry runs do not tr
 	t.same(
 		tried.dryRun.untried.map(({ name }) => name),
 		["p1"],
-		"one about users alone is tried",
+		"a policy only about users is tried",
 	);
 	t.match(tried.dryRun, {
 		untried: [{ name: "p1", why: /^the Service's policies name 201 groups/ }],
@@ -326,7 +330,11 @@ t.test("denials may double the number of values; then no shadow policy is tried"
 	t.equal(full.whyVerdict, null, "a dry run moves no verdict");
 	t.same(untried(full), ["p0", "p1"]);
 	t.match(full.dryRun.untried, [{ why: /policies name 202 groups.* is given 200 at most$/ }, {}]);
-	t.same(untried(judged(most - 1, 1, methods, { groups: ["x"] })), ["p1"], "with fewer those that name none are");
+	t.same(
+		untried(judged(most - 1, 1, methods, { groups: ["x"] })),
+		["p1"],
+		"with fewer values policies without lists are tried",
+	);
 	t.same(untried(judged(most - 2, 1, methods, { groups: ["x"] })), []);
 });
 

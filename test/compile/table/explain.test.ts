@@ -153,7 +153,7 @@ t.test("explain reports that a certificate-bound token expires with the mesh's c
 	t.match(bound("mtls"), /^tokens of https:\/\/id\.test end with the certificate that they are bound to: /);
 	for (const other of ["none", "dpop", "either"] as const) t.equal(bound(other), undefined, other);
 	const files = { from: "files", certificateFile: "/c", privateKeyFile: "/k", clientCaFile: "/ca" } as const;
-	t.equal(bound("mtls", files), undefined, "whose life is their owner's business");
+	t.equal(bound("mtls", files), undefined, "tokens with the issuer's own lifetime");
 });
 
 t.test("explain reports a Service in callout without a rate limit", async (t) => {
@@ -169,11 +169,11 @@ t.test("explain reports a Service in callout without a rate limit", async (t) =>
 	t.match(limits({ service: rate }), /all together 60 per 1s; not bounded .*; set rateLimits\.principal$/);
 	t.notMatch(limits({ principal: rate }), "not bounded");
 	const withoutClients = [gateway()];
-	t.match(limits({}, { gateways: withoutClients }), /; set rateLimits\.service$/, "where no principal is identified");
+	t.match(limits({}, { gateways: withoutClients }), /; set rateLimits\.service$/, "no principal is identified");
 	t.match(
 		limits({}, { gateways: [gateway({ tls: { from: "identity" }, trustedProxies: ["spiffe://a/p"] })] }),
 		/\.service$/,
 	);
 	t.notMatch(limits({ service: rate }, { gateways: withoutClients }), "not bounded");
-	t.equal(limits({}, { accessPolicies: [allow({ principals: ["*"] })] }), undefined, "Envoy judges alone");
+	t.equal(limits({}, { accessPolicies: [allow({ principals: ["*"] })] }), undefined, "only Envoy judges");
 });

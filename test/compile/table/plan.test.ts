@@ -248,8 +248,8 @@ t.test("every rule names its execution, and open Services are marked", async (t)
 	t.match(because("Service b: access"), /^RBAC .*; allowed by p; forbidden by no policy; else 403 no-policy-allows$/);
 	t.match(because("Service c: access"), /; allowed by no policy; forbidden by no policy; else 403/);
 	t.match(because("Service b: canonical form"), /not in one canonical form is refused before any policy/);
-	t.notMatch(because("Service b: canonical form"), /different ways/, "where no policy looks at paths");
-	t.equal(because("Service a: canonical form"), "", "an open Service is left alone");
+	t.notMatch(because("Service b: canonical form"), /different ways/, "no policy matches paths");
+	t.equal(because("Service a: canonical form"), "", "an open Service has no such rule");
 	t.equal(
 		because("Service d: rate limits"),
 		"each Gateway of each Envoy by itself, 429 beyond: all together 5 per 1.5s, each tenant 2 per 1s; requests without exactly one tenant share one bucket",
@@ -308,7 +308,7 @@ t.test("an Experiment's start or end changes no listener: Envoy would drain its 
 		const without = listeners(resourceSet(set));
 		t.ok(without.length > 0);
 		t.same(listeners(resourceSet({ ...set, experiments: [one] })), without, "one that runs");
-		t.same(listeners(resourceSet({ ...set, experiments: [one] }), ended), without, "one that has ended");
+		t.same(listeners(resourceSet({ ...set, experiments: [one] }), ended), without, "an ended Experiment");
 	}
 	t.end();
 });

@@ -147,12 +147,12 @@ const rows: readonly Row[] = [
 		[`${at(119)} spec.validUntil is not after validFrom, so that the policy would never hold`],
 	],
 	[
-		"a condition that is none",
+		"an invalid condition",
 		policy("condition: 'request.method =='"),
 		[`${at(83)} spec.condition is no CEL expression: Unexpected token: EOF (at 1:18 of the expression)`],
 	],
 	[
-		"a condition that reads what is not there",
+		"a condition with an unknown field",
 		policy("condition: 'request.header == \"a\"'"),
 		[`${at(83)} spec.condition is no valid CEL expression: No such key: header (at 1:9 of the expression)`],
 	],
@@ -172,12 +172,12 @@ const rows: readonly Row[] = [
 		[`${at(83)} spec.condition is of type dyn, not bool (at 1:1 of the expression)`],
 	],
 	[
-		"a condition that could take long",
+		"an expensive condition",
 		policy("condition: 'user.groups.exists(g, g in user.groups)'"),
 		[`${at(83)} spec.condition could take 220256 steps for one request, more than 100000 (at 1:1 of the expression)`],
 	],
 	[
-		"a condition that searches for what is not known",
+		"a condition that searches for a computed string",
 		policy("condition: 'user.groups.exists(g, request.path.contains(g))'"),
 		[
 			`${at(83)} spec.condition calls contains() with what is no literal text of at most 250 characters (at 1:45 of the expression)`,

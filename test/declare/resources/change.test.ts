@@ -135,13 +135,13 @@ const edits: readonly [what: string, after: string, expected: RegExp][] = [
 ];
 
 for (const [what, after, expected] of edits) {
-	t.test(`under a running Experiment: ${what} is refused`, async (t) => {
+	t.test(`a running Experiment refuses a change: ${what}`, async (t) => {
 		const found = problems(after);
 		t.ok(
 			found.some((line) => expected.test(line)),
 			found.join("\n"),
 		);
-		t.same(problems(after, new Set()), [], "and allowed when it does not run");
+		t.same(problems(after, new Set()), [], "allowed if it does not run");
 	});
 }
 
@@ -260,7 +260,7 @@ t.test("the plan and goal may not change once data exists, because alpha is spen
 	t.same(
 		change(SEQUENTIAL, SEQUENTIAL, (text) => looser(higher(text))),
 		[],
-		"a sequence holds at every line",
+		"a sequential test is valid at every look",
 	);
 	const another = (text: string) =>
 		text.replace("goal: {metric: accuracy", "goal: {metric: clicks").replace("{name: accuracy}", "{name: clicks}");

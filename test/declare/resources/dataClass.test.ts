@@ -42,7 +42,7 @@ const rows: readonly Row[] = [
 	],
 	["a Variant without endpoints", classed("[]"), []],
 	[
-		"a Variant with none within",
+		"a Variant without endpoints in the regions",
 		classed("[{address: localhost, port: 9002, locality: {region: us}}]"),
 		["w.yaml:13:18: no endpoint of variant v2 is in a region of DataClass personal (here, eu)"],
 	],
@@ -71,7 +71,7 @@ const rows: readonly Row[] = [
 	["tls that is a word", gateway("tls: mesh"), [`w.yaml:19:8: spec.tls is "mesh"`]],
 	["region", gateway("region: ''"), ['w.yaml:19:11: spec.region is ""']],
 	[
-		"regions with what cannot be seen",
+		"regions with invisible characters",
 		gateway('region: "eu\\n"') + document("DataClass", "personal", 'regions: ["eu west", " eu", "a\\nb", "a\\tb "]'),
 		[
 			`w.yaml:19:11: spec.region is "eu\\n"`,
@@ -81,7 +81,7 @@ const rows: readonly Row[] = [
 		],
 	],
 	[
-		"regions with what cannot be seen, of an endpoint",
+		"an endpoint's region with invisible characters",
 		spoil(ENDPOINT, "[{address: 10.0.0.2, port: 1, locality: {region: 'eu '}}]"),
 		[`w.yaml:12:67: spec.variants[1].endpoints[0].locality.region is "eu "`],
 	],
@@ -92,7 +92,7 @@ const rows: readonly Row[] = [
 		["w.yaml:7:36: spec.rateLimits.service.requests is the number 0"],
 	],
 	[
-		"a limit in less time than Envoy's buckets take",
+		"a limit with a shorter interval than Envoy's buckets support",
 		called("rateLimits: {service: {requests: 1, per: 49ms}, principal: {requests: 1, per: 50ms}}"),
 		['w.yaml:7:44: spec.rateLimits.service.per is "49ms"'],
 	],

@@ -10,7 +10,7 @@ export type Row = readonly [what: string, text: string, problems: readonly strin
 export const faultsOf = (t: Test, problems: readonly Problem[]): readonly string[] =>
 	problems.map((problem) => {
 		const [fault = "", ...advice] = formatProblem(problem).split("; ");
-		t.ok(advice.length > 0, `${fault}: and what to write instead`);
+		t.ok(advice.length > 0, `${fault}: has a hint`);
 		return fault;
 	});
 

@@ -112,19 +112,19 @@ const faults: readonly [what: string, from: string, to: string, problems: readon
 		["w.yaml:59:12: spec.rollout.alpha is the number 0.0000001"],
 	],
 	[
-		"more gates than are asked",
+		"more gates than allowed",
 		"alpha: 0.05",
 		`alpha: 0.05\n    gates: [${Array(17).fill('{at: before-step, url: "https://ci.example/"}').join(", ")}]`,
 		["w.yaml:60:12: spec.rollout.gates is a list of 17"],
 	],
 	[
-		"a gate that has longer to answer than is waited for",
+		"a gate timeout above the maximum",
 		"alpha: 0.05",
 		'alpha: 0.05\n    gates: [{at: before-step, url: "https://ci.example/", timeout: 61s}]',
 		['w.yaml:60:68: spec.rollout.gates[0].timeout is "61s"'],
 	],
 	[
-		"a gate that has the longest time",
+		"the maximum gate timeout",
 		"alpha: 0.05",
 		'alpha: 0.05\n    gates: [{at: before-step, url: "https://ci.example/", timeout: 1m}]',
 		[],
@@ -210,7 +210,7 @@ const faults: readonly [what: string, from: string, to: string, problems: readon
 		["w.yaml:7:16: spec.healthCheck.path is missing"],
 	],
 	[
-		"health check that would be asked all the time",
+		"health check interval that is too short",
 		"access: open",
 		"access: open\n  healthCheck: {path: /live, interval: 999ms}",
 		['w.yaml:7:40: spec.healthCheck.interval is "999ms"'],

@@ -48,12 +48,12 @@ checkRows(t, [
 	["a range of a rate", metric("{type: rate, range: [0, 1]}"), ["w.yaml:4:27: spec.range is given for type rate"]],
 	["an empty range", metric("{type: mean, range: [5, 5]}"), ["w.yaml:4:27: spec.range is empty"]],
 	[
-		"a range beyond what is taken",
+		"a range beyond the limits",
 		metric("{type: mean, range: [0, 2000000000000000000000000000000]}"),
 		["w.yaml:4:27: spec.range reaches beyond 1e+30, the largest accepted value"],
 	],
 	[
-		"a cap beyond what is taken",
+		"a cap beyond the limits",
 		metric("{type: mean, cap: {value: 2000000000000000000000000000000}}"),
 		["w.yaml:4:25: spec.cap lies beyond 1e+30, the largest accepted value"],
 	],

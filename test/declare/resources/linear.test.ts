@@ -128,7 +128,7 @@ t.test("a stored text is parsed once, and again for an error's position", async 
 	const read = () => parseResources([{ name: "stored", text, accepted }]);
 	for (const _ of [1, 2, 3]) {
 		const { resources, positions } = read();
-		t.equal(resources.experiments[0], accepted, "the same object, which was not made of the text again");
+		t.equal(resources.experiments[0], accepted, "the same object, not parsed from the text again");
 		t.equal(positions.source(accepted, ["spec", "guardrails", 0, "margin", "absolute"]), "0.1");
 		t.match(positions.at(accepted, ["spec", "service"]), { file: "stored", line: 5, column: 12 });
 	}

@@ -54,7 +54,7 @@ for (const [endpoint, message] of [
 	["address: 127.0.0.1, port: 18001", null],
 	["address: 10.0.0.1, port: 18000", null],
 ] as const) {
-	t.test(`control's own listener as ${endpoint}`, async (t) => {
+	t.test(`endpoint ${endpoint} is ${message === null ? "accepted" : "refused as control's listener"}`, async (t) => {
 		const { resources, positions } = parseResources([{ name: "w.yaml", text: service(endpoint, "") }]);
 		t.same(
 			controlListenerProblems(resources.services, [listener], positions).map(

@@ -44,7 +44,7 @@ const rows: readonly Row[] = [
 	["one more than there may be", given(many(PARAMETERS_MAX + 1)), [`w.yaml:50:59: ${at} has too many parameters`]],
 	["with a goal", given('{a: "1"}', GOOD), [`w.yaml:50:59: arm boosted ${NOT_WITH_GOAL}`]],
 	[
-		"with a goal, of the baseline too",
+		"a goal includes the baseline",
 		spoil("baseline: true", 'baseline: true, parameters: {b: "x"}', given('{a: "1"}', GOOD)),
 		[`w.yaml:49:75: arm control ${NOT_WITH_GOAL}`, `w.yaml:50:59: arm boosted ${NOT_WITH_GOAL}`],
 	],

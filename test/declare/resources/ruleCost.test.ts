@@ -63,7 +63,7 @@ t.test("the number of values that Envoy compares for one request is limited", as
 			policy("p", callers(1)),
 		),
 		[],
-		"but those that Envoy is not given",
+		"except those that Envoy does not get",
 	);
 	const v1 = policy("q", `mode: shadow\n  variants: [v1]\n  ${callers(RULE_VALUES_MAX)}`);
 	const experiment = `${HEAD} Experiment
@@ -111,7 +111,7 @@ spec:
 	const cookie = experiment("cookie: {name: weir_id}");
 	t.match(problemsOf(gateway(), two(), header, apart, many), [LATER], "eligibility");
 	t.match(problemsOf(gateway(), two(), cookie, alike, many), [LATER], "a cookie");
-	t.same(problemsOf(gateway(), two(BY_SIDECAR), cookie, apart, many), [], "the declaration has the sidecar decide");
+	t.same(problemsOf(gateway(), two(BY_SIDECAR), cookie, apart, many), [], "the sidecar decides as declared");
 	t.match(
 		problemsOf(
 			gateway(),
@@ -152,7 +152,7 @@ t.test("shadow policies double the sidecar's steps, and indexed values do not co
 	t.match(
 		problemsOf(gateway(), by, half, shadow("q")),
 		[/the sidecar can try 20004 rules, values and segments/],
-		"with a shadow policy all are asked once more",
+		"a shadow policy doubles the steps",
 	);
 	const prefixes = (count: number, chars: number) =>
 		`pathPrefixes: ${texts(count, (at) => `/${"v".repeat(chars - 6)}${10_000 + at}`)}`;
@@ -170,7 +170,7 @@ t.test("shadow policies double the sidecar's steps, and indexed values do not co
 	t.match(
 		problemsOf(gateway(1), by, full(12), many(30_000)),
 		[/the sidecar can try 21014 rules/],
-		"so far as a token has room for texts",
+		"up to the size of a token",
 	);
 });
 

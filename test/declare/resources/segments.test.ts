@@ -39,7 +39,7 @@ t.test("segments keep their names, headers and order", async (t) => {
 
 checkRows(t, [
 	[
-		"the header of its own units",
+		"the header of the Experiment's units",
 		segmented("[{name: user, header: X-User-Id}]"),
 		["w.yaml:55:35: segment user is of header x-user-id, which carries units"],
 	],

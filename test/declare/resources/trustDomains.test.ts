@@ -98,7 +98,7 @@ checkRows(t, [
 		["w.yaml:19:62: spec.tls.trustDomains is given where no client shows a certificate"],
 	],
 	[
-		"beside the mesh's own",
+		"together with identity: mesh",
 		spoil("  port: 8080\n", "  port: 8080\n  tls: {identity: mesh, trustDomains: [a]}\n"),
 		[
 			"w.yaml:19:39: spec.tls.trustDomains is given beside identity: mesh, which takes the mesh's own trust domain alone",

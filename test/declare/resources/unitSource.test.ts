@@ -91,7 +91,7 @@ const rows: readonly Row[] = [
 	],
 	["maxAge of zero", unit("{cookie: {name: id, maxAge: 0s}}"), ['w.yaml:46:37: spec.unit.cookie.maxAge is "0s"']],
 	[
-		"maxAge below a second, which would take the cookie away",
+		"maxAge below a second, which would delete the cookie",
 		unit("{cookie: {name: id, maxAge: 500ms}}"),
 		['w.yaml:46:37: spec.unit.cookie.maxAge is "500ms"'],
 	],
@@ -131,7 +131,7 @@ const rows: readonly Row[] = [
 		[],
 	],
 	[
-		"claim of bound tokens where users are judged",
+		"claim of bound tokens with a policy about users",
 		`${unit("{claim: sub}", spoil("  access: open\n", "", spoil("jwksFile: keys.json", "jwksFile: keys.json, binding: dpop", verifying)))}---\napiVersion: weir.dev/v1alpha1\nkind: AccessPolicy\nmetadata: {name: users}\nspec: {action: allow, services: [employment], users: ['*']}\n`,
 		[],
 	],

@@ -66,7 +66,7 @@ t.test("without usable keys no user is authenticated", async (t) => {
 	for (const body of ["", "garbage", "{}", '{"keys":[]}']) {
 		Object.assign(answers, { status: 200, body });
 		const { asked } = answers;
-		await until(() => answers.asked > asked, "it is asked again");
+		await until(() => answers.asked > asked, "the keys are fetched again");
 		t.equal(await ask(), 401, `keys ${body}`);
 	}
 });

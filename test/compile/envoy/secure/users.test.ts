@@ -87,7 +87,7 @@ for (const version of ["1.40.0", "1.36.2"])
 		const bearer = (claims?: object, header?: object): readonly string[] => [`Bearer ${minter.token(claims, header)}`];
 		const now = Math.floor(Date.now() / 1_000);
 
-		await t.test("who the token says", async (t) => {
+		await t.test("claims of a valid token decide access", async (t) => {
 			const cases: readonly (readonly [string, readonly string[], string])[] = [
 				["groups", [], NO_ALLOW],
 				["groups", ["Basic Zm9v"], NO_ALLOW],
@@ -171,7 +171,7 @@ for (const version of ["1.40.0", "1.36.2"])
 			for (const [what, authorization] of Object.entries(cases)) {
 				const answer = await ask("denied", authorization);
 				t.equal(reply(answer), INVALID, what);
-				t.match(answer.challenge, /^Bearer .*error="invalid_token"/, `${what}: it says how`);
+				t.match(answer.challenge, /^Bearer .*error="invalid_token"/, `${what}: WWW-Authenticate`);
 				t.equal(reply(await ask("open", authorization)), ALLOWED, `${what}: an open Service ignores it`);
 				for (const host of ["tried", "half"])
 					t.equal(
@@ -210,7 +210,7 @@ for (const version of ["1.40.0", "1.36.2"])
 			const padded = (length: number): string => minter.token({ filler: "y".repeat(length) });
 			let length = 5_000;
 			while (padded(length + 1).length <= TOKEN_BYTES_MAX) length++;
-			t.ok(padded(length).length > TOKEN_BYTES_MAX - 2, "base64 has a length in four that is none");
+			t.ok(padded(length).length > TOKEN_BYTES_MAX - 2, "one of four base64 lengths is impossible");
 			t.equal(reply(await ask("denied", [`Bearer ${padded(length)}`])), ALLOWED);
 			t.equal(reply(await ask("denied", [`Bearer ${padded(length + 1)}`])), INVALID);
 			t.equal(
@@ -241,7 +241,11 @@ for (const version of ["1.40.0", "1.36.2"])
 			};
 			t.equal(await tried("tried", []), "0 denied, 0 allowed");
 			t.equal(await tried("tried", bearer({ groups: ["staff"] })), "0 denied, 1 allowed");
-			t.equal(await tried("tried", bearer({ groups: ["staff"], cnf: {} })), "1 denied, 1 allowed", "bad ones too");
+			t.equal(
+				await tried("tried", bearer({ groups: ["staff"], cnf: {} })),
+				"1 denied, 1 allowed",
+				"invalid tokens too",
+			);
 			t.equal(await tried("tried", ["Bearer x"]), "1 denied, 0 allowed");
 			t.equal(await tried("half", bearer()), "0 denied, 1 allowed");
 			t.equal(await tried("half", bearer({ groups: ["blocked"] })), "1 denied, 1 allowed");
