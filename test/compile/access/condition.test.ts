@@ -133,11 +133,7 @@ t.test("strings convert to numbers and times in one form only", async (t) => {
 	t.equal(holds("-9223372036854775808 < 9223372036854775807 && -9223372036854775808 != 1"), true, "the ends");
 	// A matcher that backtracks would take an hour.
 	t.equal(asked("double(user.claims.x) < 1000.0", `${"1".repeat(1_000_000)}x`), "error", "however long");
-	t.match(
-		conditionFault("int(true) == 1")?.what,
-		/found no matching overload for 'int\(bool\)'$/,
-		"with the library's message",
-	);
+	t.match(conditionFault("int(true) == 1")?.what, /found no matching overload for 'int\(bool\)'$/, "library error");
 	t.not(conditionFault('strict_int("7") == 7'), null);
 });
 
@@ -229,11 +225,7 @@ t.test("a condition sees the path percent-decoded", async (t) => {
 	t.equal(holds('request.path.endsWith("é") && request.method == "GET"', { path: "/%C3%A9" }), true);
 	for (const path of ["/%ff", "/a%C3", "/%C3b", "/%80", "/%E2%82", "/%ED%A0%80", "/%C0%AF", "/%", "/%zz"]) {
 		t.equal(holds('request.path.startsWith("/a")', { path }), "error", path);
-		t.equal(
-			holds('!(request.path == "/x") || request.method == "GET"', { path }),
-			"error",
-			"whatever else the condition reads",
-		);
+		t.equal(holds('!(request.path == "/x") || request.method == "GET"', { path }), "error", "any read of the path");
 		t.equal(holds('request.method == "GET"', { path }), true, "if it does not read the path");
 	}
 	const claim = { token: { ...token, claims: { docs: "my secret|ü" }, subject: "auth0|5f7c" } };

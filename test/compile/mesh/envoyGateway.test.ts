@@ -35,51 +35,48 @@ t.test("of all cases only those marked as unsupported are refused", async (t) =>
 	}
 });
 
-t.test(
-	"each Service has its own timeout and failure mode, and fails closed if the sidecar decides access",
-	async (t) => {
-		const services = [
-			service("open", [V1, V2], { callout: { ...CALLOUT, timeoutMs: 50, onFailure: "default-variant" } }),
-			service("judged", [V1, V2], { access: null, callout: { ...CALLOUT, timeoutMs: 300 } }),
-		];
-		const experiments = ["open", "judged"].map((name) => experiment(`e-${name}`, name, [1, 1]));
-		const accessPolicies = [accessPolicy("p", "allow", ["judged"], { principals: ["spiffe://weir.test/a"] })];
-		const resources = one({}, { services, experiments, accessPolicies });
-		const authz = build(resources);
-		t.same(authz.problems, []);
-		t.match(specsOf(authz, "SecurityPolicy"), [
-			{ extAuth: { timeout: "50ms", failOpen: true, recomputeRoute: true, statusOnError: 503 } },
-			{ extAuth: { timeout: "300ms", failOpen: false, recomputeRoute: true, statusOnError: 503 } },
-		]);
-		t.match(specsOf(build(resources, { protocol: "ext_proc" }), "EnvoyExtensionPolicy"), [
-			{ extProc: [{ messageTimeout: "50ms", failOpen: true, statusOnError: 503 }] },
-			{
-				extProc: [
-					{
-						messageTimeout: "300ms",
-						failOpen: false,
-						metadata: { writableNamespaces: ["weir"] },
-						backendSettings: { circuitBreaker: { maxRequestsPerConnection: 900 } },
-					},
-				],
-			},
-		]);
-		const last = (route: unknown) => (route as { readonly rules: readonly object[] }).rules.at(-1);
-		const [open, judged] = specsOf(authz, "HTTPRoute").map(last);
-		t.match(open, { backendRefs: [{ name: "employment-v1" }] }, "the default Variant serves the open one unanswered");
-		t.match(judged, { filters: [{ extensionRef: { kind: "HTTPRouteFilter", name: "weir-closed" } }] });
-		t.notOk("backendRefs" in (judged ?? {}));
+t.test("each Service has its own timeout, and fails closed if the sidecar decides access", async (t) => {
+	const services = [
+		service("open", [V1, V2], { callout: { ...CALLOUT, timeoutMs: 50, onFailure: "default-variant" } }),
+		service("judged", [V1, V2], { access: null, callout: { ...CALLOUT, timeoutMs: 300 } }),
+	];
+	const experiments = ["open", "judged"].map((name) => experiment(`e-${name}`, name, [1, 1]));
+	const accessPolicies = [accessPolicy("p", "allow", ["judged"], { principals: ["spiffe://weir.test/a"] })];
+	const resources = one({}, { services, experiments, accessPolicies });
+	const authz = build(resources);
+	t.same(authz.problems, []);
+	t.match(specsOf(authz, "SecurityPolicy"), [
+		{ extAuth: { timeout: "50ms", failOpen: true, recomputeRoute: true, statusOnError: 503 } },
+		{ extAuth: { timeout: "300ms", failOpen: false, recomputeRoute: true, statusOnError: 503 } },
+	]);
+	t.match(specsOf(build(resources, { protocol: "ext_proc" }), "EnvoyExtensionPolicy"), [
+		{ extProc: [{ messageTimeout: "50ms", failOpen: true, statusOnError: 503 }] },
+		{
+			extProc: [
+				{
+					messageTimeout: "300ms",
+					failOpen: false,
+					metadata: { writableNamespaces: ["weir"] },
+					backendSettings: { circuitBreaker: { maxRequestsPerConnection: 900 } },
+				},
+			],
+		},
+	]);
+	const last = (route: unknown) => (route as { readonly rules: readonly object[] }).rules.at(-1);
+	const [open, judged] = specsOf(authz, "HTTPRoute").map(last);
+	t.match(open, { backendRefs: [{ name: "employment-v1" }] }, "the default Variant serves the open one unanswered");
+	t.match(judged, { filters: [{ extensionRef: { kind: "HTTPRouteFilter", name: "weir-closed" } }] });
+	t.notOk("backendRefs" in (judged ?? {}));
 
-		const unjudged = one(
-			{},
-			{
-				services: services.map((s) => ({ ...s, spec: { ...s.spec, callout: services[0]?.spec.callout ?? CALLOUT } })),
-				accessPolicies,
-			},
-		);
-		t.match(messages(build(unjudged)), /Service judged would be served unjudged/);
-	},
-);
+	const unjudged = one(
+		{},
+		{
+			services: services.map((s) => ({ ...s, spec: { ...s.spec, callout: services[0]?.spec.callout ?? CALLOUT } })),
+			accessPolicies,
+		},
+	);
+	t.match(messages(build(unjudged)), /Service judged would be served unjudged/);
+});
 
 t.test("clients' x-weir- headers are removed before routing, also at an existing gateway", async (t) => {
 	for (const gateway of [null, "ingress/public"]) {

@@ -84,11 +84,7 @@ for (const [mode, callout, rows] of tables) {
 					};
 					t.same(execution.callout, want === "nothing" ? null : expected, `unit ${unit}, ${name}: ${want}`);
 					t.equal(execution.whyVerdict !== null, verdict, "a verdict of the sidecar has its reason");
-					t.equal(
-						execution.whyAssignment !== null,
-						want === "arm" || want === "both",
-						"an assignment by the sidecar has its reason",
-					);
+					t.equal(execution.whyAssignment !== null, want === "arm" || want === "both", "assignment");
 				}
 			}
 		});
@@ -330,11 +326,7 @@ t.test("denials may double the number of values; then no shadow policy is tried"
 	t.equal(full.whyVerdict, null, "a dry run moves no verdict");
 	t.same(untried(full), ["p0", "p1"]);
 	t.match(full.dryRun.untried, [{ why: /policies name 202 groups.* is given 200 at most$/ }, {}]);
-	t.same(
-		untried(judged(most - 1, 1, methods, { groups: ["x"] })),
-		["p1"],
-		"with fewer values policies without lists are tried",
-	);
+	t.same(untried(judged(most - 1, 1, methods, { groups: ["x"] })), ["p1"], "p0 has no lists and is tried");
 	t.same(untried(judged(most - 2, 1, methods, { groups: ["x"] })), []);
 });
 

@@ -12,11 +12,7 @@ t.test("repeated parsing returns the same objects with their lines", async (t) =
 	const [first, second] = [parseResources([FILE], readings), parseResources([FILE], readings)];
 	t.equal(first.problems.length, 0);
 	t.equal(second.resources.metrics[0], first.resources.metrics[0]);
-	t.not(
-		parseResources([FILE]).resources.metrics[0],
-		first.resources.metrics[0],
-		"separate readings return separate objects",
-	);
+	t.not(parseResources([FILE]).resources.metrics[0], first.resources.metrics[0], "another FileReadings");
 	t.same(
 		readings.resources(FILE).map(({ resource, line }) => [resource.metadata.name, line]),
 		[["accuracy", FILE.text.split("\n").findIndex((line) => line.startsWith("apiVersion")) + 1]],

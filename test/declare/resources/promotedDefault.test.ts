@@ -37,46 +37,43 @@ const shopOf = (tenant: boolean) =>
 const effects = (resources: ReturnType<typeof resourceSet>, status: Status) =>
 	faultsOf({ resources, status }).map(({ resource, message }) => ({ resource: resourceTitle(resource), message }));
 
-t.test(
-	"a promotion never moves the verdict to the sidecar, which already judges if rules differ by Variant",
-	async (t) => {
-		const subsets = Array.from({ length: 2 ** VARIANTS.length }, (_, bits) =>
-			VARIANTS.filter((_, at) => (bits & (1 << at)) !== 0),
+t.test("a promotion never moves the verdict to the sidecar: it already judges if Variants differ", async (t) => {
+	const subsets = Array.from({ length: 2 ** VARIANTS.length }, (_, bits) =>
+		VARIANTS.filter((_, at) => (bits & (1 << at)) !== 0),
+	);
+	const experimentOf = (name: string, variants: readonly string[]) =>
+		experiment(
+			name,
+			"shop",
+			variants.map((one, at) => ({ name: `a${at}`, variant: one, weight: 1, baseline: at === 0 })),
 		);
-		const experimentOf = (name: string, variants: readonly string[]) =>
-			experiment(
-				name,
-				"shop",
-				variants.map((one, at) => ({ name: `a${at}`, variant: one, weight: 1, baseline: at === 0 })),
-			);
-		let moved = 0;
-		for (const action of ["allow", "deny"] as const) {
-			for (const named of subsets.filter(({ length }) => length > 0)) {
-				for (const challengers of subsets) {
-					for (const others of subsets) {
-						const shop = shopOf(true);
-						const set = resourceSet({
-							services: [shop],
-							experiments: [experimentOf("one", ["v1", ...challengers]), experimentOf("two", ["v1", ...others])],
-							accessPolicies: [
-								accessPolicy("all", "allow", ["shop"], { principals: ["*"] }),
-								accessPolicy("judging", action, ["shop"], { principals: ["spiffe://weir.test/x"], variants: named }),
-							],
-						});
-						if (sidecarDecides({ set }, shop) !== null) continue;
-						for (const winner of [...challengers, ...others]) {
-							moved++;
-							const after = { ...shop, spec: { ...shop.spec, defaultVariant: winner } };
-							if (sidecarDecides({ set: { ...set, services: [after] } }, after) !== null)
-								t.fail(`${action} ${named} with ${challengers} and ${others}: ${winner} wins`);
-						}
+	let moved = 0;
+	for (const action of ["allow", "deny"] as const) {
+		for (const named of subsets.filter(({ length }) => length > 0)) {
+			for (const challengers of subsets) {
+				for (const others of subsets) {
+					const shop = shopOf(true);
+					const set = resourceSet({
+						services: [shop],
+						experiments: [experimentOf("one", ["v1", ...challengers]), experimentOf("two", ["v1", ...others])],
+						accessPolicies: [
+							accessPolicy("all", "allow", ["shop"], { principals: ["*"] }),
+							accessPolicy("judging", action, ["shop"], { principals: ["spiffe://weir.test/x"], variants: named }),
+						],
+					});
+					if (sidecarDecides({ set }, shop) !== null) continue;
+					for (const winner of [...challengers, ...others]) {
+						moved++;
+						const after = { ...shop, spec: { ...shop.spec, defaultVariant: winner } };
+						if (sidecarDecides({ set: { ...set, services: [after] } }, after) !== null)
+							t.fail(`${action} ${named} with ${challengers} and ${others}: ${winner} wins`);
 					}
 				}
 			}
 		}
-		t.ok(moved > 100, `${moved} promotions`);
-	},
-);
+	}
+	t.ok(moved > 100, `${moved} promotions`);
+});
 
 t.test("an existing policy without effect under the current default Variant is reported", async (t) => {
 	const resources = resourceSet({

@@ -33,11 +33,7 @@ const rows: readonly Row[] = [
 	["principals without certificates", behind("").replace("  tls: {identity: mesh}\n", ""), [NO_CERTIFICATES("public")]],
 	["principals where the server alone shows one", inFiles(""), [NO_CERTIFICATES("public")]],
 	["principals with certificates of a CA", inFiles(", clientCaFile: ca.pem"), []],
-	[
-		"principals of two Gateways, one of which identifies no client",
-		behind("") + another(""),
-		[NO_CERTIFICATES("prod/other")],
-	],
+	["principals of two Gateways, one without TLS", behind("") + another(""), [NO_CERTIFICATES("prod/other")]],
 	["principals of two Gateways that know all", behind("") + another(", tls: {identity: mesh}"), []],
 	[
 		"principals, and no Gateway",
