@@ -301,7 +301,7 @@ t.test("a path or credential of 60 KiB is judged in linear time", async (t) => {
 		const before = process.cpuUsage();
 		canonicalFault(one);
 		const { user, system } = process.cpuUsage(before);
-		// It takes 1 ms; squares of the length take seconds, and powers never end.
+		// It takes 1 ms; a quadratic check would take seconds, an exponential one forever.
 		if (user + system > 500_000) bad.push(JSON.stringify(fields).slice(0, 80));
 	}
 	t.same(bad, []);

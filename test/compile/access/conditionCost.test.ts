@@ -61,7 +61,7 @@ t.test("expensive conditions are refused, with a position and a hint", async (t)
 	}
 });
 
-/** Walks over claims, whose values may be anything: several of them fit on one Service, with shadow policies too. */
+/** Typical conditions over claims of any type: a Service can have several, also with shadow policies. */
 const EVERYDAY = [
 	'user.claims.roles.exists(r, r == "admin")',
 	'user.claims.roles.exists(r, r == "admin" || r == "ops")',

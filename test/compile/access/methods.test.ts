@@ -1,5 +1,5 @@
 /**
- * Methods that a policy may name, on a real Envoy. Its HTTP/1.1 codec forwards only known methods, HTTP/2 forwards any. So
+ * Methods that a policy may name, on a real Envoy. Its HTTP/1.1 codec forwards only known methods, HTTP/2 any. So
  * every method can reach a policy, except the three that are always refused (access/requests/canonical.ts).
  */
 import { once } from "node:events";

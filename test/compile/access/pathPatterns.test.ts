@@ -1,4 +1,4 @@
-/** Sets of path patterns compared with single patterns, the rule index with all rules in order, and the cost of long paths. */
+/** Compares path pattern sets with single patterns, and the rule index with rules in order; bounds the cost of long paths. */
 import fc from "fast-check";
 import t from "tap";
 import { fitsSegments, templateSegments, underPrefix } from "../../../src/compile/access/requests/path.js";

@@ -1,5 +1,5 @@
 /**
- * Dry runs behind trusted proxies, on a real Envoy with the sidecar. The dry run reports the verdict that the same request
+ * Dry runs behind trusted proxies, on a real Envoy with the sidecar: the dry run reports the verdict that a request
  * gets once the policy is enforced, for the client and the proxy. Native executions try none there (dryRun.test.ts).
  */
 import { mkdtemp, rm } from "node:fs/promises";

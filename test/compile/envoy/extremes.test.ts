@@ -10,7 +10,7 @@ import { refusedExtremes } from "./refusedExtremes.js";
 const { from: _, ...files } = (await mutualTls(t)).gateway;
 const all = extremes(files);
 /**
- * All extremes of numbers, times, enums and issuers, and some of the texts: each listener takes Envoy a third of a second.
+ * All extremes of numbers, times, enums and issuers, and some of the texts: a listener takes Envoy a third of a second.
  * Times are texts, but are always included.
  */
 const cases = all.filter(

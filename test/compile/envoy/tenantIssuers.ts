@@ -16,7 +16,7 @@ import { AUDIENCE, createMinter } from "./secure/tokens.js";
 /** One expression for all issuers was refused from 25 on. */
 export const ISSUER_COUNTS = [1, 24, 25, 40, ISSUERS_MAX] as const;
 
-/** The longest path of a claim, of names as long as they may be. */
+/** The longest path of a claim, with names of maximum length. */
 const DEEP = ["a", "b", "c", "d"].map((letter) => letter.repeat(64));
 
 const name = (index: number): string => `https://id-${index}.example`;

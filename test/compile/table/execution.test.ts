@@ -57,7 +57,7 @@ const tables: readonly (readonly [mode: readonly Mode[], callout: Partial<Callou
 	[["auto", "native"], { onFailure: "default-variant", onStale: "assign" }, BY_ENVOY],
 	[["auto", "native"], { access: "sidecar" }, { none: VERDICT, header: VERDICT, claim: VERDICT, cookie: BOTH }],
 	[["callout"], { onFailure: "deny", onStale: "assign" }, BY_SIDECAR],
-	// Requests may pass unanswered, so Envoy keeps the verdict wherever it can give it.
+	// Requests may pass unanswered, so Envoy keeps the verdict if it can.
 	[["callout"], { onFailure: "default-variant" }, { none: NOTHING, header: ARM, claim: ARM, cookie: ARM }],
 	[["callout"], { access: "sidecar", onFailure: "default-variant", onStale: "assign" }, BY_SIDECAR],
 ];

@@ -1,5 +1,5 @@
 /**
- * Texts that are expensive to read, each of the maximum length of one request. Run as a program, this file reads the named
+ * Texts that are expensive to read, each of a request's maximum length. Run as a program, this file reads the named
  * texts, or all, and prints each outcome as one line of JSON, so that the process can have little memory.
  */
 
