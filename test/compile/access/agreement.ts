@@ -1,4 +1,4 @@
-/** Holds compileAccess() and compileShadow() against the naive reading, over random policies and requests. */
+/** Compares compileAccess() and compileShadow() with the naive evaluator on random policies and requests. */
 import { randomInt } from "node:crypto";
 import fc from "fast-check";
 import { accessTable, compileAccess, compileShadow } from "../../../src/compile/access/rules/policy.js";
@@ -14,7 +14,7 @@ const AMBIGUOUS = new Set(["/admin;x", "/a%2fb", "/v2/models//infer"]);
 
 /**
  * @param seed of the generator; WEIR_SEED repeats a failure
- * @throws Error that names seed and the smallest case, where one differs
+ * @throws Error that names the seed and the smallest case that differs
  */
 export function agrees(sets: number, seed = Number(process.env.WEIR_SEED ?? randomInt(2 ** 31))) {
 	const reasons: Record<string, number> = {};

@@ -1,4 +1,4 @@
-/** Random AccessPolicies and requests out of few words, so that they meet often. */
+/** Random AccessPolicies and requests with few distinct values, so that they match often. */
 import fc from "fast-check";
 import type { AccessPolicy, Schedule, Service } from "../../../src/declare/resources/resource.js";
 import { ANYONE, accessPolicy, service, variant } from "../../fixtures/resources.js";
@@ -62,7 +62,7 @@ const CLAIMS: readonly (readonly [string, readonly string[]])[] = [
 ];
 
 const some = <T>(...values: readonly T[]): fc.Arbitrary<T> => fc.constantFrom(...values);
-/** Mostly empty: a policy of many conditions matches nothing. */
+/** Mostly empty, because a policy with many conditions never matches. */
 const seldom = (values: readonly string[], weight = 4): fc.Arbitrary<string[]> =>
 	fc.oneof(
 		{ weight, arbitrary: fc.constant<string[]>([]) },
@@ -128,7 +128,7 @@ export const policies: fc.Arbitrary<readonly AccessPolicy[]> = fc
 	.array(fc.record({ spec, elsewhere: fc.integer({ min: 0, max: 9 }) }), { minLength: 0, maxLength: 24 })
 	.map((all) =>
 		all.map(({ spec: { action, services, ...rest }, elsewhere }, index) =>
-			// Names in another order than they are declared in, for by names the first of several is told.
+			// Names differ from the declared order: of several matching policies, the first by name is reported.
 			accessPolicy(
 				`p${(7 * index) % 25}`,
 				action,

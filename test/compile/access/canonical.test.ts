@@ -234,13 +234,13 @@ const CASES: readonly (readonly [fault: string | null, cases: readonly Fields[]]
 	],
 ];
 
-t.test("each fault has its text, and a canonical request none", async (t) => {
+t.test("each fault has a message, and a canonical request has no fault", async (t) => {
 	for (const [fault, cases] of CASES) {
 		for (const one of cases) t.equal(canonicalFault(sent(one)), fault, JSON.stringify(one));
 	}
 });
 
-t.test("whatever was asked, a path or a credential of 60 KiB is judged in linear time", async (t) => {
+t.test("a path or credential of 60 KiB is judged in linear time", async (t) => {
 	const LENGTH = 60 * 1024;
 	const filled = (begin: string, part: string, end: string): string =>
 		begin + part.repeat((LENGTH - begin.length - end.length) / part.length) + end;
@@ -301,7 +301,7 @@ t.test("whatever was asked, a path or a credential of 60 KiB is judged in linear
 		const before = process.cpuUsage();
 		canonicalFault(one);
 		const { user, system } = process.cpuUsage(before);
-		// It takes 1 ms; squares of the length take seconds, and powers never end.
+		// It takes 1 ms; a quadratic check would take seconds, an exponential one forever.
 		if (user + system > 500_000) bad.push(JSON.stringify(fields).slice(0, 80));
 	}
 	t.same(bad, []);

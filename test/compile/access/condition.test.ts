@@ -1,4 +1,4 @@
-/** Conditions in CEL: what they see, what is an error, and that none costs more than it may. */
+/** Conditions in CEL: their inputs, errors, and bounded cost. */
 import t from "tap";
 import {
 	CONDITION_CHARS_MAX,
@@ -31,7 +31,7 @@ const input: AccessRequest = {
 const holds = (text: string, change: Partial<AccessRequest> = {}): boolean | "error" =>
 	compileCondition(text).holds({ ...input, ...change }, "prod/employment");
 
-t.test("all that a condition can read", async (t) => {
+t.test("a condition can read every documented input", async (t) => {
 	for (const text of [
 		'request.method == "GET" && request.path == "/v2/x" && request.region == "eu"',
 		'request.time == timestamp("2026-06-03T10:30:00Z") && request.time.getHours() == 10',
@@ -48,7 +48,7 @@ t.test("all that a condition can read", async (t) => {
 	}
 });
 
-t.test("what is not there is an error unless has() asks, and an error may not decide", async (t) => {
+t.test("a missing input is an error unless has() checks it, and an error never decides", async (t) => {
 	t.equal(holds('variant == "v1"', { variant: null }), "error");
 	t.equal(holds('request.region == "eu"', { region: null }), "error");
 	t.equal(holds("has(request.region)", { region: null }), false);
@@ -64,12 +64,12 @@ t.test("what is not there is an error unless has() asks, and an error may not de
 	const contractor = "has(user.claims) && has(user.claims.contractor) && user.claims.contractor == true";
 	const as = (claims: object) => ({ token: { ...token, claims: { ...token.claims, ...claims } } });
 	t.equal(holds(contractor), false);
-	t.equal(holds(contractor, { token: null }), false, "nor are those who show none refused");
+	t.equal(holds(contractor, { token: null }), false, "nor are clients without a token refused");
 	t.equal(holds(contractor, as({ contractor: true })), true);
 	t.equal(holds(contractor, as({ contractor: "true" })), false);
 });
 
-t.test("a text is a number or a time in one form only, and else an error", async (t) => {
+t.test("strings convert to numbers and times in one form only", async (t) => {
 	const asked = (text: string, x: unknown) => holds(text, { token: { ...token, claims: { x } } });
 	for (const x of ["7", "+7", "-7", "007"]) t.equal(asked("int(user.claims.x) < 8", x), true, x);
 	t.equal(asked("int(user.claims.x) == 9223372036854775807", "9223372036854775807"), true);
@@ -124,20 +124,20 @@ t.test("a text is a number or a time in one form only, and else an error", async
 	t.equal(holds('timestamp(0) == timestamp("1970-01-01T00:00:00Z")'), true);
 	t.equal(holds('["7", ""].exists(x, int(x) == 7)'), true, "in a walk");
 	t.equal(holds('["", "0b1"].all(x, int(x) < 7)'), "error");
-	t.equal(holds("int([1e300][0]) > 0"), "error", "beyond int64, out of a list too");
+	t.equal(holds("int([1e300][0]) > 0"), "error", "beyond int64, also in a list");
 	t.equal(holds("[1e300].exists(x, int(x) > 0)"), "error");
 	const longer = ["int(X) > 0", "X > X - 1", "1 == X", "1 in [2, X]", "-X < 0", "int(0x8000000000000000) > 0"];
 	for (const text of longer.map((one) => one.replaceAll("X", "9223372036854775809"))) {
 		t.match(conditionFault(text), { what: /no int, which has 64 bits/, hint: /a double such as 1e19/ }, text);
 	}
 	t.equal(holds("-9223372036854775808 < 9223372036854775807 && -9223372036854775808 != 1"), true, "the ends");
-	// What tried each way to cut it would be busy for an hour.
+	// A matcher that backtracks would take an hour.
 	t.equal(asked("double(user.claims.x) < 1000.0", `${"1".repeat(1_000_000)}x`), "error", "however long");
-	t.match(conditionFault("int(true) == 1")?.what, /found no matching overload for 'int\(bool\)'$/, "in its own words");
+	t.match(conditionFault("int(true) == 1")?.what, /found no matching overload for 'int\(bool\)'$/, "library error");
 	t.not(conditionFault('strict_int("7") == 7'), null);
 });
 
-t.test("names of JavaScript's own objects are no claims", async (t) => {
+t.test("names of JavaScript's built-in properties are not claims", async (t) => {
 	for (const name of ["constructor", "__proto__", "toString", "hasOwnProperty"]) {
 		t.equal(holds(`has(user.claims.${name})`), false, name);
 		t.equal(holds(`user.claims["${name}"] == "x"`), "error", name);
@@ -149,7 +149,7 @@ t.test("names of JavaScript's own objects are no claims", async (t) => {
 	t.not(holds("has(user.claims.role)", { token: { ...token, claims } }), true);
 });
 
-t.test("what it reads is known beforehand", async (t) => {
+t.test("the inputs of a condition are known when it is compiled", async (t) => {
 	const nothing = { path: false, variant: false, user: false, issuer: false, region: false };
 	const reads = (text: string) => compileCondition(text).reads;
 	t.same(reads('request.method == "GET" && principal != "" && service == "a"'), nothing);
@@ -162,7 +162,7 @@ t.test("what it reads is known beforehand", async (t) => {
 	t.same(reads('user.subject == "a" && user.issuer == "b"'), { ...nothing, user: true, issuer: true });
 });
 
-t.test("what is no condition, and where", async (t) => {
+t.test("an invalid condition is refused, with a position", async (t) => {
 	for (const [text, what, offset, hint] of [
 		["", /^is no CEL expression: /, 0],
 		["request.method ==", /^is no CEL expression: /, 17],
@@ -180,7 +180,7 @@ t.test("what is no condition, and where", async (t) => {
 	}
 });
 
-t.test("nothing that could run for long is offered", async (t) => {
+t.test("functions and macros of unbounded cost are unavailable", async (t) => {
 	const deep = (depth: number): string => `${"!".repeat(0)}${"(".repeat(depth)}true${")".repeat(depth)}`;
 	for (const text of [
 		'request.path.matches("^(a+)+$")',
@@ -204,7 +204,7 @@ t.test("nothing that could run for long is offered", async (t) => {
 	}
 });
 
-t.test("a token whose claims are too many is an error at once", async (t) => {
+t.test("a token with too many claims is an error at once", async (t) => {
 	const many = Array.from({ length: CONDITION_LIST_MAX }, (_, index) => `g${index}`);
 	t.equal(holds('"g1" in user.groups', { token: { ...token, groups: many.slice(1) } }), true);
 	t.equal(holds('"g1" in user.groups', { token: { ...token, groups: many } }), "error");
@@ -212,11 +212,11 @@ t.test("a token whose claims are too many is an error at once", async (t) => {
 	t.equal(holds('request.method == "GET"', { token: { ...token, groups: many } }), true, "it reads no user");
 });
 
-t.test("the conditions of the property test are conditions", async (t) => {
+t.test("the conditions of the property test are valid", async (t) => {
 	for (const text of Object.keys(CONDITIONS)) t.equal(conditionFault(text), null, text);
 });
 
-t.test("the path is seen percent-decoded", async (t) => {
+t.test("a condition sees the path percent-decoded", async (t) => {
 	const sees = (path: string, text: string) => holds(`request.path == ${JSON.stringify(text)}`, { path });
 	for (const path of ["/caf%c3%a9/a%20b", "/caf%C3%A9/a%20b", "/caf%C3%a9/a%20b"])
 		t.equal(sees(path, "/café/a b"), true);
@@ -225,18 +225,18 @@ t.test("the path is seen percent-decoded", async (t) => {
 	t.equal(holds('request.path.endsWith("é") && request.method == "GET"', { path: "/%C3%A9" }), true);
 	for (const path of ["/%ff", "/a%C3", "/%C3b", "/%80", "/%E2%82", "/%ED%A0%80", "/%C0%AF", "/%", "/%zz"]) {
 		t.equal(holds('request.path.startsWith("/a")', { path }), "error", path);
-		t.equal(holds('!(request.path == "/x") || request.method == "GET"', { path }), "error", "whatever else it asks");
-		t.equal(holds('request.method == "GET"', { path }), true, "where it does not read the path");
+		t.equal(holds('!(request.path == "/x") || request.method == "GET"', { path }), "error", "any read of the path");
+		t.equal(holds('request.method == "GET"', { path }), true, "if it does not read the path");
 	}
 	const claim = { token: { ...token, claims: { docs: "my secret|ü" }, subject: "auth0|5f7c" } };
 	const own = 'request.path.startsWith("/" + user.subject + "/") && request.path.endsWith(string(user.claims.docs))';
 	t.equal(holds(own, { ...claim, path: "/auth0%7C5f7c/my%20secret%7c%C3%BC" }), true);
 });
 
-t.test("a text that is compared with the path and that it never holds, and what to write", async (t) => {
+t.test("comparing the path with an impossible string is refused, with a hint", async (t) => {
 	const [decoded, query, variable] = ["sees it percent-decoded", "sees it without its query", "{name} stands"];
 	const before = "compare with what is before the escape";
-	const told: readonly (readonly [text: string, why?: string, instead?: string, offset?: number])[] = [
+	const hints: readonly (readonly [text: string, why?: string, instead?: string, offset?: number])[] = [
 		['request.path.startsWith("/caf%c3%a9")', decoded, 'write "/café"', 24],
 		['"/%61dmin" == request.path', decoded, 'write "/admin"', 0],
 		['!(request.path in ["/x", "/a%20b"])', decoded, 'write "/a b"', 25],
@@ -261,7 +261,7 @@ t.test("a text that is compared with the path and that it never holds, and what 
 		['user.subject == "%C3?/{id}" && request.path.startsWith("/x")'],
 		["request.path == user.subject"],
 	];
-	for (const [text, why, instead, offset] of told) {
+	for (const [text, why, instead, offset] of hints) {
 		const fault = conditionFault(text);
 		if (why === undefined) {
 			t.equal(fault, null, text);
@@ -274,7 +274,7 @@ t.test("a text that is compared with the path and that it never holds, and what 
 });
 
 t.test(
-	"as many as may be declared are kept, and beyond them the one that was not asked for longest goes alone",
+	"compiled conditions are cached up to the declarable number, then the least recently used is evicted",
 	async (t) => {
 		const textOf = (at: number): string => `request.method == "M${at}"`;
 		const made = Array.from({ length: RESOURCES_MAX }, (_, at) => compileCondition(textOf(at)));
@@ -282,7 +282,7 @@ t.test(
 		t.equal(again.length, RESOURCES_MAX);
 		compileCondition(textOf(0));
 		compileCondition(textOf(RESOURCES_MAX));
-		t.equal(compileCondition(textOf(0)), made[0], "asked for a moment ago");
+		t.equal(compileCondition(textOf(0)), made[0], "recently used");
 		t.equal(compileCondition(textOf(2)), made[2]);
 		t.not(compileCondition(textOf(1)), made[1]);
 	},

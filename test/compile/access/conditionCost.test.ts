@@ -34,7 +34,7 @@ const input: AccessRequest = {
 const holds = (text: string, change: Partial<AccessRequest> = {}): boolean | "error" =>
 	compileCondition(text).holds({ ...input, ...change }, "prod/employment");
 
-t.test("what could take long is refused, with where and what to write", async (t) => {
+t.test("expensive conditions are refused, with a position and a hint", async (t) => {
 	const long = Array.from({ length: 25 }, () => "request.path").join(" + ");
 	const list = Array.from({ length: 40 }, (_, index) => `"${"a".repeat(15)}b${index}"`).join(",");
 	for (const [text, what, offset] of [
@@ -61,7 +61,7 @@ t.test("what could take long is refused, with where and what to write", async (t
 	}
 });
 
-/** Walks over claims, whose values may be anything: several of them fit on one Service, with shadow policies too. */
+/** Typical conditions over claims of any type: a Service can have several, also with shadow policies. */
 const EVERYDAY = [
 	'user.claims.roles.exists(r, r == "admin")',
 	'user.claims.roles.exists(r, r == "admin" || r == "ops")',
@@ -71,7 +71,7 @@ const EVERYDAY = [
 	"user.claims.levels.exists(l, l == 3)",
 ];
 
-t.test("what people write is far below the bound", async (t) => {
+t.test("typical conditions cost far less than the limit", async (t) => {
 	for (const [text, most] of [
 		['request.method == "GET"', 100],
 		['"admin" in user.groups', 1_000],
@@ -123,7 +123,7 @@ t.test("no result for claims of a type or depth that the library evaluates slowl
 		t.equal(asked(odd), "error");
 });
 
-/** Does what the library does with texts, lists and errors, and counts it in steps. */
+/** Counts the library's work on strings, lists and errors in steps. */
 function counted(run: () => void): number {
 	let steps = 0;
 	const { includes, startsWith, endsWith, padStart } = String.prototype;
@@ -257,7 +257,7 @@ t.test("an accepted condition costs no more than computed, on the largest inputs
 	};
 	await fc.assert(fc.property(condition, ask), { numRuns: 1_200 });
 	t.comment(
-		`${accepted} of 1200 accepted; the dearest did ${Math.round(dearest)} steps; up to ${closest.toFixed(2)} of what was told`,
+		`${accepted} of 1200 accepted; the dearest did ${Math.round(dearest)} steps; up to ${closest.toFixed(2)} of the computed cost`,
 	);
 	t.ok(accepted > 150, "and many are accepted");
 	for (const text of [
@@ -269,6 +269,6 @@ t.test("an accepted condition costs no more than computed, on the largest inputs
 		t.equal(conditionFault(text), null, text);
 		t.ok(ask(text), text);
 	}
-	t.ok(dearest > CONDITION_STEPS_MAX / 3, "the count sees what is dear");
+	t.ok(dearest > CONDITION_STEPS_MAX / 3, "expensive conditions have high counts");
 	t.ok(closest > 0.5, "and the bound is near");
 });

@@ -49,8 +49,8 @@ function planned(trustedProxies: readonly string[]) {
 	return { plan, because };
 }
 
-/** What Envoy's shadow rules said of requests, each `CALLER HOST`. */
-async function said(t: TestScope, { plan }: ReturnType<typeof planned>, requests: readonly (readonly string[])[]) {
+/** Results of Envoy's shadow rules for requests, each `CALLER HOST`. */
+async function tried(t: TestScope, { plan }: ReturnType<typeof planned>, requests: readonly (readonly string[])[]) {
 	const directory = await mkdtemp(join(tmpdir(), "weir-dry-"));
 	t.teardown(() => rm(directory, { recursive: true, force: true }));
 	const log = join(directory, "log");
@@ -77,7 +77,7 @@ const result = (prefix: string, engine: string, policy?: string) => ({
 	...(policy === undefined ? {} : { [`${prefix}shadow_effective_policy_id`]: policy }),
 });
 
-/** Neither the general refusals nor the denials reported it. */
+/** Reported neither as a general refusal nor as a denial. */
 const letOn = (allows: object) => ({ ...result("weir_deny_", "allowed"), ...allows });
 
 t.test("a result that an untried policy could change is not reported", async (t) => {
@@ -86,7 +86,7 @@ t.test("a result that an untried policy could change is not reported", async (t)
 		["alice", host],
 		["bob", host],
 	]);
-	t.same(await said(t, planOfAll, requests), [
+	t.same(await tried(t, planOfAll, requests), [
 		letOn(result("weir_allow_", "allowed", "whole-alice")),
 		letOn(result("weir_allow_", "denied")),
 		// The untried policy allows alice: only an allowed client would be reported.
@@ -95,7 +95,7 @@ t.test("a result that an untried policy could change is not reported", async (t)
 		// It denies alice: only a denied client would be reported.
 		letOn(result("weir_would_deny_", "allowed", "denies-all")),
 		letOn(result("weir_would_deny_", "allowed", "denies-all")),
-		// Either could be turned; what a forbid denies stays denied.
+		// It could change both results; a request denied by a forbid stays denied.
 		result("weir_deny_", "allowed"),
 		result("weir_deny_", "denied", "neither-bob"),
 	]);
@@ -113,11 +113,11 @@ t.test("a result that an untried policy could change is not reported", async (t)
 	);
 });
 
-t.test("behind a trusted proxy Envoy would try them on the proxy, and tries none", async (t) => {
+t.test("behind a trusted proxy Envoy tries no shadow policies, as it would judge the proxy", async (t) => {
 	const proxied = planned([spiffe("proxy")]);
 	const client = `x-forwarded-client-cert: By=${spiffe("proxy")};Hash=${"0".repeat(64)};URI=${spiffe("alice")}`;
 	t.same(
-		await said(t, proxied, [
+		await tried(t, proxied, [
 			["proxy", "whole", client],
 			["proxy", "neither", client],
 		]),

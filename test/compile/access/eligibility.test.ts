@@ -1,4 +1,4 @@
-/** Whether who may use each arm's Variant matters, held against all requests there are. */
+/** Detects whether access policies distinguish the arms' Variants, compared with every possible request. */
 import t from "tap";
 import { armVariants, policyThatDiffers } from "../../../src/compile/access/rules/eligibility.js";
 import { accessTable, compileAccess } from "../../../src/compile/access/rules/policy.js";
@@ -66,7 +66,7 @@ t.test("a policy for all arms' Variants, or none, does not distinguish arms", as
 	});
 });
 
-t.test("the Variants are those of arms with a weight, live or not, and of the winner of a takeover", async (t) => {
+t.test("the compared Variants are those of weighted arms and of a takeover's winner", async (t) => {
 	const arms = [
 		arm("a", "v1", 0, 500_000),
 		arm("b", "v2", 500_000, 500_000),
@@ -78,11 +78,11 @@ t.test("the Variants are those of arms with a weight, live or not, and of the wi
 	t.same(armVariants(experimentTable("e", arms, { takeover })), ["v1", "v3", "v2"]);
 });
 
-t.test("where it does not matter no request is judged differently, of 4,000 declarations", async (t) => {
+t.test("if policies do not distinguish arms, no request is judged differently", async (t) => {
 	const random = mulberry32(5);
 	const some = <T>(values: readonly T[]): readonly T[] => values.filter(() => random() < 0.5);
 	let matters = 0;
-	let told = 0;
+	let differing = 0;
 	for (let round = 0; round < 4_000; round++) {
 		const own = Array.from({ length: 1 + Math.floor(random() * 3) }, (_, index) =>
 			accessPolicy(`p${index}`, random() < 0.4 ? "deny" : "allow", ["s"], {
@@ -106,7 +106,7 @@ t.test("where it does not matter no request is judged differently, of 4,000 decl
 		);
 		if (of(own, arms, defaultVariant) !== null) matters++;
 		else if (differs) t.fail(JSON.stringify({ own, arms, defaultVariant }));
-		if (differs) told++;
+		if (differs) differing++;
 	}
-	t.ok(told > 500 && matters < 3_000, `${told} differ, ${matters} are said to`);
+	t.ok(differing > 500 && matters < 3_000, `${differing} differ, ${matters} are reported`);
 });

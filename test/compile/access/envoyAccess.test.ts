@@ -59,7 +59,7 @@ function clientOf(who: string): Target {
 	return found;
 }
 
-t.test("each rule is the only reason for a verdict", async (t) => {
+t.test("each rule decides a verdict by itself", async (t) => {
 	const cases: readonly (readonly [who: string, host: string, method: string, path: string, status: number])[] = [
 		[alice, "guarded", "GET", "/v2", 200],
 		[alice, "guarded", "GET", "/v2/", 200],
@@ -92,7 +92,7 @@ t.test("each rule is the only reason for a verdict", async (t) => {
 	}
 });
 
-t.test("no way of writing a path gets round a rule", async (t) => {
+t.test("no spelling of a path bypasses a rule", async (t) => {
 	const reaching = [
 		"/v2/../admin",
 		"/v2/./../admin/x",
@@ -127,7 +127,7 @@ t.test("no way of writing a path gets round a rule", async (t) => {
 			const seen = answer === null ? "" : (headerValues(answer, "x-path")[0] ?? "");
 			t.equal(reached, answer?.status === 200, `${who} ${path} → ${answer?.status ?? "closed"} ${seen}`);
 			if (!reached) continue;
-			// What came through is judged again as a lenient server would read it: decoded, merged, without parameters.
+			// Forwarded paths are judged again as a lenient server reads them: decoded, merged, without parameters.
 			const lenient = decodeURIComponent(seen.replace(/[?#].*$/, ""))
 				.replace(/\\/g, "/")
 				.replace(/[;\0][^/]*/g, "");
@@ -136,7 +136,7 @@ t.test("no way of writing a path gets round a rule", async (t) => {
 	}
 });
 
-t.test("Envoy's verdict is authorize()'s for 800 generated requests", async (t) => {
+t.test("Envoy's verdict equals authorize() for 800 generated requests", async (t) => {
 	const random = mulberry32(7);
 	const pick = <T>(values: readonly T[]): T => values[Math.floor(random() * values.length)] as T;
 	const segments = [
@@ -205,7 +205,7 @@ t.test("Envoy's verdict is authorize()'s for 800 generated requests", async (t) 
 	t.ok(verdicts.allowed > 150 && verdicts.denied > 150, JSON.stringify(verdicts));
 });
 
-t.test("without a certificate that the CA signed and that is valid, TLS is refused", async (t) => {
+t.test("TLS is refused without a valid certificate signed by the CA", async (t) => {
 	const otherCa = await createDevelopmentCa({ trustDomain: TRUST_DOMAIN, nowMs: Date.now(), lifetimeMs: 60_000 });
 	const longAgo = Date.now() - 7_200_000;
 	const expired = await createDevelopmentCa({ trustDomain: TRUST_DOMAIN, nowMs: longAgo, lifetimeMs: 60_000 });
@@ -228,7 +228,7 @@ t.test("without a certificate that the CA signed and that is valid, TLS is refus
 	t.equal(upstream.requests(), before, "nothing reached the upstream");
 });
 
-t.test("identity comes from TLS, never from a header, and the arm never from the client", async (t) => {
+t.test("the identity comes only from TLS, and the client cannot set the arm", async (t) => {
 	const forged = `x-forwarded-client-cert: By=spiffe://${TRUST_DOMAIN}/gateway;Hash=00;URI=${spiffe(bob)}`;
 	const before = upstream.requests();
 	const lines = [Buffer.from(forged), Buffer.from("x-weir-arm: guarded-arms/arm2")];
@@ -238,7 +238,7 @@ t.test("identity comes from TLS, never from a header, and the arm never from the
 	const head = upstream.lastHead();
 	const forwarded = head.match(/^x-forwarded-client-cert: .*$/gim) ?? [];
 	t.equal(forwarded.length, 1, "one value");
-	t.match(forwarded[0], new RegExp(`^x-forwarded-client-cert: .*URI=${spiffe(alice)}$`), "Envoy's own");
+	t.match(forwarded[0], new RegExp(`^x-forwarded-client-cert: .*URI=${spiffe(alice)}$`), "Envoy's header");
 	t.notMatch(head, /Hash=00;/);
 	t.notMatch(head, /x-weir-arm/i, "no unit, so no arm for the upstream");
 	const [want] = plan.table.services.flatMap(({ experiments }) => experiments);
@@ -247,24 +247,21 @@ t.test("identity comes from TLS, never from a header, and the arm never from the
 	t.same(upstream.lastHead().match(/^x-weir-arm: .*$/gim)?.length, 1, "with a unit Envoy's own arm, once");
 });
 
-t.test(
-	"a Service that is neither open nor selected by a policy is closed, and so is one open yet selected",
-	async (t) => {
-		const set = resourceSet({
-			services: [service("forgotten", variants, { access: null }), service("open", variants)],
-		});
-		const forgotten = await startEnvoy(t, bootstrapOf(compile(set, EMPTY_STATUS, { collectors: NO_COLLECTORS })));
-		t.equal((await alone(forgotten.port(), rawGet("forgotten.test", [], "/"))).status, 403);
-		t.equal((await alone(forgotten.port(), rawGet("open.test", [], "/"))).status, 200);
-		const selected = {
-			...set,
-			services: [service("open", variants)],
-			accessPolicies: [accessPolicy("none", "deny", ["open"])],
-		};
-		const closed = await startEnvoy(t, bootstrapOf(compile(selected, EMPTY_STATUS, { collectors: NO_COLLECTORS })));
-		t.equal((await alone(closed.port(), rawGet("open.test", [], "/"))).status, 403);
-	},
-);
+t.test("a Service is closed if it is not open, or if a policy selects it", async (t) => {
+	const set = resourceSet({
+		services: [service("forgotten", variants, { access: null }), service("open", variants)],
+	});
+	const forgotten = await startEnvoy(t, bootstrapOf(compile(set, EMPTY_STATUS, { collectors: NO_COLLECTORS })));
+	t.equal((await alone(forgotten.port(), rawGet("forgotten.test", [], "/"))).status, 403);
+	t.equal((await alone(forgotten.port(), rawGet("open.test", [], "/"))).status, 200);
+	const selected = {
+		...set,
+		services: [service("open", variants)],
+		accessPolicies: [accessPolicy("none", "deny", ["open"])],
+	};
+	const closed = await startEnvoy(t, bootstrapOf(compile(selected, EMPTY_STATUS, { collectors: NO_COLLECTORS })));
+	t.equal((await alone(closed.port(), rawGet("open.test", [], "/"))).status, 403);
+});
 
 t.test("a Gateway without TLS authenticates no one: protected Services answer 403, open ones work", async (t) => {
 	const plain = compile({ ...resources, gateways: [gateway()] }, EMPTY_STATUS, { collectors: NO_COLLECTORS });
@@ -273,5 +270,5 @@ t.test("a Gateway without TLS authenticates no one: protected Services answer 40
 	t.equal((await alone(other.port(), rawGet("guarded.test", forged, "/v2"))).status, 403);
 	t.equal((await alone(other.port(), rawGet("second.test", forged, "/"))).status, 403);
 	t.equal((await alone(other.port(), rawGet("open.test", forged, "/"))).status, 200);
-	t.notMatch(upstream.lastHead(), /x-forwarded-client-cert/i, "a client's word on certificates is removed");
+	t.notMatch(upstream.lastHead(), /x-forwarded-client-cert/i, "a client's certificate header is removed");
 });

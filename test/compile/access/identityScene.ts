@@ -1,6 +1,6 @@
 /**
- * Certificates that are no X.509-SVID at a Gateway that trusts their CA, by each execution: none may say who calls.
- * And the same without the rule, which shows that it is needed.
+ * Certificates that are not X.509-SVIDs, at a Gateway that trusts their CA: no execution may accept their identity.
+ * The same requests without the rule show that it is needed.
  */
 import { readFile, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
@@ -54,7 +54,7 @@ const GOOD: Readonly<Record<string, readonly JsonGeneralName[]>> = {
 	"one id and DNS names": [dns("web.test"), uri("alice"), dns("www.test")],
 };
 
-/** An X.509-SVID may have DNS names, and whatever they are, the caller is its URI. */
+/** An X.509-SVID may also have DNS names; the caller's identity is the URI. */
 const DISGUISED = [uri("bob"), dns(spiffe("alice"))];
 
 /** One identity, of more bytes than an SVID's may have. */
@@ -62,7 +62,7 @@ const LONG = [uri("a".repeat(SPIFFE_ID_BYTES_MAX))];
 
 const HOSTS = ["guarded.test", "judged.test"];
 
-/** Certificates that would pass. Envoy and the sidecar would not take the same for the caller. */
+/** Certificates for which Envoy and the sidecar would identify different callers without the rule. */
 export const WITHOUT_THE_RULE: Readonly<Record<string, readonly string[]>> = {
 	native: ["alice behind another id", "alice as DNS name", "alice twice", "disguised"],
 	ext_authz: ["a forbidden id behind alice", "alice as DNS name", "alice twice"],
@@ -98,7 +98,7 @@ async function scene(t: Test, version: string): Promise<Scene> {
 		accessPolicies: [
 			accessPolicy("alice", "allow", ["guarded", "judged"], { principals }),
 			accessPolicy("banned", "deny", ["guarded"], banned),
-			// Rules of a weighted entry stand in for the virtual host's, all of them.
+			// Rules of a weighted entry replace all rules of the virtual host.
 			accessPolicy("banned-everywhere", "deny", ["judged"], { ...banned, variants: ["v1", "v2"] }),
 		],
 	});
@@ -116,7 +116,7 @@ async function scene(t: Test, version: string): Promise<Scene> {
 	};
 }
 
-/** With a unit and without: by a weighted entry and by the virtual host. */
+/** With a unit (weighted entry) and without one (virtual host). */
 async function statuses(client: Target, host: string): Promise<readonly number[]> {
 	const lines = [[], ...["u1", "u2", "u3"].map((unit) => [Buffer.from(`x-user-id: ${unit}`)])];
 	return Promise.all(lines.map(async (own) => (await alone(client, rawGet(host, own))).status));
@@ -138,14 +138,14 @@ export async function identitiesAreSingle(t: Test, version: string, form: string
 		const client = tls.clientWith(envoy.port(), await ca.issue(names));
 		for (const host of HOSTS) t.same(await statuses(client, host), [403, 403, 403, 403], `${name} at ${host}`);
 	}
-	const nobody = tls.clientWith(envoy.port(), await ca.issue(BAD["no name at all"] ?? []));
-	t.match(await alone(nobody, rawGet("guarded.test", [])), {
+	const unnamed = tls.clientWith(envoy.port(), await ca.issue(BAD["no name at all"] ?? []));
+	t.match(await alone(unnamed, rawGet("guarded.test", [])), {
 		status: 403,
 		body: "access denied: no-single-identity\n",
 	});
 	const long = tls.clientWith(envoy.port(), await ca.issue(LONG));
 	for (const host of HOSTS) t.same(await statuses(long, host), [403, 403, 403, 403], `a long one at ${host}`);
-	t.equal(upstream.requests(), served, "nothing of that reached an upstream");
+	t.equal(upstream.requests(), served, "no such request reached an upstream");
 	const odd = await ca.issue(BAD["alice behind another id"] ?? []);
 	t.same(await statuses(tls.clientWith(envoy.port(), odd), "open.test"), [200, 200, 200, 200], "an open Service");
 	await envoy.stop();
@@ -153,16 +153,16 @@ export async function identitiesAreSingle(t: Test, version: string, form: string
 	const naming = (rule: string) => denials.filter((line) => line.replaceAll("_", " ").endsWith(`[${rule}]`));
 	const named = naming(NO_SINGLE_IDENTITY);
 	const tooLong = naming(`${NO_SINGLE_IDENTITY} too long`);
-	t.equal(tooLong.length, HOSTS.length * 4, "of a long one the rule of its length");
+	t.equal(tooLong.length, HOSTS.length * 4, "the length rule refuses a long one");
 	t.equal(named.length, Object.keys(BAD).length * HOSTS.length * 4 + 1, "and each names the rule");
 	t.equal(
 		denials.length - named.length - tooLong.length,
 		HOSTS.length * 4,
-		"the disguised one is judged as whom it is",
+		"the disguised client is judged by its own identity",
 	);
 }
 
-/** What passes, or is judged by an id of the caller's choice, where the rule is missing. */
+/** Certificates that are accepted when the rule is missing. */
 export async function passesWithoutTheRule(t: Test, version: string, form: string): Promise<readonly string[]> {
 	const { tls, ca, start } = await scene(t, version);
 	const envoy = await start(form, withoutRule);
@@ -174,7 +174,7 @@ export async function passesWithoutTheRule(t: Test, version: string, form: strin
 	return passing;
 }
 
-/** By TLS's word alone. */
+/** Removes the rule, so that only TLS authenticates the client. */
 function withoutRule(bootstrap: object): object {
 	return JSON.parse(JSON.stringify(bootstrap), (key, value) => {
 		if (key.startsWith(NO_SINGLE_IDENTITY)) return undefined;
@@ -182,7 +182,7 @@ function withoutRule(bootstrap: object): object {
 	});
 }
 
-/** Each request as `STATUS DETAILS`. */
+/** Logs each request as `STATUS DETAILS`. */
 function logging(bootstrap: object, path: string): object {
 	const copy = JSON.parse(JSON.stringify(bootstrap));
 	const line = "%RESPONSE_CODE% %RESPONSE_CODE_DETAILS%\n";

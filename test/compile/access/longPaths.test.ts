@@ -1,6 +1,6 @@
 /**
- * Paths of PATH_CHARS_MAX characters and of one more, in every execution: refused where an enforced policy looks at paths, told
- * of the dry run where a shadow one does, which refuses nothing.
+ * Paths of PATH_CHARS_MAX characters and of one more, in every execution. An enforced policy that matches paths refuses
+ * the longer one; a shadow policy only reports it in the dry run.
  */
 import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -23,7 +23,7 @@ const pathOf = (length: number): string => `/${"a".repeat(length - 1)}`;
 const HOSTS = ["judged", "tried", "allows", "open"] as const;
 const any = { pathTemplates: ["/{x}"] };
 
-/** Enforced policies of judged alone look at paths; shadow policies that take any path would deny, or allow, all. */
+/** Only enforced policies of `judged` match paths; shadow policies for any path would deny, or allow, all requests. */
 function resources(port: number, tls: MutualTls) {
 	const fields = { access: null, callout: PATIENT } as const;
 	const alice = { principals: [spiffe("alice")] };
@@ -72,9 +72,9 @@ async function observed(t: TestScope, form: string, version?: string) {
 	return { sent, statuses, lines: lines.map((line) => JSON.parse(line)) };
 }
 
-/** @param rbac Envoy's word, or else the sidecar's */
-function dryRun(rbac: Readonly<Record<string, string>>, said: Readonly<Record<string, string>> | null): string {
-	if (said?.shadow === "deny") return `${said.shadowReason} ${said.shadowPolicy ?? null}`;
+/** @param rbac Envoy's result; without one, the sidecar's counts */
+function dryRun(rbac: Readonly<Record<string, string>>, sidecar: Readonly<Record<string, string>> | null): string {
+	if (sidecar?.shadow === "deny") return `${sidecar.shadowReason} ${sidecar.shadowPolicy ?? null}`;
 	if (rbac.weir_deny_shadow_engine_result !== "denied") return "-";
 	const { reason, policy } = ruleDenial(rbac.weir_deny_shadow_effective_policy_id ?? "");
 	return `${reason} ${policy}`;
@@ -86,23 +86,23 @@ const EXECUTIONS = [
 ];
 
 for (const [form, version] of EXECUTIONS) {
-	t.test(`${form} ${version ?? ""}`, async (t) => {
+	t.test(`only enforced policies refuse long paths, ${form} ${version ?? ""}`, async (t) => {
 		const { sent, statuses, lines } = await observed(t, form, version);
 		t.equal(lines.length, sent.length);
 		const got = sent.map(({ host }, at) => {
 			const { details, rbac, verdict, process } = lines[at];
 			const refused = denialOf(details ?? "")?.reason ?? "-";
-			return { host, told: [statuses[at], refused, dryRun(rbac ?? {}, verdict ?? process ?? null)] };
+			return { host, result: [statuses[at], refused, dryRun(rbac ?? {}, verdict ?? process ?? null)] };
 		});
 		for (const host of HOSTS) {
 			t.same(
-				got.filter((one) => one.host === host).map(({ told }) => told),
+				got.filter((one) => one.host === host).map(({ result }) => result),
 				WANTED[host],
 				host,
 			);
 		}
 		if (form !== "native") return;
-		// Envoy says where its walk through the allows ended: of a long path before any of them.
+		// Envoy reports at which allow rule it stopped: for a long path before the first one.
 		const ends = lines.slice(-2 * LENGTHS.length, -LENGTHS.length).map(({ rbac }) => rbac);
 		t.same(
 			ends.map((rbac) => rbac.weir_allow_shadow_effective_policy_id),
@@ -111,7 +111,7 @@ for (const [form, version] of EXECUTIONS) {
 	});
 }
 
-t.test("the pure function, which policy test and the sidecar ask", async (t) => {
+t.test("the pure policy function judges long paths as Envoy does", async (t) => {
 	const { services, accessPolicies } = resources(1, { gateway: null } as unknown as MutualTls);
 	t.equal(services.length, HOSTS.length);
 	t.equal(accessPolicies.length, 6);
@@ -122,11 +122,11 @@ t.test("the pure function, which policy test and the sidecar ask", async (t) => 
 		const asked = (path: string) => ({
 			...{ principal: spiffe("alice"), method: "GET", path, variant: "v1", token: null, region: null, nowMs: 0 },
 		});
-		const told = LENGTHS.map((length) => {
+		const results = LENGTHS.map((length) => {
 			const [given, tried] = [verdict(asked(pathOf(length))), shadow?.(asked(pathOf(length))) ?? null];
 			const would = given.allowed && tried?.allowed === false ? `${tried.reason} ${tried.policy}` : "-";
 			return [given.allowed ? 200 : 403, given.allowed ? "-" : given.reason, would];
 		});
-		t.same(told, WANTED[name], name);
+		t.same(results, WANTED[name], name);
 	}
 });

@@ -1,6 +1,6 @@
 /**
- * Methods that a policy may name, on a real Envoy: by HTTP/1.1 its codec passes on those of its own list alone, by HTTP/2 any. So
- * no name but the three that everybody is refused (access/requests/canonical.ts) is one that nobody can ever ask with.
+ * Methods that a policy may name, on a real Envoy. Its HTTP/1.1 codec forwards only known methods, HTTP/2 any. So
+ * every method can reach a policy, except the three that are always refused (access/requests/canonical.ts).
  */
 import { once } from "node:events";
 import t from "tap";
@@ -14,12 +14,12 @@ t.setTimeout(60_000);
 const LISTED = ["GET", "PURGE", "PROPFIND", "MKCALENDAR", "UNSUBSCRIBE"];
 const BY_HTTP2_ALONE = ["M-SEARCH", "VERSION-CONTROL", "LIST"];
 
-// Node's own server takes no method that it does not know.
+// Node's own server refuses unknown methods.
 const upstream = await startVariantServer("v1");
 t.teardown(() => upstream.close());
 
 for (const version of ["1.40.0", "1.36.2"]) {
-	t.test(`Envoy ${version}`, async (t) => {
+	t.test(`Envoy ${version} forwards known methods by HTTP/1.1 and all methods by HTTP/2`, async (t) => {
 		const resources: Parameters<typeof attackScene>[2] = (_, tls) =>
 			resourceSet({
 				gateways: [gateway({ tls: tls.gateway })],
@@ -45,7 +45,7 @@ for (const version of ["1.40.0", "1.36.2"]) {
 		};
 		for (const method of LISTED) t.same([await byHttp1(method), await byHttp2(method)], [200, 200], method);
 		for (const method of BY_HTTP2_ALONE) t.same([await byHttp1(method), await byHttp2(method)], [400, 200], method);
-		t.same([await byHttp1("TRACE"), await byHttp2("TRACE")], [403, 403], "whatever a policy says");
+		t.same([await byHttp1("TRACE"), await byHttp2("TRACE")], [403, 403], "also if a policy names it");
 		t.equal(await byHttp2("COPY"), 403, "the rule decides");
 	});
 }

@@ -1,6 +1,6 @@
 /**
  * A Gateway with mTLS for tests: certificates of a development CA in a temporary directory, and raw TLS clients
- * that prove one identity or none.
+ * with one identity or none.
  */
 import { once } from "node:events";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";

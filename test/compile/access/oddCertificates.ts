@@ -1,4 +1,4 @@
-/** A certificate authority that signs what no SPIFFE authority may: any names, or none. */
+/** A certificate authority that signs invalid SVIDs: any names, or none. */
 import "reflect-metadata";
 import { webcrypto } from "node:crypto";
 import type { JsonGeneralName } from "@peculiar/x509";
@@ -28,9 +28,9 @@ export interface OddCa {
 }
 
 export interface OddCaOptions {
-	/** Who signs it; absent: itself. */
+	/** The signing CA; absent = self-signed. */
 	readonly parent?: OddCa;
-	/** false: it only does what an authority does. */
+	/** false = the certificate lacks the CA flag, but signs anyway. */
 	readonly isCa?: boolean;
 	readonly names?: readonly JsonGeneralName[];
 }
@@ -46,7 +46,7 @@ export async function oddCa({ parent, isCa = true, names = [] }: OddCaOptions = 
 	const times = { notBefore: new Date(now - 60_000), notAfter: new Date(now + 3_600_000) };
 	const keys = await newKeys();
 	authorities += 1;
-	// Strangers have the name of the one that they play.
+	// A CA without a parent always has the same name, so that it can impersonate another one.
 	const subject = parent === undefined ? "CN=odd" : `CN=odd ${authorities}`;
 	const own = await X509CertificateGenerator.create({
 		serialNumber: "01",

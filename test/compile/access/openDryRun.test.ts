@@ -1,6 +1,6 @@
 /**
- * The dry run of an open Service, natively on a real Envoy: a shadow policy in force would make it a protected one, so all that is
- * refused of those is told, in the words in which it is refused then.
+ * Dry runs of open Services, natively on a real Envoy. Enforcing the shadow policy would protect the Service, so the dry
+ * run reports every refusal of a protected Service, with the same reasons.
  */
 import { once } from "node:events";
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
@@ -94,7 +94,7 @@ interface Case {
 	readonly peer?: "two";
 }
 
-/** By what is asked: the reason in force, by Service where they differ; null = none. */
+/** The enforced reason by request, or by Service if they differ; null = allowed. */
 const CASES: Readonly<Record<string, readonly [Case, string | null | Partial<Record<string, string | null>>]>> = {
 	plain: [{}, null],
 	"a good token": [{ lines: [`authorization: Bearer ${token}`] }, null],
@@ -121,7 +121,7 @@ const CASES: Readonly<Record<string, readonly [Case, string | null | Partial<Rec
 	WebSocket: [upgrade("Upgrade"), "upgrade-refused"],
 	"WebSocket, among others": [upgrade("keep-alive , uPGRADE", "WebSocket"), "upgrade-refused"],
 	"WebSocket, and an override": [{ head: [...upgrade("Upgrade").head, "x-original-url: /"] }, "upgrade-refused"],
-	"no upgrade, for Connection does not say so": [upgrade("x-upgrade, upgraded"), null],
+	"no upgrade: Connection does not name it": [upgrade("x-upgrade, upgraded"), null],
 };
 
 async function statusOf(socket: Socket, bytes: Buffer): Promise<number> {
@@ -152,7 +152,7 @@ async function asked(t: TestScope, mode: Mode, protects: boolean, version?: stri
 			statuses.push(await statusOf(await (peer === "two" ? both : alice)(), bytes));
 		}
 	}
-	// A stream may be logged after its client has the answer, and an Envoy that ends does not wait for it.
+	// Envoy may log a stream after the client has its answer, and does not flush the log when it exits.
 	while ((await envoy.stat("filesystem.write_buffered")) < statuses.length) await setTimeout(20);
 	await envoy.stop();
 	const logged = (await readFile(log, "utf8")).split("\n").filter((line) => line !== "");
@@ -160,10 +160,10 @@ async function asked(t: TestScope, mode: Mode, protects: boolean, version?: stri
 }
 
 /** The native dry-run result, and the enforced verdict. */
-function told(rbac: Readonly<Record<string, string>> | null): string | null {
-	const said = rbac ?? {};
-	const by = ["weir_deny_", "weir_allow_"].find((prefix) => said[`${prefix}shadow_engine_result`] === "denied");
-	return by === undefined ? null : ruleDenial(said[`${by}shadow_effective_policy_id`] ?? "none").reason;
+function dryRunReason(rbac: Readonly<Record<string, string>> | null): string | null {
+	const metadata = rbac ?? {};
+	const by = ["weir_deny_", "weir_allow_"].find((prefix) => metadata[`${prefix}shadow_engine_result`] === "denied");
+	return by === undefined ? null : ruleDenial(metadata[`${by}shadow_effective_policy_id`] ?? "none").reason;
 }
 
 for (const [protects, version] of [
@@ -171,8 +171,8 @@ for (const [protects, version] of [
 	[true, "1.36.2"],
 	[false, undefined],
 ] as const) {
-	const where = protects ? "a protected Gateway" : "a Gateway that protects nothing yet";
-	t.test(`${where}, Envoy ${version ?? "of now"}`, async (t) => {
+	const where = protects ? "a protected Gateway" : "a Gateway without protected Services";
+	t.test(`dry runs report enforced denials at ${where}, Envoy ${version ?? "newest"}`, async (t) => {
 		const dry = await asked(t, "shadow", protects, version);
 		const real = await asked(t, "enforce", protects, version);
 		t.equal(dry.length, HOSTS.length * Object.keys(CASES).length);
@@ -180,9 +180,9 @@ for (const [protects, version] of [
 		for (const [at, { host, name, due }] of names.entries()) {
 			const reason = due === null || typeof due === "string" ? due : (due[host] ?? null);
 			const what = `${host}: ${name}`;
-			t.equal(dry[at].status, name.startsWith("WebSocket") ? 101 : 200, `${what}: nothing is refused`);
-			t.equal(told(dry[at].rbac), reason, `${what}: told`);
-			t.equal(denialOf(real[at].details ?? "")?.reason ?? null, reason, `${what}: in force`);
+			t.equal(dry[at].status, name.startsWith("WebSocket") ? 101 : 200, `${what}: a dry run refuses no request`);
+			t.equal(dryRunReason(dry[at].rbac), reason, `${what}: reason`);
+			t.equal(denialOf(real[at].details ?? "")?.reason ?? null, reason, `${what}: enforced`);
 		}
 	});
 }

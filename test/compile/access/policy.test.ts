@@ -1,4 +1,4 @@
-/** AccessPolicy as a function: each rule, in the smallest case that needs it. */
+/** Each rule of AccessPolicy as a pure function, in its smallest case. */
 import t from "tap";
 import {
 	accessTable,
@@ -15,7 +15,7 @@ const anywhere = { token: null, region: null, nowMs: 0 } as const;
 const request = { principal: "spiffe://a/x", method: "GET", path: "/v2", variant: "v1", ...anywhere };
 const allow = accessPolicy("allow-x", "allow", ["guarded"], { principals: ["spiffe://a/x"] });
 
-t.test("prefixes match whole segments", async (t) => {
+t.test("path prefixes match whole segments", async (t) => {
 	for (const [path, prefix, want] of [
 		["/v2", "/v2", true],
 		["/v2/", "/v2", true],
@@ -32,27 +32,27 @@ t.test("prefixes match whole segments", async (t) => {
 	}
 });
 
-t.test("deny by default, and forbid wins in any order", async (t) => {
+t.test("access is denied by default, and a deny policy wins in any order", async (t) => {
 	t.same(authorize(guarded, [], request), { allowed: false, reason: "no-policy-allows", policy: null });
 	t.same(authorize(guarded, [allow], request), { allowed: true, reason: "allowed", policy: "allow-x" });
-	const deny = accessPolicy("nobody", "deny", ["guarded"]);
+	const deny = accessPolicy("deny-all", "deny", ["guarded"]);
 	for (const order of [
 		[allow, deny],
 		[deny, allow],
 	]) {
-		t.same(authorize(guarded, order, request), { allowed: false, reason: "forbidden", policy: "nobody" });
+		t.same(authorize(guarded, order, request), { allowed: false, reason: "forbidden", policy: "deny-all" });
 	}
 	t.equal(authorize(guarded, [allow], { ...request, principal: null }).allowed, false, "no identity");
 	t.equal(authorize(guarded, [allow], { ...request, principal: "spiffe://a/x/y" }).allowed, false, "ids are exact");
 });
 
 t.test("an allow policy without principals allows no one", async (t) => {
-	const nobody = accessPolicy("empty", "allow", ["guarded"]);
-	t.equal(authorize(guarded, [nobody], request).allowed, false);
-	t.equal(authorize(guarded, [nobody], { ...request, principal: null }).allowed, false);
+	const emptyAllow = accessPolicy("empty", "allow", ["guarded"]);
+	t.equal(authorize(guarded, [emptyAllow], request).allowed, false);
+	t.equal(authorize(guarded, [emptyAllow], { ...request, principal: null }).allowed, false);
 });
 
-t.test("a policy for Variants matches those only, and an unknown one fails closed", async (t) => {
+t.test("a policy for Variants matches only those, and an unknown Variant fails closed", async (t) => {
 	const v1Only = accessPolicy("v1-only", "allow", ["guarded"], {
 		principals: ["spiffe://a/x"],
 		variants: ["v1", "v3"],
@@ -71,7 +71,7 @@ t.test("a policy for Variants matches those only, and an unknown one fails close
 	t.equal(judgesVariants(accessTable(guarded, [allow])), false);
 });
 
-t.test("a table of many policies answers as each policy read alone does", async (t) => {
+t.test("a table of many policies gives the same verdicts as its policies one by one", async (t) => {
 	const policies = Array.from({ length: 60 }, (_, index) =>
 		accessPolicy(`p${index}`, index % 5 === 0 ? "deny" : "allow", ["guarded"], {
 			principals: index % 10 === 0 ? [] : [`spiffe://a/${index % 7}`, `spiffe://a/${index % 3}`],
@@ -113,7 +113,7 @@ t.test("a table of many policies answers as each policy read alone does", async 
 	}
 });
 
-t.test("policies of another namespace or Service do not count", async (t) => {
+t.test("policies of another namespace or Service have no effect", async (t) => {
 	const elsewhere = accessPolicy("allow-x", "allow", ["guarded"], { principals: ["spiffe://a/x"] }, "prod");
 	const other = accessPolicy("allow-x", "allow", ["other"], { principals: ["spiffe://a/x"] });
 	t.equal(authorize(guarded, [elsewhere, other], request).allowed, false);
@@ -125,7 +125,7 @@ t.test("an open Service is open until a policy selects it", async (t) => {
 	t.equal(authorize(open, [allow], { ...request, principal: null }).allowed, false);
 });
 
-t.test("an ambiguous path is refused where paths are judged, and only there", async (t) => {
+t.test("an ambiguous path is refused only if a policy matches paths", async (t) => {
 	const byPath = accessPolicy("no-admin", "deny", ["guarded"], { pathPrefixes: ["/admin"] });
 	for (const path of ["/v2;x", "/admin;x", "/v2%3Bx", "/v2%00"]) {
 		t.same(authorize(guarded, [allow, byPath], { ...request, path }), {
@@ -137,7 +137,7 @@ t.test("an ambiguous path is refused where paths are judged, and only there", as
 	}
 });
 
-t.test("a path that is not normalised is refused where paths are judged", async (t) => {
+t.test("a path that is not normalised is refused if a policy matches paths", async (t) => {
 	const byPath = accessPolicy("no-admin", "deny", ["guarded"], { pathPrefixes: ["/admin"] });
 	const raw = [
 		"//admin",

@@ -1,4 +1,4 @@
-/** Policies tried without a mesh: what a token that does not hold changes, and at which subjects verdicts can turn. */
+/** Policy tests without a mesh: effects of invalid tokens, and the requests at which verdicts can change. */
 import t from "tap";
 import { boundariesOf } from "../../../src/compile/access/review/boundaries.js";
 import { policyJudge } from "../../../src/compile/access/review/policyCheck.js";
@@ -38,7 +38,7 @@ t.test("a bad token is refused if an enforced policy uses users; a shadow policy
 	t.match(judged("shadow"), { allowed: true, policy: "all", shadow: { allowed: false, reason: "invalid-token" } });
 });
 
-t.test("a token that every execution refuses for its claims is none that holds", async (t) => {
+t.test("a token is invalid if its claims fail the checks of every execution", async (t) => {
 	const thumbprint = "A".repeat(43);
 	const [key, certificate] = [{ jkt: thumbprint }, { "x5t#S256": thumbprint }];
 	const judged = (binding: TokenIssuer["binding"], claims: object, tls: GatewayTls | null = { from: "identity" }) =>
@@ -68,12 +68,12 @@ t.test("a token that every execution refuses for its claims is none that holds",
 	for (const [binding, cnf] of cases) t.equal(judged(binding, { cnf }), "allowed", `${binding} ${JSON.stringify(cnf)}`);
 	t.equal(judged("dpop", { cnf: certificate }), "invalid-token", "not bound to a key");
 	t.equal(judged("mtls", { cnf: key }), "invalid-token", "not bound to a certificate");
-	t.equal(judged("dpop", {}), "allowed", "what is left out is as it must be");
+	t.equal(judged("dpop", {}), "allowed", "an omitted cnf counts as valid");
 	t.equal(judged("mtls", { cnf: certificate }, null), "invalid-token", "no certificate is presented");
 	t.equal(judged("dpop", { cnf: key }, null), "allowed");
 });
 
-t.test("a subject that ends like `any` is one to be tried", (t) => {
+t.test("subjects that end like a wildcard are among the tried subjects", (t) => {
 	const subjects = (user: string): readonly unknown[] => {
 		const { policies } = accessTable(guarded, [accessPolicy("p", "allow", ["s"], { users: [user] })]);
 		const { tokens } = boundariesOf(policies, [], [tokenIssuer(ISSUER, [], "k.json")], 0);
@@ -84,7 +84,7 @@ t.test("a subject that ends like `any` is one to be tried", (t) => {
 	t.end();
 });
 
-t.test("times to try: the edges of validity, and where a schedule turns within a week", (t) => {
+t.test("tried times are the limits of validity and the changes of a schedule within a week", (t) => {
 	const monday = Date.UTC(2026, 5, 1);
 	const schedule = { timezone: "UTC", days: [1], fromMinute: 60, untilMinute: 90 };
 	const times = (spec: Parameters<typeof accessPolicy>[3]) =>
@@ -96,7 +96,7 @@ t.test("times to try: the edges of validity, and where a schedule turns within a
 	t.end();
 });
 
-t.test("a host is looked for as Envoy does: without regard to case, and without a port", async (t) => {
+t.test("hosts are matched as Envoy does: ignoring case and port", async (t) => {
 	const judge = policyJudge(
 		resourceSet({ services: [service("m", [variant("v1", 1)], { hosts: ["m.test", "*.m.test"] })] }),
 	);
@@ -106,7 +106,7 @@ t.test("a host is looked for as Envoy does: without regard to case, and without 
 		t.equal(judge.serviceOf({ service: null, host }), null, host);
 });
 
-t.test("a host is its owner's, whichever Service has the name, and a name is no host", async (t) => {
+t.test("a host belongs to the Service that declares it, and a Service's name is not a host", async (t) => {
 	const judge = policyJudge(
 		resourceSet({
 			services: [
@@ -135,7 +135,7 @@ t.test("a host is its owner's, whichever Service has the name, and a name is no 
 	);
 });
 
-t.test("conditions see the path percent-decoded, enforced and shadow", async (t) => {
+t.test("enforced and shadow conditions see the path percent-decoded", async (t) => {
 	const judged = (mode: "enforce" | "shadow", path: string) =>
 		policyJudge(
 			resourceSet({
@@ -152,13 +152,13 @@ t.test("conditions see the path percent-decoded, enforced and shadow", async (t)
 	t.match(judged("enforce", "/docs/my%20secret?q"), { allowed: false, policy: "no" });
 	t.match(judged("shadow", "/docs/my%20secret"), { allowed: true, shadow: { allowed: false, policy: "no" } });
 	t.match(judged("enforce", "/docs/my%20secrets"), { allowed: true });
-	t.match(judged("enforce", "/docs/%c3"), { allowed: false, reason: "not-canonical" }, "what is no UTF-8 is denied");
+	t.match(judged("enforce", "/docs/%c3"), { allowed: false, reason: "not-canonical" }, "invalid UTF-8 is denied");
 	t.match(judged("enforce", "/docs/my%2520secret"), { allowed: false, reason: "not-canonical" });
 });
 
 const id = (name: string): string => `spiffe://weir.test/${name}`;
 
-t.test("a request that a trusted proxy brings is its client's, and no more than the proxy may", async (t) => {
+t.test("a request through a trusted proxy needs permission for both the client and the proxy", async (t) => {
 	const judge = policyJudge(
 		resourceSet({
 			gateways: [
@@ -194,7 +194,7 @@ t.test("a request that a trusted proxy brings is its client's, and no more than 
 		[id("alice"), id("mallory"), "forbidden by no-mallory"],
 	] as const)
 		t.equal(asked(principal, via), expected, `${principal} via ${via}`);
-	t.equal(asked(id("proxy"), null, "direct"), "allowed by all", "where it is not a trusted proxy");
+	t.equal(asked(id("proxy"), null, "direct"), "allowed by all", "at a Gateway that does not trust the proxy");
 	const through = (via: string | null, gateway: string | null = null, region: string | null = null) =>
 		judge.gatewaysOf({ principal: id("alice"), via, gateway, region });
 	t.same(through(null), ["edge", "direct"]);
@@ -205,7 +205,7 @@ t.test("a request that a trusted proxy brings is its client's, and no more than 
 	]);
 });
 
-t.test("a dry run is judged in the order of verdicts in force", async (t) => {
+t.test("a dry run evaluates checks in the same order as an enforced verdict", async (t) => {
 	const judged = (open: boolean, request: object, users = false) => {
 		const set = resourceSet({
 			gateways: [gateway({ tls: { from: "identity" }, tokens: [tokenIssuer(ISSUER, [], "k.json")] })],
@@ -228,11 +228,11 @@ t.test("a dry run is judged in the order of verdicts in force", async (t) => {
 	t.equal(judged(true, { path: "/.well-known/weir-probe" }), "open, forbidden");
 	t.equal(judged(true, {}), "open, no-policy-allows");
 	t.equal(judged(true, { ...bad, path: "/b;c" }), "open, not-canonical");
-	t.equal(judged(true, { ...bad, path: "/a%2Cb" }), "open, not-canonical", "an ambiguous path before its token");
+	t.equal(judged(true, { ...bad, path: "/a%2Cb" }), "open, not-canonical", "the path is checked before the token");
 	t.equal(judged(true, bad), "open, invalid-token");
 	t.equal(judged(false, { path: "/b;c" }), "not-canonical, -");
 	t.equal(judged(false, { ...bad, path: "/a%2Cb" }), "allowed, not-canonical");
-	t.equal(judged(false, { ...bad, path: "/a%2Cb" }, true), "not-canonical, -", "in force too");
+	t.equal(judged(false, { ...bad, path: "/a%2Cb" }, true), "not-canonical, -", "also if enforced");
 	t.equal(judged(false, bad, true), "invalid-token, -");
 	t.equal(judged(false, { path: "/.well-known/weir-probe" }), "forbidden, forbidden");
 });

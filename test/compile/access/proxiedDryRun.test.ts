@@ -1,6 +1,6 @@
 /**
- * Dry runs behind trusted proxies, on a real Envoy with the sidecar: what is told of a shadow policy is what the same request
- * gets once it is in force, for the client and for the proxy that brings it. Natively none is tried there (dryRun.test.ts).
+ * Dry runs behind trusted proxies, on a real Envoy with the sidecar: the dry run reports the verdict that a request
+ * gets once the policy is enforced, for the client and the proxy. Native executions try none there (dryRun.test.ts).
  */
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -40,7 +40,7 @@ const resourcesOf = (mode: Mode) =>
 		],
 	});
 
-/** Of each request: peer, host, path. */
+/** Each request as peer, host and path. */
 const REQUESTS = [
 	["alice", "tried", "/"],
 	["proxy", "tried", "/"],
@@ -52,7 +52,7 @@ const REQUESTS = [
 	["alice", "tried", "/.well-known/weir-probe"],
 ] as const;
 
-/** Status of each, and the sidecar's word on it. */
+/** The status of each request, and the sidecar's metadata. */
 async function asked(t: TestScope, protocol: Protocol, mode: Mode) {
 	const directory = await mkdtemp(join(tmpdir(), "weir-proxied-"));
 	t.teardown(() => rm(directory, { recursive: true, force: true }));
@@ -65,33 +65,33 @@ async function asked(t: TestScope, protocol: Protocol, mode: Mode) {
 	const answers = [];
 	for (const [peer, host, path] of REQUESTS)
 		answers.push(await alone(await tls.client(envoy.port(), peer), rawGet(`${host}.test`, [client], path)));
-	// A stream may be logged after its client has the answer, and an Envoy that ends does not wait for it.
+	// Envoy may log a stream after the client has its answer, and does not flush the log when it exits.
 	while ((await envoy.stat("filesystem.write_buffered")) < REQUESTS.length) await setTimeout(20);
 	await envoy.stop();
 	const logged = await readLog(log);
 	return answers.map((answer) => ({
 		status: answer.status,
-		said: logged.get(headerValues(answer, "x-request-id")[0] ?? "")?.metadata ?? {},
+		metadata: logged.get(headerValues(answer, "x-request-id")[0] ?? "")?.metadata ?? {},
 	}));
 }
 
 for (const protocol of ["ext_authz", "ext_proc"] as const) {
-	t.test(`by ${protocol}`, async (t) => {
+	t.test(`dry runs equal enforced verdicts by ${protocol}`, async (t) => {
 		const [dry, real] = [await asked(t, protocol, "shadow"), await asked(t, protocol, "enforce")];
 		t.same(
 			dry.map(({ status }) => status),
 			[200, 200, 200, 200, 403, 200, 403, 403],
-			"a dry run decides nothing",
+			"a dry run changes no verdict",
 		);
 		t.same(
 			real.map(({ status }) => status),
 			[200, 403, 200, 200, 403, 403, 403, 403],
 		);
-		for (const [index, { said }] of dry.entries()) {
+		for (const [index, { metadata }] of dry.entries()) {
 			const name = REQUESTS[index]?.join(" ") ?? "";
-			const { verdict, reason, policy } = real[index]?.said ?? {};
-			if (said.shadow === undefined) t.equal(said.verdict, verdict, name);
-			else t.same([said.shadow, said.shadowReason, said.shadowPolicy], [verdict, reason, policy], name);
+			const { verdict, reason, policy } = real[index]?.metadata ?? {};
+			if (metadata.shadow === undefined) t.equal(metadata.verdict, verdict, name);
+			else t.same([metadata.shadow, metadata.shadowReason, metadata.shadowPolicy], [verdict, reason, policy], name);
 		}
 	});
 }

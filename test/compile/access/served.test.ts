@@ -1,4 +1,4 @@
-/** Requests that were served beyond those that were judged, by counters alone. */
+/** Detects from counters that Envoy served more requests than were judged. */
 import t from "tap";
 import type { ProbedService } from "../../../src/compile/access/bypass/probe.js";
 import { type Reading, ServedCounts } from "../../../src/compile/access/bypass/served.js";
@@ -42,28 +42,28 @@ function reading(of: Numbers): Reading {
 	};
 }
 
-/** What is found at the last of these readings. */
+/** The result at the last of these readings. */
 function found(...numbers: readonly Numbers[]) {
 	const counts = new ServedCounts();
 	return numbers.map((one) => counts.take(SERVICES, reading(one))).at(-1);
 }
 
-t.test("what was judged, was tried again or is open is no bypass", async (t) => {
+t.test("judged, retried and open requests are not counted as bypasses", async (t) => {
 	const none = { envoy: 0, sidecar: 0 };
-	t.same(found({ native: 9 }), none, "nothing is compared with the first reading");
+	t.same(found({ native: 9 }), none, "the first reading has no predecessor");
 	t.same(found({ allowed: 1, native: 1 }, { allowed: 5, native: 5, open: 7 }), none);
 	t.same(found({}, { allowed: 1, native: 4, retried: 3 }), none);
 	t.same(found({}, { ok: 2, proof: 2, asked: 2 }), none);
 	t.same(found({ allowed: 8, native: 8 }, { allowed: 9, native: 1 }), none, "a cluster that was created anew");
 });
 
-t.test("what was sent beyond the verdicts of its judge is", async (t) => {
+t.test("requests sent without a verdict of their judge are counted as bypasses", async (t) => {
 	t.same(found({}, { allowed: 2, native: 5 }), { envoy: 3, sidecar: 0 });
-	t.same(found({}, { allowed: 9, asked: 2 }), { envoy: 0, sidecar: 2 }, "the verdicts of others excuse nothing");
+	t.same(found({}, { allowed: 9, asked: 2 }), { envoy: 0, sidecar: 2 }, "verdicts of another judge do not count");
 	t.same(found({}, { ok: 4, proof: 1, asked: 4 }), { envoy: 0, sidecar: 3 });
 });
 
-t.test("a request that was judged before a reading may be sent after it, once", async (t) => {
+t.test("a request judged before a reading may be sent once after it", async (t) => {
 	t.equal(found({ active: 1 }, { native: 1 })?.envoy, 0);
 	t.equal(
 		found({ active: 1 }, { native: 1, active: 1 }, { native: 2, active: 1 })?.envoy,
@@ -71,16 +71,16 @@ t.test("a request that was judged before a reading may be sent after it, once", 
 		"an open stream hides one",
 	);
 	t.equal(found({}, { allowed: 1, active: 1 }, { allowed: 1, native: 1 })?.envoy, 0);
-	t.equal(found({}, { allowed: 1 }, { allowed: 1, native: 1 })?.envoy, 1, "it has ended, so that nothing is owed");
+	t.equal(found({}, { allowed: 1 }, { allowed: 1, native: 1 })?.envoy, 1, "the stream has ended");
 });
 
-t.test("the number stands until requests come that were all judged", async (t) => {
+t.test("the count of bypasses stays until only judged requests arrive", async (t) => {
 	t.equal(found({}, { native: 2 }, { native: 2 })?.envoy, 2);
 	t.equal(found({}, { native: 2 }, { native: 3, allowed: 1 })?.envoy, 0);
 });
 
-t.test("nothing is compared across a change of routes", async (t) => {
+t.test("counters are not compared across a change of routes", async (t) => {
 	t.equal(found({}, { native: 2, reloads: 1 })?.envoy, 0);
-	t.equal(found({}, { reloads: 1 }, { native: 2, reloads: 1 })?.envoy, 0, "nor with the reading after it");
+	t.equal(found({}, { reloads: 1 }, { native: 2, reloads: 1 })?.envoy, 0, "nor with the next reading");
 	t.equal(found({}, { reloads: 1 }, { reloads: 1 }, { native: 2, reloads: 1 })?.envoy, 2);
 });

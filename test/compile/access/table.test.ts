@@ -1,4 +1,4 @@
-/** Which policies are about a Service, what they judge, and what shadow ones would change. */
+/** Policies that select a Service, their effect, and what shadow policies would change. */
 import t from "tap";
 import { matchesPrincipal } from "../../../src/compile/access/requests/principal.js";
 import {
@@ -44,14 +44,18 @@ t.test("a policy selects by namespace, name or *, and DataClass", async (t) => {
 	t.same(names([accessPolicy("all", "allow", ["*"], X), accessPolicy("elsewhere", "allow", ["*"], X, "prod")]), [
 		"all",
 	]);
-	t.same(names([policy("elsewhere", "allow", X, "prod")]), [], "none of another namespace");
+	t.same(names([policy("elsewhere", "allow", X, "prod")]), [], "no policy of another namespace");
 	t.same(names([policy("personal", "deny", { dataClasses: ["public", "personal"] })]), ["personal"]);
 	t.same(names([policy("public", "deny", { dataClasses: ["public"] })]), []);
 	const none = service("guarded", [variant("v1", 1)], { access: null });
-	t.same(accessTable(none, [policy("personal", "deny", { dataClasses: ["personal"] })]).policies, [], "it has none");
+	t.same(
+		accessTable(none, [policy("personal", "deny", { dataClasses: ["personal"] })]).policies,
+		[],
+		"it has no DataClass",
+	);
 });
 
-t.test("conditions that few policies have are there only where one of them is used", async (t) => {
+t.test("rarely used fields are compiled only if a policy uses one", async (t) => {
 	const more = (fields: Partial<AccessPolicy["spec"]>) =>
 		accessTable(guarded, [policy("a", "allow", fields)]).policies[0]?.more;
 	t.equal(more({ ...X, methods: ["GET"], variants: ["v1"] }), null);
@@ -67,17 +71,17 @@ t.test("conditions that few policies have are there only where one of them is us
 	}
 });
 
-t.test("a shadow policy decides nothing, and what it would decide can be asked", async (t) => {
+t.test("a shadow policy does not change verdicts, and its own verdict is available", async (t) => {
 	const allow = policy("callers", "allow", X);
 	const shadow = policy("soon", "deny", { mode: "shadow", methods: ["GET"] });
 	const table = accessTable(guarded, [shadow, allow]);
 	t.same(compileAccess(table, "guarded")(request), { allowed: true, reason: "allowed", policy: "callers" });
 	t.same(compileShadow(table, "guarded")?.(request), { allowed: false, reason: "forbidden", policy: "soon" });
 	t.same(compileShadow(table, "guarded")?.({ ...request, method: "PUT" }).policy, "callers");
-	t.equal(compileShadow(accessTable(guarded, [allow]), "guarded"), null, "nothing to ask");
+	t.equal(compileShadow(accessTable(guarded, [allow]), "guarded"), null, "no shadow policy");
 });
 
-t.test("an open Service with shadow policies stays open, one that only they select is closed", async (t) => {
+t.test("shadow policies neither close an open Service nor open a closed one", async (t) => {
 	const shadow = policy("soon", "allow", { ...X, mode: "shadow" });
 	const table = accessTable(open, [shadow]);
 	t.equal(isOpen(table), true);
@@ -88,7 +92,7 @@ t.test("an open Service with shadow policies stays open, one that only they sele
 	t.equal(authorize(guarded, [shadow], request).reason, "no-policy-allows");
 });
 
-t.test("a shadow policy that looks at paths refuses no path", async (t) => {
+t.test("a shadow policy that matches paths refuses no path", async (t) => {
 	const shadow = policy("soon", "deny", { mode: "shadow", pathPrefixes: ["/admin"] });
 	const table = accessTable(guarded, [policy("callers", "allow", X), shadow]);
 	const asked = { ...request, path: "/v2;x" };
@@ -97,7 +101,7 @@ t.test("a shadow policy that looks at paths refuses no path", async (t) => {
 	t.equal(compileShadow(table, "guarded")?.(asked).reason, "not-canonical");
 });
 
-t.test("what a verdict depends on", async (t) => {
+t.test("the table reports the inputs that a verdict depends on", async (t) => {
 	const judges = (fields: Partial<AccessPolicy["spec"]>) => {
 		const table = accessTable(guarded, [policy("a", "deny", fields)]);
 		return [judgesPaths(table), judgesVariants(table), judgesUsers(table), judgesRegions(table)]
@@ -122,10 +126,10 @@ t.test("what a verdict depends on", async (t) => {
 	t.equal(reads({ ...X, mode: "shadow" }), false);
 });
 
-t.test("what Envoy cannot express of a policy", async (t) => {
+t.test("the table names each field that Envoy cannot express", async (t) => {
 	const obstacle = (fields: Partial<AccessPolicy["spec"]>): string | null => {
 		const [own] = accessTable(guarded, [policy("a", "deny", fields)]).policies;
-		return own === undefined ? "nothing selected" : nativeObstacle(own);
+		return own === undefined ? "no policy" : nativeObstacle(own);
 	};
 	const schedule = { timezone: "UTC", days: [1], fromMinute: 0, untilMinute: 1 };
 	t.equal(obstacle({ ...X, groups: ["a"], pathTemplates: ["/{a}"], regions: ["eu"], variants: ["v1"] }), null);
@@ -134,7 +138,7 @@ t.test("what Envoy cannot express of a policy", async (t) => {
 	t.equal(obstacle({ validUntilMs: 1 }), "a time of validity: Envoy's rules have no clock");
 });
 
-t.test("each condition about the token, alone", async (t) => {
+t.test("each field about the token is checked by itself", async (t) => {
 	for (const [fields, fits] of [
 		[{ users: ["https://one#alice"] }, true],
 		[{ users: ["https://one#bob", "https://two#alice"] }, false],
@@ -163,7 +167,7 @@ t.test("each condition about the token, alone", async (t) => {
 		t.equal(authorize(guarded, own, request).allowed, false, "no token, no user");
 	}
 	const byGroup = [policy("own", "allow", { groups: ["clerks"] })];
-	t.equal(authorize(guarded, byGroup, { ...request, principal: null, token }).allowed, true, "a token alone is enough");
+	t.equal(authorize(guarded, byGroup, { ...request, principal: null, token }).allowed, true, "a token is enough");
 	const noSubject = [policy("own", "allow", { users: ["https://one#alice"] })];
 	t.equal(authorize(guarded, noSubject, { ...request, token: { ...token, subject: null } }).allowed, false);
 	const split = { ...token, issuer: "https://one#alice", subject: "x" };
@@ -178,7 +182,7 @@ t.test("each condition about the token, alone", async (t) => {
 	t.equal(subjectOf("https://one", "alice"), false, "a subject without # is rejected");
 });
 
-t.test("an unknown result allows no one and denies all", async (t) => {
+t.test("an unknown result matches no allow policy and every deny policy", async (t) => {
 	for (const fields of [{ regions: ["eu"] }, { condition: 'request.region == "eu"' }]) {
 		const allow = [policy("own", "allow", { ...X, ...fields })];
 		t.equal(authorize(guarded, allow, request).allowed, true);
@@ -191,7 +195,7 @@ t.test("an unknown result allows no one and denies all", async (t) => {
 	}
 });
 
-t.test("a time of validity: from inclusive, until exclusive", async (t) => {
+t.test("a time of validity includes its start and excludes its end", async (t) => {
 	const own = [policy("own", "allow", { ...X, validFromMs: 1_000, validUntilMs: 2_000 })];
 	for (const [nowMs, want] of [
 		[999, false],
@@ -209,7 +213,7 @@ t.test("equal verdicts of one table are one object", async (t) => {
 	t.equal(ask({ ...request, principal: null }), ask({ ...request, principal: "spiffe://b" }));
 });
 
-t.test("prefixes deeper than the index, and as long as a policy may have them, are found", async (t) => {
+t.test("prefixes deeper than the index, and of the maximum length, are found", async (t) => {
 	const deep = `/${Array.from({ length: 40 }, (_, index) => `s${index}`).join("/")}`;
 	const filler = Array.from({ length: 12 }, (_, index) =>
 		policy(`f${index}`, "deny", { pathPrefixes: [`/f${index}`] }),
@@ -227,19 +231,16 @@ t.test("prefixes deeper than the index, and as long as a policy may have them, a
 	t.equal(authorize(guarded, below, { ...request, principal: id }).allowed, false);
 });
 
-t.test(
-	"policies stand by name, whatever the order of the declarations: of several the same one is named",
-	async (t) => {
-		const declared = ["b", "c", "a", "a2"].map((name) => policy(name, "allow", X));
-		for (const order of [declared, declared.toReversed()]) t.same(names(order), ["a", "a2", "b", "c"]);
-	},
-);
+t.test("policies are sorted by name, so that the reported policy does not depend on declaration order", async (t) => {
+	const declared = ["b", "c", "a", "a2"].map((name) => policy(name, "allow", X));
+	for (const order of [declared, declared.toReversed()]) t.same(names(order), ["a", "a2", "b", "c"]);
+});
 
-t.test("one policy that reads users is enough for tokens to be looked at", async (t) => {
+t.test("tokens are read if one policy uses users", async (t) => {
 	t.ok(readsUsers(accessTable(guarded, [policy("callers", "allow", X), policy("users", "allow", { users: ["*"] })])));
 });
 
-t.test("possible callers: all for an open Service, else those of an allow, enforced or shadow", async (t) => {
+t.test("possible callers are all for an open Service, else those of an allow policy", async (t) => {
 	const could = (service: Service, policies: readonly AccessPolicy[], principal: string | null = X.principals[0]) =>
 		couldAllow(accessTable(service, policies))(principal);
 	const names = (...principals: string[]) => policy("names", "allow", { principals });

@@ -1,6 +1,6 @@
 /**
- * Which trust domains' ids a Gateway takes, on a real Envoy: TLS refuses the others before any request, so also at open Services
- * and where policies look at users alone, in every execution.
+ * Trust domains that a Gateway accepts, on a real Envoy. TLS refuses all others before any request, in every execution:
+ * also at open Services, and if policies only match users.
  */
 import { readFile, writeFile } from "node:fs/promises";
 import { connect as connectHttp2 } from "node:http2";
@@ -26,7 +26,7 @@ import { mutualTls, spiffe, TRUST_DOMAIN } from "./mutualTls.js";
 import { oddCa } from "./oddCertificates.js";
 
 t.setTimeout(120_000);
-// Most of the time is waiting.
+// The tests mostly wait.
 t.jobs = 4;
 
 const upstream = await startVariantServer("v1");
@@ -38,7 +38,7 @@ await writeFile(keys, jwksBytes([await publicJwk(await keyPair(), { kid: "k1" })
 /** The response of each Service to accepted clients. */
 const HOSTS = { open: 200, star: 200, users: 403 } as const;
 const OWN = [spiffe("app"), spiffe("a/b/c")];
-/** Begins as the own one, holds it, and is none. */
+/** Look like ids of the own trust domain, but are not. */
 const OTHERS = [
 	"spiffe://evil.test/app",
 	`spiffe://${TRUST_DOMAIN}.evil/app`,
@@ -49,7 +49,7 @@ const OTHERS = [
 	`spiffe://${TRUST_DOMAIN}@evil.test/app`,
 	`spiffe://${TRUST_DOMAIN.toUpperCase()}/app`,
 	`https://${TRUST_DOMAIN}/app`,
-	// Of the own domain, and no ids.
+	// Of the own trust domain, but invalid as ids.
 	...["/", "//app", "/app/", "/./app", "/../app", "/app?x", "/app#x", "/%61pp", "/app ", "/app\0x", "/app\0"].map(
 		(path) => `spiffe://${TRUST_DOMAIN}${path}`,
 	),
@@ -112,7 +112,7 @@ async function byHttp2(
 	}
 }
 
-/** @param taken whether they are */
+/** @param taken whether the ids are accepted */
 async function ask(
 	t: Pick<Tap, "equal">,
 	port: number,
@@ -131,7 +131,7 @@ async function ask(
 }
 
 for (const [form, options] of Object.entries(FORMS)) {
-	t.test(`identity: mesh, ${form}`, async (t) => {
+	t.test(`with identity: mesh a Gateway accepts only declared trust domains, ${form}`, async (t) => {
 		const directory = await scratch(t);
 		const ca = await startCa({ directory: join(directory, "ca"), trustDomain: TRUST_DOMAIN });
 		t.teardown(() => ca.close());
@@ -164,7 +164,7 @@ for (const [form, options] of Object.entries(FORMS)) {
 		await ask(t, unknowing.port(), issue, [...OWN, ...OTHERS.slice(0, 1)], false);
 	});
 
-	t.test(`a CA in a file, ${form}`, async (t) => {
+	t.test(`with a CA file a Gateway accepts only declared trust domains, ${form}`, async (t) => {
 		const [tls, ca] = await Promise.all([mutualTls(t), oddCa()]);
 		const clientCaFile = join(dirname(tls.gateway.certificateFile), "both.pem");
 		await writeFile(clientCaFile, `${tls.ca.certificate}\n${ca.certificate}`);
@@ -194,10 +194,12 @@ t.test("without trust domains the listener stays the same, with a warning", asyn
 	const text = (tls: GatewayTls, more: Partial<CompileOptions> = {}): string =>
 		JSON.stringify(of(tls, more).envoy.listeners);
 	t.match(text(files), '"validation_context":{"trusted_ca":{"filename":"/ca"}}}');
-	t.equal(text(files, { trustDomain: TRUST_DOMAIN }), text(files), "the mesh's own is another matter");
-	const told = (tls: GatewayTls) => of(tls).rules.filter(({ rule }) => rule === "Gateway edge: clients");
-	t.match(told(files), [{ because: /ANY trust domain that the CA of \/ca signs for.*name them in tls\.trustDomains/ }]);
-	t.same(told({ ...files, trustDomains: ["a.test"] }), []);
-	t.same(told({ ...files, clientCaFile: null }), []);
-	t.same(told({ from: "identity" }), []);
+	t.equal(text(files, { trustDomain: TRUST_DOMAIN }), text(files), "the mesh's own trust domain has no effect");
+	const warnings = (tls: GatewayTls) => of(tls).rules.filter(({ rule }) => rule === "Gateway edge: clients");
+	t.match(warnings(files), [
+		{ because: /ANY trust domain that the CA of \/ca signs for.*name them in tls\.trustDomains/ },
+	]);
+	t.same(warnings({ ...files, trustDomains: ["a.test"] }), []);
+	t.same(warnings({ ...files, clientCaFile: null }), []);
+	t.same(warnings({ from: "identity" }), []);
 });

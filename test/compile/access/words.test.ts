@@ -7,7 +7,7 @@ import { claimPath, claimTexts } from "../../../src/compile/access/users/claim.j
 import { isSegment } from "../../../src/declare/resources/fields/host.js";
 import { PATH_CHARS_MAX } from "../../../src/limits/index.js";
 
-t.test("principals: exact, below a prefix by whole segments, or any authenticated one", async (t) => {
+t.test("principals match exactly, below a prefix of whole segments, or as any authenticated client", async (t) => {
 	for (const [id, pattern, want] of [
 		["spiffe://a/ns/x", "spiffe://a/ns/x", true],
 		["spiffe://a/ns/x/y", "spiffe://a/ns/x", false],
@@ -25,7 +25,7 @@ t.test("principals: exact, below a prefix by whole segments, or any authenticate
 	}
 });
 
-t.test("templates: whole paths, a variable is exactly one segment that is not empty", async (t) => {
+t.test("templates match whole paths, and a variable matches exactly one segment that is not empty", async (t) => {
 	for (const [path, template, want] of [
 		["/v2/models/a/infer", "/v2/models/{model}/infer", true],
 		["/v2/models//infer", "/v2/models/{model}/infer", false],
@@ -46,7 +46,7 @@ t.test("templates: whole paths, a variable is exactly one segment that is not em
 	t.same(templateSegments("/v2/{a}/b"), ["v2", null, "b"]);
 });
 
-t.test("claims: a text, the texts of a list, nothing else", async (t) => {
+t.test("only strings and lists of strings match as claims", async (t) => {
 	const claims = {
 		sub: "alice",
 		list: ["a", 1, null, ["b"], "c"],
@@ -81,7 +81,7 @@ t.test("claims: a text, the texts of a list, nothing else", async (t) => {
 	t.same(claimPath("org.tenant"), ["org", "tenant"]);
 });
 
-t.test("a prefix's hash is among those of each path below it", async (t) => {
+t.test("the hashes of a path contain the hash of each of its prefixes", async (t) => {
 	const into = new Int32Array(8);
 	const among = (text: string, prefix: string, charsMax = 100): boolean =>
 		into.subarray(0, prefixHashes(text, charsMax, into)).includes(hashOf(prefix));
@@ -90,29 +90,30 @@ t.test("a prefix's hash is among those of each path below it", async (t) => {
 		t.equal(among(path, "/v2", 3), true, `${path}, no longer than the prefix`);
 	}
 	t.equal(among("/v20", "/v2"), false);
-	t.equal(prefixHashes("/".repeat(100), 100, into), 8, "no more than there is room for");
-	t.equal(among("/v2/x", "/v2/x", 3), false, "no longer than was asked");
+	t.equal(prefixHashes("/".repeat(100), 100, into), 8, "no more than the buffer can hold");
+	t.equal(among("/v2/x", "/v2/x", 3), false, "no longer than requested");
 });
 
-t.test("most paths are unambiguous, by the fast check", async (t) => {
+t.test("the fast check recognises ambiguous paths", async (t) => {
 	for (const path of ["/", "/v2/models/a/infer", "/a.b/..c/...", "/é"]) t.equal(isAmbiguous(path), false, path);
 	for (const path of ["", "*", "//", "/a;b", "/a%3Bb", "/a%3bb", "/a%2Fb", "/%41", "/a\\b", "/./", "/..", "/a%00"]) {
 		t.equal(isAmbiguous(path), true, path);
 	}
-	t.equal(isAmbiguous("/a%20b"), false, "an escape that all read alike");
+	t.equal(isAmbiguous("/a%20b"), false, "an escape that all servers read alike");
 	const long = `/${"a".repeat(PATH_CHARS_MAX - 1)}`;
-	t.same([isAmbiguous(long), isAmbiguous(`${long}a`)], [false, true], "no rule is asked about a longer one");
+	t.same([isAmbiguous(long), isAmbiguous(`${long}a`)], [false, true], "longer paths reach no rule");
 	for (let code = 0x21; code < 0x7f; code++) {
 		const segment = `a${String.fromCharCode(code)}b`;
-		if (isSegment(segment)) t.equal(isAmbiguous(`/${segment}`), false, "what policies may name some request has");
+		if (isSegment(segment))
+			t.equal(isAmbiguous(`/${segment}`), false, "a path that policies may name can be requested");
 	}
 });
 
-t.test("a path as it is sent of which a condition sees the text", async (t) => {
+t.test("encodedPath() returns a path that decodes to the given text", async (t) => {
 	for (const text of ["/", "/a b", "/café/[x]|", "/100%", "/%41", "/a?b#c", "/€/𝄞", "/!$&'()*+,:=@~"]) {
 		t.match(encodedPath(text), /^[!"$->@-~]+$/, text);
 		t.equal(decodeURIComponent(encodedPath(text)), text);
 	}
-	t.equal(encodedPath("/\ud800"), "/%EF%BF%BD", "what no path holds is no error");
+	t.equal(encodedPath("/\ud800"), "/%EF%BF%BD", "text that no path can hold does not throw");
 	t.equal(isAmbiguous(encodedPath("/a!b@c+d")), false);
 });

@@ -1,4 +1,4 @@
-/** Exactness against the same arithmetic in BigInt. */
+/** Compares the arithmetic of regions with the same arithmetic in BigInt. */
 import t from "tap";
 import { pointOf } from "../../../src/compile/assignment/assign.js";
 import { armRegions, sharePoints } from "../../../src/compile/assignment/region.js";
@@ -15,7 +15,7 @@ function random(seed: number): () => number {
 	};
 }
 
-t.test("regions of random weights are those of exact integers, and cover the space", async (t) => {
+t.test("regions of random weights equal exact integer arithmetic, and cover the space", async (t) => {
 	const next = random(1);
 	let wrong = 0;
 	for (let round = 0; round < 20_000; round++) {
@@ -36,7 +36,7 @@ t.test("regions of random weights are those of exact integers, and cover the spa
 	t.equal(wrong, 0);
 });
 
-t.test("the largest weights are exact", async (t) => {
+t.test("regions of the largest weights are exact", async (t) => {
 	const weights = Array.from({ length: ARMS_MAX }, (_, index) => ARM_WEIGHT_MAX - index);
 	const sum = BigInt(weights.reduce((total, weight) => total + weight, 0));
 	let cumulative = 0n;
@@ -46,7 +46,7 @@ t.test("the largest weights are exact", async (t) => {
 	}
 });
 
-t.test("shares of points are those of exact integers", async (t) => {
+t.test("shares of points equal exact integer arithmetic", async (t) => {
 	const next = random(2);
 	let wrong = 0;
 	for (let round = 0; round < 200_000; round++) {
@@ -59,7 +59,7 @@ t.test("shares of points are those of exact integers", async (t) => {
 	t.equal(sharePoints(1, 999_999), 0);
 });
 
-t.test("a uint64 mod 10⁶ is exact, at the edges and at random", async (t) => {
+t.test("a uint64 modulo 10⁶ is exact for edge and random values", async (t) => {
 	const edges = [0n, 1n, 999_999n, 1_000_000n, 2n ** 32n - 1n, 2n ** 32n, 2n ** 53n, 2n ** 63n, 2n ** 64n - 1n];
 	for (const value of edges) t.equal(pointOf(value), Number(value % 1_000_000n), `${value}`);
 	const next = random(3);

@@ -5,7 +5,7 @@ import { experimentSalt, experimentTable, freshStatus, layerName } from "../../.
 import type { ExperimentStatus, Phase } from "../../../src/decide/rollout/status.js";
 import { experimentOf, layerOf, tableOf } from "./experiments.js";
 
-t.test("a fresh experiment is at its first step, or at the allocation that is asked for", async (t) => {
+t.test("a new Experiment has the allocation of its first step, or the given allocation", async (t) => {
 	const experiment = experimentOf({ weights: [1, 2] });
 	t.equal(freshStatus(experiment, null).allocationPpm, 100_000);
 	const table = experimentTable(experiment, null, freshStatus(experiment, 200_000));
@@ -44,7 +44,7 @@ t.test("salt and layer are qualified by a namespace other than default; a declar
 	t.equal(table?.layerSeed, "18446744073709551615");
 });
 
-t.test("phases: who assigns, who exposes", async (t) => {
+t.test("the phase decides whether an Experiment assigns and exposes", async (t) => {
 	const experiment = experimentOf();
 	const at = (phase: Phase): ExperimentStatus => ({ ...freshStatus(experiment, 1_000_000), phase });
 	for (const phase of ["Running", "Paused"] as const) {
@@ -71,7 +71,7 @@ t.test("a closed arm has no live point; the others keep theirs", async (t) => {
 
 const UNITS = Array.from({ length: 20_000 }, (_, index) => `u${index}`);
 
-t.test("no unit changes arm in any ramp", async (t) => {
+t.test("a ramp never moves a unit to another arm", async (t) => {
 	const ramps: readonly (readonly number[])[] = [
 		[1, 1],
 		[1, 9],
@@ -102,7 +102,7 @@ t.test("no unit changes arm in any ramp", async (t) => {
 	}
 });
 
-t.test("a takeover only moves units to the winner, none back, and ends with the whole slot", async (t) => {
+t.test("a takeover moves units only to the winner, and ends with the whole slot", async (t) => {
 	const experiment = experimentOf({ weights: [2, 1, 3], slotPpm: [100_000, 800_000] });
 	const won = new Set<string>();
 	for (const takeoverPpm of [0, 10_000, 100_000, 500_000, 990_000, 1_000_000]) {
@@ -129,7 +129,7 @@ t.test("a takeover only moves units to the winner, none back, and ends with the 
 	}
 });
 
-t.test("a takeover takes the first points of each entry, live and rest apart", async (t) => {
+t.test("a takeover moves the first points of each entry, live points and rest separately", async (t) => {
 	const experiment = experimentOf({ weights: [1, 1] });
 	const promotion = { arm: "arm1", variant: "v1", stepIndex: 0, takeoverPpm: 250_000 };
 	const status: ExperimentStatus = { ...freshStatus(experiment, 400_000), phase: "Promoting", promotion };

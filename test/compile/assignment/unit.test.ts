@@ -6,7 +6,7 @@ import { tableOf } from "./experiments.js";
 
 const GUARD = /^[!-+\--~]+$/;
 
-t.test("exactly the bytes of the native guard are units, alone and inside a unit", async (t) => {
+t.test("units may hold exactly the bytes that the native guard allows", async (t) => {
 	for (let byte = 0; byte < 256; byte++) {
 		const expected = GUARD.test(String.fromCharCode(byte));
 		t.equal(parseUnit(Uint8Array.of(byte)) !== null, expected, `byte ${byte}`);
@@ -35,7 +35,7 @@ const noUnits: readonly [name: string, value: string][] = [
 	["too long", "x".repeat(UNIT_BYTES_MAX + 1)],
 ];
 
-t.test("what is no unit has no arm by any path", async (t) => {
+t.test("an invalid unit has no arm in any execution", async (t) => {
 	const assignment = compileAssignment(tableOf({ allocationPpm: 1_000_000 }));
 	for (const [name, value] of noUnits) {
 		t.equal(parseUnit(value), null, name);
@@ -47,18 +47,18 @@ t.test("what is no unit has no arm by any path", async (t) => {
 	t.equal(assignment.arm(long), null, "a comma behind the frame");
 });
 
-t.test("awkward units are units, unchanged", async (t) => {
+t.test("unusual but valid units are kept unchanged", async (t) => {
 	for (const value of ["!", "~", "a", "%00", "\\1", "a:b", "a|b", "x".repeat(8_192), "x".repeat(UNIT_BYTES_MAX)]) {
 		t.equal(parseUnit(value), value);
 		t.equal(parseUnit(Buffer.from(value)), value);
 	}
 });
 
-t.test("a view into a larger buffer is read from its own offset", async (t) => {
+t.test("a view into a larger buffer is read from the view's offset", async (t) => {
 	t.equal(parseUnit(Buffer.from("xxabcxx").subarray(2, 5)), "abc");
 });
 
-t.test("only SP and HTAB are trimmed", async (t) => {
+t.test("only spaces and tabs are trimmed from a unit", async (t) => {
 	const cases: readonly [string, string][] = [
 		[" \tuser-1\t ", "user-1"],
 		["user-1\r", "user-1\r"],
@@ -73,7 +73,7 @@ t.test("only SP and HTAB are trimmed", async (t) => {
 	}
 });
 
-t.test("short and long units take the same arithmetic", async (t) => {
+t.test("arm() and locate() agree for short and long units", async (t) => {
 	const assignment = compileAssignment(
 		tableOf({ weights: [3, 5, 2], slotPpm: [100_000, 900_000], allocationPpm: 400_000 }),
 	);

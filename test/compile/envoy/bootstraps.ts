@@ -125,7 +125,7 @@ export async function bootstraps(t: Scope): Promise<Readonly<Record<BootstrapNam
 	};
 }
 
-/** A second Experiment on each Service, whose arms have parameters that only doubled percent signs make valid. */
+/** A second Experiment on each Service, with parameters that are valid only with doubled percent signs. */
 function withParameters(set: ResourceSet): ResourceSet {
 	const parameters = { share: "50%", command: "%NONSENSE(x)% %" };
 	const arms = [
@@ -133,7 +133,7 @@ function withParameters(set: ResourceSet): ResourceSet {
 		{ name: "b", variant: "v2", weight: 1, baseline: false, parameters },
 	];
 	const second = set.experiments.map(({ metadata, spec }) => {
-		// As the first one's, for they may be what keeps the Service native.
+		// Same as the first Experiment's, because these fields may keep the Service native.
 		const weighted = arms.map((arm, index) => ({ ...arm, weight: spec.arms[index]?.weight ?? 1 }));
 		return experiment(`second-${metadata.name}`, spec.service, weighted, {
 			layer: spec.layer.name,

@@ -1,4 +1,4 @@
-/** Who is asked: exactly one filter for a Service in callout, none for a native one, whatever stands beside it. */
+/** Callout filters: exactly one for a Service in callout, none for a native one, independent of other Services. */
 import t from "tap";
 import { GATE_FILTER } from "../../../src/compile/envoy/accessControl.js";
 import {
@@ -71,12 +71,12 @@ for (const protocol of PROTOCOLS) {
 			"weir-expose": "1",
 		});
 		const filter = protocol === "ext_proc" ? PROCESS_FILTER : VERDICT_FILTER;
-		const told = (name: string) => factsIn([virtualHost(plan, name).typed_per_filter_config], filter);
-		t.same(told("cookie"), route("cookie"), "a full callout says nothing of Variants");
-		t.same(told("judged-cookie"), route("judged-cookie"));
-		t.same(told("asks"), { ...route("asks"), "weir-variant": "v1" });
+		const hostFacts = (name: string) => factsIn([virtualHost(plan, name).typed_per_filter_config], filter);
+		t.same(hostFacts("cookie"), route("cookie"), "a full callout has no Variant");
+		t.same(hostFacts("judged-cookie"), route("judged-cookie"));
+		t.same(hostFacts("asks"), { ...route("asks"), "weir-variant": "v1" });
 		const host = virtualHost(plan, "asks-header");
-		t.same(told("asks-header"), { ...route("asks-header"), "weir-variant": "v1" }, "without a unit: the default");
+		t.same(hostFacts("asks-header"), { ...route("asks-header"), "weir-variant": "v1" }, "without a unit: the default");
 		const arms = { arm1: "v1", arm2: "v2" };
 		for (const { name, typed_per_filter_config: own = {} } of weightedClusters(host)) {
 			const facts = factsIn([own, host.typed_per_filter_config], filter);
@@ -89,11 +89,11 @@ for (const protocol of PROTOCOLS) {
 			({ typed_per_filter_config: own = {} }) => factsIn([own], filter)["weir-arm"] ?? "-",
 		);
 		t.same([...new Set(shown)].sort(), ["-", "arm1", "arm2"]);
-		t.same(Object.keys(told("cookie")).sort(), [...FACTS_OF_ROUTE].sort());
+		t.same(Object.keys(hostFacts("cookie")).sort(), [...FACTS_OF_ROUTE].sort());
 	});
 }
 
-t.test("an arm that the Gateway does not show is not to be shown by the sidecar", async (t) => {
+t.test("the sidecar does not expose the arm if the Gateway does not", async (t) => {
 	const set = neighbours(["cookie"]);
 	const [gateway] = set.gateways;
 	if (gateway === undefined) throw new Error("no Gateway");
@@ -102,7 +102,7 @@ t.test("an arm that the Gateway does not show is not to be shown by the sidecar"
 	t.notOk("weir-expose" in facts);
 });
 
-/** A virtual host without its plan version, and what switches the callout off apart from the rest. */
+/** A virtual host without its plan version; the configuration that disables the callout is separate. */
 function apart(plan: Plan, service: string) {
 	const host = JSON.parse(JSON.stringify(virtualHost(plan, service)).replaceAll(plan.version, "VERSION"));
 	const { [VERDICT_FILTER]: off, [PROOF_FILTER]: _, ...others } = host.typed_per_filter_config as PerFilter;
@@ -127,12 +127,12 @@ for (const protocol of PROTOCOLS) {
 		}
 		const calloutNames = [VERDICT_FILTER, ASSIGN_FILTER, PROCESS_FILTER, PROOF_FILTER];
 		const filters = httpFilters(beside).filter(({ name }) => !calloutNames.includes(name));
-		t.same(filters, httpFilters(alone), "nor do the other filters change");
+		t.same(filters, httpFilters(alone), "the other filters stay the same");
 		t.notOk(JSON.stringify(alone.envoy).includes("weir_sidecar"), "a Plan without callouts names no sidecar");
 	});
 }
 
-t.test("the filters come before they are needed where control says so", async (t) => {
+t.test("with `sidecar: always` the callout filters exist before a Service needs them", async (t) => {
 	const plan = build(neighbours(NATIVE), { sidecar: "always" });
 	t.equal(plan.asksSidecar, true);
 	for (const name of NATIVE) t.same(calloutsOn(plan, virtualHost(plan, name).typed_per_filter_config), [], name);
@@ -140,7 +140,7 @@ t.test("the filters come before they are needed where control says so", async (t
 	t.match(valuesUnder(first, "timeout"), [`${CALLOUT_TIMEOUT_MS / 1_000}s`]);
 });
 
-t.test("a virtual host that says nothing of the callout is asked about, never passed", async (t) => {
+t.test("a virtual host without callout configuration asks the sidecar and fails closed", async (t) => {
 	const plan = build(neighbours());
 	t.same(calloutsOn(plan, {}), [VERDICT_FILTER]);
 	const filters = new Map(httpFilters(plan).map(({ name, typed_config }) => [name, typed_config]));
@@ -149,7 +149,7 @@ t.test("a virtual host that says nothing of the callout is asked about, never pa
 	t.match(filters.get(ASSIGN_FILTER), { failure_mode_allow: true });
 });
 
-t.test("what must not pass unanswered proves its answer, and a host that says nothing must", async (t) => {
+t.test("the sidecar's answer is proved unless requests may pass unanswered, and by default", async (t) => {
 	for (const protocol of PROTOCOLS) {
 		const plan = build(neighbours(), { protocol });
 		const base = httpFilters(plan).find(({ name }) => name === PROOF_FILTER);
@@ -162,12 +162,16 @@ t.test("what must not pass unanswered proves its answer, and a host that says no
 			if (protocol === "ext_authz") t.equal(own(name), undefined, `${name}: as on the listener`);
 			else t.same(valuesUnder(own(name), "filter"), [METADATA_NAMESPACE], name);
 			for (const { typed_per_filter_config: entry = {} } of weightedClusters(virtualHost(plan, name)))
-				t.same(entry[PROOF_FILTER], protocol === "ext_authz" ? undefined : own(name), `${name}: an entry is no hole`);
+				t.same(
+					entry[PROOF_FILTER],
+					protocol === "ext_authz" ? undefined : own(name),
+					`${name}: entries keep the proof`,
+				);
 		}
 	}
 });
 
-t.test("filters in the order of the design: token, access by Envoy, the sidecar, the router", async (t) => {
+t.test("filters come in the order token, Envoy's access rules, sidecar, router", async (t) => {
 	t.same(
 		httpFilters(build(neighbours())).map(({ name }) => name),
 		[
@@ -188,33 +192,30 @@ t.test("filters in the order of the design: token, access by Envoy, the sidecar,
 	);
 });
 
-t.test(
-	"Envoy waits as long as the most patient Service in callout, and shows no more than a decision needs",
-	async (t) => {
-		const plan = build(neighbours());
-		const filters = new Map(httpFilters(plan).map(({ name, typed_config }) => [name, typed_config]));
-		for (const name of [VERDICT_FILTER, ASSIGN_FILTER, PROCESS_FILTER]) {
-			t.same(valuesUnder(filters.get(name), "timeout"), ["0.75s"], name);
-		}
-		t.equal(filters.get(PROCESS_FILTER)?.message_timeout, "0.75s");
-		const shown = (name: string) =>
-			(valuesUnder(filters.get(name), "allowed_headers")[0] as { patterns: readonly object[] }).patterns;
-		const units = ["x-user-id", "x-weir-claim-org-2etenant", "cookie"];
-		t.same(shown(VERDICT_FILTER), [
-			...units.map((exact) => ({ exact })),
-			{ prefix: "x-weir-" },
-			{ exact: "x-forwarded-proto" },
-		]);
-		t.same(shown(ASSIGN_FILTER), shown(VERDICT_FILTER));
-		t.same(shown(PROCESS_FILTER), [...shown(VERDICT_FILTER), { prefix: ":" }]);
-		const few = new Map(httpFilters(build(neighbours(["asks"]))).map(({ name, typed_config }) => [name, typed_config]));
-		const [own] = valuesUnder(few.get(VERDICT_FILTER), "allowed_headers");
-		t.notMatch(JSON.stringify(own), /cookie|claim/, "cookies and claims only where one is a unit");
-		t.match(JSON.stringify(filters.get(PROCESS_FILTER)?.metadata_options), new RegExp(`"${METADATA_NAMESPACE}"`));
-	},
-);
+t.test("Envoy uses the longest timeout of any Service in callout, and sends only required headers", async (t) => {
+	const plan = build(neighbours());
+	const filters = new Map(httpFilters(plan).map(({ name, typed_config }) => [name, typed_config]));
+	for (const name of [VERDICT_FILTER, ASSIGN_FILTER, PROCESS_FILTER]) {
+		t.same(valuesUnder(filters.get(name), "timeout"), ["0.75s"], name);
+	}
+	t.equal(filters.get(PROCESS_FILTER)?.message_timeout, "0.75s");
+	const shown = (name: string) =>
+		(valuesUnder(filters.get(name), "allowed_headers")[0] as { patterns: readonly object[] }).patterns;
+	const units = ["x-user-id", "x-weir-claim-org-2etenant", "cookie"];
+	t.same(shown(VERDICT_FILTER), [
+		...units.map((exact) => ({ exact })),
+		{ prefix: "x-weir-" },
+		{ exact: "x-forwarded-proto" },
+	]);
+	t.same(shown(ASSIGN_FILTER), shown(VERDICT_FILTER));
+	t.same(shown(PROCESS_FILTER), [...shown(VERDICT_FILTER), { prefix: ":" }]);
+	const few = new Map(httpFilters(build(neighbours(["asks"]))).map(({ name, typed_config }) => [name, typed_config]));
+	const [own] = valuesUnder(few.get(VERDICT_FILTER), "allowed_headers");
+	t.notMatch(JSON.stringify(own), /cookie|claim/, "cookies and claims only where one is a unit");
+	t.match(JSON.stringify(filters.get(PROCESS_FILTER)?.metadata_options), new RegExp(`"${METADATA_NAMESPACE}"`));
+});
 
-t.test("in a full callout the routes follow the Variant's header, which no client and no upstream sees", async (t) => {
+t.test("in a full callout routes match the Variant's header, which clients and upstreams never see", async (t) => {
 	const plan = build(neighbours());
 	for (const name of ["cookie", "cookie-passes", "policies-cookie", "judged-cookie", "judged-apart-header"]) {
 		const host = virtualHost(plan, name);
@@ -223,7 +224,7 @@ t.test("in a full callout the routes follow the Variant's header, which no clien
 		const named = routeName(plan.version, name, null);
 		t.ok(
 			host.routes?.every((route) => route.name === named),
-			"by its name alone a log entry says of which plan and Service",
+			"a log entry's route name contains the plan and the Service",
 		);
 		t.same(
 			host.routes?.map(({ match, route, direct_response }) => [
@@ -233,7 +234,7 @@ t.test("in a full callout the routes follow the Variant's header, which no clien
 			[
 				[[[VARIANT_HEADER, { string_match: { exact: "v1" } }]], `${name}/v1`],
 				[[[VARIANT_HEADER, { string_match: { exact: "v2" } }]], `${name}/v2`],
-				// A Variant of a newer plan was authorised for itself alone.
+				// A Variant of a newer plan was authorised only for itself.
 				[[[VARIANT_HEADER, { present_match: true }]], 503],
 				[null, `${name}/v1`],
 			],
@@ -241,13 +242,13 @@ t.test("in a full callout the routes follow the Variant's header, which no clien
 		);
 		t.same(weightedClusters(host), []);
 		const each = (value: unknown) => ["v1", "v2", "otherwise"].map(() => value);
-		t.same(valuesUnder(host.routes, "timeout"), each("0s"), "each with the Service's time: Envoy's own would be 15 s");
+		t.same(valuesUnder(host.routes, "timeout"), each("0s"), "each has the Service's timeout instead of Envoy's 15 s");
 		const guarded = name.startsWith("policies") || name.startsWith("judged");
 		const none = [{ upgrade_type: "websocket", enabled: false }];
 		t.same(valuesUnder(host.routes, "upgrade_configs"), guarded ? each(none) : [], "and with no upgrade");
 	}
 	for (const name of [...NATIVE, "asks", "asks-header"]) {
-		// The gate refuses one that a client could have sent.
+		// The gate refuses a header that a client could have sent.
 		const {
 			typed_per_filter_config: { [GATE_FILTER]: _, ...others },
 			...host
@@ -258,7 +259,7 @@ t.test("in a full callout the routes follow the Variant's header, which no clien
 });
 
 const DIGEST = "connection.sha256_peer_certificate_digest";
-/** By the Services' users and the issuer's binding: attributes for ext_proc, and whether ext_authz shows the certificate. */
+/** Users, the issuer's binding, attributes for ext_proc, and whether ext_authz sends the certificate. */
 const SHOWN_OF_CALLERS = [
 	[[], "mtls", [], false],
 	[["*"], "none", ["source.address"], false],
@@ -269,7 +270,7 @@ const SHOWN_OF_CALLERS = [
 
 for (const [users, binding, attributes, certificate] of SHOWN_OF_CALLERS) {
 	t.test(
-		`users ${users.join() || "none"}, tokens bound by ${binding}: what the sidecar is shown of who calls`,
+		`users ${users.join() || "none"}, tokens bound by ${binding}: the sidecar gets only required attributes`,
 		async (t) => {
 			const set = neighbours(["asks"], [{ ...tokenIssuer("https://id.test", ["weir"], "/keys.json"), binding }]);
 			const [policy] = set.accessPolicies;

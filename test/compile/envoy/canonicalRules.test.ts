@@ -1,4 +1,4 @@
-/** What of a request the rule for canonical ones looks at, part by part; what it refuses is test/attack/http1. */
+/** The parts of a request that the rule for canonical requests checks; test/attack/http1 tests its refusals. */
 import t from "tap";
 import {
 	BAD_PATH,
@@ -28,7 +28,7 @@ const any = (...rules: readonly object[]) => ({ or_rules: { rules } });
 const escaped = (...matchers: readonly object[]) =>
 	all(path({ contains: "%" }), any(...matchers.map((one) => ("not_rule" in one ? one : path(one)))));
 
-/** Where there is no escape, GOOD_PATH and BAD_PATH say it. */
+/** GOOD_PATH and BAD_PATH cover the parts without an escape. */
 const AMBIGUOUS = AMBIGUOUS_PATH_PARTS.filter((part) => part.includes("%"));
 
 const always = [
@@ -58,7 +58,7 @@ const tooLong = {
 const unreserved = { safe_regex: { regex: `[!-~]*${ESCAPED_UNRESERVED}[!-~]*` } };
 
 for (const judgesPaths of [false, true]) {
-	t.test(judgesPaths ? "where policies look at paths" : "where none does", async (t) => {
+	t.test(`the native rule ${judgesPaths ? "includes" : "omits"} ambiguous paths`, async (t) => {
 		const permissions = rulesOf(judgesPaths)["(not canonical)"]?.permissions ?? [];
 		const escapes = permissions.filter((one) => JSON.stringify(one).includes('"contains":"%"'));
 		t.same(
@@ -72,7 +72,7 @@ for (const judgesPaths of [false, true]) {
 	});
 }
 
-t.test("a dry run of policies that look at paths refuses what is ambiguous alone", async (t) => {
+t.test("a dry run of policies about paths refuses only ambiguous paths", async (t) => {
 	const plain = AMBIGUOUS_PATH_PARTS.filter((part) => !part.includes("%")).map((contains) => path({ contains }));
 	const escapes = AMBIGUOUS.map((contains) => ({ contains, ignore_case: true }));
 	const strange = not(":path", GOOD_PATH);
@@ -81,7 +81,7 @@ t.test("a dry run of policies that look at paths refuses what is ambiguous alone
 	t.same(longPaths(), tooLong);
 });
 
-t.test("two proofs are one header of several values, which only CEL sees as a list", async (t) => {
+t.test("two DPoP proofs are refused by CEL, which sees the header's values as one list", async (t) => {
 	const { permissions, condition } = rulesOf(false)["(not canonical, DPoP)"] as {
 		readonly permissions: readonly object[];
 		readonly condition?: unknown;

@@ -1,4 +1,4 @@
-/** Whatever `weir validate` takes, the newest Envoy takes; test/long asks the other tested ones. */
+/** The newest Envoy accepts every declaration that `weir validate` accepts; test/long tests the other versions. */
 import t from "tap";
 import { contentHash } from "../../../src/compile/assignment/hash.js";
 import { readTable } from "../../../src/publish/sidecar/tableReader.js";
@@ -10,8 +10,8 @@ import { refusedExtremes } from "./refusedExtremes.js";
 const { from: _, ...files } = (await mutualTls(t)).gateway;
 const all = extremes(files);
 /**
- * All ends of numbers, times and words, issuers, and some of the texts; a listener of its own costs Envoy a third of a second.
- * Times are texts too, and always asked about.
+ * All extremes of numbers, times, enums and issuers, and some of the texts: a listener takes Envoy a third of a second.
+ * Times are texts, but are always included.
  */
 const cases = all.filter(
 	({ ofGateway, isText, isFull, name }, index) =>
@@ -19,11 +19,11 @@ const cases = all.filter(
 		name.startsWith("Gateway spec.tokens = ") ||
 		(!ofGateway && !isFull && (!isText || /= "[0-9]+(?:ms|s|d)/.test(name) || name.includes("pathTemplates"))),
 );
-/** Looks at all issuers. */
+/** A limit that uses all issuers. */
 const limit = cases.find(({ name }) => name.startsWith("Service spec.rateLimits.tenant."));
 t.setTimeout(300_000);
 
-t.test("the extremes of all fields are many, and of every kind", async (t) => {
+t.test("there are extremes of every field and kind", async (t) => {
 	t.comment(`${cases.length} cases`);
 	t.ok(all.length > 1_000);
 	for (const kind of KINDS)
@@ -43,7 +43,7 @@ t.test("the extremes of all fields are many, and of every kind", async (t) => {
 	t.match(JSON.stringify(routes), /"https:\/\/b\.example97"\},\{"key":"tenant"/, "of all issuers");
 });
 
-t.test("what control publishes of them fits proto/: tests that give Envoy a file do not ask that", async (t) => {
+t.test("control's resources for the extremes match proto/, which file-based tests do not check", async (t) => {
 	// Each Gateway has the routes of all Services, with rules for each of its issuers: one Service is enough for them.
 	const ofGateways = cases.filter(({ ofGateway }) => ofGateway);
 	const others = cases.filter(({ ofGateway }) => !ofGateway);
@@ -55,13 +55,13 @@ t.test("what control publishes of them fits proto/: tests that give Envoy a file
 	}
 });
 
-t.test("the sidecar's reader takes each: it would close the Service of one that it does not", async (t) => {
+t.test("the sidecar reads every extreme; it would close a Service that it cannot read", async (t) => {
 	for (let at = 0; at < all.length; at += 50) {
 		const json = JSON.stringify(planOf(all.slice(at, at + 50)).table);
 		t.equal(readTable(contentHash(json), json).closed, undefined, `from ${all[at]?.name}`);
 	}
 });
 
-t.test("Envoy takes each", { timeout: 300_000 }, async (t) => {
+t.test("Envoy accepts every extreme", { timeout: 300_000 }, async (t) => {
 	t.same(await refusedExtremes(cases), []);
 });

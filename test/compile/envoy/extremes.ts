@@ -1,7 +1,7 @@
 /**
  * Extremes of every field of every kind that reaches an Envoy: each leaf of the JSON Schema is set to the ends of its
- * range, to each of its words, or to every text of a pool, and each list is empty or as long as it may be; what `weir
- * validate` takes is a case. Envoy must take it too: one value that it refuses holds back the routes of all Services.
+ * range, to each of its enum values, or to every text of a pool, and each list is empty or of maximum length. Envoy must
+ * accept all that `weir validate` accepts: one refused value holds back the routes of all Services.
  */
 import { compile } from "../../../src/compile/compile.js";
 import { EMPTY_KEY_SET, keySetName } from "../../../src/compile/envoy/keySet.js";
@@ -23,19 +23,19 @@ interface Document {
 	readonly spec: object;
 }
 
-/** One value of one field, in resources of its own. */
+/** One value of one field, in separate resources. */
 export interface Extreme {
 	readonly name: string;
 	readonly resources: readonly Resource[];
-	/** A Gateway has listeners of its own, and all Services: these are compiled with few of them. */
+	/** Each Gateway has its own listeners for all Services, so these cases are compiled with few Services. */
 	readonly ofGateway: boolean;
-	/** One of many texts that the field takes. */
+	/** One of many texts that the field accepts. */
 	readonly isText: boolean;
-	/** The field is a list that is as long as it may be. */
+	/** The field is a list of maximum length. */
 	readonly isFull: boolean;
 }
 
-/** The kinds that Envoys hear of; the others are for control and people. */
+/** The kinds that reach Envoy; the others are for control and operators. */
 export const KINDS = ["Gateway", "Service", "AccessPolicy", "Experiment", "Layer"] as const;
 type Kind = (typeof KINDS)[number];
 
@@ -54,9 +54,9 @@ interface Schema {
 	readonly additionalProperties?: unknown;
 }
 
-/** What lies in files of Envoy's machine is not known before it reads them; its refusal is about that listener alone. */
+/** Files on Envoy's machine: their content is unknown, and Envoy's refusal affects only that listener. */
 const OF_FILES = ["certificateFile", "privateKeyFile", "clientCaFile"];
-/** Control's own business, but for the steps. */
+/** Fields that only control uses, except the steps. */
 const OF_CONTROL = ["goal", "guardrails", "every", "minUnits", "alpha", "maxDuration", "onInconclusive", "onHarm"];
 const ALSO_OF_CONTROL = ["inference", "holdback", "bandit", "gates"];
 const LEFT_OUT = new Set<Step>([...OF_FILES, ...OF_CONTROL, ...ALSO_OF_CONTROL]);
@@ -100,14 +100,14 @@ function valuesOf({ type, enum: words, const: word, ...schema }: Schema): readon
 	});
 }
 
-/** A list as long as it may be, of what stands there and of copies of its last item that differ from it in one way. */
+/** A list of maximum length: the declared items and copies of the last item that differ in one field. */
 class FullList {
 	constructor(
 		readonly items: number,
 		readonly way: number,
 	) {}
 
-	/** null where there is no such list, or no such way. */
+	/** null = there is no such list or variation. */
 	from(list: unknown): readonly unknown[] | null {
 		if (!Array.isArray(list)) return null;
 		const more = Array.from({ length: this.items - list.length }, (_, index) => changed(list.at(-1), index)[this.way]);
@@ -121,7 +121,7 @@ class FullList {
 
 const FULL_WAYS = 12;
 
-/** The value with one of its texts or numbers made another one, in each way. */
+/** All variations of the value with one text or number changed. */
 function changed(value: unknown, index: number): readonly unknown[] {
 	if (typeof value === "string") return [`${value}${index}`, `n${index}.${value}`];
 	if (typeof value === "number") return [value + 1 + index];
@@ -134,7 +134,7 @@ function changed(value: unknown, index: number): readonly unknown[] {
 const isText = ({ type, enum: words, const: word }: Schema): boolean =>
 	words === undefined && word === undefined && (type === "string" || (Array.isArray(type) && type.includes("string")));
 
-/** Fields that each leaf may have its place in, in one form or another, and the few fields that a valid document needs. */
+/** Possible documents around each leaf, and the few fields that a valid document needs. */
 interface Base {
 	readonly forms: readonly Readonly<Record<string, unknown>>[];
 	readonly least: Readonly<Record<string, unknown>>;
@@ -206,8 +206,8 @@ function bases(id: string, tls: object): Readonly<Record<Kind, Base>> {
 }
 
 /**
- * @param tls of a Gateway, from files that can be read
- * @returns whatever `weir validate` takes
+ * @param tls a Gateway's TLS from readable files
+ * @returns the cases that `weir validate` accepts
  */
 export function extremes(tls: object): readonly Extreme[] {
 	const { $defs } = jsonSchema() as { readonly $defs: Readonly<Record<string, Schema>> };
@@ -218,14 +218,14 @@ export function extremes(tls: object): readonly Extreme[] {
 			const fits = (value: unknown): readonly Extreme[] => extremesOf(kind, `x${count++}`, leaf, value, tls);
 			const others = [...valuesOf(leaf.schema).flatMap(fits), ...fullOnes(leaf.schema, fits)];
 			if (!isText(leaf.schema)) return others;
-			// A field for any text has no use for addresses and paths.
+			// A field for any text does not need addresses and paths.
 			const nasty = NASTY_TEXTS.flatMap(fits);
 			return [...others, ...nasty, ...(nasty.length > NASTY_TEXTS.length / 2 ? [] : TEXTS.flatMap(fits))];
 		}),
 	);
 }
 
-/** In the first way that makes it valid. */
+/** The extremes of a list of maximum length, in its first valid variation. */
 function fullOnes({ maxItems }: Schema, fits: (value: FullList) => readonly Extreme[]): readonly Extreme[] {
 	for (let way = 0; maxItems !== undefined && way < FULL_WAYS; way++) {
 		const found = fits(new FullList(maxItems, way));
@@ -234,7 +234,7 @@ function fullOnes({ maxItems }: Schema, fits: (value: FullList) => readonly Extr
 	return [];
 }
 
-/** The case in the first form that makes it valid: with the field alone, so that no other one moves the rule to the sidecar. */
+/** The first valid form, starting with only this field, so that no other field moves the rule to the sidecar. */
 function extremesOf(kind: Kind, id: string, { path, schema }: Leaf, value: unknown, tls: object): readonly Extreme[] {
 	const { forms, least } = bases(id, tls)[kind];
 	const top = String(path[0]);
@@ -243,7 +243,7 @@ function extremesOf(kind: Kind, id: string, { path, schema }: Leaf, value: unkno
 		if (spec === null || !SCHEMAS[kind].safeParse(document(kind, id, spec)).success) continue;
 		const own = resourcesFrom(scene(kind, id, spec, tls));
 		if (own === null) continue;
-		// Some fields are for Gateways that know all of their callers.
+		// Some fields require Gateways that authenticate all callers.
 		const places = [common(), common().slice(0, 1)];
 		if (places.every((place) => checkResources(resourceSet([...place, ...own])).length > 0)) continue;
 		const name = `${kind} spec.${path.join(".")} = ${JSON.stringify(value).slice(0, 120)}`;
@@ -254,13 +254,13 @@ function extremesOf(kind: Kind, id: string, { path, schema }: Leaf, value: unkno
 	return [];
 }
 
-/** null where one of them is not valid. */
+/** null = one of them is invalid. */
 function resourcesFrom(documents: readonly Document[]): readonly Resource[] | null {
 	const read = documents.map((one) => SCHEMAS[one.kind].safeParse(one).data ?? null);
 	return read.every((one) => one !== null) ? read : null;
 }
 
-/** Two Gateways for all Services: one that knows callers and users, one that knows users. */
+/** Two Gateways for all Services: one authenticates callers and users, the other only users. */
 const common = (): readonly Resource[] => {
 	const tokens = [{ issuer: "https://id.example", audiences: ["weir"], jwksFile: KEYS }];
 	const documents = [
@@ -277,7 +277,7 @@ const document = (kind: Kind, name: string, spec: object, namespace = "default")
 	spec,
 });
 
-/** The document of the kind, with what it needs around it. */
+/** The document of the kind, with the resources that it needs. */
 function scene(kind: Kind, id: string, spec: object, tls: object): readonly Document[] {
 	if (kind === "Gateway") return [document(kind, id, spec)];
 	const { Service, AccessPolicy, Experiment, Layer } = bases(id, tls);
@@ -291,7 +291,7 @@ function scene(kind: Kind, id: string, spec: object, tls: object): readonly Docu
 	];
 }
 
-/** A copy with the value at the path; null where the path leads nowhere. */
+/** A copy with the value at the path; null = the path does not exist. */
 function withValue(from: unknown, [step, ...rest]: readonly Step[], value: unknown): object | null {
 	const inner = (at: unknown): unknown => {
 		if (rest.length > 0) return withValue(at, rest, value);
@@ -308,7 +308,7 @@ function withValue(from: unknown, [step, ...rest]: readonly Step[], value: unkno
 	return field === null && (rest.length > 0 || value !== null) ? null : { ...fields, [step]: field };
 }
 
-/** What control publishes for these cases: it reads the keys itself. */
+/** The resources that control publishes for these cases, with the keys inline. */
 export function planOf(cases: readonly Extreme[]): Plan {
 	const resources = resourceSet([...common(), ...cases.flatMap((one) => one.resources)]);
 	const issuers = resources.gateways.flatMap(({ spec }) => spec.tokens);

@@ -1,4 +1,4 @@
-/** What a request meets when a Variant fails, on a real Envoy: never the other arm's Variant. */
+/** Failures of a Variant on a real Envoy: no request reaches the other arm's Variant. */
 import t from "tap";
 import { compile, NO_COLLECTORS } from "../../../src/compile/compile.js";
 import { EMPTY_STATUS } from "../../../src/decide/rollout/status.js";
@@ -13,7 +13,7 @@ const broken = await startVariantServer("v2", (socket) => socket.resetAndDestroy
 t.teardown(async () => {
 	await Promise.all([healthy, broken, checked, failing, late].map((server) => server.close()));
 });
-/** Of Services with health checks: what counts requests elsewhere would count these too. */
+/** A separate server for Services with health checks, because the others count all requests. */
 const checked = await startVariantServer("v1");
 const failing = await startVariantServer("v2", (socket) =>
 	socket.write("HTTP/1.1 500 No\r\ncontent-length: 0\r\n\r\n"),
@@ -43,7 +43,7 @@ const services = [
 const plan = compile(
 	resourceSet({
 		services,
-		// Everyone is in arm2 on Variant v2.
+		// Every unit is in arm2 on Variant v2.
 		experiments: services.map(({ metadata }) =>
 			experiment(`all-${metadata.name}`, metadata.name, [0, 1], { stepsPpm: [1_000_000] }),
 		),
@@ -74,36 +74,36 @@ t.test("retries stay in the Variant: v1 never sees a request of v2's arm", async
 	t.equal(headerValues(await get("retrying", null), "x-variant")[0], "v1", "the default Variant serves on");
 });
 
-t.test("a Variant without endpoints: 503 if the Service says fail", async (t) => {
+t.test("a Variant without endpoints answers 503 if the Service declares fail", async (t) => {
 	const v1 = healthy.requests();
 	t.equal((await get("empty-fails")).status, 503);
 	t.equal(healthy.requests(), v1);
 });
 
-t.test("a Variant without endpoints: the default Variant if the Service says so", async (t) => {
+t.test("the default Variant replaces one without endpoints if the Service declares it", async (t) => {
 	const answer = await get("empty-default");
 	t.equal(answer.status, 200);
 	t.same(headerValues(answer, "x-variant"), ["v1"]);
 });
 
-t.test("an unhealthy Variant answers 503 and no other Variant steps in", async (t) => {
+t.test("an unhealthy Variant answers 503, and no other Variant replaces it", async (t) => {
 	await becomes(envoy, "cluster.unhealthy/v1.membership_healthy", 1);
 	await becomes(envoy, "cluster.unhealthy/v2.membership_healthy", 0);
 	const v1 = await healthyRequestsOf("unhealthy");
 	const answer = await get("unhealthy");
 	t.equal(answer.status, 503);
-	t.same(headerValues(answer, "x-weir-arm"), ["all-unhealthy/arm2"], "and still says whose it was");
+	t.same(headerValues(answer, "x-weir-arm"), ["all-unhealthy/arm2"], "and still names its arm");
 	t.equal(await healthyRequestsOf("unhealthy"), v1);
 	t.equal((await get("unhealthy", null)).status, 200);
 });
 
-t.test("a Variant that was not ready at first is found ready before its first request", async (t) => {
+t.test("health checks find a late Variant ready before its first request", async (t) => {
 	await becomes(envoy, "cluster.late/v2.membership_healthy", 1);
-	t.ok(checks > 2, "it was asked again at the declared interval, not after Envoy's 60 s");
+	t.ok(checks > 2, "the next check came after the declared interval, not after Envoy's 60 s");
 	t.same(headerValues(await get("late"), "x-variant"), ["v2"]);
 });
 
-t.test("endpoints by DNS name are found", async (t) => {
+t.test("endpoints with a DNS name are resolved", async (t) => {
 	await becomes(envoy, "cluster.by-name/v2.membership_total", 1);
 	const v1 = await envoy.stat("cluster.by-name/v1.upstream_rq_total");
 	t.equal((await get("by-name")).status, 200);

@@ -1,4 +1,4 @@
-/** Health checks pass at servers that look at the authority of a request: with a real Envoy, HTTP/2 and gRPC. */
+/** Health checks of a real Envoy, HTTP/2 and gRPC, pass at servers that check the authority of a request. */
 import { once } from "node:events";
 import { createServer } from "node:http2";
 import type { AddressInfo } from "node:net";
@@ -29,7 +29,7 @@ async function health(t: Test, port: number, spec: Partial<Service["spec"]>): Pr
 	);
 }
 
-t.test("its findings hold at once; without it Envoy's own window stays", async (t) => {
+t.test("results of a health check apply at once, and without one Envoy's merge window stays", async (t) => {
 	const windowOf = (healthCheck: Service["spec"]["healthCheck"]): unknown => {
 		const services = [service("model", [variant("v1", 1)], { healthCheck })];
 		const { clusters } = compile(resourceSet({ gateways: [gateway()], services }), EMPTY_STATUS, {
@@ -38,7 +38,7 @@ t.test("its findings hold at once; without it Envoy's own window stays", async (
 		const config = clusters[0]?.common_lb_config as { update_merge_window?: unknown } | undefined;
 		return config?.update_merge_window;
 	};
-	// CommonLbConfig.update_merge_window: 1 s where it is left out. How soon a request is served then is a time.
+	// CommonLbConfig.update_merge_window is 1 s by default. A test of the delay itself would depend on timing.
 	t.equal(windowOf(CHECK), "0s");
 	t.equal(windowOf(null), undefined);
 });
@@ -48,7 +48,7 @@ for (const [hosts, authority] of [
 	[["*.model.test", "other.test"], "other.test"],
 	[["*.model.test"], "health.model.test"],
 ] as const)
-	t.test(`HTTP/2: ${hosts.join(", ")}`, async (t) => {
+	t.test(`an HTTP/2 health check has an accepted authority for hosts ${hosts.join(", ")}`, async (t) => {
 		const asked: unknown[] = [];
 		const server = createServer((request, response) => {
 			asked.push(request.headers[":authority"], request.headers[":path"]);
@@ -61,7 +61,7 @@ for (const [hosts, authority] of [
 		t.same(asked.slice(0, 2), [authority, "/healthy"]);
 	});
 
-t.test("gRPC: grpc.health.v1", async (t) => {
+t.test("a gRPC health check uses grpc.health.v1", async (t) => {
 	const bytes = (value: Buffer): Buffer => value;
 	const server = new Server();
 	const hosts: string[] = [];

@@ -1,4 +1,4 @@
-/** `--mode native|callout`, and what `weir explain` says of the three executions. */
+/** `--mode native|callout`, and the text of `weir explain` for the three executions. */
 import t from "tap";
 import { GATE_FILTER } from "../../../src/compile/envoy/accessControl.js";
 import { PROOF_FILTER } from "../../../src/compile/envoy/calloutProof.js";
@@ -14,7 +14,7 @@ const APART =
 	"who may use each arm's Variant is known after identity, and only who may use all takes part: AccessPolicy not-v2 judges the Variants of Experiment e-judged-apart-header apart";
 const ASKS = "the Service asks for it (callout.access: sidecar)";
 
-t.test("mode native: each thing that Envoy cannot do is a problem, with its reason", async (t) => {
+t.test("mode native reports a problem, with its reason, for each feature that Envoy lacks", async (t) => {
 	const cannot = (name: string, why: string) => ({
 		position: null,
 		message: `Service ${name} cannot be native: ${why}`,
@@ -43,7 +43,7 @@ t.test("mode native equals mode auto for native rules", async (t) => {
 	t.same(build(neighbours(NATIVE), { mode: "auto" }), build(neighbours(NATIVE)), "auto is the default");
 });
 
-t.test("mode callout: the sidecar assigns and decides all there is to assign and decide", async (t) => {
+t.test("in mode callout the sidecar makes every assignment and verdict", async (t) => {
 	for (const protocol of ["ext_authz", "ext_proc"] as const) {
 		const set = neighbours();
 		const plan = build(set, { mode: "callout", protocol });
@@ -51,7 +51,7 @@ t.test("mode callout: the sidecar assigns and decides all there is to assign and
 			const host = virtualHost(plan, name);
 			const guarded = access.policies.length > 0;
 			if (!guarded && experiments.length === 0) {
-				t.equal(callout, null, `${name}: nothing to ask`);
+				t.equal(callout, null, `${name}: no callout`);
 				t.same(calloutsOn(plan, host.typed_per_filter_config), [], name);
 				continue;
 			}
@@ -59,9 +59,9 @@ t.test("mode callout: the sidecar assigns and decides all there is to assign and
 			t.equal(calloutsOn(plan, host.typed_per_filter_config).length, 1, name);
 			t.same(weightedClusters(host), [], `${name}: Envoy assigns no unit`);
 			t.notOk(JSON.stringify(host).includes("hash_policy"), name);
-			// The proof is no judgement: it looks for the sidecar's. Nor is the gate: nobody is asked about what it refuses.
+			// The proof filter only checks the sidecar's answer, and the gate refuses requests before any verdict.
 			const { [PROOF_FILTER]: _, [GATE_FILTER]: __, ...judging } = host.typed_per_filter_config;
-			t.notMatch(JSON.stringify(judging), /"rbac"/, `${name}: nor does it judge`);
+			t.notMatch(JSON.stringify(judging), /"rbac"/, `${name}: Envoy decides no access`);
 		}
 		t.equal(
 			plan.table.services.filter(({ callout }) => callout !== null).length,
@@ -70,7 +70,7 @@ t.test("mode callout: the sidecar assigns and decides all there is to assign and
 	}
 });
 
-t.test("mode callout, where requests may pass unanswered: Envoy keeps the verdict", async (t) => {
+t.test("in mode callout Envoy keeps the verdict if requests may pass unanswered", async (t) => {
 	const set = neighbours(["policies-header"]);
 	const [service] = set.services;
 	if (service === undefined) throw new Error("no Service");
@@ -82,8 +82,8 @@ t.test("mode callout, where requests may pass unanswered: Envoy keeps the verdic
 	t.same(calloutsOn(plan, host.typed_per_filter_config), ["weir.assign"]);
 });
 
-t.test("explain: each Service says which of the three executions it gets, and what no answer means", async (t) => {
-	const said = (options: Parameters<typeof build>[1] = {}) => {
+t.test("explain names each Service's execution and the effect of a missing answer", async (t) => {
+	const explanation = (options: Parameters<typeof build>[1] = {}) => {
 		const { rules } = build(neighbours(), options);
 		return (rule: string) => {
 			const found = rules.filter((candidate) => candidate.rule === rule);
@@ -91,7 +91,7 @@ t.test("explain: each Service says which of the three executions it gets, and wh
 			return [found[0]?.execution, found.map(wordsOf).join()];
 		};
 	};
-	const auto = said();
+	const auto = explanation();
 	for (const name of NATIVE) t.same(auto(`Service ${name}`), ["native", "no callout at all"], name);
 	for (const [name, asks, carries, otherwise] of [
 		["cookie", "full callout", "the arm alone", "503"],
@@ -105,7 +105,7 @@ t.test("explain: each Service says which of the three executions it gets, and wh
 		const words = `${asks} by ext_authz: it carries ${carries}; without an answer ${otherwise}`;
 		t.same(auto(`Service ${name}`), ["callout", words]);
 	}
-	t.match(said({ protocol: "ext_proc" })("Service asks")[1], /^one callout by ext_proc: /);
+	t.match(explanation({ protocol: "ext_proc" })("Service asks")[1], /^one callout by ext_proc: /);
 
 	const rules = "allowed by some; forbidden by no policy; else 403 no-policy-allows";
 	const judging = "allowed by some; forbidden by not-v2; a deny wins; else 403 no-policy-allows";
@@ -145,7 +145,7 @@ t.test("explain: each Service says which of the three executions it gets, and wh
 	]);
 	t.same(auto("Service cookie: everything else"), ["native", "route to Variant v1"]);
 
-	const all = said({ mode: "callout" });
+	const all = explanation({ mode: "callout" });
 	t.same(all(`Experiment e-header: one valid header x-user-id ${slot}`), [
 		"callout",
 		`the mode is callout: ${shares("header")} ${arms}`,

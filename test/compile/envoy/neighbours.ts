@@ -22,7 +22,7 @@ const PRINCIPALS = ["spiffe://x/alice"];
 const variants = [variant("v1", 9001), variant("v2", 9002)];
 const guarded = { access: null } as const;
 
-/** Mode auto needs no sidecar for these. */
+/** Services that need no sidecar in mode auto. */
 const nativeServices = [
 	service("open", variants),
 	service("header", variants),
@@ -33,7 +33,7 @@ const nativeServices = [
 	service("judged-header", variants, guarded),
 ];
 
-/** And asks it for these. */
+/** Services that need the sidecar in mode auto. */
 const calloutServices = [
 	service("cookie", variants),
 	service("cookie-passes", variants, { callout: { ...CALLOUT, onFailure: "default-variant", timeoutMs: 750 } }),
@@ -68,7 +68,7 @@ export function neighbours(
 		experiments: names.flatMap((name) => {
 			const unit = unitOf(name);
 			if (unit === null) return [];
-			// Where all with a weight go to one Variant, who may use the other does not matter: Envoy assigns.
+			// If every weighted arm has one Variant, access to the other Variant has no effect, so Envoy assigns.
 			const weights = name === "judged-header" ? [1, 0] : [1, 1];
 			return [experiment(`e-${name}`, name, weights, { layer: name, unit, slotPpm: [0, 400_000] })];
 		}),

@@ -1,4 +1,4 @@
-/** Parameters of arms as request headers: of the arm's live share alone, byte for byte, and no client's. */
+/** Parameters of arms as request headers: only for the arm's live share, byte for byte, never from a client. */
 import t from "tap";
 import { compile, NO_COLLECTORS } from "../../../src/compile/compile.js";
 import { EMPTY_STATUS } from "../../../src/decide/rollout/status.js";
@@ -10,14 +10,14 @@ import { build, COOKIE } from "./neighbours.js";
 import { virtualHost, weightedClusters } from "./virtualHosts.js";
 
 const variants = [variant("v1", 9001), variant("v2", 9002)];
-/** What Envoy would read as commands, were the percent signs not doubled. */
+/** Text that Envoy would read as commands without doubled percent signs. */
 const AWKWARD = { temperature: "0.2", share: "50%", command: "%PROTOCOL% %% 100%", text: 'a, "b"; c={d}' };
 const arms = [
 	{ name: "control", variant: "v1", weight: 1, baseline: true },
 	{ name: "hot", variant: "v2", weight: 1, baseline: false, parameters: AWKWARD },
 ];
 
-t.test("headers of the live entries of the arm, percent signs doubled; none of the rest", async (t) => {
+t.test("only live entries of an arm add its headers, with doubled percent signs", async (t) => {
 	const plan = build(resourceSet({ services: [service("s", variants)], experiments: [experiment("e", "s", arms)] }));
 	const entries = weightedClusters(virtualHost(plan, "s"));
 	const headers = entries.map(({ request_headers_to_add = [] }) =>
@@ -43,7 +43,7 @@ t.test("headers of the live entries of the arm, percent signs doubled; none of t
 	}
 });
 
-t.test("in the table by full name and as written; a full callout leaves them to the sidecar", async (t) => {
+t.test("the table has parameters by full name, and in a full callout the sidecar adds them", async (t) => {
 	const plan = build(
 		resourceSet({
 			services: [service("s", variants)],
@@ -59,7 +59,7 @@ t.test("in the table by full name and as written; a full callout leaves them to 
 	t.match(JSON.stringify(plan.envoy.listeners), /x-weir-param-\[a-z0-9-\]\+/, "which may set them");
 });
 
-t.test("on a real Envoy the upstream reads them as written, and no client can send one", async (t) => {
+t.test("a real Envoy sends parameters as written, and removes those of clients", async (t) => {
 	const upstream = await startVariantServer("v");
 	t.teardown(() => upstream.close());
 	const both = ["v1", "v2"].map((name) => variant(name, upstream.port));

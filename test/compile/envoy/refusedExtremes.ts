@@ -1,4 +1,4 @@
-/** Asks a real Envoy about all extremes together, and only where it refuses them about ever fewer. */
+/** Validates all extremes together on a real Envoy, and bisects them if it refuses. */
 import { staticBootstrap } from "../../../src/compile/envoy/bootstrap.js";
 import { validateBootstrap } from "../../envoy/harness.js";
 import { COLLECTORS, type Extreme, planOf } from "./extremes.js";
@@ -6,11 +6,11 @@ import { COLLECTORS, type Extreme, planOf } from "./extremes.js";
 /** Envoy's time grows faster than the number of Services: each listener logs the unit headers of all of them. */
 const PACK = 250;
 
-/** @returns names of the cases that Envoy refuses, each with its words. */
+/** @returns names of the cases that Envoy refuses, each with its message */
 export async function refusedExtremes(cases: readonly Extreme[], version?: string): Promise<readonly string[]> {
 	const ofGateways = cases.filter(({ ofGateway }) => ofGateway);
 	const others = cases.filter(({ ofGateway }) => !ofGateway);
-	// One Service is enough for a listener and its routes: one whose limit looks at all issuers of the Gateway.
+	// One Service is enough for a listener and its routes: its limit uses all issuers of the Gateway.
 	const service = others.find(({ name }) => name.startsWith("Service spec.rateLimits.tenant."));
 	const refused = (all: readonly Extreme[], beside: readonly Extreme[]): Promise<readonly string[]> =>
 		search(all, async (some) => validateBootstrap(bootstrapOf([...beside, ...some]), version));

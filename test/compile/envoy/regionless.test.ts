@@ -1,4 +1,4 @@
-/** Without a Gateway region no allow of regions matches and every deny does, in Envoy and in the sidecar. */
+/** At a Gateway without a region, an allow of regions never matches and a deny of regions always does, also natively. */
 import t from "tap";
 import { accessTable, compileAccess } from "../../../src/compile/access/rules/policy.js";
 import { compile, NO_COLLECTORS } from "../../../src/compile/compile.js";
@@ -15,7 +15,7 @@ const accessPolicies = [
 	accessPolicy("no-america", "deny", ["shop"], { regions: ["us"] }),
 ];
 
-/** Names of the native rules of a filter, without our own. */
+/** Names of the native rules of a filter, without the built-in ones. */
 function native(region: string | null, filter: string): readonly string[] {
 	const { envoy } = compile(
 		resourceSet({ gateways: [gateway({ region })], services: [shop], accessPolicies }),
@@ -29,7 +29,7 @@ function native(region: string | null, filter: string): readonly string[] {
 		.filter((name) => !name.startsWith("("));
 }
 
-t.test("a deny of regions stays where no region is known, an allow of regions does not", async (t) => {
+t.test("without a region a deny of regions is compiled and an allow of regions is not", async (t) => {
 	t.same(native(null, "weir.deny"), ["no-america", "no-europe"]);
 	t.same(native(null, "weir.allow"), ["anybody"]);
 	t.same(native("eu", "weir.deny"), ["no-europe"]);

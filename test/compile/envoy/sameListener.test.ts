@@ -1,6 +1,6 @@
 /**
- * Under control a Gateway's listener is the same whatever its Services come to need of the sidecar and of rate limits: a
- * connection that is open keeps its listener, and gets the newer routes.
+ * Under control a Gateway's listener does not depend on whether its Services need the sidecar or rate limits: open
+ * connections keep their listener and get the new routes.
  */
 import t from "tap";
 import { compile, NO_COLLECTORS } from "../../../src/compile/compile.js";
@@ -42,16 +42,16 @@ const assigned = {
 };
 const changes: Readonly<Record<string, ResourceSet>> = {
 	"the verdict moves to the sidecar": declared({ callout: { ...CALLOUT, access: "sidecar" } }),
-	"a cookie Experiment comes": declared({}, assigned),
-	"limits come": declared({ rateLimits: { service: perMinute, principal: null, tenant: null } }),
-	"nobody looks at users any more": declared(
+	"an Experiment by cookie starts": declared({}, assigned),
+	"rate limits are declared": declared({ rateLimits: { service: perMinute, principal: null, tenant: null } }),
+	"no policy uses users any more": declared(
 		{},
 		{ accessPolicies: [accessPolicy("all", "allow", ["shop"], { principals: ["anyone"] })] },
 	),
 };
 
 for (const [what, resources] of Object.entries(changes)) {
-	t.test(what, async (t) => {
+	t.test(`the listener stays the same if ${what}`, async (t) => {
 		t.same(listeners(resources), before);
 	});
 }
@@ -71,17 +71,17 @@ t.test("an open Service's callout settings do not affect other Services", async 
 			),
 		);
 	t.same(beside(9_000), before);
-	t.notSame(beside(9_000, { access: null }), before, "one that may ask has the others wait as long");
+	t.notSame(beside(9_000, { access: null }), before, "a Service in callout extends the shared timeout");
 });
 
-t.test("what is printed has no more than it needs", async (t) => {
+t.test("a printed bootstrap contains only the filters and headers that it needs", async (t) => {
 	const printed = JSON.stringify(listeners(declared(), "when-needed"));
 	t.notMatch(printed, /ext_authz|local_ratelimit/);
 	const shown = /"allowed_headers":\{"patterns":\[[^\]]*"exact":"authorization"[^\]]*"exact":"dpop"/;
 	t.match(JSON.stringify(before), shown);
 	const bare = (access: "native" | "sidecar", sidecar: "always" | "when-needed") =>
 		JSON.stringify(listeners(declared({ callout: { ...CALLOUT, access } }, { gateways: [gateway()] }), sidecar));
-	t.match(bare("native", "always"), shown, "where the Gateway names no issuer too: no token holds there");
+	t.match(bare("native", "always"), shown, "also if the Gateway has no issuer, so that no token is valid");
 	t.match(bare("sidecar", "when-needed"), shown);
 	t.notMatch(bare("native", "when-needed"), shown);
 });

@@ -1,4 +1,4 @@
-/** The access log carries the headers of segments, and ingest finds them in the plan. */
+/** The access log contains the headers of segments, and ingest finds them in the plan. */
 import t from "tap";
 import { compile, NO_COLLECTORS } from "../../../src/compile/compile.js";
 import { EMPTY_STATUS } from "../../../src/decide/rollout/status.js";
@@ -21,7 +21,7 @@ const planOf = (segments: readonly { name: string; header: string }[]) => {
 	return compile(resources, EMPTY_STATUS, { collectors });
 };
 
-t.test("headers of segments are logged, each once", async (t) => {
+t.test("each header of a segment is logged once", async (t) => {
 	const plan = planOf([
 		{ name: "country", header: "x-country" },
 		{ name: "again", header: "x-country" },

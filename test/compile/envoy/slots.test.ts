@@ -1,4 +1,4 @@
-/** The part of a layer that an Experiment has, as Envoy's matcher: from lo on, and below hi, each only where it cuts. */
+/** An Experiment's part of a layer as Envoy's matcher: from lo on and below hi, without redundant bounds. */
 import t from "tap";
 import { inSlot } from "../../../src/compile/envoy/matcher.js";
 import { build, neighbours } from "./neighbours.js";
@@ -7,7 +7,7 @@ import { valuesUnder } from "./virtualHosts.js";
 const [table] = build(neighbours(["header"])).table.services.flatMap(({ experiments }) => experiments);
 if (table === undefined) throw new Error("no Experiment");
 
-/** The thresholds, of those that a unit must not reach with a minus. */
+/** The thresholds; negative = a unit must stay below. */
 const thresholds = (slotLoPpm: number, slotHiPpm: number): readonly unknown[] => {
 	const slot = inSlot({ ...table, slotLoPpm, slotHiPpm });
 	const ends = valuesUnder(slot, "not_matcher").flatMap((ended) => valuesUnder(ended, "threshold"));
@@ -22,5 +22,5 @@ for (const [lo, hi, wanted] of [
 	[1, 2, [1, -2]],
 	[250_000, 750_000, [250_000, -750_000]],
 ] as const) {
-	t.test(`[${lo}, ${hi})`, async (t) => t.same(thresholds(lo, hi), wanted));
+	t.test(`the slot [${lo}, ${hi}) has no redundant bounds`, async (t) => t.same(thresholds(lo, hi), wanted));
 }

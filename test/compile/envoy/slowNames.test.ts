@@ -1,4 +1,4 @@
-/** A name whose server says nothing holds up no Envoy's start for long: with a real Envoy and a silent resolver. */
+/** A DNS server that never answers does not delay Envoy's start for long: a real Envoy with a silent resolver. */
 import { createSocket } from "node:dgram";
 import { once } from "node:events";
 import t from "tap";
@@ -14,10 +14,10 @@ interface Resolver {
 
 const [A, AAAA] = [1, 28];
 const HEADER_BYTES = 12;
-/** Of a question for one name: behind the name's end (RFC 1035 4.1.2). */
+/** Reads the type of a DNS question, which follows the name (RFC 1035 4.1.2). */
 const typeOf = (query: Buffer): number => query.readUInt16BE(query.indexOf(0, HEADER_BYTES) + 1);
 
-t.test("an Envoy is ready though one name is never answered", async (t) => {
+t.test("Envoy becomes ready although one DNS name is never resolved", async (t) => {
 	const askedAt = new Map<number, number[]>();
 	const silent = createSocket("udp4").on("message", (query) => {
 		const type = typeOf(query);
@@ -41,8 +41,8 @@ t.test("an Envoy is ready though one name is never answered", async (t) => {
 	});
 	t.same([...askedAt.keys()], [A, AAAA]);
 	for (const [first = 0, second = 0, ...more] of askedAt.values()) {
-		t.same(more, [], "asked twice: one packet may be lost");
-		// Envoy and this process may be late by most of another second: the machine is busy.
+		t.same(more, [], "queried twice, because a packet may be lost");
+		// On a busy machine Envoy and this process may be late by almost another second.
 		t.ok(second > first && second - first < 1_900, `after a second: ${second - first} ms`);
 	}
 });

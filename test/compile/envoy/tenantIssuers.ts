@@ -16,18 +16,18 @@ import { AUDIENCE, createMinter } from "./secure/tokens.js";
 /** One expression for all issuers was refused from 25 on. */
 export const ISSUER_COUNTS = [1, 24, 25, 40, ISSUERS_MAX] as const;
 
-/** The longest path of a claim, of names as long as they may be. */
+/** The longest path of a claim, with names of maximum length. */
 const DEEP = ["a", "b", "c", "d"].map((letter) => letter.repeat(64));
 
 const name = (index: number): string => `https://id-${index}.example`;
 
-/** Every third issuer says the tenant in a claim at the end of the longest path. */
+/** Every third issuer has the tenant in a claim at the end of the longest path. */
 const isDeep = (index: number): boolean => index % 3 === 0;
 
 /**
- * Asks twice more than a limit of one request lets in, as a tenant of the first issuer, as another one of the last, as the first
- * one again by the last issuer's token, and as nobody's.
- * @returns of each number of issuers the statuses, in that order
+ * Exceeds a limit of one request twice: as a tenant of the first issuer, as another tenant of the last issuer, as the
+ * first tenant with the last issuer's token, and without a tenant.
+ * @returns the statuses in that order, by number of issuers
  */
 export async function heldTenants(
 	t: TestScope,
@@ -67,12 +67,12 @@ export async function heldTenants(
 			const request = rawGet("s.test", [Buffer.from(`authorization: Bearer ${token}`)]);
 			return (await alone(envoy.port(`of-${count}`), request)).status;
 		};
-		const said = (index: number, tenant?: string): string => {
+		const mint = (index: number, tenant?: string): string => {
 			const deep = DEEP.reduceRight<unknown>((inner, key) => ({ [key]: inner }), tenant);
 			return minter.token({ iss: name(index), ...(isDeep(index) ? (deep as object) : { tenant }) });
 		};
 		const last = count - 1;
-		const tokens = [said(0, "red"), said(0, "red"), said(last, "blue"), said(last, "red"), said(0), said(last)];
+		const tokens = [mint(0, "red"), mint(0, "red"), mint(last, "blue"), mint(last, "red"), mint(0), mint(last)];
 		const statuses: number[] = [];
 		for (const token of tokens) statuses.push(await ask(token));
 		held[count] = statuses;
@@ -80,7 +80,7 @@ export async function heldTenants(
 	return held;
 }
 
-/** Red's second, and red's by another issuer, have no bucket of their own; nor has who says no tenant. */
+/** A tenant has one bucket across issuers, and requests without a tenant share one. */
 export const HELD: Readonly<Record<string, readonly number[]>> = Object.fromEntries(
 	ISSUER_COUNTS.map((count) => [count, [200, 429, 200, 429, 200, 429]]),
 );

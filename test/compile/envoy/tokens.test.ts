@@ -1,4 +1,4 @@
-/** Verified claims as units: the token filter is off but for the Services that assign by one, and decides no access. */
+/** Verified claims as units: the token filter is on only for Services that assign by a claim, and decides no access. */
 import t from "tap";
 import { claimHeader } from "../../../src/compile/envoy/headers.js";
 import {
@@ -16,7 +16,7 @@ import { httpFilters, valuesUnder, virtualHost } from "./virtualHosts.js";
 const TOKENS = "weir.tokens/edge";
 const tokenFilter = (plan: ReturnType<typeof build>) => httpFilters(plan).find(({ name }) => name === TOKENS);
 
-t.test("only the Service with a claim asks for tokens, natively and in callout", async (t) => {
+t.test("only a Service that assigns by a claim verifies tokens, natively and in callout", async (t) => {
 	for (const mode of ["auto", "callout"] as const) {
 		const plan = build(neighbours(), { mode });
 		t.equal(tokenFilter(plan)?.disabled, true);
@@ -29,14 +29,14 @@ t.test("only the Service with a claim asks for tokens, natively and in callout",
 		t.same(
 			perHost.map(({ disabled }) => disabled),
 			[true, true],
-			"what takes claims away is off but where a virtual host asks for it",
+			"the filter that removes claims is on only for virtual hosts with claims",
 		);
 	}
 	const none = build({ ...neighbours(["header"]), gateways: [gateway()] });
 	t.equal(tokenFilter(none), undefined, "no issuer, no filter");
 });
 
-t.test("every issuer with its audiences and keys; a token that fails is no token", async (t) => {
+t.test("every issuer has its audiences and keys, and an invalid token counts as none", async (t) => {
 	const issuers = [
 		tokenIssuer("https://a.test", ["x", "y"], "/keys/a.json"),
 		tokenIssuer("https://b.test", ["x"], "/keys/b.json"),
@@ -70,7 +70,7 @@ t.test("every issuer with its audiences and keys; a token that fails is no token
 		claims: { requires_any: { requirements: [...each, { allow_missing_or_failed: {} }] } },
 		users: { requires_any: { requirements: [...each, { allow_missing: {} }] } },
 	});
-	t.notOk("rules" in (config ?? {}), "no rule on paths: a virtual host asks for it");
+	t.notOk("rules" in (config ?? {}), "no rule by path: a virtual host enables it");
 	const headers = valuesUnder(virtualHost(build(set), "s"), "header_name");
 	t.same([...new Set(headers)], ["x-weir-claim-org-2etenant"], "guard, slot and hash read the claim's header");
 });
@@ -97,12 +97,13 @@ t.test("claims of invalid tokens are used only if no policy judges users", async
 		const own = virtualHost(plan, name).typed_per_filter_config;
 		t.equal("weir.claims" in own && "weir.claims.rules/edge" in own, name === "open", name);
 	}
-	const told = (name: string) => plan.rules.find(({ rule }) => rule.startsWith(`Experiment e-${name}`))?.because ?? "";
-	t.match(told("open"), `an invalid token gives no unit, nor does one of ${issuer}, whose proof`);
-	t.notMatch(told("users"), /no unit/, "it is refused");
+	const reason = (name: string) =>
+		plan.rules.find(({ rule }) => rule.startsWith(`Experiment e-${name}`))?.because ?? "";
+	t.match(reason("open"), `an invalid token gives no unit, nor does one of ${issuer}, whose proof`);
+	t.notMatch(reason("users"), /no unit/, "it is refused");
 });
 
-t.test("claims that differ in case or marks are in different headers", async (t) => {
+t.test("claims that differ in case or punctuation have different headers", async (t) => {
 	const claims = ["sub", "SUB", "Sub", "s-75b", "a.b", "a-b", "a_b", "ab", "a-2db", "A", "-41"];
 	const headers = claims.map(claimHeader);
 	t.equal(new Set(headers).size, claims.length);
@@ -110,7 +111,7 @@ t.test("claims that differ in case or marks are in different headers", async (t)
 	t.equal(claimHeader("org.tenantId"), "x-weir-claim-org-2etenant-49d");
 });
 
-t.test("claims that others assign by make no virtual host longer", async (t) => {
+t.test("claims of other Services do not add to a virtual host", async (t) => {
 	const sizes = [1, 300].map((others) => {
 		const names = Array.from({ length: others }, (_, index) => `s${index}`);
 		const variants = [variant("v1", 1), variant("v2", 2)];

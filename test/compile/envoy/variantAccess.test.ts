@@ -1,4 +1,4 @@
-/** Policies that judge Variants, in Envoy's own RBAC: each weighted entry repeats all rules of its Variant. */
+/** Policies about Variants in Envoy's RBAC: each weighted entry repeats all rules of its Variant. */
 import t from "tap";
 import { authorize } from "../../../src/compile/access/rules/policy.js";
 import { compile, NO_COLLECTORS } from "../../../src/compile/compile.js";
@@ -25,7 +25,7 @@ const [allow, deny] = ["allow", "deny"] as const;
 
 /**
  * Sets of policies on one Service with the Variants v1 (default), v2 and v3 and an Experiment between the last two, of
- * which each policy names both or none: who may use them does not matter to the assignment, and Envoy assigns.
+ * which each policy names both or none: access does not affect the assignment, so Envoy assigns.
  */
 const sets: Readonly<Record<string, readonly (readonly [name: string, action: "allow" | "deny", AccessFields])[]>> = {
 	"allow and deny of some Variants": [
@@ -42,7 +42,7 @@ const sets: Readonly<Record<string, readonly (readonly [name: string, action: "a
 	"allow of the others alone": [["others-only", allow, { principals, variants: ["v2", "v3"] }]],
 };
 
-/** Sets by which the arms' Variants are not alike, or the default one is more than they. */
+/** Sets that distinguish the arms' Variants, or allow more for the default Variant. */
 const apart: typeof sets = {
 	"allow of one Variant alone": [["v2-only", allow, { principals, variants: ["v2"] }]],
 	"deny of one Variant": [
@@ -68,13 +68,13 @@ const policiesOf = (set: string, of: string): readonly AccessPolicy[] =>
 function inForce(levels: readonly PerFilter[]): Record<"allow" | "deny", readonly string[]> {
 	const names = (filter: string) =>
 		valuesUnder(configOf(filter, ...levels), "policies").flatMap((policies) =>
-			// The built-in probe is refused of every Variant.
+			// Every Variant refuses the built-in probe.
 			Object.keys(policies as object).filter((name) => name !== "(probe)"),
 		);
 	return { allow: names("weir.allow"), deny: names("weir.deny") };
 }
 
-/** In force for a Variant, by the words of the declaration, in the order of names. */
+/** The enforced policies for a Variant, as declared, sorted by name. */
 function expected(policies: readonly AccessPolicy[], variantName: string): Record<"allow" | "deny", readonly string[]> {
 	const names = (action: "allow" | "deny") =>
 		policies
@@ -88,7 +88,7 @@ function expected(policies: readonly AccessPolicy[], variantName: string): Recor
 const three = [variant("v1", 9001), variant("v2", 9002), variant("v3", 9003)];
 
 for (const set of Object.keys(sets)) {
-	t.test(`${set}: rules of each entry`, async (t) => {
+	t.test(`${set}: each entry has all rules of its Variant`, async (t) => {
 		const policies = policiesOf(set, "s");
 		const plan = build(
 			resourceSet({
@@ -110,7 +110,7 @@ for (const set of Object.keys(sets)) {
 }
 
 for (const set of Object.keys(apart)) {
-	t.test(`${set}: the sidecar assigns, as it alone knows who may use which`, async (t) => {
+	t.test(`${set}: the sidecar assigns, because only it knows which Variants a client may use`, async (t) => {
 		const policies = policiesOf(set, "s");
 		const resources = resourceSet({
 			services: [service("s", three, { access: null })],
@@ -138,7 +138,7 @@ for (const set of Object.keys(apart)) {
 	});
 }
 
-t.test("entries of a Service whose policies judge no Variant carry no rules of their own", async (t) => {
+t.test("entries have no rules of their own if no policy is about Variants", async (t) => {
 	const plan = build(
 		resourceSet({
 			services: [service("s", three, { access: null })],
@@ -149,7 +149,7 @@ t.test("entries of a Service whose policies judge no Variant carry no rules of t
 	for (const entry of weightedClusters(virtualHost(plan, "s"))) t.notOk("typed_per_filter_config" in entry);
 });
 
-t.test("on a real Envoy the verdict is authorize()'s, for each Variant", async (t) => {
+t.test("a real Envoy's verdict equals authorize() for each Variant", async (t) => {
 	const tls = await mutualTls(t);
 	const upstream = await startVariantServer("v", (socket) => {
 		socket.write("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n");
@@ -188,7 +188,7 @@ t.test("on a real Envoy the verdict is authorize()'s, for each Variant", async (
 					const before = upstream.requests();
 					const answer = await alone(client, rawGet(`${metadata.name}.test`, lines, path, method));
 					const arm = headerValues(answer, "x-weir-arm")[0]?.split("/arm")[1];
-					// A denied request says its arm too: Envoy adds the header to its own answers.
+					// A denied request also has its arm: Envoy adds the header to its own answers.
 					const chosen = arm === undefined ? "v1" : `v${arm}`;
 					const verdict = authorize(own, accessPolicies, {
 						...{ principal: spiffe(who), method, path, variant: chosen },

@@ -1,4 +1,4 @@
-/** Compiled virtual hosts taken apart: which HTTP filters are on for whom, and with which configuration. */
+/** Reads compiled virtual hosts: which HTTP filters are enabled, and with which configuration. */
 import { ASSIGN_FILTER, PROCESS_FILTER, VERDICT_FILTER } from "../../../src/compile/envoy/calloutContext.js";
 import type { Plan } from "../../../src/compile/table/plan.js";
 
@@ -35,7 +35,7 @@ export interface VirtualHost {
 	readonly matcher?: object;
 }
 
-/** Of the only Gateway, by Service. */
+/** Virtual hosts of the only Gateway, by Service. */
 export function virtualHost(plan: Plan, service: string): VirtualHost {
 	const hosts = plan.envoy.routes.flatMap(({ virtual_hosts }) => virtual_hosts as readonly VirtualHost[]);
 	const found = hosts.filter(({ name }) => name === service);
@@ -43,7 +43,7 @@ export function virtualHost(plan: Plan, service: string): VirtualHost {
 	return found[0];
 }
 
-/** Every value in it that lies under the key, outermost first. */
+/** Every value under the key, outermost first. */
 export function valuesUnder(value: unknown, key: string): readonly unknown[] {
 	if (Array.isArray(value)) return value.flatMap((item) => valuesUnder(item, key));
 	if (typeof value !== "object" || value === null) return [];
@@ -64,7 +64,7 @@ interface HttpFilter {
 	readonly typed_config: { readonly [field: string]: unknown };
 }
 
-/** Of the only listener, in their order, each with its configuration, wherever that comes from. */
+/** HTTP filters of the only listener in order, each with its configuration. */
 export function httpFilters({ envoy }: Plan): readonly HttpFilter[] {
 	const filters = valuesUnder(envoy.listeners, "http_filters")[0] as readonly (HttpFilter & {
 		config_discovery?: object;
@@ -79,7 +79,7 @@ export function httpFilters({ envoy }: Plan): readonly HttpFilter[] {
 const FILTER_CONFIG = "type.googleapis.com/envoy.config.route.v3.FilterConfig";
 
 /**
- * Filters that ask the sidecar and are on, as Envoy decides it: the most specific configuration, else the listener's.
+ * Enabled filters that ask the sidecar. As in Envoy, the most specific configuration counts, else the listener's.
  * @param levels typed_per_filter_config, the most specific first
  */
 export function calloutsOn(plan: Plan, ...levels: readonly PerFilter[]): readonly string[] {
@@ -94,7 +94,7 @@ export function calloutsOn(plan: Plan, ...levels: readonly PerFilter[]): readonl
 		.map(({ name }) => name);
 }
 
-/** The configuration that counts: Envoy takes the most specific one, whole. */
+/** The effective configuration: Envoy uses only the most specific one. */
 export function configOf(filter: string, ...levels: readonly PerFilter[]): PerFilter[string] | undefined {
 	return levels.find((level) => level[filter] !== undefined)?.[filter];
 }

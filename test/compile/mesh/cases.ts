@@ -1,4 +1,4 @@
-/** Declarations that between them make every manifest and every field that the mesh compilers can emit. */
+/** Declarations that together produce every manifest and field that the mesh compilers can emit. */
 import { generateKeyPairSync } from "node:crypto";
 import {
 	ENVOY_GATEWAY_CLASS,
@@ -27,7 +27,7 @@ export interface MeshCase {
 	readonly name: string;
 	readonly resources: ResourceSet;
 	readonly options: Omit<MeshOptions, "protocol">;
-	/** Istio, or one protocol there, cannot carry it out. */
+	/** Istio, or one protocol there, cannot enforce it. */
 	readonly istioRefuses?: "always" | "ext_authz";
 	readonly envoyGatewayRefuses?: "ext_authz";
 }
@@ -60,7 +60,7 @@ export const one = (fields: Parameters<typeof service>[2] = {}, parts: Partial<R
 
 export const messages = ({ problems }: MeshOutput): string => problems.map(({ message }) => message).join("\n");
 
-/** A real one: Envoy takes no configuration whose key set has no key. */
+/** A real key: Envoy accepts no configuration whose key set is empty. */
 function publicKey(): object {
 	const { publicKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
 	return { ...publicKey.export({ format: "jwk" }), kid: "test", alg: "ES256" };
@@ -143,7 +143,7 @@ export const CASES: readonly MeshCase[] = [
 		envoyGatewayRefuses: "ext_authz",
 	},
 	{
-		name: "everything a Service can say, in a namespace, beside open ones",
+		name: "every field of a Service, in a namespace, beside open Services",
 		resources: resourceSet({
 			gateways: [
 				onPort({

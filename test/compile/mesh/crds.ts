@@ -54,7 +54,7 @@ export async function moduleFile(module: Module, path: string): Promise<string> 
 	return text;
 }
 
-/** Checks one manifest; what is wrong with it, empty = nothing. */
+/** Checks one manifest and returns its problems. */
 export type Checker = (manifest: Manifest) => readonly string[];
 
 export async function crdChecker(): Promise<Checker> {

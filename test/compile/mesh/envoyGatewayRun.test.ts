@@ -1,4 +1,4 @@
-/** The Envoy Gateway manifests in use: a real Envoy with what Envoy Gateway made of them (recorded), the real sidecar. */
+/** Runs Envoy Gateway's recorded translation of the manifests on a real Envoy with the real sidecar. */
 import { readFile } from "node:fs/promises";
 import t from "tap";
 import { envoyGatewayManifests } from "../../../src/compile/mesh/envoyGateway.js";
@@ -9,7 +9,7 @@ import { runScenario, scenarioOptions, scenarioResources } from "./scenario.js";
 
 for (const protocol of PROTOCOLS) {
 	t.test(
-		`Envoy Gateway, ${protocol}: assigned, judged by Variant, not forged, closed without the sidecar`,
+		`Envoy Gateway, ${protocol}: assigns, decides access by Variant, and is closed without the sidecar`,
 		async (t) => {
 			const output = envoyGatewayManifests(scenarioResources(), scenarioOptions(protocol));
 			t.same(output.problems, []);
@@ -17,7 +17,7 @@ for (const protocol of PROTOCOLS) {
 				await readFile(fixture("envoyGatewayXds.json"), "utf8"),
 			);
 			const xds = recorded[protocol];
-			if (xds === undefined) throw new Error(`nothing is recorded for ${protocol}`);
+			if (xds === undefined) throw new Error(`no recording for ${protocol}`);
 			await runScenario(t, {
 				output,
 				bootstrap: envoyGatewayBootstrap(xds),

@@ -1,7 +1,7 @@
 /**
- * What Envoy Gateway makes of our manifests, by its own translator (`egctl experimental translate`), and that as the
- * bootstrap of a local Envoy. The fast tier uses a recording, test/fixtures/mesh/envoyGatewayXds.json; the components
- * tier translates anew and compares.
+ * Envoy Gateway's translation of Weir's manifests (`egctl experimental translate`) as the bootstrap of a local Envoy.
+ * The fast tier uses a recording, test/fixtures/mesh/envoyGatewayXds.json; the components tier translates anew and
+ * compares.
  */
 import { execFile } from "node:child_process";
 import { access, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
@@ -36,7 +36,7 @@ const SERVICES = [
 
 const addressOf = (index: number): string => `10.9.0.${index + 1}`;
 
-/** The objects around ours that a cluster would have. */
+/** Objects that a cluster would have beside Weir's. */
 const surroundings: readonly object[] = [
 	{
 		apiVersion: "gateway.networking.k8s.io/v1",
@@ -81,7 +81,7 @@ export async function egctl(): Promise<string> {
 }
 
 export interface Translation {
-	/** What Envoy Gateway did not accept, or only in part. */
+	/** Resources that Envoy Gateway did not accept, or accepted only in part. */
 	readonly refused: readonly string[];
 	readonly xds: EnvoyGatewayXds;
 }

@@ -1,4 +1,4 @@
-/** deploy/mesh: the examples are what the compilers make of the declaration beside them. */
+/** The examples in deploy/mesh equal the compilers' output for the declaration beside them. */
 import { readFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import t from "tap";
@@ -15,7 +15,7 @@ const deploy = (name: string): string => fileURLToPath(new URL(`../../../../depl
 
 const commented = (text: string): string => text.replace(/^/gm, "# ").replace(/ +$/gm, "");
 
-/** As a person reads it: warnings and fragments above, manifests below. */
+/** Warnings and fragments first, then the manifests. */
 function page(mesh: string, { manifests, fragments, warnings }: MeshOutput): string {
 	const head = [
 		`Made of declaration.yaml for ${mesh} by test/compile/mesh/examples.test.ts (WEIR_GOLDEN=write).`,
@@ -31,7 +31,7 @@ for (const [mesh, manifestsOf] of [
 	["istio", istioManifests],
 	["envoy-gateway", envoyGatewayManifests],
 ] as const) {
-	t.test(`deploy/mesh/${mesh}.yaml`, async (t) => {
+	t.test(`deploy/mesh/${mesh}.yaml is the compiler's output`, async (t) => {
 		const text = await readFile(deploy("declaration.yaml"), "utf8");
 		const { resources, problems } = loadResources([{ name: "declaration.yaml", text }]);
 		t.same(problems, []);

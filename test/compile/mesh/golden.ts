@@ -1,4 +1,4 @@
-/** Golden files of meshes' resources: compared, or written anew with WEIR_GOLDEN=write. */
+/** Golden files of mesh resources; WEIR_GOLDEN=write rewrites them. */
 import { fileURLToPath } from "node:url";
 import { goldenFile } from "../../golden/golden.js";
 

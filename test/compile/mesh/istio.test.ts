@@ -1,4 +1,4 @@
-/** What the Istio manifests say, and what is refused; that they are valid is test/components/meshSchemas.test.ts. */
+/** Contents of the Istio manifests, and refused declarations; test/components/meshSchemas.test.ts validates them. */
 import t from "tap";
 import { istioManifests } from "../../../src/compile/mesh/istio.js";
 import type { Manifest, MeshOptions, MeshOutput } from "../../../src/compile/mesh/mesh.js";
@@ -16,14 +16,14 @@ const ofKind = (output: MeshOutput, kind: string): readonly Manifest[] =>
 	output.manifests.filter((manifest) => manifest.kind === kind);
 
 for (const protocol of PROTOCOLS) {
-	t.test(`the whole of one Service, ${protocol}`, async (t) => {
+	t.test(`all manifests of one Service equal the golden file, ${protocol}`, async (t) => {
 		const output = build(one(), { protocol });
 		t.same(output.problems, []);
 		t.same(output, await golden(`istio-${protocol}.json`, output));
 	});
 }
 
-t.test("a real Envoy takes every filter that is patched in", async (t) => {
+t.test("a real Envoy accepts every filter that an EnvoyFilter adds", async (t) => {
 	for (const { name, resources, options, istioRefuses } of CASES) {
 		for (const protocol of PROTOCOLS) {
 			const output = istioManifests(resources, { ...options, protocol });
@@ -42,15 +42,15 @@ t.test("a real Envoy takes every filter that is patched in", async (t) => {
 	}
 });
 
-t.test("a Gateway by an identity agent is refused, with a hint that is not what was already done", async (t) => {
+t.test("a Gateway with TLS by identity is refused, with a hint for each choice of gateway", async (t) => {
 	const mesh = one({}, { gateways: [gateway({ tls: { from: "identity" } })] });
-	const said = (options: Partial<MeshOptions>) =>
+	const faults = (options: Partial<MeshOptions>) =>
 		build(mesh, options).problems.map(({ message, hint }) => [message, hint]);
-	t.match(said({ gateway: null }), [[/it would listen in plain text$/, /or an existing gateway with --gateway$/]]);
-	t.match(said({ gateway: "ns/gw" }), [[/does not use$/, /^leave tls out of it: the gateway that --gateway names/]]);
+	t.match(faults({ gateway: null }), [[/it would listen in plain text$/, /or an existing gateway with --gateway$/]]);
+	t.match(faults({ gateway: "ns/gw" }), [[/does not use$/, /^leave tls out of it: the gateway that --gateway names/]]);
 });
 
-t.test("the provider's timeout is said, and is the longest that a Service grants", async (t) => {
+t.test("the provider's timeout is reported, and is the longest timeout of any Service", async (t) => {
 	const callout = (timeoutMs: number) => ({ ...CALLOUT, timeoutMs });
 	const services = [
 		service("a", [V1, V2], { callout: callout(50) }),
@@ -69,7 +69,7 @@ t.test("the provider's timeout is said, and is the longest that a Service grants
 	t.match(output.warnings.join("\n"), /longest holds for all/);
 });
 
-t.test("an asked Service has no route without the sidecar's word; another is routed as it is", async (t) => {
+t.test("a Service in callout has no route without the sidecar's header, a native one has", async (t) => {
 	const services = [
 		service("asked", [V1, V2], { access: null, hosts: ["asked.example"] }),
 		service("plain", [V1], { hosts: ["plain.example"] }),
@@ -89,17 +89,17 @@ t.test("an asked Service has no route without the sidecar's word; another is rou
 	t.same(
 		ofKind(output, "AuthorizationPolicy").map(({ spec }) => (spec as { readonly rules: unknown }).rules),
 		[[{ to: [{ operation: { hosts: ["asked.example", "asked.example:*"] } }] }]],
-		"only the asked Service is asked about, with any port",
+		"the sidecar is asked only about its Service, with any port",
 	);
 });
 
-t.test("a wildcard host cannot be told apart with a port, so everything is asked about", async (t) => {
+t.test("a wildcard host cannot be matched with a port, so every request goes to the sidecar", async (t) => {
 	const output = build(one({ hosts: ["api.example", "*.api.example"] }));
 	t.match(ofKind(output, "AuthorizationPolicy"), [{ metadata: { name: "weir-all" }, spec: { rules: [{}] } }]);
 	t.match(output.warnings.join("\n"), /wildcard host/);
 });
 
-t.test("routes come last, so that no host is reachable before it is guarded", async (t) => {
+t.test("VirtualServices come last, so that no host is reachable before its access rules", async (t) => {
 	for (const { resources, options } of CASES) {
 		for (const protocol of PROTOCOLS) {
 			const kinds = istioManifests(resources, { ...options, protocol }).manifests.map(({ kind }) => kind);
@@ -112,7 +112,7 @@ t.test("routes come last, so that no host is reachable before it is guarded", as
 	}
 });
 
-t.test("Istio's own defaults are not taken over", async (t) => {
+t.test("Istio's defaults for retries and outlier detection are overridden", async (t) => {
 	t.match(
 		ofKind(build(one()), "VirtualService"),
 		[{ spec: { http: [{ retries: { attempts: 0 } }, { retries: { attempts: 0 } }] } }],
@@ -130,7 +130,7 @@ t.test("Istio's own defaults are not taken over", async (t) => {
 	);
 });
 
-t.test("the ext_proc filter stands before authorisation, and after tokens where claims are needed", async (t) => {
+t.test("the ext_proc filter precedes authorisation, and follows token verification if claims are used", async (t) => {
 	const claim = { from: "claim", claim: "sub" } as const;
 	const place = (output: MeshOutput) => {
 		const filter = ofKind(output, "EnvoyFilter").find(({ metadata }) => metadata.name === "weir-ext-proc");
@@ -156,7 +156,7 @@ t.test("the ext_proc filter stands before authorisation, and after tokens where 
 	t.match(messages(build(claims)), /before it verifies tokens/, "ext_authz would never see a claim");
 });
 
-t.test("what cannot be carried out is refused", async (t) => {
+t.test("declarations that Istio cannot enforce are refused", async (t) => {
 	const refused = (resources: ResourceSet, options: Partial<MeshOptions> = {}) => messages(build(resources, options));
 	const passing = { callout: { ...CALLOUT, onFailure: "default-variant" as const } };
 	t.match(refused(one(passing)), /one filter for all Services/);
@@ -209,7 +209,7 @@ t.test("what cannot be carried out is refused", async (t) => {
 	t.match(refused(one({}, clashing)), /the same ServiceEntry weir\/weir-a-b-c/);
 });
 
-t.test("the unit is nowhere in the manifests, and the keys only where tokens are verified", async (t) => {
+t.test("no manifest names the unit, and keys are only in manifests that verify tokens", async (t) => {
 	const text = JSON.stringify(build(one(), { keySets: { [ISSUER.issuer]: "the-keys" } }));
 	t.notMatch(text, /the-keys/);
 });

@@ -1,5 +1,5 @@
 /**
- * The bootstrap that an Istio gateway gets of our manifests, written after pilot's source (listener_builder.go,
+ * The bootstrap that an Istio gateway gets from Weir's manifests, written after pilot's source (listener_builder.go,
  * authz/builder, envoyfilter/listener_patch.go): CUSTOM authorisation as an RBAC shadow and ext_authz, then tokens, then
  * the router; EnvoyFilters applied; ServiceEntries and Kubernetes Services as clusters.
  */
@@ -95,7 +95,7 @@ const cluster = (name: string, address: object): Json => ({
 	load_assignment: { cluster_name: name, endpoints: [{ lb_endpoints: [{ endpoint: { address } }] }] },
 });
 
-/** What a DestinationRule and a port named grpc give a cluster. */
+/** Cluster settings from a DestinationRule and from a port named grpc. */
 export const http2 = (maxRequests: number): object => ({
 	typed_extension_protocol_options: {
 		"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {

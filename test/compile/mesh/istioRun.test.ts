@@ -1,4 +1,4 @@
-/** The Istio manifests in use: a real Envoy configured as istiod would (istioGateway.ts), and the real sidecar. */
+/** Runs the Istio manifests on a real Envoy, configured as istiod would (istioGateway.ts), with the real sidecar. */
 
 import t from "tap";
 import { istioManifests } from "../../../src/compile/mesh/istio.js";
@@ -9,7 +9,7 @@ import { istioBootstrap } from "./istioGateway.js";
 import { runScenario, scenarioOptions, scenarioResources, startScenario, unitOf } from "./scenario.js";
 
 for (const protocol of PROTOCOLS) {
-	t.test(`Istio, ${protocol}: assigned, judged by Variant, not forged, closed without the sidecar`, async (t) => {
+	t.test(`Istio, ${protocol}: assigns, decides access by Variant, and is closed without the sidecar`, async (t) => {
 		const output = istioManifests(scenarioResources(), scenarioOptions(protocol));
 		t.same(output.problems, []);
 		await runScenario(t, {
@@ -42,7 +42,7 @@ t.test("a claim of a verified token is the unit, and no client can set it", asyn
 	t.equal(await ask(client, v2, [`x-weir-claim-sub: ${v2}`]), "200 employment-v1", "no token, no unit: the default");
 });
 
-t.test("a manifest that is missing opens nothing", async (t) => {
+t.test("a missing manifest leaves the Service closed", async (t) => {
 	for (const [protocol, missing] of [
 		["ext_authz", "AuthorizationPolicy weir-employment"],
 		["ext_authz", "EnvoyFilter weir-ext-authz"],
@@ -59,7 +59,7 @@ t.test("a manifest that is missing opens nothing", async (t) => {
 	}
 });
 
-t.test("the sidecar names the default Variant too, where the Envoy is not ours", async (t) => {
+t.test("in a mesh the sidecar also names the default Variant", async (t) => {
 	const all = scenarioResources();
 	const resources = { ...all, accessPolicies: all.accessPolicies.slice(0, 1) };
 	const output = istioManifests(resources, scenarioOptions("ext_authz"));

@@ -1,6 +1,6 @@
 /**
- * One Service in a mesh that is not ours, from manifests to requests: a real Envoy configured as that mesh would, the
- * real sidecar, mTLS clients. What the meshes differ in is how the manifests become a bootstrap.
+ * One Service in another mesh, from manifests to requests: a real Envoy configured as that mesh would, the real
+ * sidecar, and mTLS clients. The meshes differ in how the manifests become a bootstrap.
  */
 import type { Socket } from "node:net";
 import type { Test } from "tap";
@@ -21,7 +21,7 @@ import { at, OPTIONS, onPort } from "./cases.js";
 const HOST = "employment.example";
 const UNITS = Array.from({ length: 40 }, (_, index) => `user-${index}`);
 
-/** The gateway has no TLS of its own: each mesh is given it in its own way. */
+/** The Gateway declares no TLS: each mesh configures it in its own way. */
 export function scenarioResources(): ResourceSet {
 	return resourceSet({
 		gateways: [onPort()],
@@ -36,7 +36,7 @@ export function scenarioResources(): ResourceSet {
 		experiments: [experiment("boosted", "employment", [1, 1], { stepsPpm: [1_000_000] })],
 		accessPolicies: [
 			accessPolicy("clients", "allow", ["employment"], { principals: [spiffe("client")] }),
-			// Who may not use each arm's Variant is outside of the Experiment, and gets the default one.
+			// Clients that may not use every arm's Variant are outside the Experiment and get the default Variant.
 			accessPolicy("no-secrets-of-v2", "deny", ["employment"], { pathPrefixes: ["/secret"], variants: ["v2"] }),
 		],
 	});
@@ -44,7 +44,7 @@ export function scenarioResources(): ResourceSet {
 
 export const scenarioOptions = (protocol: CalloutProtocol): MeshOptions => ({ ...OPTIONS, protocol });
 
-/** What a mesh's own control plane would make a gateway's bootstrap of. */
+/** Input from which a mesh's control plane would build a gateway's bootstrap. */
 export interface GatewayInput {
 	readonly output: MeshOutput;
 	/** null = clients in plain text. */
@@ -60,7 +60,7 @@ export interface ScenarioSetup {
 	readonly output: MeshOutput;
 	readonly bootstrap: (input: GatewayInput) => object;
 	readonly version?: string;
-	/** What the sidecar's table is made of; the scenario's by default. */
+	/** Resources of the sidecar's table; the scenario's by default. */
 	readonly resources?: ResourceSet;
 }
 
@@ -132,7 +132,7 @@ export async function startScenario(
 	return { client, mallory, assignment, upstreams, sidecar, ask, reached };
 }
 
-/** A unit of the Variant. */
+/** A unit that is assigned to the Variant. */
 export const unitOf = (assignment: Assignment, variant: string): string =>
 	UNITS.find((unit) => (assignment.locate(unit)?.variant ?? "v1") === variant) ?? "";
 
@@ -146,17 +146,17 @@ export async function runScenario(t: Test, { plainNeedsNone, rawBytes, ...setup 
 	t.same(
 		answers.map((answer) => headerValues(answer, "x-variant").join()),
 		UNITS.map((unit) => `employment-${assignment.locate(unit)?.variant ?? "v1"}`),
-		"each unit gets the Variant that the pure function says",
+		"each unit gets the Variant that the pure function assigns",
 	);
 	const [v1, v2] = [unitOf(assignment, "v1"), unitOf(assignment, "v2")];
 	t.equal(await ask(client, v1, ["x-weir-variant: v2", "X-Weir-Arm: boosted/arm2"]), "200 employment-v1", "no forging");
 	const [first, second] = upstreams;
-	t.equal(/^x-weir-arm: boosted\/arm1$/im.test(first?.lastHead() ?? ""), true, "the Variant is told the real arm");
+	t.equal(/^x-weir-arm: boosted\/arm1$/im.test(first?.lastHead() ?? ""), true, "the Variant gets the real arm");
 	const underscores = ["x_weir_arm: forged", "X_Weir-Variant: forged", "x-weir_claim: forged"];
 	// Envoy Gateway refuses such names unless a ClientTrafficPolicy allows them.
 	t.match(await ask(client, v1, underscores), /^(200 employment-v1|400 )$/);
 	t.notMatch(first?.lastHead(), /forged/, "nor with underscores, which CGI reads as hyphens");
-	t.equal(await ask(client, v2, [], "/", `${HOST}:8080`), "200 employment-v2", "a port in the host changes nothing");
+	t.equal(await ask(client, v2, [], "/", `${HOST}:8080`), "200 employment-v2", "a port in the host has no effect");
 	t.equal(/^x-weir-variant: v2$/im.test(second?.lastHead() ?? ""), true, "the header of the Variant is the sidecar's");
 	t.equal(await ask(client, v1, [], "/secret"), "200 employment-v1", "v1 may serve it");
 	t.equal(await ask(client, v2, [], "/secret"), "200 employment-v1", "v2 may not: the request is not eligible");
@@ -164,20 +164,20 @@ export async function runScenario(t: Test, { plainNeedsNone, rawBytes, ...setup 
 	const before = reached();
 	t.equal(await ask(mallory, v1), "403 ", "another principal");
 	t.equal(await ask(mallory, v1, [], "/", `${HOST}:1`), "403 ", "another principal with any port");
-	t.equal(reached(), before, "nothing that was denied has reached a Variant");
+	t.equal(reached(), before, "no denied request has reached a Variant");
 	t.equal(await ask(client, v1, [], "/", "plain.example"), "200 plain");
 	const bang = UNITS.map((unit) => `${unit}!`).find((unit) => assignment.locate(unit)?.variant === "v2") ?? "";
 	t.equal(
 		await ask(client, bang.replace("!", "\xff")),
 		rawBytes ? "200 employment-v1" : "200 employment-v2",
-		"a byte beyond ASCII makes it no unit, where the sidecar can see it",
+		"a byte beyond ASCII makes the unit invalid if the sidecar gets it",
 	);
 
 	await sidecar.server.close();
 	const dead = reached();
-	t.equal(await ask(client, v1), "503 ", "a dead sidecar: closed");
+	t.equal(await ask(client, v1), "503 ", "without a sidecar: closed");
 	t.equal(await ask(client, v1, ["x-weir-variant: v1"]), "503 ", "and no header opens it");
-	t.equal(reached(), dead, "and nothing reached a Variant");
+	t.equal(reached(), dead, "and no request reached a Variant");
 	t.equal(
 		await ask(client, v1, [], "/", "plain.example"),
 		plainNeedsNone ? "200 plain" : "503 ",

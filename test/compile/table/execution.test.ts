@@ -1,4 +1,4 @@
-/** Which of the three executions a Service gets: all modes, unit sources, accesses and answers to a missing answer. */
+/** A Service's execution for all modes, unit sources, kinds of access and failure settings. */
 import t from "tap";
 import { accessTable } from "../../../src/compile/access/rules/policy.js";
 import { compile, NO_COLLECTORS } from "../../../src/compile/compile.js";
@@ -38,10 +38,10 @@ const units: Readonly<Record<string, UnitSource | null>> = {
 	cookie: { from: "cookie", cookie: "weir_id", maxAgeMs: 86_400_000 },
 };
 
-/** What the sidecar carries: nothing, the verdict, the arm alone, or both. */
+/** The content of a callout: nothing, the verdict, only the arm, or both. */
 type Carried = "nothing" | "verdict" | "arm" | "both";
 
-/** By unit: what is carried for an open Service, one with policies, and one with policies on Variants. */
+/** By unit: the callout of an open Service, one with policies, and one with policies on Variants. */
 type Rows = Readonly<Record<"none" | "header" | "claim" | "cookie", readonly [Carried, Carried, Carried]>>;
 
 const NOTHING = ["nothing", "nothing", "nothing"] as const;
@@ -52,46 +52,46 @@ const BY_ENVOY: Rows = { none: NOTHING, header: NOTHING, claim: NOTHING, cookie:
 const BY_SIDECAR: Rows = { none: VERDICT, header: BOTH, claim: BOTH, cookie: BOTH };
 
 const tables: readonly (readonly [mode: readonly Mode[], callout: Partial<Callout>, rows: Rows])[] = [
-	// What stays out of native is a problem of the Plan, not another execution.
+	// Mode native reports unsupported features as problems of the Plan and does not change the execution.
 	[["auto", "native"], { onFailure: "deny" }, BY_ENVOY],
 	[["auto", "native"], { onFailure: "default-variant", onStale: "assign" }, BY_ENVOY],
 	[["auto", "native"], { access: "sidecar" }, { none: VERDICT, header: VERDICT, claim: VERDICT, cookie: BOTH }],
 	[["callout"], { onFailure: "deny", onStale: "assign" }, BY_SIDECAR],
-	// Requests may pass unanswered, so Envoy keeps the verdict wherever it can give it.
+	// Requests may pass unanswered, so Envoy keeps the verdict if it can.
 	[["callout"], { onFailure: "default-variant" }, { none: NOTHING, header: ARM, claim: ARM, cookie: ARM }],
 	[["callout"], { access: "sidecar", onFailure: "default-variant", onStale: "assign" }, BY_SIDECAR],
 ];
 
 for (const [mode, callout, rows] of tables) {
 	for (const one of mode) {
-		t.test(`mode ${one}, callout ${JSON.stringify(callout)}`, async (t) => {
+		t.test(`executions in mode ${one} with callout ${JSON.stringify(callout)}`, async (t) => {
 			for (const [unit, carried] of Object.entries(rows)) {
 				const source = units[unit] ?? null;
 				const experiments = source === null ? [] : [experiment("e", "s", [1, 1], { unit: source })];
 				for (const [at, name] of (["open", "policies", "policies on Variants"] as const).entries()) {
 					const want = carried[at];
-					const said = { ...CALLOUT, maxStalenessMs: 77_000, ...callout };
-					const execution = executionOf({ access: access[name], callout: said, experiments, mode: one, issuers: [] });
+					const full = { ...CALLOUT, maxStalenessMs: 77_000, ...callout };
+					const execution = executionOf({ access: access[name], callout: full, experiments, mode: one, issuers: [] });
 					const verdict = want === "verdict" || want === "both";
 					const expected = {
 						verdict,
 						assignment: want === "arm" || want === "both",
-						// What carries a verdict fails closed, whatever the declaration says.
-						onFailure: verdict ? "deny" : said.onFailure,
+						// A callout with a verdict fails closed, whatever the declaration.
+						onFailure: verdict ? "deny" : full.onFailure,
 						maxStalenessMs: 77_000,
-						onStale: verdict ? "deny" : said.onStale,
+						onStale: verdict ? "deny" : full.onStale,
 						sign: false,
 					};
 					t.same(execution.callout, want === "nothing" ? null : expected, `unit ${unit}, ${name}: ${want}`);
 					t.equal(execution.whyVerdict !== null, verdict, "a verdict of the sidecar has its reason");
-					t.equal(execution.whyAssignment !== null, want === "arm" || want === "both", "so has its assignment");
+					t.equal(execution.whyAssignment !== null, want === "arm" || want === "both", "assignment");
 				}
 			}
 		});
 	}
 }
 
-t.test("the reasons", async (t) => {
+t.test("the Plan names the reason of each execution", async (t) => {
 	const cookie = experiment("c", "s", [1, 1], { unit: units.cookie ?? "" });
 	const header = experiment("h", "s", [1, 1]);
 	const why = (fields: Partial<Parameters<typeof executionOf>[0]>) => {
@@ -112,7 +112,7 @@ t.test("the reasons", async (t) => {
 	t.same(why({}), [null, null]);
 	t.same(why({ experiments: [cookie] }), [mints, null]);
 	t.same(why({ experiments: [header, cookie] }), [mints, null], "one cookie is enough");
-	t.same(why({ experiments: [cookie], mode: "callout" }), [mints, null], "the stronger reason is said");
+	t.same(why({ experiments: [cookie], mode: "callout" }), [mints, null], "the stronger reason is reported");
 	t.same(why({ experiments: [header], mode: "callout" }), ["the mode is callout", null]);
 	t.same(why({ access: access.policies, mode: "callout" }), [null, "the mode is callout"]);
 	t.same(why({ access: judging, experiments: [cookie] }), [mints, judges]);
@@ -129,7 +129,7 @@ const policy = (fields: Partial<MoreConditions>, shadow = false): AccessTable =>
 	policies: [{ ...none, name: "p", action: "allow", shadow, more: { ...more, ...fields } }],
 });
 
-t.test("what Envoy's rules cannot express is the sidecar's in every mode, and never natively wider", async (t) => {
+t.test("the sidecar judges fields that Envoy cannot express, in every mode", async (t) => {
 	const users = policy({ users: ["https://id.test#a"] });
 	const bound = { ...tokenIssuer("https://id.test", [], "k.json"), binding: "dpop" as const };
 	const why = (input: Partial<ExecutionInput>) =>
@@ -149,7 +149,7 @@ t.test("what Envoy's rules cannot express is the sidecar's in every mode, and ne
 			t.match(
 				why({ mode, access: policy(fields, true) }).dryRun.untried,
 				[{ name: "p", why: /^it has a / }],
-				"and is said not to be tried",
+				"and is reported as not tried",
 			);
 		}
 		const dreamed = policy({ groups: ["a"] }, true);
@@ -171,7 +171,7 @@ t.test("what Envoy's rules cannot express is the sidecar's in every mode, and ne
 	);
 });
 
-t.test("a shadow policy that judges Variants does not move the verdict to the sidecar that chooses them", async (t) => {
+t.test("a shadow policy about Variants does not move the verdict to the sidecar", async (t) => {
 	const shadowed: AccessTable = {
 		open: false,
 		policies: access["policies on Variants"].policies.map((one) => ({ ...one, shadow: one.name === "q" })),
@@ -181,10 +181,10 @@ t.test("a shadow policy that judges Variants does not move the verdict to the si
 		executionOf({ access: shadowed, callout: CALLOUT, experiments, mode: "auto", issuers: [] });
 	t.match(of([cookie]), { callout: { verdict: false, assignment: true }, whyVerdict: null });
 	t.same(of([cookie]).dryRun.untried, [{ name: "q", why: "it judges Variants, and the sidecar chooses them" }]);
-	t.same(of([experiment("h", "s", [1, 1])]).dryRun.untried, [], "Envoy tries it where it chooses");
+	t.same(of([experiment("h", "s", [1, 1])]).dryRun.untried, [], "Envoy tries the policy if it chooses the Variant");
 });
 
-t.test("the Plan says which shadow policies are not tried, and compiles the others alone", async (t) => {
+t.test("the Plan names shadow policies that are not tried, and compiles only the others", async (t) => {
 	const set = resourceSet({
 		services: [service("s", variants, { access: null }), service("free", variants)],
 		accessPolicies: [
@@ -216,8 +216,8 @@ t.test("the Plan says which shadow policies are not tried, and compiles the othe
 		...set,
 		services: [service("s", variants, { access: null, callout: { ...CALLOUT, access: "sidecar" } })],
 	};
-	const told = compile(asked, EMPTY_STATUS, { collectors: NO_COLLECTORS });
-	t.notMatch(told.rules.map(wordsOf).join(), /not reported/, "the sidecar tries it");
+	const sidecarPlan = compile(asked, EMPTY_STATUS, { collectors: NO_COLLECTORS });
+	t.notMatch(sidecarPlan.rules.map(wordsOf).join(), /not reported/, "the sidecar tries it");
 });
 
 t.test("an untried allow that would refuse some requests hides the results of allowed ones", async (t) => {
@@ -229,12 +229,12 @@ t.test("an untried allow that would refuse some requests hides the results of al
 		executionOf({ access: table(fields), callout: CALLOUT, experiments: [], mode: "auto", issuers: [] }).dryRun.reported
 			.allowed;
 	t.equal(allowed({}), true);
-	t.equal(allowed({ groups: ["a"] }), false, "tokens that do not hold");
+	t.equal(allowed({ groups: ["a"] }), false, "invalid tokens");
 	t.equal(allowed({ pathTemplates: ["/{x}"] }), false, "paths that can be read in two ways");
 	t.equal(allowed({ condition: 'request.path == "/a"' }), false);
 });
 
-t.test("a limit of tenants that the sidecar's verdict makes void is a problem of the Plan", async (t) => {
+t.test("a limit of tenants is a problem of the Plan if the sidecar decides access", async (t) => {
 	const rateLimits = { service: null, principal: null, tenant: { requests: 1, perMs: 1_000 } };
 	const set = resourceSet({
 		services: [service("s", variants, { access: null, rateLimits })],
@@ -247,66 +247,63 @@ t.test("a limit of tenants that the sidecar's verdict makes void is a problem of
 	]);
 });
 
-t.test(
-	"more values than Envoy compares with a token's list are the sidecar's; in a dry run they are not tried",
-	async (t) => {
-		const issuers = [tokenIssuer("https://id.test", ["weir"], "/keys")];
-		const texts = (count: number) => Array.from({ length: count }, (_, at) => `g${at}`);
-		const judged = (...specs: readonly Partial<AccessPolicy["spec"]>[]) => {
-			const policies = specs.map((spec, at) => accessPolicy(`p${at}`, "allow", ["s"], spec));
-			const table = accessTable(service("s", variants, { access: null }), policies);
-			return executionOf({ access: table, callout: CALLOUT, experiments: [], mode: "auto", issuers });
-		};
-		const users = { users: ["https://id.test#ann"] };
-		t.equal(judged({ groups: texts(LISTED_VALUES_MAX) }).whyVerdict, null);
-		const many = texts(LISTED_VALUES_MAX);
-		for (const spec of [
-			{ groups: [...many, "x"] },
-			{ groups: many, tenants: ["x"] },
-			{ groups: many, purposes: ["x"] },
-			{ groups: many, claims: [{ claim: "scope", values: ["x"] }] },
-		]) {
-			const { whyVerdict, callout, beyondEnvoy } = judged(spec);
-			t.equal(
-				whyVerdict,
-				`the Service's policies name ${LISTED_VALUES_MAX + 1} groups, tenants, purposes and values of claims, and Envoy, which compares each with each item of a token's list, is given ${LISTED_VALUES_MAX} at most`,
-			);
-			t.match(callout, { verdict: true, onFailure: "deny" });
-			t.equal(beyondEnvoy, true);
-		}
-		t.not(judged({ groups: many }, { groups: ["x"] }).whyVerdict, null, "of all policies together");
-		t.equal(judged({ users: many.map((one) => `https://id.test#${one}`) }, { groups: many }).whyVerdict, null);
-		const unheard = {
-			access: accessTable(service("s", variants, { access: null }), [
-				accessPolicy("p", "allow", ["s"], { groups: [...many, "x"] }),
-			]),
-		};
-		const none = executionOf({ ...unheard, callout: CALLOUT, experiments: [], mode: "auto", issuers: [] });
-		t.equal(none.whyVerdict, null, "where no issuer is believed there is no list");
-		const dry = accessTable(service("s", variants), [
-			accessPolicy("p", "allow", ["s"], { groups: [...many, "x"], mode: "shadow" }),
-		]);
-		const untriedBy = (believed: typeof issuers) =>
-			executionOf({ access: dry, callout: CALLOUT, experiments: [], mode: "auto", issuers: believed }).dryRun.untried
-				.length;
-		t.same([untriedBy(issuers), untriedBy([])], [1, 0]);
-
-		const tried = judged({ groups: many }, { groups: ["x"], mode: "shadow" }, { ...users, mode: "shadow" });
-		t.equal(tried.whyVerdict, null, "a dry run changes nothing of what is served");
-		t.same(
-			tried.dryRun.untried.map(({ name }) => name),
-			["p1"],
-			"one about users alone is tried",
+t.test("the sidecar judges lists that are too long for Envoy; dry runs do not try them", async (t) => {
+	const issuers = [tokenIssuer("https://id.test", ["weir"], "/keys")];
+	const texts = (count: number) => Array.from({ length: count }, (_, at) => `g${at}`);
+	const judged = (...specs: readonly Partial<AccessPolicy["spec"]>[]) => {
+		const policies = specs.map((spec, at) => accessPolicy(`p${at}`, "allow", ["s"], spec));
+		const table = accessTable(service("s", variants, { access: null }), policies);
+		return executionOf({ access: table, callout: CALLOUT, experiments: [], mode: "auto", issuers });
+	};
+	const users = { users: ["https://id.test#ann"] };
+	t.equal(judged({ groups: texts(LISTED_VALUES_MAX) }).whyVerdict, null);
+	const many = texts(LISTED_VALUES_MAX);
+	for (const spec of [
+		{ groups: [...many, "x"] },
+		{ groups: many, tenants: ["x"] },
+		{ groups: many, purposes: ["x"] },
+		{ groups: many, claims: [{ claim: "scope", values: ["x"] }] },
+	]) {
+		const { whyVerdict, callout, beyondEnvoy } = judged(spec);
+		t.equal(
+			whyVerdict,
+			`the Service's policies name ${LISTED_VALUES_MAX + 1} groups, tenants, purposes and values of claims, and Envoy, which compares each with each item of a token's list, is given ${LISTED_VALUES_MAX} at most`,
 		);
-		t.match(tried.dryRun, {
-			untried: [{ name: "p1", why: /^the Service's policies name 201 groups/ }],
-			reported: { denied: false, allowed: false },
-		});
-		t.same(judged({ groups: texts(9) }, { groups: ["x"], mode: "shadow" }).dryRun.untried, []);
-	},
-);
+		t.match(callout, { verdict: true, onFailure: "deny" });
+		t.equal(beyondEnvoy, true);
+	}
+	t.not(judged({ groups: many }, { groups: ["x"] }).whyVerdict, null, "of all policies together");
+	t.equal(judged({ users: many.map((one) => `https://id.test#${one}`) }, { groups: many }).whyVerdict, null);
+	const unheard = {
+		access: accessTable(service("s", variants, { access: null }), [
+			accessPolicy("p", "allow", ["s"], { groups: [...many, "x"] }),
+		]),
+	};
+	const none = executionOf({ ...unheard, callout: CALLOUT, experiments: [], mode: "auto", issuers: [] });
+	t.equal(none.whyVerdict, null, "without an issuer there is no list");
+	const dry = accessTable(service("s", variants), [
+		accessPolicy("p", "allow", ["s"], { groups: [...many, "x"], mode: "shadow" }),
+	]);
+	const untriedBy = (believed: typeof issuers) =>
+		executionOf({ access: dry, callout: CALLOUT, experiments: [], mode: "auto", issuers: believed }).dryRun.untried
+			.length;
+	t.same([untriedBy(issuers), untriedBy([])], [1, 0]);
 
-t.test("denials may bring the values to twice as many; beside these nothing is tried in a dry run", async (t) => {
+	const tried = judged({ groups: many }, { groups: ["x"], mode: "shadow" }, { ...users, mode: "shadow" });
+	t.equal(tried.whyVerdict, null, "a dry run changes no served request");
+	t.same(
+		tried.dryRun.untried.map(({ name }) => name),
+		["p1"],
+		"a policy only about users is tried",
+	);
+	t.match(tried.dryRun, {
+		untried: [{ name: "p1", why: /^the Service's policies name 201 groups/ }],
+		reported: { denied: false, allowed: false },
+	});
+	t.same(judged({ groups: texts(9) }, { groups: ["x"], mode: "shadow" }).dryRun.untried, []);
+});
+
+t.test("denials may double the number of values; then no shadow policy is tried", async (t) => {
 	const issuers = [tokenIssuer("https://id.test", ["weir"], "/keys")];
 	const texts = (count: number) => Array.from({ length: count }, (_, at) => `g${at}`);
 	const judged = (allows: number, denials: number, ...shadows: readonly Partial<AccessPolicy["spec"]>[]) => {
@@ -326,14 +323,14 @@ t.test("denials may bring the values to twice as many; beside these nothing is t
 	const untried = (execution: ReturnType<typeof judged>) => execution.dryRun.untried.map(({ name }) => name);
 	const methods = { methods: ["GET"] };
 	const full = judged(most, 1, methods, { groups: ["x"] });
-	t.equal(full.whyVerdict, null, "a dry run moves nothing");
+	t.equal(full.whyVerdict, null, "a dry run moves no verdict");
 	t.same(untried(full), ["p0", "p1"]);
 	t.match(full.dryRun.untried, [{ why: /policies name 202 groups.* is given 200 at most$/ }, {}]);
-	t.same(untried(judged(most - 1, 1, methods, { groups: ["x"] })), ["p1"], "with fewer those that name none are");
+	t.same(untried(judged(most - 1, 1, methods, { groups: ["x"] })), ["p1"], "p0 has no lists and is tried");
 	t.same(untried(judged(most - 2, 1, methods, { groups: ["x"] })), []);
 });
 
-t.test("a Service that says open and is selected by a policy is not open: its verdict may be asked for", async (t) => {
+t.test("an open Service that a policy selects is protected, and may need the sidecar", async (t) => {
 	const both = { ...access.policies, open: true };
 	const input = {
 		access: both,
@@ -344,7 +341,7 @@ t.test("a Service that says open and is selected by a policy is not open: its ve
 	};
 	t.match(executionOf(input).callout, { verdict: true, onFailure: "deny" });
 	const neither = { open: false, policies: [] };
-	t.match(executionOf({ ...input, access: neither }).callout, { verdict: true }, "nor is one that says nothing");
+	t.match(executionOf({ ...input, access: neither }).callout, { verdict: true }, "nor is one without access");
 });
 
 t.test("only Experiments with live units need the sidecar", async (t) => {

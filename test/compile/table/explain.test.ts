@@ -1,4 +1,4 @@
-/** What `weir explain` says of users where several issuers are believed, and of policies whose time is over. */
+/** `weir explain` for Gateways with several token issuers, and for expired policies. */
 import t from "tap";
 import { compile, NO_COLLECTORS } from "../../../src/compile/compile.js";
 import { EMPTY_STATUS } from "../../../src/decide/rollout/status.js";
@@ -36,12 +36,12 @@ function explained(more: Partial<ResourceSet>): readonly (readonly [rule: string
 	const { rules } = compile(resources, EMPTY_STATUS, { collectors: NO_COLLECTORS, nowMs: NOW });
 	return rules.map((rule) => [rule.rule, wordsOf(rule)]);
 }
-const saidOf = (rule: string, more: Partial<ResourceSet>): string | undefined =>
+const textOf = (rule: string, more: Partial<ResourceSet>): string | undefined =>
 	explained(more).find(([name]) => name === rule)?.[1];
 const allow = (spec: Partial<AccessPolicy["spec"]>, name = "p") => accessPolicy(name, "allow", ["s"], spec);
-const issuersOf = (...accessPolicies: readonly AccessPolicy[]) => saidOf("Service s: issuers", { accessPolicies });
+const issuersOf = (...accessPolicies: readonly AccessPolicy[]) => textOf("Service s: issuers", { accessPolicies });
 
-t.test("rules about users of any of several issuers are named, and what holds them to one's", async (t) => {
+t.test("explain names rules that accept users of several issuers, and how to restrict them to one", async (t) => {
 	const any = [
 		{ groups: ["g"] },
 		{ tenants: ["t"] },
@@ -62,12 +62,12 @@ t.test("rules about users of any of several issuers are named, and what holds th
 	])
 		t.equal(issuersOf(allow(spec)), undefined, JSON.stringify(spec));
 	const accessPolicies = [allow({ groups: ["g"] })];
-	t.equal(saidOf("Service s: issuers", { accessPolicies, gateways: [believing("edge", ONE)] }), undefined);
+	t.equal(textOf("Service s: issuers", { accessPolicies, gateways: [believing("edge", ONE)] }), undefined);
 	const two = [believing("edge", ONE), believing("inner", OTHER)];
-	t.match(saidOf("Service s: issuers", { accessPolicies, gateways: two }), BOTH, "each Service is behind each Gateway");
+	t.match(textOf("Service s: issuers", { accessPolicies, gateways: two }), BOTH, "each Service is behind each Gateway");
 });
 
-t.test("so are Experiments whose unit is a claim", async (t) => {
+t.test("explain names Experiments whose unit is a claim of several issuers", async (t) => {
 	const unitOf = (unit: UnitSource, ...issuers: readonly string[]): string => {
 		const experiments = [experiment("e", "s", [50, 50], { unit })];
 		const all = explained({
@@ -83,55 +83,55 @@ t.test("so are Experiments whose unit is a claim", async (t) => {
 	t.notMatch(unitOf({ from: "header", header: "x-user-id" }, ONE, OTHER), "any of");
 });
 
-t.test("a policy whose time is over is said to have ended, one whose time has not come to begin", async (t) => {
+t.test("explain reports that an expired policy has ended, and that a future one has not begun", async (t) => {
 	const times = [
 		allow({ principals: ["*"], validUntilMs: NOW }, "past"),
 		allow({ principals: ["*"], validUntilMs: NOW + 1 }, "present"),
 		allow({ principals: ["*"], validFromMs: NOW + 1 }, "later"),
 		accessPolicy("denied", "deny", ["s"], { validUntilMs: NOW - 1 }),
 	];
-	const said = saidOf("Service s: access", { accessPolicies: times });
+	const access = textOf("Service s: access", { accessPolicies: times });
 	for (const fact of [
 		"later (begins 2026-11-28T00:00:00.001Z)",
 		"past (ended 2026",
 		"present (until 2026",
 		"denied (ended 2026",
 	])
-		t.match(said, fact);
+		t.match(access, fact);
 });
 
-t.test("and one of forbidden methods never matches", async (t) => {
+t.test("explain reports that a policy with only refused methods never matches", async (t) => {
 	const policies = [
 		allow({ principals: ["*"], methods: ["TRACE", "CONNECT"] }, "never"),
 		allow({ principals: ["*"], methods: ["GET", "TRACE"] }, "gets"),
 		allow({ principals: ["*"] }, "any"),
 	];
-	t.match(saidOf("Service s: access", { accessPolicies: policies }), "; allowed by any, gets, never (never holds: ");
+	t.match(textOf("Service s: access", { accessPolicies: policies }), "; allowed by any, gets, never (never holds: ");
 });
 
-t.test("how long a path may be is said where it matters", async (t) => {
-	const said = (...accessPolicies: readonly AccessPolicy[]) => [
-		saidOf("Service s: canonical form", { accessPolicies }) ?? "",
-		saidOf("Service s: access", { accessPolicies }) ?? "",
+t.test("explain reports the path length limit where policies match paths", async (t) => {
+	const pathTexts = (...accessPolicies: readonly AccessPolicy[]) => [
+		textOf("Service s: canonical form", { accessPolicies }) ?? "",
+		textOf("Service s: access", { accessPolicies }) ?? "",
 	];
 	const caller = { principals: ["*"] };
 	const shadow = allow({ ...caller, mode: "shadow", pathPrefixes: ["/a"] }, "later");
-	const [form = "", rules = ""] = said(allow({ ...caller, pathPrefixes: ["/a"] }), shadow);
+	const [form = "", rules = ""] = pathTexts(allow({ ...caller, pathPrefixes: ["/a"] }), shadow);
 	t.match(form, /more than 2048 characters;/);
 	t.notMatch(rules, /2048/, "the dry run never sees one");
-	const [without = "", tried = ""] = said(allow(caller), shadow);
+	const [without = "", tried = ""] = pathTexts(allow(caller), shadow);
 	t.notMatch(without, /2048/);
 	t.match(tried, /tried only later \(shadow\); a path of more than 2048 characters, .* not tried; /);
-	for (const text of said(allow(caller), allow({ ...caller, mode: "shadow" }, "later"))) t.notMatch(text, /2048/);
+	for (const text of pathTexts(allow(caller), allow({ ...caller, mode: "shadow" }, "later"))) t.notMatch(text, /2048/);
 });
 
-t.test("the hop to each Service's endpoints: who proves what, and where it is plain text", async (t) => {
+t.test("explain describes the authentication of the hop to endpoints, and plain text", async (t) => {
 	const at = (...addresses: readonly string[]) => ({
 		name: "v1",
 		endpoints: addresses.map((address) => ({ address, port: 9001, locality: null })),
 	});
 	const hopOf = (spec: Partial<Service["spec"]>, ...addresses: readonly string[]) =>
-		saidOf("Service s: hop to its endpoints", { services: [service("s", [at(...addresses)], spec)] });
+		textOf("Service s: hop to its endpoints", { services: [service("s", [at(...addresses)], spec)] });
 	const remote = ["10.1.2.3", "v2.internal"] as const;
 	const identities = ["spiffe://a/m", "spiffe://a/n"];
 	t.match(hopOf({ access: null, identities }, ...remote), /^mutual TLS: .* spiffe:\/\/a\/m or spiffe:\/\/a\/n$/);
@@ -145,35 +145,35 @@ t.test("the hop to each Service's endpoints: who proves what, and where it is pl
 	t.equal(hopOf({}), undefined, "no callout is made");
 });
 
-t.test("a token that is bound to a certificate of the mesh ends with it", async (t) => {
+t.test("explain reports that a certificate-bound token expires with the mesh's certificate", async (t) => {
 	const bound = (binding: "none" | "mtls" | "dpop" | "either", tls: Gateway["spec"]["tls"] = { from: "identity" }) =>
-		saidOf("Gateway edge: tokens", {
+		textOf("Gateway edge: tokens", {
 			gateways: [gateway({ tls, tokens: [{ ...tokenIssuer(ONE, ["weir"], "/keys"), binding }] }, "edge")],
 		});
 	t.match(bound("mtls"), /^tokens of https:\/\/id\.test end with the certificate that they are bound to: /);
 	for (const other of ["none", "dpop", "either"] as const) t.equal(bound(other), undefined, other);
 	const files = { from: "files", certificateFile: "/c", privateKeyFile: "/k", clientCaFile: "/ca" } as const;
-	t.equal(bound("mtls", files), undefined, "whose life is their owner's business");
+	t.equal(bound("mtls", files), undefined, "tokens with the issuer's own lifetime");
 });
 
-t.test("a Service that needs the sidecar without limits", async (t) => {
+t.test("explain reports a Service in callout without a rate limit", async (t) => {
 	const NONE = { service: null, principal: null, tenant: null };
 	const rate = { requests: 60, perMs: 1_000 };
-	const said = (rateLimits: Partial<Service["spec"]["rateLimits"]>, more: Partial<ResourceSet> = {}) =>
-		saidOf("Service s: rate limits", {
+	const limits = (rateLimits: Partial<Service["spec"]["rateLimits"]>, more: Partial<ResourceSet> = {}) =>
+		textOf("Service s: rate limits", {
 			accessPolicies: [allow({ principals: ["*"], condition: 'request.method == "GET"' })],
 			services: [service("s", [variant("v1", 1)], { access: null, rateLimits: { ...NONE, ...rateLimits } })],
 			...more,
 		});
-	t.match(said({}), /^none; not bounded .*; set rateLimits\.principal$/);
-	t.match(said({ service: rate }), /all together 60 per 1s; not bounded .*; set rateLimits\.principal$/);
-	t.notMatch(said({ principal: rate }), "not bounded");
+	t.match(limits({}), /^none; not bounded .*; set rateLimits\.principal$/);
+	t.match(limits({ service: rate }), /all together 60 per 1s; not bounded .*; set rateLimits\.principal$/);
+	t.notMatch(limits({ principal: rate }), "not bounded");
 	const withoutClients = [gateway()];
-	t.match(said({}, { gateways: withoutClients }), /; set rateLimits\.service$/, "where no principal is identified");
+	t.match(limits({}, { gateways: withoutClients }), /; set rateLimits\.service$/, "no principal is identified");
 	t.match(
-		said({}, { gateways: [gateway({ tls: { from: "identity" }, trustedProxies: ["spiffe://a/p"] })] }),
+		limits({}, { gateways: [gateway({ tls: { from: "identity" }, trustedProxies: ["spiffe://a/p"] })] }),
 		/\.service$/,
 	);
-	t.notMatch(said({ service: rate }, { gateways: withoutClients }), "not bounded");
-	t.equal(said({}, { accessPolicies: [allow({ principals: ["*"] })] }), undefined, "Envoy judges alone");
+	t.notMatch(limits({ service: rate }, { gateways: withoutClients }), "not bounded");
+	t.equal(limits({}, { accessPolicies: [allow({ principals: ["*"] })] }), undefined, "only Envoy judges");
 });

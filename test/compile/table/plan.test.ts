@@ -40,7 +40,7 @@ function differences(left: unknown, right: unknown, path = ""): readonly string[
 	);
 }
 
-t.test("a closed Service answers 503 and nothing else of it is there; the table and the others stay", async (t) => {
+t.test("a closed Service only answers 503; the table and other Services stay", async (t) => {
 	const named = (name: string) =>
 		experiment(`of-${name}`, name, [1, 1], { unit: { from: "header", header: `x-${name}` } });
 	const set = resourceSet({
@@ -98,7 +98,7 @@ t.test(
 	},
 );
 
-t.test("a ramp, a bandit, a takeover and a closed arm change weights and the plan version, nothing else", async (t) => {
+t.test("a ramp, a bandit, a takeover or a closed arm changes only weights and the plan version", async (t) => {
 	const own = experiment("e", "s", [1, 2, 3], { slotPpm: [100_000, 900_000] });
 	const set = resourceSet({ services: [service("s", variants)], experiments: [own] });
 	const at = (fields: Parameters<typeof experimentStatus>[1]) =>
@@ -129,7 +129,7 @@ t.test("a ramp, a bandit, a takeover and a closed arm change weights and the pla
 	}
 });
 
-t.test("the plan version comes from the content alone", async (t) => {
+t.test("the plan version depends only on the content", async (t) => {
 	const own = experiment("e", "s", [1, 1]);
 	const set = resourceSet({ services: [service("s", variants)], experiments: [own] });
 	const { version } = build(set);
@@ -142,7 +142,7 @@ t.test("the plan version comes from the content alone", async (t) => {
 	t.not(build({ ...set, experiments: [experiment("e", "s", [1, 2])] }).version, version, "other weights");
 });
 
-t.test("an ended experiment leaves the default route of the default Variant", async (t) => {
+t.test("after an Experiment only the route to the default Variant is left", async (t) => {
 	const own = experiment("e", "s", [1, 1]);
 	const set = resourceSet({ services: [service("s", variants)], experiments: [own] });
 	for (const phase of ["Promoted", "RolledBack", "Aborted"] as const) {
@@ -158,7 +158,7 @@ t.test("an ended experiment leaves the default route of the default Variant", as
 	}
 });
 
-t.test("route names say plan, Service and experiment, and are read back", async (t) => {
+t.test("route names contain plan, Service and Experiment, and are parsed back", async (t) => {
 	t.same(parseRouteName(routeName("00ff", "prod/s", "prod/e")), {
 		version: "00ff",
 		service: "prod/s",
@@ -169,7 +169,7 @@ t.test("route names say plan, Service and experiment, and are read back", async 
 	t.equal(parseRouteName("x|1|s|-"), null);
 });
 
-t.test("endpoints: addresses by EDS, DNS names inline, grouped by locality in declared order", async (t) => {
+t.test("addresses come by EDS, DNS names inline, grouped by locality in declared order", async (t) => {
 	const at = (zone: string) => ({ region: "eu", zone, subZone: "" });
 	const byAddress = {
 		name: "v1",
@@ -213,13 +213,13 @@ t.test("endpoints: addresses by EDS, DNS names inline, grouped by locality in de
 	);
 });
 
-t.test("without a Gateway the Plan says that nothing listens", async (t) => {
+t.test("without a Gateway the Plan reports that there is no listener", async (t) => {
 	const plan = build(resourceSet({ gateways: [], services: [service("s", variants)] }));
 	t.match(plan.problems, [{ message: /no Gateway/ }]);
 	t.same(plan.envoy.listeners, []);
 });
 
-t.test("every rule says how it is executed, and open Services are marked", async (t) => {
+t.test("every rule names its execution, and open Services are marked", async (t) => {
 	const plan = build(
 		resourceSet({
 			services: [
@@ -248,8 +248,8 @@ t.test("every rule says how it is executed, and open Services are marked", async
 	t.match(because("Service b: access"), /^RBAC .*; allowed by p; forbidden by no policy; else 403 no-policy-allows$/);
 	t.match(because("Service c: access"), /; allowed by no policy; forbidden by no policy; else 403/);
 	t.match(because("Service b: canonical form"), /not in one canonical form is refused before any policy/);
-	t.notMatch(because("Service b: canonical form"), /different ways/, "where no policy looks at paths");
-	t.equal(because("Service a: canonical form"), "", "an open Service is left alone");
+	t.notMatch(because("Service b: canonical form"), /different ways/, "no policy matches paths");
+	t.equal(because("Service a: canonical form"), "", "an open Service has no such rule");
 	t.equal(
 		because("Service d: rate limits"),
 		"each Gateway of each Envoy by itself, 429 beyond: all together 5 per 1.5s, each tenant 2 per 1s; requests without exactly one tenant share one bucket",
@@ -258,19 +258,19 @@ t.test("every rule says how it is executed, and open Services are marked", async
 	t.match(because("Experiment e: one valid header x-user-id in layer slot 0%–25%"), /arm1 → v1 10%, arm2 → v2 10%/);
 });
 
-t.test("the text of a bandit, before and after its first move", async (t) => {
+t.test("the text of a bandit changes with its first move", async (t) => {
 	const own = experiment("e", "s", [1, 1]);
 	const bandit = { algorithm: "thompson", floorPpm: 100_000, everyMs: 1 } as const;
 	const declared = { ...own, spec: { ...own.spec, rollout: { ...own.spec.rollout, bandit } } };
 	const set = resourceSet({ services: [service("s", variants)], experiments: [declared] });
-	const told = (fields: Parameters<typeof experimentStatus>[1]): string =>
+	const banditText = (fields: Parameters<typeof experimentStatus>[1]): string =>
 		build(set, { experiments: { e: experimentStatus(declared, fields) }, services: {} }).rules.find(({ rule }) =>
 			rule.startsWith("Experiment e"),
 		)?.because ?? "";
-	t.match(told({}), /a bandit sets how much of each challenger's region is live, never less than its first 10%$/);
+	t.match(banditText({}), /a bandit sets how much of each challenger's region is live, never less than its first 10%$/);
 	const shares = { ppm: { arm2: 250_000 }, firstMovedAtMs: 1, movedAtMs: 1 };
 	t.match(
-		told({ stepIndex: 1, allocationPpm: 1_000_000, shares }),
+		banditText({ stepIndex: 1, allocationPpm: 1_000_000, shares }),
 		/arm2 → v2 12\.5%.*never less than its first 10%, whose units alone are compared since it has moved$/,
 	);
 });
@@ -281,7 +281,7 @@ t.test("a promoted Variant that is no longer declared is replaced by the declare
 	t.equal(table.services[0]?.defaultVariant, "v1");
 });
 
-t.test("what is sent on is logged where a Service is protected", async (t) => {
+t.test("forwarded requests are logged at a Gateway with a protected Service", async (t) => {
 	const logged = { accessLogSocket: "/run/als.sock", tracesSocket: null, traceSamplingPercent: 0 };
 	const sent = (access: "open" | null) => {
 		const accessPolicies = [accessPolicy("may", "allow", ["s"], { principals: ["spiffe://mesh/web"] })];
@@ -293,7 +293,7 @@ t.test("what is sent on is logged where a Service is protected", async (t) => {
 	t.equal(sent(null), true);
 });
 
-t.test("an Experiment that comes or ends changes no listener: Envoy would drain its connections", (t) => {
+t.test("an Experiment's start or end changes no listener: Envoy would drain its connections", (t) => {
 	const logged = { accessLogSocket: "/run/als.sock", tracesSocket: null, traceSamplingPercent: 0 };
 	const one = experiment("e", "a", [1, 1], { stepsPpm: [1_000_000] });
 	const ended = { experiments: { e: experimentStatus(one, { phase: "RolledBack", allocationPpm: 0 }) }, services: {} };
@@ -302,13 +302,13 @@ t.test("an Experiment that comes or ends changes no listener: Envoy would drain 
 			services: [service("a", variants, { access: null })],
 			accessPolicies: [accessPolicy("may", "allow", ["a"], { principals: ["spiffe://mesh/web"], ...rules })],
 		};
-		// As control compiles for the Envoys that it serves.
+		// The options that control uses for its Envoys.
 		const listeners = (resources: ResourceSet, status?: Status) =>
 			build(resources, status, { collectors: logged, sidecar: "always" }).envoy.listeners;
 		const without = listeners(resourceSet(set));
 		t.ok(without.length > 0);
 		t.same(listeners(resourceSet({ ...set, experiments: [one] })), without, "one that runs");
-		t.same(listeners(resourceSet({ ...set, experiments: [one] }), ended), without, "one that has ended");
+		t.same(listeners(resourceSet({ ...set, experiments: [one] }), ended), without, "an ended Experiment");
 	}
 	t.end();
 });

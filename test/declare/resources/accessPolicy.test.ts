@@ -1,4 +1,4 @@
-/** AccessPolicy in full: each field by itself, and what it names elsewhere. */
+/** AccessPolicy: each field by itself, and its references. */
 import t from "tap";
 import { loadResources } from "../../../src/declare/resources/parse.js";
 import { GOOD, guarded, spoil } from "./declaration.js";
@@ -147,12 +147,12 @@ const rows: readonly Row[] = [
 		[`${at(119)} spec.validUntil is not after validFrom, so that the policy would never hold`],
 	],
 	[
-		"a condition that is none",
+		"an invalid condition",
 		policy("condition: 'request.method =='"),
 		[`${at(83)} spec.condition is no CEL expression: Unexpected token: EOF (at 1:18 of the expression)`],
 	],
 	[
-		"a condition that reads what is not there",
+		"a condition with an unknown field",
 		policy("condition: 'request.header == \"a\"'"),
 		[`${at(83)} spec.condition is no valid CEL expression: No such key: header (at 1:9 of the expression)`],
 	],
@@ -172,12 +172,12 @@ const rows: readonly Row[] = [
 		[`${at(83)} spec.condition is of type dyn, not bool (at 1:1 of the expression)`],
 	],
 	[
-		"a condition that could take long",
+		"an expensive condition",
 		policy("condition: 'user.groups.exists(g, g in user.groups)'"),
 		[`${at(83)} spec.condition could take 220256 steps for one request, more than 100000 (at 1:1 of the expression)`],
 	],
 	[
-		"a condition that searches for what is not known",
+		"a condition that searches for a computed string",
 		policy("condition: 'user.groups.exists(g, request.path.contains(g))'"),
 		[
 			`${at(83)} spec.condition calls contains() with what is no literal text of at most 250 characters (at 1:45 of the expression)`,
@@ -218,7 +218,7 @@ const rows: readonly Row[] = [
 
 checkRows(t, rows);
 
-t.test("the parsed form: minutes, ISO days, epoch milliseconds", async (t) => {
+t.test("times are parsed to minutes, ISO days and epoch milliseconds", async (t) => {
 	const { resources, problems } = loadResources([
 		{
 			name: "w.yaml",
@@ -237,7 +237,7 @@ t.test("the parsed form: minutes, ISO days, epoch milliseconds", async (t) => {
 const document = (kind: string, name: string, spec: string): string =>
 	`---\napiVersion: weir.dev/v1alpha1\nkind: ${kind}\nmetadata: {${name}}\nspec: {${spec}}\n`;
 
-t.test("rules about users are refused where no token issuer is trusted", async (t) => {
+t.test("rules about users are refused without a trusted token issuer", async (t) => {
 	const what = "but no Gateway trusts any token issuer";
 	t.same(shortProblemsOf(guarded({ policy: "groups: [a]" })), [`w.yaml:66:80: spec.groups is about users, ${what}`]);
 	t.same(shortProblemsOf(guarded({ policy: "condition: 'has(user.subject)'" })), [
@@ -246,7 +246,7 @@ t.test("rules about users are refused where no token issuer is trusted", async (
 	t.same(shortProblemsOf(guarded({ policy: "condition: 'principal != \"\"'" })), []);
 });
 
-t.test("a Service whose callers a token names needs no client certificates, rules about principals do", async (t) => {
+t.test("only rules about principals need client certificates, rules about tokens do not", async (t) => {
 	const text = spoil("  port: 8080\n", `  port: 8080\n${TOKENS}`, spoil("  access: open\n", ""));
 	const users = document("AccessPolicy", "name: users", "services: [employment], groups: [clerks]");
 	t.same(shortProblemsOf(text + users), []);
@@ -268,7 +268,7 @@ t.test("a Service whose callers a token names needs no client certificates, rule
 	t.same(shortProblemsOf(identity + both), []);
 });
 
-t.test("shadow policies decide nothing: an open Service may have them, a closed one needs more", async (t) => {
+t.test("an open Service may have only shadow policies, a closed one needs an enforced policy", async (t) => {
 	const shadow = document("AccessPolicy", "name: soon", "services: [employment], mode: shadow, action: deny");
 	t.same(shortProblemsOf(GOOD + shadow), []);
 	t.same(shortProblemsOf(spoil("  access: open\n", "") + shadow), [
@@ -276,7 +276,7 @@ t.test("shadow policies decide nothing: an open Service may have them, a closed 
 	]);
 });
 
-t.test("a policy for all Services, and one that selects none", async (t) => {
+t.test("a policy may select all Services, and one that selects none is refused", async (t) => {
 	const all = policy("variants: [v2]").replace("services: [employment]", "services: ['*']");
 	t.same(shortProblemsOf(all), []);
 	t.same(shortProblemsOf(all.replace("variants: [v2]", "variants: [v3]")), [
@@ -295,7 +295,7 @@ t.test("a policy of one namespace cannot name another's Service", async (t) => {
 	t.same(shortProblemsOf(GOOD + other), ['w.yaml:66:19: unknown Service "employment"']);
 });
 
-t.test("DataClasses of a policy", async (t) => {
+t.test("a policy's DataClasses must be declared and select a Service", async (t) => {
 	const text = policy("dataClasses: [personel]");
 	const declared = document("DataClass", "name: personal", "regions: [here]");
 	t.same(shortProblemsOf(text + declared), [
@@ -339,7 +339,7 @@ t.test("a policy that only the sidecar can judge fails closed", async (t) => {
 	]);
 });
 
-t.test("a policy that judges Variants by its condition is served by no other Variant", async (t) => {
+t.test("a policy whose condition reads the Variant is never served by another Variant", async (t) => {
 	const text = guarded({ policy: "condition: 'variant == \"v1\"'" });
 	t.match(problemsOf(text.replace("  defaultVariant: v1", "  defaultVariant: v1\n  noEndpoint: default-variant")), [
 		/spec\.noEndpoint is default-variant, but AccessPolicy web judges Variants/,

@@ -1,4 +1,4 @@
-/** AccessPolicy spec.variants: names that every selected Service must have. */
+/** AccessPolicy spec.variants: every selected Service must have the named Variants. */
 import t from "tap";
 import { loadResources } from "../../../src/declare/resources/parse.js";
 import { guarded, spoil } from "./declaration.js";
@@ -52,7 +52,7 @@ const whyNot = (position: string) => [
 	`w.yaml:${position}: spec.noEndpoint is default-variant, but AccessPolicy web judges Variants: one Variant would be authorised, another serve`,
 ];
 
-t.test("what is authorised for one Variant is served by no other", async (t) => {
+t.test("a request that is authorised for one Variant is never served by another", async (t) => {
 	t.same(shortProblemsOf(served(policy("variants: [v2]"))), whyNot("7:15"));
 	t.same(
 		shortProblemsOf(served(policy("variants: [v1]"))),
@@ -71,7 +71,7 @@ t.test("what is authorised for one Variant is served by no other", async (t) => 
 	t.same(shortProblemsOf(fails), [], "as the hint says");
 });
 
-t.test("two policies that judge Variants are one problem of the Service", async (t) => {
+t.test("two policies about Variants cause one problem of the Service", async (t) => {
 	const second = `---
 apiVersion: weir.dev/v1alpha1
 kind: AccessPolicy
@@ -81,7 +81,7 @@ spec: {services: [employment], principals: [spiffe://example.org/web], variants:
 	t.same(shortProblemsOf(served(policy("variants: [v2]")) + second), whyNot("7:15"));
 });
 
-t.test("Variants are kept in their order", async (t) => {
+t.test("a policy's Variants keep their order", async (t) => {
 	const { resources } = loadResources([{ name: "w.yaml", text: policy("variants: [v2, v1]") }]);
 	t.same(resources.accessPolicies[0]?.spec.variants, ["v2", "v1"]);
 });

@@ -1,4 +1,4 @@
-/** Service spec.callout: its fields, and that a callout which carries a verdict never lets a request pass unanswered. */
+/** Service spec.callout: its fields, and that a callout with a verdict always fails closed. */
 import t from "tap";
 import { loadResources } from "../../../src/declare/resources/parse.js";
 import { CALLOUT } from "../../fixtures/resources.js";
@@ -13,7 +13,7 @@ const OPEN_SIDECAR =
 const rows: readonly Row[] = [
 	["a word", open("sidecar"), [`w.yaml:7:12: spec.callout is "sidecar"`]],
 	["a list", open("[access]"), [`w.yaml:7:12: spec.callout is a list of 1`]],
-	["nothing", open("null"), [`w.yaml:7:12: spec.callout is empty`]],
+	["empty", open("null"), [`w.yaml:7:12: spec.callout is empty`]],
 	["access word", open("{access: envoy}"), ['w.yaml:7:21: spec.callout.access is "envoy"']],
 	["timeout of zero", open("{timeout: 0s}"), ['w.yaml:7:22: spec.callout.timeout is "0s"']],
 	["timeout without a unit", open("{timeout: 200}"), [`w.yaml:7:22: spec.callout.timeout is the number 200`]],
@@ -29,7 +29,7 @@ const rows: readonly Row[] = [
 	["unknown field", open("{retry: 1}"), [`w.yaml:7:13: unknown field spec.callout.retry`]],
 	["the sidecar for a Service that is open", open("{access: sidecar}"), [OPEN_SIDECAR]],
 	[
-		"that alone is said, whatever else would follow from it",
+		"no problem that only follows from it is reported",
 		open("{access: sidecar, onFailure: default-variant, onStale: assign}"),
 		[OPEN_SIDECAR],
 	],
@@ -40,7 +40,7 @@ checkRows(t, rows);
 const COOKIE = "{cookie: {name: weir_id}}";
 const HEADER = "{header: x-user-id}";
 
-/** The Service's callout stands in line 6. */
+/** The Service's callout is in line 6. */
 const refusals = (column: { onFailure: number | null; onStale: number | null }, why: string): readonly string[] => [
 	...(column.onFailure === null
 		? []
@@ -52,7 +52,7 @@ const refusals = (column: { onFailure: number | null; onStale: number | null }, 
 		: [`w.yaml:6:${column.onStale}: spec.callout.onStale is assign, but ${why}: with old rules access must be denied`]),
 ];
 
-t.test("passing without an answer is refused wherever the sidecar decides access", async (t) => {
+t.test("passing without an answer is refused if the sidecar decides access", async (t) => {
 	const asked = "the sidecar decides access: the Service asks for it (callout.access: sidecar)";
 	const apart =
 		"the sidecar decides access: AccessPolicy web judges the Variants of Experiment boosted-vs-logistic apart, and only who may use all takes part";
@@ -62,23 +62,23 @@ t.test("passing without an answer is refused wherever the sidecar decides access
 		[COOKIE, "[]"],
 		[COOKIE, "[v1]"],
 	] as const) {
-		const said = (callout: string) => shortProblemsOf(guarded({ callout, unit, policy: `variants: ${variants}` }));
+		const faults = (callout: string) => shortProblemsOf(guarded({ callout, unit, policy: `variants: ${variants}` }));
 		const name = `unit ${unit}, variants ${variants}`;
 		t.same(
-			said("{access: sidecar, onFailure: default-variant}"),
+			faults("{access: sidecar, onFailure: default-variant}"),
 			refusals({ onFailure: 41, onStale: null }, asked),
 			`${name}: access: sidecar`,
 		);
-		t.same(said("{access: sidecar, onStale: assign}"), refusals({ onFailure: null, onStale: 39 }, asked), name);
-		t.same(said("{access: sidecar}"), [], `${name}: the defaults fail closed`);
+		t.same(faults("{access: sidecar, onStale: assign}"), refusals({ onFailure: null, onStale: 39 }, asked), name);
+		t.same(faults("{access: sidecar}"), [], `${name}: the defaults fail closed`);
 		const chosen = variants === "[v1]";
-		const native = said("{onFailure: default-variant, onStale: assign}");
+		const native = faults("{onFailure: default-variant, onStale: assign}");
 		t.same(native, chosen ? refusals({ onFailure: 24, onStale: 50 }, apart) : [], `${name}: access: native`);
-		t.same(said("{}"), [], `${name}: nothing said`);
+		t.same(faults("{}"), [], `${name}: an empty callout`);
 	}
 });
 
-t.test("policies that name all Variants move it where the sidecar chooses them anyway", async (t) => {
+t.test("policies for all Variants move the verdict to the sidecar if it chooses the Variant", async (t) => {
 	const judges = "the sidecar decides access: AccessPolicy web judges Variants, and the sidecar chooses them";
 	for (const [unit, want] of [
 		[HEADER, []],
@@ -89,7 +89,7 @@ t.test("policies that name all Variants move it where the sidecar chooses them a
 	}
 });
 
-t.test("so does a Gateway with trusted proxies, but not of an open Service", async (t) => {
+t.test("trusted proxies move the verdict to the sidecar, except for an open Service", async (t) => {
 	const callout = "{onFailure: default-variant, onStale: assign}";
 	const proxies = '  trustedProxies: ["spiffe://example.org/proxy"]\n';
 	const proxied = (text: string): string => text.replace("  tls:", `${proxies}  tls:`);
@@ -102,7 +102,7 @@ t.test("so does a Gateway with trusted proxies, but not of an open Service", asy
 	t.same(shortProblemsOf(proxied(spoil("  port: 8080\n", tls, open(callout)))), []);
 });
 
-t.test("it is refused for the Service in question, not for its neighbours", async (t) => {
+t.test("passing without an answer is refused only for the Service whose access the sidecar decides", async (t) => {
 	const other = `---
 apiVersion: weir.dev/v1alpha1
 kind: Service
@@ -132,7 +132,7 @@ spec: {services: [other], principals: [spiffe://example.org/web], variants: [v1]
 	);
 });
 
-t.test("an open Service may pass unanswered, by default it does not", async (t) => {
+t.test("an open Service fails closed by default, and may pass without an answer", async (t) => {
 	const calloutOf = (text: string) => {
 		const { resources, problems } = loadResources([{ name: "w.yaml", text }]);
 		t.same(problems, []);
@@ -141,7 +141,7 @@ t.test("an open Service may pass unanswered, by default it does not", async (t) 
 	const defaults = CALLOUT;
 	t.same(calloutOf(GOOD), defaults);
 	t.same(calloutOf(open("{}")), defaults);
-	const said = "{access: native, timeout: 50ms, onFailure: default-variant, maxStaleness: 1h, onStale: assign}";
+	const complete = "{access: native, timeout: 50ms, onFailure: default-variant, maxStaleness: 1h, onStale: assign}";
 	const all = {
 		...defaults,
 		timeoutMs: 50,
@@ -149,6 +149,6 @@ t.test("an open Service may pass unanswered, by default it does not", async (t) 
 		maxStalenessMs: 3_600_000,
 		onStale: "assign",
 	};
-	t.same(calloutOf(open(said)), all);
-	t.same(calloutOf(spoil(HEADER, COOKIE, open(said))), all);
+	t.same(calloutOf(open(complete)), all);
+	t.same(calloutOf(spoil(HEADER, COOKIE, open(complete))), all);
 });

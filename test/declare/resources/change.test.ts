@@ -135,37 +135,34 @@ const edits: readonly [what: string, after: string, expected: RegExp][] = [
 ];
 
 for (const [what, after, expected] of edits) {
-	t.test(`under a running Experiment: ${what} is refused`, async (t) => {
+	t.test(`a running Experiment refuses a change: ${what}`, async (t) => {
 		const found = problems(after);
 		t.ok(
 			found.some((line) => expected.test(line)),
 			found.join("\n"),
 		);
-		t.same(problems(after, new Set()), [], "and allowed when it does not run");
+		t.same(problems(after, new Set()), [], "allowed if it does not run");
 	});
 }
 
-t.test("a holdback may become longer or larger, or go", async (t) => {
+t.test("a holdback may become longer or larger, or be removed", async (t) => {
 	const held = (of: string) => spoil("    every: 10s\n", `    every: 10s\n    holdback: ${of}\n`);
 	const set = load(held("{share: 5%, for: 30d}")).resources;
 	for (const of of ["{share: 6%, for: 40d}", "{share: 1%, for: 1d}", "null"])
 		t.same(changeProblems(set, load(held(of)).resources, { running: RUNNING, ended: NONE }), [], of);
 });
 
-t.test(
-	"what decides no arm may change: steps, alpha, goal, endpoints, labels; and the same salt written out",
-	async (t) => {
-		t.same(problems(GOOD), []);
-		t.same(problems(spoil("steps: [2%, 10%", "steps: [3%, 10%")), []);
-		t.same(problems(spoil("alpha: 0.05", "alpha: 0.01")), []);
-		t.same(problems(spoil("port: 9002", "port: 9003")), []);
-		t.same(problems(spoil("    - {metric: error-rate, margin: {absolute: 0.5pp}}\n", "")), [], "a guardrail goes");
-		t.same(problems(spoil("margin: {absolute: 0.5pp}", "margin: {absolute: 0.4pp}")), [], "a guardrail's margin");
-		t.same(problems(spoil("  unit:", `  salt: ${NAME}\n  unit:`)), []);
-	},
-);
+t.test("fields that do not decide arms may change: steps, alpha, goal, endpoints, labels", async (t) => {
+	t.same(problems(GOOD), []);
+	t.same(problems(spoil("steps: [2%, 10%", "steps: [3%, 10%")), []);
+	t.same(problems(spoil("alpha: 0.05", "alpha: 0.01")), []);
+	t.same(problems(spoil("port: 9002", "port: 9003")), []);
+	t.same(problems(spoil("    - {metric: error-rate, margin: {absolute: 0.5pp}}\n", "")), [], "a guardrail goes");
+	t.same(problems(spoil("margin: {absolute: 0.5pp}", "margin: {absolute: 0.4pp}")), [], "a guardrail's margin");
+	t.same(problems(spoil("  unit:", `  salt: ${NAME}\n  unit:`)), []);
+});
 
-t.test("a Metric that no running Experiment uses may change, and a default may be written out", async (t) => {
+t.test("a Metric without a running Experiment may change, and a default may be made explicit", async (t) => {
 	const unused = "---\napiVersion: weir.dev/v1alpha1\nkind: Metric\nmetadata: {name: spare}\nspec: {type: mean}\n";
 	const change = (after: string) =>
 		changeProblems(load(GOOD + unused).resources, load(after).resources, { running: RUNNING, ended: NONE }).map(
@@ -186,7 +183,7 @@ t.test("a Metric that no running Experiment uses may change, and a default may b
 	t.same(problems(spoil("  type: mean\n", "  type: mean\n  direction: up\n")), []);
 });
 
-t.test("a denominator measures what its ratio does", async (t) => {
+t.test("the denominator of a used ratio may not change", async (t) => {
 	const volume = "---\napiVersion: weir.dev/v1alpha1\nkind: Metric\nmetadata: {name: volume}\nspec: {type: mean}\n";
 	const spare = volume.replace("name: volume", "name: spare");
 	const ratio = `${spoil("  type: mean\n", "  type: ratio\n  denominator: volume\n")}${spare}`;
@@ -208,13 +205,13 @@ t.test("a denominator measures what its ratio does", async (t) => {
 	t.same(change(ratio + volume), []);
 });
 
-t.test("the order of arms decides who is where", async (t) => {
+t.test("the order of arms may not change, because it decides the assignment", async (t) => {
 	const first = "    - {name: control, variant: v1, weight: 1, baseline: true}\n";
 	const second = "    - {name: boosted, variant: v2, weight: 1}\n";
 	t.match(problems(spoil(first + second, second + first))[0], /arms \(names, order, baseline\) would change/);
 });
 
-t.test("a segment's name and header are fixed, the order of segments is not", async (t) => {
+t.test("a segment's name and header may not change, but the order of segments may", async (t) => {
 	const change = (before: string, after: string) => {
 		const declared = (segments: string) => spoil("  rollout:\n", `  segments: [${segments}]\n  rollout:\n`);
 		return changeProblems(load(declared(before)).resources, load(declared(after)).resources, {
@@ -229,7 +226,7 @@ t.test("a segment's name and header are fixed, the order of segments is not", as
 	t.match(change(plan, `${plan}, ${country}`), [/from plan=x-plan to country=x-country plan=x-plan/]);
 });
 
-t.test("alpha is spent on the plan and goal that were declared before the data", async (t) => {
+t.test("the plan and goal may not change once data exists, because alpha is spent on them", async (t) => {
 	const plan = (inference: string, edit = (text: string) => text) =>
 		load(edit(spoil("    every: 10s\n", `    every: 10s\n    inference: ${inference}\n`)));
 	const FIXED = "{design: fixed-horizon, units: 4000}";
@@ -263,7 +260,7 @@ t.test("alpha is spent on the plan and goal that were declared before the data",
 	t.same(
 		change(SEQUENTIAL, SEQUENTIAL, (text) => looser(higher(text))),
 		[],
-		"a sequence holds at every line",
+		"a sequential test is valid at every look",
 	);
 	const another = (text: string) =>
 		text.replace("goal: {metric: accuracy", "goal: {metric: clicks").replace("{name: accuracy}", "{name: clicks}");
@@ -275,7 +272,7 @@ t.test("alpha is spent on the plan and goal that were declared before the data",
 	t.match(change(SEQUENTIAL, SEQUENTIAL, none), [/metric of the goal would change from accuracy to none/]);
 });
 
-t.test("the order of an arm's parameters, and how long a cookie is kept, decide nothing", async (t) => {
+t.test("the order of an arm's parameters and a cookie's lifetime may change", async (t) => {
 	const change = (before: string, after: string) =>
 		changeProblems(load(before).resources, load(after).resources, { running: RUNNING, ended: NONE }).map(formatProblem);
 	const noGoal = spoil("  goal: {metric: accuracy, improveBy: {absolute: 0.5pp}}\n", "");
@@ -287,7 +284,7 @@ t.test("the order of an arm's parameters, and how long a cookie is kept, decide 
 	t.same(change(kept("1d"), kept("2d")), []);
 });
 
-t.test("what has ended stays as it was judged, but for its labels", async (t) => {
+t.test("an ended Experiment may not change, except its labels", async (t) => {
 	const ended = { running: NONE, ended: new Set([NAME]) };
 	const change = (after: string) => {
 		const { resources, positions } = load(after);

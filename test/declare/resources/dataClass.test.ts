@@ -1,4 +1,4 @@
-/** DataClass, and the endpoints of Services that have one; what a Gateway says of its identity; limits; identities. */
+/** DataClass and its Services' endpoints, Gateway identity, limits, and identities. */
 import t from "tap";
 import { loadResources } from "../../../src/declare/resources/parse.js";
 import { GOOD, spoil } from "./declaration.js";
@@ -8,7 +8,7 @@ const document = (kind: string, name: string, spec: string): string =>
 	`---\napiVersion: weir.dev/v1alpha1\nkind: ${kind}\nmetadata: {name: ${name}}\nspec: {${spec}}\n`;
 const service = (written: string): string => spoil("  access: open\n", `  access: open\n  ${written}\n`);
 const gateway = (written: string): string => spoil("  port: 8080\n", `  port: 8080\n  ${written}\n`);
-/** The Service, where callers show certificates. */
+/** The Service, at a Gateway with client certificates. */
 const called = (written: string): string =>
 	spoil("  port: 8080\n", "  port: 8080\n  tls: {identity: mesh}\n", service(written));
 const ENDPOINT = "[{address: localhost, port: 9002}]";
@@ -42,7 +42,7 @@ const rows: readonly Row[] = [
 	],
 	["a Variant without endpoints", classed("[]"), []],
 	[
-		"a Variant with none within",
+		"a Variant without endpoints in the regions",
 		classed("[{address: localhost, port: 9002, locality: {region: us}}]"),
 		["w.yaml:13:18: no endpoint of variant v2 is in a region of DataClass personal (here, eu)"],
 	],
@@ -69,7 +69,7 @@ const rows: readonly Row[] = [
 	["tls that is a word", gateway("tls: mesh"), [`w.yaml:19:8: spec.tls is "mesh"`]],
 	["region", gateway("region: ''"), ['w.yaml:19:11: spec.region is ""']],
 	[
-		"regions with what cannot be seen",
+		"regions with invisible characters",
 		gateway('region: "eu\\n"') + document("DataClass", "personal", 'regions: ["eu west", " eu", "a\\nb", "a\\tb "]'),
 		[
 			`w.yaml:19:11: spec.region is "eu\\n"`,
@@ -79,18 +79,18 @@ const rows: readonly Row[] = [
 		],
 	],
 	[
-		"regions with what cannot be seen, of an endpoint",
+		"an endpoint's region with invisible characters",
 		spoil(ENDPOINT, "[{address: 10.0.0.2, port: 1, locality: {region: 'eu '}}]"),
 		[`w.yaml:12:67: spec.variants[1].endpoints[0].locality.region is "eu "`],
 	],
 	["limits", called("rateLimits: {service: {requests: 100}, principal: {requests: 5, per: 10s}}"), []],
 	[
-		"a limit of nothing",
+		"an empty limit",
 		service("rateLimits: {service: {requests: 0}}"),
 		["w.yaml:7:36: spec.rateLimits.service.requests is the number 0"],
 	],
 	[
-		"a limit in less time than Envoy's buckets take",
+		"a limit with a shorter interval than Envoy's buckets support",
 		called("rateLimits: {service: {requests: 1, per: 49ms}, principal: {requests: 1, per: 50ms}}"),
 		['w.yaml:7:44: spec.rateLimits.service.per is "49ms"'],
 	],
@@ -109,7 +109,7 @@ const rows: readonly Row[] = [
 	["no identity", service("identities: []"), ["w.yaml:7:15: spec.identities is an empty list"]],
 	["senders", spoil("  type: mean\n", "  type: mean\n  senders: ['spiffe://a/b']\n"), []],
 	[
-		"senders of what nobody sends",
+		"senders for source errors",
 		spoil("  source: errors\n", "  source: errors\n  senders: ['spiffe://a/b']\n"),
 		["w.yaml:40:12: spec.senders is given for source errors"],
 	],
@@ -125,7 +125,7 @@ const rows: readonly Row[] = [
 
 checkRows(t, rows);
 
-t.test("gates: beyond this machine by TLS, without credentials", async (t) => {
+t.test("gate URLs need TLS on other machines, and may not have credentials", async (t) => {
 	for (const url of [
 		"http://ci/gate",
 		"ftp://ci/gate",
@@ -139,7 +139,7 @@ t.test("gates: beyond this machine by TLS, without credentials", async (t) => {
 	}
 });
 
-t.test("the parsed form", async (t) => {
+t.test("rate limits and identities of a Service are parsed", async (t) => {
 	const text = service(
 		"rateLimits: {service: {requests: 100}, principal: {requests: 5, per: 10s}}\n  identities: ['spiffe://a/b']",
 	);

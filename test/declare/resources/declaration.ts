@@ -1,4 +1,4 @@
-/** A declaration without a fault, as the issue shows it, for tests that spoil one thing. */
+/** A valid declaration, for tests that change one field. */
 export const GOOD = `apiVersion: weir.dev/v1alpha1
 kind: Service
 metadata: {name: employment}
@@ -68,7 +68,7 @@ export function spoil(from: string, to: string, text = GOOD): string {
 	return text.replace(from, () => to);
 }
 
-/** A further Experiment, on the same Service unless `lines` say otherwise. */
+/** Another Experiment, on the same Service unless `lines` replace it. */
 export function experiment(
 	name: string,
 	lines: { service?: string; unit?: string; layer: string; salt?: string },

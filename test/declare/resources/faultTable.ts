@@ -1,4 +1,4 @@
-/** Tables of declarations with one fault each, and what is said about it, place included. */
+/** Tables of declarations with one fault each, and the reported problem with its position. */
 import type { Test, default as t } from "tap";
 import { loadResources } from "../../../src/declare/resources/parse.js";
 import { formatProblem, type Problem } from "../../../src/declare/resources/resource.js";
@@ -6,19 +6,19 @@ import { formatProblem, type Problem } from "../../../src/declare/resources/reso
 /** No problems = the declaration is accepted. */
 export type Row = readonly [what: string, text: string, problems: readonly string[]];
 
-/** Place and fault of each problem; what to write instead is prose, and only has to be there. */
+/** Position and fault of each problem; a hint must exist, but its text is not compared. */
 export const faultsOf = (t: Test, problems: readonly Problem[]): readonly string[] =>
 	problems.map((problem) => {
 		const [fault = "", ...advice] = formatProblem(problem).split("; ");
-		t.ok(advice.length > 0, `${fault}: and what to write instead`);
+		t.ok(advice.length > 0, `${fault}: has a hint`);
 		return fault;
 	});
 
-/** What is said about a text. */
+/** The problems of a text. */
 export const problemsOf = (text: string): readonly string[] =>
 	loadResources([{ name: "w.yaml", text }]).problems.map(formatProblem);
 
-/** The same without what to write instead. */
+/** The problems without their hints. */
 export const shortProblemsOf = (text: string): readonly string[] =>
 	problemsOf(text).map((one) => one.split("; ")[0] ?? "");
 

@@ -1,6 +1,6 @@
 /**
- * Declarations with one fault each, and the place and fault that are said. Rows: what is spoiled, the text that is
- * replaced in GOOD, the text it becomes, the problems.
+ * Declarations with one fault each, and the reported position and fault. Rows: the name, the text of GOOD that is
+ * replaced, the new text, the problems.
  */
 import t from "tap";
 import { loadResources } from "../../../src/declare/resources/parse.js";
@@ -112,19 +112,19 @@ const faults: readonly [what: string, from: string, to: string, problems: readon
 		["w.yaml:59:12: spec.rollout.alpha is the number 0.0000001"],
 	],
 	[
-		"more gates than are asked",
+		"more gates than allowed",
 		"alpha: 0.05",
 		`alpha: 0.05\n    gates: [${Array(17).fill('{at: before-step, url: "https://ci.example/"}').join(", ")}]`,
 		["w.yaml:60:12: spec.rollout.gates is a list of 17"],
 	],
 	[
-		"a gate that has longer to answer than is waited for",
+		"a gate timeout above the maximum",
 		"alpha: 0.05",
 		'alpha: 0.05\n    gates: [{at: before-step, url: "https://ci.example/", timeout: 61s}]',
 		['w.yaml:60:68: spec.rollout.gates[0].timeout is "61s"'],
 	],
 	[
-		"a gate that has the longest time",
+		"the maximum gate timeout",
 		"alpha: 0.05",
 		'alpha: 0.05\n    gates: [{at: before-step, url: "https://ci.example/", timeout: 1m}]',
 		[],
@@ -160,7 +160,7 @@ const faults: readonly [what: string, from: string, to: string, problems: readon
 	],
 	["protocol", "access: open", "access: open\n  protocol: http3", ['w.yaml:7:13: spec.protocol is "http3"']],
 	["access word", "access: open", "access: public", ['w.yaml:6:11: spec.access is "public"']],
-	["access unsaid", "  access: open\n", "", ["w.yaml:5:3: Service employment does not say who may call it"]],
+	["missing access", "  access: open\n", "", ["w.yaml:5:3: Service employment does not say who may call it"]],
 	[
 		"endpoint with a scheme",
 		"address: localhost",
@@ -210,7 +210,7 @@ const faults: readonly [what: string, from: string, to: string, problems: readon
 		["w.yaml:7:16: spec.healthCheck.path is missing"],
 	],
 	[
-		"health check that would be asked all the time",
+		"health check interval that is too short",
 		"access: open",
 		"access: open\n  healthCheck: {path: /live, interval: 999ms}",
 		['w.yaml:7:40: spec.healthCheck.interval is "999ms"'],
@@ -354,7 +354,7 @@ const faults: readonly [what: string, from: string, to: string, problems: readon
 		["w.yaml:49:44: baseline arm control has weight 0: nothing can be compared with it"],
 	],
 	[
-		"margin that nothing breaks",
+		"margin that cannot be exceeded",
 		"margin: {absolute: 0.5pp}",
 		"margin: {absolute: 100pp}",
 		["w.yaml:54:47: margin of error-rate can never be broken: no arm is worse by more than 1"],

@@ -1,4 +1,4 @@
-/** A file that is parsed more than once is read once, and counts each time. */
+/** A file that is parsed repeatedly is read once, and counts towards each budget. */
 import t from "tap";
 import { FileReadings } from "../../../src/declare/resources/fileReading.js";
 import { parseResources } from "../../../src/declare/resources/parse.js";
@@ -7,19 +7,19 @@ import { METRIC } from "../../operate/employment.js";
 
 const FILE = { name: "metric.yaml", text: `# first\n---\n${METRIC}` };
 
-t.test("it declares the same objects, with their lines", async (t) => {
+t.test("repeated parsing returns the same objects with their lines", async (t) => {
 	const readings = new FileReadings();
 	const [first, second] = [parseResources([FILE], readings), parseResources([FILE], readings)];
 	t.equal(first.problems.length, 0);
 	t.equal(second.resources.metrics[0], first.resources.metrics[0]);
-	t.not(parseResources([FILE]).resources.metrics[0], first.resources.metrics[0], "which another reading does not");
+	t.not(parseResources([FILE]).resources.metrics[0], first.resources.metrics[0], "another FileReadings");
 	t.same(
 		readings.resources(FILE).map(({ resource, line }) => [resource.metadata.name, line]),
 		[["accuracy", FILE.text.split("\n").findIndex((line) => line.startsWith("apiVersion")) + 1]],
 	);
 });
 
-t.test("it takes as much of each budget", async (t) => {
+t.test("repeated parsing takes the same part of each budget", async (t) => {
 	const readings = new FileReadings();
 	const [first, second] = [tokenBudget(), tokenBudget()];
 	readings.yaml(FILE, first);
@@ -28,7 +28,7 @@ t.test("it takes as much of each budget", async (t) => {
 	t.equal(second.left, first.left);
 });
 
-t.test("what goes beyond a budget is refused under it alone", async (t) => {
+t.test("a file beyond one budget is refused only under that budget", async (t) => {
 	const readings = new FileReadings();
 	const small = () => ({ left: 10 });
 	t.match(readings.yaml(FILE, small()).problems, [{ message: /YAML tokens/ }]);
@@ -36,7 +36,7 @@ t.test("what goes beyond a budget is refused under it alone", async (t) => {
 	t.match(readings.yaml(FILE, small()).problems, [{ message: /YAML tokens/ }]);
 });
 
-t.test("what was accepted with a text is not read from it again", async (t) => {
+t.test("an accepted resource is not parsed again from its text", async (t) => {
 	const [accepted] = parseResources([FILE]).resources.metrics;
 	if (accepted === undefined) throw new Error("no Metric");
 	let looks = 0;

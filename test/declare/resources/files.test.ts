@@ -1,4 +1,4 @@
-/** Whole files that are wrong, and what is said about them: format, bounds, and resources side by side. */
+/** Problems of whole files: format, bounds, and resources side by side. */
 import t from "tap";
 import { loadResources } from "../../../src/declare/resources/parse.js";
 import { formatProblem } from "../../../src/declare/resources/resource.js";
@@ -69,11 +69,11 @@ const files: readonly [what: string, text: string][] = [
 	],
 ];
 
-t.test("each file, and every problem of it", async (t) => {
-	const said = files.map(([what, text]) => {
+t.test("every problem of each file is reported as in the golden file", async (t) => {
+	const reports = files.map(([what, text]) => {
 		const { problems } = loadResources([{ name: "w.yaml", text }]);
 		t.ok(problems.length > 0, what);
 		return `# ${what}\n${problems.map(formatProblem).join("\n")}\n`;
 	});
-	await golden(t, "validate-files", said.join(""));
+	await golden(t, "validate-files", reports.join(""));
 });

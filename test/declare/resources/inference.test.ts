@@ -1,4 +1,4 @@
-/** How metrics are measured and goals are tested, as declared: what is filled in, and what is said about faults. */
+/** Declared measurement of metrics and tests of goals: defaults and faults. */
 import t from "tap";
 import { loadResources } from "../../../src/declare/resources/parse.js";
 import { checkRows } from "./faultTable.js";
@@ -8,7 +8,7 @@ const metric = (spec: string, name = "revenue"): string =>
 
 const IMPRESSIONS = metric("{type: mean, perUnit: sum}", "impressions");
 
-t.test("what a unit's value is, complete", async (t) => {
+t.test("all fields of a unit's value are parsed", async (t) => {
 	const { resources, problems } = loadResources([
 		{
 			name: "w.yaml",
@@ -48,12 +48,12 @@ checkRows(t, [
 	["a range of a rate", metric("{type: rate, range: [0, 1]}"), ["w.yaml:4:27: spec.range is given for type rate"]],
 	["an empty range", metric("{type: mean, range: [5, 5]}"), ["w.yaml:4:27: spec.range is empty"]],
 	[
-		"a range beyond what is taken",
+		"a range beyond the limits",
 		metric("{type: mean, range: [0, 2000000000000000000000000000000]}"),
 		["w.yaml:4:27: spec.range reaches beyond 1e+30, the largest accepted value"],
 	],
 	[
-		"a cap beyond what is taken",
+		"a cap beyond the limits",
 		metric("{type: mean, cap: {value: 2000000000000000000000000000000}}"),
 		["w.yaml:4:25: spec.cap lies beyond 1e+30, the largest accepted value"],
 	],

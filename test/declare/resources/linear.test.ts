@@ -1,4 +1,4 @@
-/** What a check looks at grows with what is declared, and not with its square: every change checks all of it. */
+/** The cost of a check is linear in the declaration's size, because every change checks all resources. */
 import t from "tap";
 import { policiesOf, selects, servicesOf } from "../../../src/compile/access/rules/selection.js";
 import { checkResources } from "../../../src/declare/resources/checks/check.js";
@@ -42,7 +42,7 @@ const parsed = (text: string): ResourceSet => {
 	return resources;
 };
 
-/** The set, and how often its resources were looked at. */
+/** The set, and the number of reads of its resources. */
 function watched(set: ResourceSet): { readonly set: ResourceSet; readonly looks: () => number } {
 	let looks = 0;
 	const watch = <Item extends Resource>(item: Item): Item =>
@@ -61,7 +61,7 @@ function watched(set: ResourceSet): { readonly set: ResourceSet; readonly looks:
 const declaration = (count: number): ResourceSet =>
 	parsed(Array.from({ length: count }, (_, n) => one(n)).join("---\n"));
 
-t.test("twice as much declared is looked at about twice as often", async (t) => {
+t.test("the number of reads is linear in the number of resources", async (t) => {
 	const looksAt = (count: number): number => {
 		const { set, looks } = watched(declaration(count));
 		t.same(
@@ -74,8 +74,8 @@ t.test("twice as much declared is looked at about twice as often", async (t) => 
 	t.ok(many < 4.5 * few, `${few} looks at 50 of each kind, ${many} at 200`);
 });
 
-/** Names of this namespace and of another one, `*`, both at once, one twice, and DataClasses, with a grant and without. */
-t.test("policies and Services are found by their names as by asking each of each", async (t) => {
+/** Names of two namespaces, `*`, both, a repeated name, and DataClasses with and without a grant. */
+t.test("the index finds the same policies and Services as comparing each with each", async (t) => {
 	const service = (name: string, namespace: string, more = ""): string => `${HEAD}
 kind: Service
 metadata: {name: ${name}, namespace: ${namespace}}
@@ -97,7 +97,7 @@ spec: {services: [${services}], principals: ["*"]${more}}
 		policy("here", "default", "one, default/one"),
 		policy("classes", "a", "'*'", ", dataClasses: [private]"),
 		policy("class", "default", "one", ", dataClasses: [a/private]"),
-		policy("nobody", "c", "'*', a/two"),
+		policy("unmatched", "c", "'*', a/two"),
 	];
 	const grant = `${HEAD}
 kind: ReferenceGrant
@@ -120,7 +120,7 @@ spec: {from: [{kind: AccessPolicy, namespace: b}], to: [{kind: Service, name: on
 	}
 });
 
-/** Every change is checked against all that is stored, the texts too: an error has the line of the stored one. */
+/** Every change is checked with all stored resources and texts: an error has the line of the stored text. */
 t.test("a stored text is parsed once, and again for an error's position", async (t) => {
 	const text = one(1).split("---\n")[3] ?? "";
 	const [accepted] = parsed(text).experiments;
@@ -128,7 +128,7 @@ t.test("a stored text is parsed once, and again for an error's position", async 
 	const read = () => parseResources([{ name: "stored", text, accepted }]);
 	for (const _ of [1, 2, 3]) {
 		const { resources, positions } = read();
-		t.equal(resources.experiments[0], accepted, "the same object, which was not made of the text again");
+		t.equal(resources.experiments[0], accepted, "the same object, not parsed from the text again");
 		t.equal(positions.source(accepted, ["spec", "guardrails", 0, "margin", "absolute"]), "0.1");
 		t.match(positions.at(accepted, ["spec", "service"]), { file: "stored", line: 5, column: 12 });
 	}

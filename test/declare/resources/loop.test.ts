@@ -1,4 +1,4 @@
-/** A Gateway of the same declaration is no endpoint. */
+/** A Gateway of the same declaration is refused as an endpoint. */
 import t from "tap";
 import { checkRows, type Row } from "./faultTable.js";
 
@@ -16,7 +16,7 @@ spec:
   defaultVariant: v1
   variants: [{name: v1, endpoints: [{${endpoint}}]}]
 `;
-const itself = (said: string): readonly string[] => [`w.yaml:13:37: endpoint ${said} is where Gateway edge listens`];
+const itself = (named: string): readonly string[] => [`w.yaml:13:37: endpoint ${named} is where Gateway edge listens`];
 const LOCAL = "address: 127.0.0.1, port: 8080";
 
 const rows: readonly Row[] = [

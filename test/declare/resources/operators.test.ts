@@ -1,4 +1,4 @@
-/** RoleBinding and ApprovalPolicy: operators are named exactly. */
+/** RoleBinding and ApprovalPolicy: operators must be named exactly. */
 import t from "tap";
 import { loadResources } from "../../../src/declare/resources/parse.js";
 import { GOOD } from "./declaration.js";
@@ -19,7 +19,7 @@ const rows: readonly Row[] = [
 		[],
 	],
 	[
-		"a verb that is none",
+		"an unknown verb",
 		binding("verbs: [write], subjects: ['group:a'], namespaces: [prod]"),
 		['w.yaml:66:16: spec.verbs[0] is "write"'],
 	],
@@ -36,7 +36,7 @@ const rows: readonly Row[] = [
 		],
 	),
 	[
-		"nobody",
+		"no subjects",
 		binding("verbs: [read], subjects: [], namespaces: [prod]"),
 		["w.yaml:66:33: spec.subjects is an empty list"],
 	],
@@ -53,12 +53,12 @@ const rows: readonly Row[] = [
 	["approval", approval("verbs: [promote], namespaces: [prod], approvals: 2, expire: 1h"), []],
 	["approval of reading", approval("verbs: [read], namespaces: [prod]"), ['w.yaml:66:16: spec.verbs[0] is "read"']],
 	[
-		"approval that is over at once",
+		"approval that expires too soon",
 		approval("verbs: [promote], namespaces: [prod], expire: 1s"),
 		['w.yaml:66:54: spec.expire is "1s"'],
 	],
 	[
-		"approval by nobody",
+		"zero approvals",
 		approval("verbs: [apply], namespaces: [prod], approvals: 0"),
 		["w.yaml:66:55: spec.approvals is the number 0"],
 	],
@@ -66,7 +66,7 @@ const rows: readonly Row[] = [
 
 checkRows(t, rows);
 
-t.test("the parsed form", async (t) => {
+t.test("all fields of RoleBinding and ApprovalPolicy are parsed", async (t) => {
 	const { resources } = loadResources([{ name: "w.yaml", text: approval("verbs: [apply], namespaces: ['*']") }]);
 	t.same(resources.approvalPolicies[0]?.spec, {
 		verbs: ["apply"],

@@ -47,25 +47,25 @@ checkRows(t, [
 ]);
 
 const listener = { address: "127.0.0.1", port: 18000, what: "control's xDS" };
-for (const [endpoint, said] of [
+for (const [endpoint, message] of [
 	["address: 127.0.0.1, port: 18000", "127.0.0.1:18000"],
 	["address: localhost, port: 18000", "localhost:18000"],
 	["address: '::ffff:127.0.0.1', port: 18000", "::ffff:127.0.0.1:18000"],
 	["address: 127.0.0.1, port: 18001", null],
 	["address: 10.0.0.1, port: 18000", null],
 ] as const) {
-	t.test(`control's own listener as ${endpoint}`, async (t) => {
+	t.test(`endpoint ${endpoint} is ${message === null ? "accepted" : "refused as control's listener"}`, async (t) => {
 		const { resources, positions } = parseResources([{ name: "w.yaml", text: service(endpoint, "") }]);
 		t.same(
 			controlListenerProblems(resources.services, [listener], positions).map(
 				(one) => formatProblem(one).split("; ")[0],
 			),
-			said === null ? [] : [`w.yaml:8:37: endpoint ${said} is control's xDS`],
+			message === null ? [] : [`w.yaml:8:37: endpoint ${message} is control's xDS`],
 		);
 	});
 }
 
-t.test("the state refuses a Service at a listener of control, once that listener is open", async (t) => {
+t.test("the store refuses a Service at an open listener of control", async (t) => {
 	const directory = mkdtempSync(join(tmpdir(), "weir-listeners-"));
 	t.teardown(() => rmSync(directory, { recursive: true, force: true }));
 	let listeners: readonly ControlListener[] = [];

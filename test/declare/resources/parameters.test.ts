@@ -1,4 +1,4 @@
-/** Parameters of arms: names and values that are safe as headers, and none where they would be lost. */
+/** Parameters of arms: names and values must be safe as headers, and an arm that would lose them has none. */
 
 import t from "tap";
 import { PARAMETERS_MAX } from "../../../src/declare/resources/fields/parameters.js";
@@ -19,7 +19,7 @@ const at = "spec.arms[1].parameters";
 const rows: readonly Row[] = [
 	["a list", given("[a]"), [`w.yaml:50:59: ${at} is a list of 1`]],
 	["a word", given("x"), [`w.yaml:50:59: ${at} is "x"`]],
-	["nothing", given("null"), [`w.yaml:50:59: ${at} is empty`]],
+	["empty", given("null"), [`w.yaml:50:59: ${at} is empty`]],
 	["name with a capital", given('{aB: "1"}'), [`w.yaml:50:64: ${at}.aB ${NAME}`]],
 	["name with an underscore", given('{a_b: "1"}'), [`w.yaml:50:65: ${at}.a_b ${NAME}`]],
 	["name with a point", given('{a.b: "1"}'), [`w.yaml:50:65: ${at}.a.b ${NAME}`]],
@@ -44,7 +44,7 @@ const rows: readonly Row[] = [
 	["one more than there may be", given(many(PARAMETERS_MAX + 1)), [`w.yaml:50:59: ${at} has too many parameters`]],
 	["with a goal", given('{a: "1"}', GOOD), [`w.yaml:50:59: arm boosted ${NOT_WITH_GOAL}`]],
 	[
-		"with a goal, of the baseline too",
+		"a goal includes the baseline",
 		spoil("baseline: true", 'baseline: true, parameters: {b: "x"}', given('{a: "1"}', GOOD)),
 		[`w.yaml:49:75: arm control ${NOT_WITH_GOAL}`, `w.yaml:50:59: arm boosted ${NOT_WITH_GOAL}`],
 	],
@@ -54,7 +54,7 @@ const rows: readonly Row[] = [
 
 checkRows(t, rows);
 
-t.test("parameters are kept as written, in their order", async (t) => {
+t.test("parameters keep their text and order", async (t) => {
 	const value = "x".repeat(1_024);
 	const text = given(`{temperature: "0.2", a: "50% of {x}, \\"y\\"", ${"b".repeat(64)}: "${value}"}`);
 	const { resources, problems } = loadResources([{ name: "w.yaml", text }]);

@@ -8,7 +8,7 @@ import { experiment, GOOD, spoil } from "./declaration.js";
 
 const load = (text: string) => loadResources([{ name: "w.yaml", text }]);
 
-t.test("every default is filled in, and the set is plain JSON", async (t) => {
+t.test("every default is set, and the resource set is plain JSON", async (t) => {
 	const { resources, problems } = load(GOOD);
 	t.same(problems, []);
 	t.same(JSON.parse(JSON.stringify(resources)), resources);
@@ -153,7 +153,7 @@ t.test("an Experiment needs only service, unit, layer, arms and rollout.steps", 
 	});
 });
 
-t.test("sub-defaults of a Service's options", async (t) => {
+t.test("a Service's nested options have defaults", async (t) => {
 	const options =
 		"  access: open\n  retries: {}\n  healthCheck: {path: /live}\n  outlierDetection: {}\n  circuitBreaker: {}";
 	const spec = load(spoil("  access: open", options)).resources.services[0]?.spec;
@@ -174,18 +174,18 @@ t.test("sub-defaults of a Service's options", async (t) => {
 	t.same(spec?.circuitBreaker, { maxConnections: 1024, maxPendingRequests: 1024, maxRequests: 1024, maxRetries: 3 });
 });
 
-t.test("both arms on one variant is an A/A test", async (t) => {
+t.test("two arms may have the same Variant (A/A test)", async (t) => {
 	t.same(load(spoil("name: boosted, variant: v2", "name: boosted, variant: v1")).problems, []);
 });
 
-t.test("names are lower-cased where HTTP compares them so", async (t) => {
+t.test("names are lower-cased if HTTP ignores their case", async (t) => {
 	const text = spoil("x-user-id", "X-User-Id", spoil("[employment.example]", '["*.Employment.example"]'));
 	const { resources } = load(text);
 	t.same(resources.experiments[0]?.spec.unit, { from: "header", header: "x-user-id" });
 	t.same(resources.services[0]?.spec.hosts, ["*.employment.example"]);
 });
 
-t.test("effects: points, numbers, durations and shares above the whole", async (t) => {
+t.test("effects may be percentage points, numbers, durations and shares above 100%", async (t) => {
 	const effects: readonly [string, object][] = [
 		["{absolute: 0.1pp}", { kind: "absolute", value: 0.001 }],
 		["{absolute: 0.02}", { kind: "absolute", value: 0.02 }],
@@ -206,7 +206,7 @@ t.test("effects: points, numbers, durations and shares above the whole", async (
 	t.match(points, [/1pp are percentage points, and metric latency-p99 is a latency; write a duration such as 5ms$/]);
 });
 
-t.test("CRLF, a byte order mark, comments, quotes and anchors are plain YAML", async (t) => {
+t.test("CRLF, a byte order mark, comments, quotes and anchors are accepted", async (t) => {
 	t.same(load(GOOD.replaceAll("\n", "\r\n")).problems, []);
 	t.same(load(`\ufeff${GOOD}`).problems, []);
 	t.same(load(`# head\n---\n${GOOD}---\n# tail\n`).problems, []);
@@ -220,7 +220,7 @@ t.test("CRLF, a byte order mark, comments, quotes and anchors are plain YAML", a
 	t.same(resources.services[0]?.spec.variants[1]?.endpoints, resources.services[0]?.spec.variants[0]?.endpoints);
 });
 
-t.test("resources may be spread over files; problems name their file, in order", async (t) => {
+t.test("resources may come from several files, and problems name their file in order", async (t) => {
 	const parts = GOOD.split("---\n");
 	const files = parts.map((text, index) => ({ name: `${index}.yaml`, text }));
 	t.same(loadResources(files).problems, []);
@@ -235,12 +235,12 @@ t.test("resources may be spread over files; problems name their file, in order",
 	]);
 });
 
-t.test("all problems come at once", async (t) => {
+t.test("all problems are reported at once", async (t) => {
 	const text = spoil("alpha: 0.05", "alpha: 5", spoil("type: mean", "type: median", spoil("port: 8080", "port: x")));
 	t.equal(load(text).problems.length, 3);
 });
 
-t.test("a reference to a resource that did not parse is no problem of its own", async (t) => {
+t.test("a reference to an invalid resource is not reported", async (t) => {
 	for (const [from, to] of [
 		["protocol", ""],
 		["  type: mean", "  type: median"],
@@ -250,7 +250,7 @@ t.test("a reference to a resource that did not parse is no problem of its own", 
 	}
 });
 
-t.test("namespaces are apart: names, layers and default salts", async (t) => {
+t.test("namespaces separate names, layers and default salts", async (t) => {
 	const inTeam = GOOD.replaceAll(/metadata: \{name: ([a-z0-9-]+)\}/g, "metadata: {name: $1, namespace: team-a}")
 		.replace("employment.example", "team-a.example")
 		.replaceAll("port: 900", "port: 901");
@@ -292,14 +292,14 @@ spec: {services: [employment], principals: [spiffe://example.org/web], methods: 
 	});
 });
 
-t.test("a set that came without text is checked too, without positions", async (t) => {
+t.test("a resource set without text is checked, without positions", async (t) => {
 	const { resources } = parseResources([{ name: "w.yaml", text: spoil("service: employment", "service: other") }]);
 	const problems = checkResources(resources);
 	t.equal(problems.length, 1);
 	t.equal(problems[0]?.position, null);
 });
 
-t.test("bombs end in a problem, quickly", async (t) => {
+t.test("YAML bombs are refused quickly", async (t) => {
 	const levels = Array.from({ length: 9 }, (_, level) => {
 		const items = Array.from({ length: 10 }, () => (level === 0 ? "x" : `*a${level - 1}`));
 		return `k${level}: &a${level} [${items.join(",")}]\n`;
@@ -371,15 +371,15 @@ t.test("no text makes the parser throw", async (t) => {
 t.test("aliases add no more than a document's own length and a little", (t) => {
 	const layer = (annotations: string): string =>
 		`apiVersion: weir.dev/v1alpha1\nkind: Layer\nmetadata:\n  name: a\n  annotations: {${annotations}}\nspec: {}\n`;
-	const told = (text: string): readonly string[] =>
+	const problemsIn = (text: string): readonly string[] =>
 		parseResources([{ name: "w.yaml", text }]).problems.map(({ message }) => message);
 	const times = (count: number): string => Array.from({ length: count }, (_, at) => `a${at}: *x`).join(", ");
-	t.same(told(layer(`a: &x "${"y".repeat(200)}", ${times(10)}`)), []);
+	t.same(problemsIn(layer(`a: &x "${"y".repeat(200)}", ${times(10)}`)), []);
 	const long = layer(`a: &x "${"y".repeat(50_000)}", a0: *x`);
-	t.same(told(long), [], "as long again");
+	t.same(problemsIn(long), [], "once more its length");
 	const twice = "aliases make the document more than twice as long";
-	t.ok(told(layer(`a: &x "${"y".repeat(50_000)}", a0: *x, a1: *x, a2: *x`)).includes(twice));
-	t.ok(told(layer(`a: &x y, ${times(500)}`)).includes(twice) === false, "short ones that are written out nearly");
-	t.ok(told(layer(`a: &x {${"k".repeat(30_000)}: 1}, b: *x, c: *x, d: *x`)).includes(twice), "keys count");
+	t.ok(problemsIn(layer(`a: &x "${"y".repeat(50_000)}", a0: *x, a1: *x, a2: *x`)).includes(twice));
+	t.ok(problemsIn(layer(`a: &x y, ${times(500)}`)).includes(twice) === false, "short ones that are written out nearly");
+	t.ok(problemsIn(layer(`a: &x {${"k".repeat(30_000)}: 1}, b: *x, c: *x, d: *x`)).includes(twice), "keys count");
 	t.end();
 });

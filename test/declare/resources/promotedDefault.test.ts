@@ -1,4 +1,4 @@
-/** Effects of a promotion, or of an Experiment's end, on a Service's rules are reported before: there is no apply then. */
+/** Effects of a promotion or an Experiment's end on a Service's rules are reported in advance, as no apply follows. */
 import t from "tap";
 import type { Status } from "../../../src/decide/rollout/status.js";
 import { EMPTY_STATUS } from "../../../src/decide/rollout/status.js";
@@ -34,49 +34,46 @@ const shopOf = (tenant: boolean) =>
 			rateLimits: { service: null, principal: null, tenant: tenant ? { requests: 10, perMs: 1_000 } : null },
 		},
 	);
-const told = (resources: ReturnType<typeof resourceSet>, status: Status) =>
+const effects = (resources: ReturnType<typeof resourceSet>, status: Status) =>
 	faultsOf({ resources, status }).map(({ resource, message }) => ({ resource: resourceTitle(resource), message }));
 
-t.test(
-	"a promotion moves no verdict to the sidecar: rules that distinguish the winner from the default are there already",
-	async (t) => {
-		const subsets = Array.from({ length: 2 ** VARIANTS.length }, (_, bits) =>
-			VARIANTS.filter((_, at) => (bits & (1 << at)) !== 0),
+t.test("a promotion never moves the verdict to the sidecar: it already judges if Variants differ", async (t) => {
+	const subsets = Array.from({ length: 2 ** VARIANTS.length }, (_, bits) =>
+		VARIANTS.filter((_, at) => (bits & (1 << at)) !== 0),
+	);
+	const experimentOf = (name: string, variants: readonly string[]) =>
+		experiment(
+			name,
+			"shop",
+			variants.map((one, at) => ({ name: `a${at}`, variant: one, weight: 1, baseline: at === 0 })),
 		);
-		const experimentOf = (name: string, variants: readonly string[]) =>
-			experiment(
-				name,
-				"shop",
-				variants.map((one, at) => ({ name: `a${at}`, variant: one, weight: 1, baseline: at === 0 })),
-			);
-		let moved = 0;
-		for (const action of ["allow", "deny"] as const) {
-			for (const named of subsets.filter(({ length }) => length > 0)) {
-				for (const challengers of subsets) {
-					for (const others of subsets) {
-						const shop = shopOf(true);
-						const set = resourceSet({
-							services: [shop],
-							experiments: [experimentOf("one", ["v1", ...challengers]), experimentOf("two", ["v1", ...others])],
-							accessPolicies: [
-								accessPolicy("all", "allow", ["shop"], { principals: ["*"] }),
-								accessPolicy("judging", action, ["shop"], { principals: ["spiffe://weir.test/x"], variants: named }),
-							],
-						});
-						if (sidecarDecides({ set }, shop) !== null) continue;
-						for (const winner of [...challengers, ...others]) {
-							moved++;
-							const after = { ...shop, spec: { ...shop.spec, defaultVariant: winner } };
-							if (sidecarDecides({ set: { ...set, services: [after] } }, after) !== null)
-								t.fail(`${action} ${named} with ${challengers} and ${others}: ${winner} wins`);
-						}
+	let moved = 0;
+	for (const action of ["allow", "deny"] as const) {
+		for (const named of subsets.filter(({ length }) => length > 0)) {
+			for (const challengers of subsets) {
+				for (const others of subsets) {
+					const shop = shopOf(true);
+					const set = resourceSet({
+						services: [shop],
+						experiments: [experimentOf("one", ["v1", ...challengers]), experimentOf("two", ["v1", ...others])],
+						accessPolicies: [
+							accessPolicy("all", "allow", ["shop"], { principals: ["*"] }),
+							accessPolicy("judging", action, ["shop"], { principals: ["spiffe://weir.test/x"], variants: named }),
+						],
+					});
+					if (sidecarDecides({ set }, shop) !== null) continue;
+					for (const winner of [...challengers, ...others]) {
+						moved++;
+						const after = { ...shop, spec: { ...shop.spec, defaultVariant: winner } };
+						if (sidecarDecides({ set: { ...set, services: [after] } }, after) !== null)
+							t.fail(`${action} ${named} with ${challengers} and ${others}: ${winner} wins`);
 					}
 				}
 			}
 		}
-		t.ok(moved > 100, `${moved} promotions`);
-	},
-);
+	}
+	t.ok(moved > 100, `${moved} promotions`);
+});
 
 t.test("an existing policy without effect under the current default Variant is reported", async (t) => {
 	const resources = resourceSet({
@@ -85,9 +82,9 @@ t.test("an existing policy without effect under the current default Variant is r
 		experiments: [alike],
 		accessPolicies: [accessPolicy("staff", "allow", ["shop"], { groups: ["staff"] }), noX],
 	});
-	t.same(told(resources, EMPTY_STATUS), []);
+	t.same(effects(resources, EMPTY_STATUS), []);
 	const promoted = { ...EMPTY_STATUS, services: { shop: { defaultVariant: "v2" } } };
-	t.same(told(resources, promoted), [
+	t.same(effects(resources, promoted), [
 		{
 			resource: "Service shop",
 			message:
@@ -95,6 +92,6 @@ t.test("an existing policy without effect under the current default Variant is r
 		},
 	]);
 	const over = { ...promoted, experiments: { alike: experimentStatus(alike, { phase: "Aborted" }) } };
-	t.same(told(resources, over), [], "and no more once nothing is judged apart");
+	t.same(effects(resources, over), [], "no effect once all Variants have the same rules");
 	t.same(lapsedLimits(resourceSet({ ...resources, services: [shopOf(false)] })), []);
 });

@@ -1,6 +1,6 @@
 /**
- * Texts that were read for half a minute, or until memory was gone: each ends in a problem with its place. In a process of
- * its own with little memory, as a heap that is too small ends it; how long it took is CPU time.
+ * Texts that once took half a minute or all memory to read: each is a problem with a position. A separate process with
+ * little memory reads them, because a heap that is too small ends it; durations are CPU time.
  */
 
 import { execFile } from "node:child_process";
@@ -13,10 +13,10 @@ import { LEGITIMATE, type Outcome, TOO_MUCH, WITHIN } from "./yamlBombs.js";
 
 const PROGRAM = fileURLToPath(new URL("./yamlBombs.js", import.meta.url));
 
-/** MiB for what is read, what comes of it and the garbage between: before, each of many texts took gigabytes. */
+/** MiB for the text, the result and garbage; without bounds many of the texts took gigabytes each. */
 const HEAP_MIB = 448;
 
-/** Several times what the dearest take, against the load of a test machine; before, it was up to a minute. */
+/** Several times the slowest text's duration, for a busy test machine; without bounds it was up to a minute. */
 const CPU_MS = 8_000;
 
 /** The largest allowed response. */
@@ -42,8 +42,8 @@ const tokens = (place: string): string =>
 	`w.yaml:${place}: more than ${RESOURCE_TOKENS_MAX} YAML tokens at once; write fewer items, or split the file and apply its parts one after the other`;
 const blank = (line: number): string => `w.yaml:${line}:1: more than 1000 blank lines in a row; remove them`;
 
-/** Where each has its first token too many, from what tokens count for (limits/resource.ts). */
-const TOLD: Readonly<Record<keyof typeof TOO_MUCH, string>> = {
+/** The position of each text's first token beyond the limit (limits/resource.ts has the weights of tokens). */
+const TOKEN_PROBLEMS: Readonly<Record<keyof typeof TOO_MUCH, string>> = {
 	"closing braces": tokens("2:1719982"),
 	"closing brackets": tokens("2:1719982"),
 	"opening brackets": tokens("1:344001"),
@@ -70,14 +70,14 @@ const TOLD: Readonly<Record<keyof typeof TOO_MUCH, string>> = {
 	"blank lines, then comments": blank(1003),
 };
 
-/** 4 MiB of little things: one problem, where it is too much. */
+/** Texts of 4 MiB with too many tokens: one problem, at the first token too many. */
 export async function readTooMuch(t: Test, names = Object.keys(TOO_MUCH)): Promise<void> {
 	const all = await outcomes(t, names);
-	for (const [name, { first, problems }] of all) t.same([first, problems], [TOLD[name], 1], name);
+	for (const [name, { first, problems }] of all) t.same([first, problems], [TOKEN_PROBLEMS[name], 1], name);
 }
 
-/** What is said first or last of those that are told more than a fault. */
-const SAID: Readonly<Record<string, readonly [which: "first" | "last", said: RegExp]>> = {
+/** The expected first or last problem of texts with several problems. */
+const OTHER_PROBLEMS: Readonly<Record<string, readonly [which: "first" | "last", pattern: RegExp]>> = {
 	...Object.fromEntries(
 		["braces below the bound", "aliases below the bound", "versions", "escapes"].map((name) => [
 			name,
@@ -90,23 +90,23 @@ const SAID: Readonly<Record<string, readonly [which: "first" | "last", said: Reg
 	],
 	"pairs of a tag": ["first", /^w\.yaml:1:1: kind is missing/],
 	"values below the bound": ["last", /^w\.yaml:1:400001: the document expands to more than 200000 values/],
-	// One bound for all files.
+	// The limit is shared by all files.
 	"several files": ["last", /^1\.yaml:1:\d+: more than \d+ YAML tokens at once/],
 	"a long alias": ["last", /^w\.yaml:1:4: alias \*k{100}… has no anchor/],
 };
 
-/** What is dear below the bound. */
+/** Expensive texts below the limit of tokens. */
 export async function readWithin(t: Test, names = Object.keys(WITHIN)): Promise<void> {
 	const all = await outcomes(t, names);
 	for (const [name, outcome] of all) {
 		t.ok(outcome.problems > 0 && outcome.resources === 0, name);
-		const [which, said] = SAID[name] ?? [];
-		if (which !== undefined) t.match(outcome[which], said, name);
+		const [which, pattern] = OTHER_PROBLEMS[name] ?? [];
+		if (which !== undefined) t.match(outcome[which], pattern, name);
 		if (outcome.last.startsWith("and more problems")) t.equal(outcome.problems, PROBLEMS_MAX + 1, name);
 	}
 }
 
-/** As large as real declarations: accepted. */
+/** Texts as large as real declarations are accepted. */
 export async function readLegitimate(t: Test, names = Object.keys(LEGITIMATE)): Promise<void> {
 	const all = await outcomes(t, names);
 	for (const { name, problems, resources } of all.values()) {

@@ -1,4 +1,4 @@
-/** What a rollout asks for and cannot have. */
+/** Unsupported combinations in a rollout. */
 import t from "tap";
 import { GOOD, spoil } from "./declaration.js";
 import { checkRows } from "./faultTable.js";

@@ -15,7 +15,7 @@ const texts = (count: number, of: (at: number) => string): string =>
 const callers = (count: number): string => `principals: ${texts(count, (at) => `spiffe://weir.test/c${at}`)}`;
 const templates = (count: number): string => `pathTemplates: ${texts(count, (at) => `/{a}/p${at}`)}`;
 const groups = (count: number): string => `groups: ${texts(count, (at) => `g${at}`)}`;
-/** A word counts for five: alone, first, last, in between, or an item of a list. */
+/** A value of a scope counts as five: alone, first, last, in between, or an item of a list. */
 const scopes = (count: number): string => `claims: [{claim: scope, values: ${texts(count, (at) => `s${at}`)}}]`;
 
 const gateway = (issuers = 0): string => {
@@ -37,7 +37,7 @@ const problemsOf = (...documents: readonly string[]): readonly string[] =>
 		({ message, hint, position }) => `${position?.line}: ${message}; ${hint}`,
 	);
 
-t.test("what Envoy walks for each request", async (t) => {
+t.test("the number of values that Envoy compares for one request is limited", async (t) => {
 	t.same(problemsOf(gateway(), service(), policy("p", callers(RULE_VALUES_MAX))), []);
 	t.same(problemsOf(gateway(), service(), policy("a", callers(RULE_VALUES_MAX)), policy("b", callers(1))), [
 		`22: with it Envoy tries up to ${RULE_VALUES_MAX + 1} values of rules (a path counts 10), more than ${RULE_VALUES_MAX}, for each request to Service s; name groups or claims instead of many callers and paths, or declare callout: {access: sidecar} in the Service`,
@@ -53,7 +53,7 @@ t.test("what Envoy walks for each request", async (t) => {
 	t.match(
 		problemsOf(gateway(issuers), service(), many, policy("q", "mode: shadow\n  principals: [anyone]")),
 		[/^\d+: with it Envoy tries up to 40001 values/],
-		"shadows are tried on the way",
+		"shadow policies are tried too",
 	);
 	t.same(
 		problemsOf(
@@ -63,7 +63,7 @@ t.test("what Envoy walks for each request", async (t) => {
 			policy("p", callers(1)),
 		),
 		[],
-		"but those that Envoy is not given",
+		"except those that Envoy does not get",
 	);
 	const v1 = policy("q", `mode: shadow\n  variants: [v1]\n  ${callers(RULE_VALUES_MAX)}`);
 	const experiment = `${HEAD} Experiment
@@ -89,7 +89,7 @@ spec: {type: rate, source: errors, direction: down, window: 10m}
 	);
 });
 
-t.test("the values that Envoy compares after an Experiment's end, which no apply causes", async (t) => {
+t.test("the limit also applies to the state after an Experiment's end, as no apply follows", async (t) => {
 	const experiment = (unit: string): string => `${HEAD} Experiment
 metadata: {name: e}
 spec:
@@ -111,7 +111,7 @@ spec:
 	const cookie = experiment("cookie: {name: weir_id}");
 	t.match(problemsOf(gateway(), two(), header, apart, many), [LATER], "eligibility");
 	t.match(problemsOf(gateway(), two(), cookie, alike, many), [LATER], "a cookie");
-	t.same(problemsOf(gateway(), two(BY_SIDECAR), cookie, apart, many), [], "the declaration has the sidecar decide");
+	t.same(problemsOf(gateway(), two(BY_SIDECAR), cookie, apart, many), [], "the sidecar decides as declared");
 	t.match(
 		problemsOf(
 			gateway(),
@@ -121,11 +121,11 @@ spec:
 			policy("p", `principals: [anyone]\n  ${templates(RULE_STEPS_MAX / 2)}`),
 		),
 		[/with it the sidecar can try/],
-		"and what the sidecar walks until then",
+		"and the sidecar's steps until then",
 	);
 });
 
-t.test("what the sidecar cannot tell apart by who asks", async (t) => {
+t.test("the sidecar's steps for rules that it cannot index by caller are limited", async (t) => {
 	t.same(problemsOf(gateway(), service(BY_SIDECAR), policy("p", callers(RULE_STEPS_MAX + 1))), []);
 	const [own, one] = [`${callers(1)}\n  `, "principals: [anyone]\n  "];
 	t.same(problemsOf(gateway(), service(BY_SIDECAR), policy("p", `${one}${templates(RULE_STEPS_MAX / 2 - 1)}`)), []);
@@ -144,7 +144,7 @@ t.test("what the sidecar cannot tell apart by who asks", async (t) => {
 	);
 });
 
-t.test("what the sidecar asks twice, and what it does not compare one by one", async (t) => {
+t.test("shadow policies double the sidecar's steps, and indexed values do not count", async (t) => {
 	const [any, by] = ["principals: [anyone]\n  ", service(BY_SIDECAR)];
 	const half = policy("p", `${any}${templates(RULE_STEPS_MAX / 4)}`);
 	const shadow = (name: string) => policy(name, "mode: shadow\n  principals: [anyone]");
@@ -152,7 +152,7 @@ t.test("what the sidecar asks twice, and what it does not compare one by one", a
 	t.match(
 		problemsOf(gateway(), by, half, shadow("q")),
 		[/the sidecar can try 20004 rules, values and segments/],
-		"with a shadow policy all are asked once more",
+		"a shadow policy doubles the steps",
 	);
 	const prefixes = (count: number, chars: number) =>
 		`pathPrefixes: ${texts(count, (at) => `/${"v".repeat(chars - 6)}${10_000 + at}`)}`;
@@ -170,11 +170,11 @@ t.test("what the sidecar asks twice, and what it does not compare one by one", a
 	t.match(
 		problemsOf(gateway(1), by, full(12), many(30_000)),
 		[/the sidecar can try 21014 rules/],
-		"so far as a token has room for texts",
+		"up to the size of a token",
 	);
 });
 
-t.test("what counts more, and what does not", async (t) => {
+t.test("paths count more, and values of other issuers and Variants do not count", async (t) => {
 	t.match(problemsOf(gateway(), service(), policy("p", `principals: [anyone]\n  ${templates(RULE_VALUES_MAX / 10)}`)), [
 		/Envoy tries up to 20001 values/,
 	]);
@@ -189,32 +189,29 @@ t.test("what counts more, and what does not", async (t) => {
 	t.same(problemsOf(gateway(), service(), denied), []);
 });
 
-t.test(
-	"with more values than Envoy compares with a token's list the Service may want nothing that the sidecar cannot do",
-	async (t) => {
-		const wants = [", callout: {onFailure: default-variant}", ", rateLimits: {tenant: {requests: 1, per: 1s}}"];
-		for (const more of wants) {
-			t.same(problemsOf(gateway(1), service(more), policy("p", groups(LISTED_VALUES_MAX))), [], more);
-			t.match(problemsOf(gateway(1), service(more), policy("p", groups(LISTED_VALUES_MAX + 1))), [
-				/the sidecar decides access: the Service's policies name 201 groups.*; (write onFailure: deny|.* or limit principals), or name fewer groups, tenants, purposes and values of claims in its policies$/,
-			]);
-			const denied = (count: number) => policy("d", `action: deny\n  ${groups(count)}`);
-			const allowed = policy("p", groups(LISTED_VALUES_MAX));
-			t.same(problemsOf(gateway(1), service(more), allowed, denied(LISTED_VALUES_MAX)), [], "denials are urgent");
-			t.match(problemsOf(gateway(1), service(more), allowed, denied(LISTED_VALUES_MAX + 1)), [
-				/the Service's policies name 401 groups.* is given 400 at most/,
-			]);
-		}
-	},
-);
+t.test("lists too long for Envoy are refused if the Service needs a feature that the sidecar lacks", async (t) => {
+	const wants = [", callout: {onFailure: default-variant}", ", rateLimits: {tenant: {requests: 1, per: 1s}}"];
+	for (const more of wants) {
+		t.same(problemsOf(gateway(1), service(more), policy("p", groups(LISTED_VALUES_MAX))), [], more);
+		t.match(problemsOf(gateway(1), service(more), policy("p", groups(LISTED_VALUES_MAX + 1))), [
+			/the sidecar decides access: the Service's policies name 201 groups.*; (write onFailure: deny|.* or limit principals), or name fewer groups, tenants, purposes and values of claims in its policies$/,
+		]);
+		const denied = (count: number) => policy("d", `action: deny\n  ${groups(count)}`);
+		const allowed = policy("p", groups(LISTED_VALUES_MAX));
+		t.same(problemsOf(gateway(1), service(more), allowed, denied(LISTED_VALUES_MAX)), [], "denials are urgent");
+		t.match(problemsOf(gateway(1), service(more), allowed, denied(LISTED_VALUES_MAX + 1)), [
+			/the Service's policies name 401 groups.* is given 400 at most/,
+		]);
+	}
+});
 
-t.test("naming fewer is no advice where the sidecar decides for another reason too", async (t) => {
+t.test("the hint omits shorter lists if the sidecar decides for another reason too", async (t) => {
 	const many = policy("p", groups(LISTED_VALUES_MAX + 1));
 	const signed = service(", callout: {sign: true, onFailure: default-variant}");
 	t.match(problemsOf(gateway(1), signed, many), [/callout\.sign.*; write onFailure: deny$/]);
 });
 
-t.test("a denial is urgent, and may be more", async (t) => {
+t.test("a denial may exceed the limit, because it is urgent", async (t) => {
 	const { owner } = await mutualApi(t);
 	const apply = (...documents: readonly string[]) => owner.apply(file(documents.join("---\n")), { dryRun: false });
 	t.match(await apply(gateway(), service(), policy("p", callers(RULE_VALUES_MAX))), { outcome: "applied" });

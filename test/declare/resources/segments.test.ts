@@ -1,4 +1,4 @@
-/** Segments of an Experiment: headers that many units share, and never one that carries units. */
+/** Segments of an Experiment: headers that many units share, never a header with units. */
 import t from "tap";
 import { loadResources } from "../../../src/declare/resources/parse.js";
 import { GOOD, spoil } from "./declaration.js";
@@ -7,7 +7,7 @@ import { checkRows, problemsOf, shortProblemsOf } from "./faultTable.js";
 const segmented = (written: string, text = GOOD): string =>
 	spoil("  rollout:\n", `  segments: ${written}\n  rollout:\n`, text);
 
-/** With so many guardrails, each on a Metric of its own. */
+/** With that many guardrails, each on a separate Metric. */
 function guarded(count: number, text: string): string {
 	const names = Array.from({ length: count }, (_, index) => `guard-${index}`);
 	const metrics = names.map(
@@ -27,7 +27,7 @@ const BOOSTED = "    - {name: boosted, variant: v2, weight: 1}\n";
 const ARMS = Array.from({ length: 10 }, (_, index) => BOOSTED.replace("boosted", `arm-${index}`)).join("");
 const MANY = guarded(10, spoil(BOOSTED, ARMS));
 
-t.test("segments as declared", async (t) => {
+t.test("segments keep their names, headers and order", async (t) => {
 	const text = segmented("[{name: country, header: X-Country}, {name: plan, header: x-plan}]");
 	const { resources, problems } = loadResources([{ name: "w.yaml", text }]);
 	t.same(problems, []);
@@ -39,7 +39,7 @@ t.test("segments as declared", async (t) => {
 
 checkRows(t, [
 	[
-		"the header of its own units",
+		"the header of the Experiment's units",
 		segmented("[{name: user, header: X-User-Id}]"),
 		["w.yaml:55:35: segment user is of header x-user-id, which carries units"],
 	],
@@ -50,7 +50,7 @@ checkRows(t, [
 	],
 ]);
 
-t.test("as many tests as one look has time for", async (t) => {
+t.test("the number of harm tests per look is limited", async (t) => {
 	const five = ["a", "b", "c", "d", "e"].map((name) => `{name: ${name}, header: x-${name}}`);
 	t.match(problemsOf(segmented(`[${five.join(", ")}]`, MANY)), [
 		/^w\.yaml:\d+:\d+: segments make 11550 tests of harm at every look \(10 challengers × 11 claims × 105 values\), more than 10000; declare fewer segments, guardrails or arms$/,

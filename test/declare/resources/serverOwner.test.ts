@@ -1,4 +1,4 @@
-/** What one namespace alone may declare: its Services' endpoints and their identities. */
+/** Endpoints and identities of a Service belong to one namespace. */
 import t from "tap";
 import { checkRows, type Row } from "./faultTable.js";
 
@@ -14,8 +14,8 @@ spec:
 ${more}`;
 const two = (first: string, second: string, namespace = "team-b"): string =>
 	`${service("team-a", "guarded", first)}---\n${service(namespace, "backdoor", second)}`;
-const stolen = (said: string): readonly string[] => [
-	`w.yaml:17:37: endpoint ${said} is declared by Service team-a/guarded`,
+const stolen = (endpoint: string): readonly string[] => [
+	`w.yaml:17:37: endpoint ${endpoint} is declared by Service team-a/guarded`,
 ];
 const IDENTITY = "  identities: ['spiffe://a/model']\n";
 

@@ -1,4 +1,4 @@
-/** Limits of tenants and principals are refused if nothing would enforce them. */
+/** Limits of tenants and principals are refused if they could not be enforced. */
 import t from "tap";
 import { GOOD, spoil } from "./declaration.js";
 import { checkRows, type Row } from "./faultTable.js";
@@ -33,7 +33,7 @@ const rows: readonly Row[] = [
 	["principals without certificates", behind("").replace("  tls: {identity: mesh}\n", ""), [NO_CERTIFICATES("public")]],
 	["principals where the server alone shows one", inFiles(""), [NO_CERTIFICATES("public")]],
 	["principals with certificates of a CA", inFiles(", clientCaFile: ca.pem"), []],
-	["principals of two Gateways, one of which knows nobody", behind("") + another(""), [NO_CERTIFICATES("prod/other")]],
+	["principals of two Gateways, one without TLS", behind("") + another(""), [NO_CERTIFICATES("prod/other")]],
 	["principals of two Gateways that know all", behind("") + another(", tls: {identity: mesh}"), []],
 	[
 		"principals, and no Gateway",
@@ -41,7 +41,7 @@ const rows: readonly Row[] = [
 		[],
 	],
 	["a policy about users", limited("groups: [a]"), []],
-	["a policy about nobody in particular", limited("principals: [anyone]"), [NO_USERS]],
+	["a policy that allows anyone", limited("principals: [anyone]"), [NO_USERS]],
 	[
 		"only a shadow policy about users",
 		`${limited("principals: [anyone]")}${policy("dry", "groups: [a], mode: shadow")}`,

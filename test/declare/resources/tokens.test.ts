@@ -9,7 +9,7 @@ const at = "spec.tokens[0]";
 
 const tokens = (written: string): string => spoil("  port: 8080", `  port: 8080\n  tokens: ${written}`);
 
-/** A list of so many. */
+/** A list of that length. */
 const issuers = (count: number): string =>
 	`[${Array.from({ length: count }, (_, index) => `{issuer: i${index}, audiences: [b], jwksFile: f}`).join(", ")}]`;
 
@@ -17,7 +17,7 @@ const rows: readonly Row[] = [
 	["as many issuers as may be", tokens(issuers(100)), []],
 	["one more", tokens(issuers(101)), ["w.yaml:19:11: spec.tokens is a list of 101"]],
 	["a word", tokens("x"), [`w.yaml:19:11: spec.tokens is "x"`]],
-	["nothing", tokens("null"), [`w.yaml:19:11: spec.tokens is empty`]],
+	["empty", tokens("null"), [`w.yaml:19:11: spec.tokens is empty`]],
 	["one issuer, no list", tokens("{issuer: a}"), [`w.yaml:19:11: spec.tokens is a mapping`]],
 	["a list of words", tokens("[x]"), [`w.yaml:19:12: ${at} is "x"`]],
 	[
@@ -109,7 +109,7 @@ const rows: readonly Row[] = [
 
 checkRows(t, rows);
 
-t.test("two issuers, in their order", async (t) => {
+t.test("two issuers keep their order", async (t) => {
 	const text = tokens(
 		"[{issuer: a, audiences: [b, c], jwksFile: f.json}, {issuer: d, audiences: [b], jwksFile: g.json}]",
 	);
@@ -121,7 +121,7 @@ t.test("two issuers, in their order", async (t) => {
 	]);
 });
 
-t.test("all that can be said of an issuer", async (t) => {
+t.test("all fields of an issuer are parsed", async (t) => {
 	const text = tokens(
 		"[{issuer: a, audiences: [b], jwksUrl: 'https://id/jwks', profile: at+jwt, maxLifetime: 5m, binding: either, groupsClaim: realm_access.roles, tenantClaim: 'https://example.com/tenant', purposeClaim: p}]",
 	);
@@ -142,7 +142,7 @@ t.test("all that can be said of an issuer", async (t) => {
 	]);
 });
 
-t.test("two Gateways may declare one issuer in their own ways", async (t) => {
+t.test("two Gateways may declare one issuer differently", async (t) => {
 	const second = `---
 apiVersion: weir.dev/v1alpha1
 kind: Gateway

@@ -1,4 +1,4 @@
-/** A trust domain alone is no workload's id: named as a caller it would never match, and a deny would deny nothing. */
+/** A trust domain is not a workload's id: as a caller in a policy, or in a deny, it would never match. */
 import t from "tap";
 import { readPolicyTests } from "../../../src/compile/access/review/policyTable.js";
 import { loadResources } from "../../../src/declare/resources/parse.js";
@@ -32,7 +32,7 @@ const rows: readonly Row[] = [
 ];
 checkRows(t, rows);
 
-t.test("a text that is no trust domain either keeps its message", async (t) => {
+t.test("an invalid trust domain keeps its own message", async (t) => {
 	for (const [id, what] of [
 		["spiffe://", "has no trust domain"],
 		["spiffe://..", "has a . or .. trust domain"],
@@ -43,7 +43,7 @@ t.test("a text that is no trust domain either keeps its message", async (t) => {
 		for (const text of [policy(id), metric(id)]) t.match(problemsOf(text).join("\n"), `[0] ${what} (`, id.slice(0, 20));
 });
 
-t.test("the schema says the same of each, for editors", async (t) => {
+t.test("the schema agrees with the parser on each caller", async (t) => {
 	const patterns = JSON.stringify(jsonSchema()).matchAll(/"pattern":"((?:[^"\\]|\\.)*spiffe(?:[^"\\]|\\.)*)"/g);
 	const found = [...patterns].map(([, pattern = ""]) => new RegExp(JSON.parse(`"${pattern}"`)));
 	t.equal(found.length, rows.length - 1);
@@ -53,7 +53,7 @@ t.test("the schema says the same of each, for editors", async (t) => {
 	}
 });
 
-t.test("it is no caller in a table of policy tests, nor in any execution", async (t) => {
+t.test("a trust domain is not a caller in policy tests, nor in any execution", async (t) => {
 	const text = `tests:\n  - {name: a, request: {service: shop, principal: "${DOMAIN}"}, expect: deny}\n`;
 	t.same(
 		readPolicyTests({ name: "t.yaml", text }).problems.map((one) => formatProblem(one).split("; ")[0]),
@@ -84,10 +84,10 @@ checkRows(t, [
 			["a".repeat(256), "a".repeat(80), "has a trust domain of more than 255 bytes"],
 		] as const
 	).map(
-		([written, said, what]): Row => [
+		([written, shown, what]): Row => [
 			`no trust domain: ${written.slice(0, 30)}`,
 			domains(`[${written}]`),
-			[`w.yaml:19:80: spec.tls.trustDomains[0] ${what} ("${said}")`],
+			[`w.yaml:19:80: spec.tls.trustDomains[0] ${what} ("${shown}")`],
 		],
 	),
 	["none", domains("[]"), [`w.yaml:19:79: spec.tls.trustDomains names none`]],
@@ -98,7 +98,7 @@ checkRows(t, [
 		["w.yaml:19:62: spec.tls.trustDomains is given where no client shows a certificate"],
 	],
 	[
-		"beside the mesh's own",
+		"together with identity: mesh",
 		spoil("  port: 8080\n", "  port: 8080\n  tls: {identity: mesh, trustDomains: [a]}\n"),
 		[
 			"w.yaml:19:39: spec.tls.trustDomains is given beside identity: mesh, which takes the mesh's own trust domain alone",
@@ -111,7 +111,7 @@ checkRows(t, [
 	],
 ]);
 
-t.test("who names none is stored as before", async (t) => {
+t.test("a Gateway without trust domains is stored without the field", async (t) => {
 	const [gateway] = loadResources([{ name: "w.yaml", text: files("clientCaFile: c") }]).resources.gateways;
 	t.same(gateway?.spec.tls, { from: "files", certificateFile: "a", privateKeyFile: "b", clientCaFile: "c" });
 });

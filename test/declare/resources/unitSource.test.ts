@@ -1,4 +1,4 @@
-/** The unit of an Experiment: exactly one source, each in its own form, and a claim only where tokens are verified. */
+/** An Experiment's unit: exactly one source, and a claim only if tokens are verified. */
 
 import t from "tap";
 import { COOKIE_AGE_MS_MAX } from "../../../src/declare/resources/fields/unitSource.js";
@@ -30,19 +30,19 @@ const rows: readonly Row[] = [
 	],
 	["a word", unit("x-user-id"), [`w.yaml:46:9: spec.unit is "x-user-id"`]],
 	["a list", unit("[header, x-user-id]"), [`w.yaml:46:9: spec.unit is a list of 2`]],
-	["nothing", unit("null"), [`w.yaml:46:9: spec.unit is empty`]],
+	["empty", unit("null"), [`w.yaml:46:9: spec.unit is empty`]],
 	[
 		"unknown field beside a source",
 		unit("{header: x-user-id, colour: red}"),
 		["w.yaml:46:29: unknown field spec.unit.colour"],
 	],
 	[
-		"mistyped source: said once, not as a missing one too",
+		"mistyped source: reported once, not also as missing",
 		unit("{cookei: {name: weir_id}}"),
 		["w.yaml:46:10: unknown field spec.unit.cookei"],
 	],
 	["empty header", unit('{header: ""}'), [`w.yaml:46:18: spec.unit.header is "", no valid header name`]],
-	["header that is nothing", unit("{header: null}"), [`w.yaml:46:18: spec.unit.header is empty`]],
+	["empty header", unit("{header: null}"), [`w.yaml:46:18: spec.unit.header is empty`]],
 	["empty claim", unit('{claim: ""}', verifying), [`w.yaml:47:17: spec.unit.claim is ""`]],
 	["claim that is a number", unit("{claim: 7}", verifying), [`w.yaml:47:17: spec.unit.claim is the number 7`]],
 	["claim that is a list", unit("{claim: [sub]}", verifying), [`w.yaml:47:17: spec.unit.claim is a list of 1`]],
@@ -91,7 +91,7 @@ const rows: readonly Row[] = [
 	],
 	["maxAge of zero", unit("{cookie: {name: id, maxAge: 0s}}"), ['w.yaml:46:37: spec.unit.cookie.maxAge is "0s"']],
 	[
-		"maxAge below a second, which would take the cookie away",
+		"maxAge below a second, which would delete the cookie",
 		unit("{cookie: {name: id, maxAge: 500ms}}"),
 		['w.yaml:46:37: spec.unit.cookie.maxAge is "500ms"'],
 	],
@@ -112,7 +112,7 @@ const rows: readonly Row[] = [
 		["w.yaml:47:17: claim sub is the unit, but Gateway inner verifies no tokens"],
 	],
 	[
-		"claim of tokens whose proof nobody looks at",
+		"claim of tokens whose proof is not checked",
 		unit("{claim: sub}", spoil("jwksFile: keys.json", "jwksFile: keys.json, binding: dpop", verifying)),
 		[
 			"w.yaml:47:17: claim sub is the unit, but all tokens at Gateway public need a proof of possession, which is not checked: no enforced AccessPolicy of Service employment is about users",
@@ -131,12 +131,12 @@ const rows: readonly Row[] = [
 		[],
 	],
 	[
-		"claim of bound tokens where users are judged",
+		"claim of bound tokens with a policy about users",
 		`${unit("{claim: sub}", spoil("  access: open\n", "", spoil("jwksFile: keys.json", "jwksFile: keys.json, binding: dpop", verifying)))}---\napiVersion: weir.dev/v1alpha1\nkind: AccessPolicy\nmetadata: {name: users}\nspec: {action: allow, services: [employment], users: ['*']}\n`,
 		[],
 	],
 	[
-		"claim, and a Gateway that did not parse: that alone is said",
+		"claim with an invalid Gateway: only the Gateway is reported",
 		unit("{claim: sub}", spoil("  port: 8080", "  port: x")),
 		['w.yaml:18:9: spec.port is "x"'],
 	],
@@ -144,7 +144,7 @@ const rows: readonly Row[] = [
 
 checkRows(t, rows);
 
-t.test("each source in its complete form", async (t) => {
+t.test("all fields of each source are parsed", async (t) => {
 	const sourceOf = (text: string) => {
 		const { resources, problems } = loadResources([{ name: "w.yaml", text }]);
 		t.same(problems, []);
@@ -161,7 +161,7 @@ t.test("each source in its complete form", async (t) => {
 	});
 });
 
-t.test("two units in one layer of a Service: sources are compared, not only names", async (t) => {
+t.test("two units in one layer of a Service are compared by source, not only by name", async (t) => {
 	const half = spoil("[0%, 100%]", "[0%, 50%]", verifying);
 	const second = experiment("second", { layer: "{name: models, slot: [50%, 100%]}" });
 	const both = (first: string, other: string) => shortProblemsOf(unit(first, half) + unit(other, second));

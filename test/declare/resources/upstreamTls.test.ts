@@ -1,4 +1,4 @@
-/** The hop from Envoy to the servers of a protected Service: mutual TLS, or plain text that is said. */
+/** The hop from Envoy to the servers of a protected Service: mutual TLS, or declared plain text. */
 import t from "tap";
 import { parseResources } from "../../../src/declare/resources/parse.js";
 import { checkRows, problemsOf, type Row } from "./faultTable.js";
@@ -28,12 +28,12 @@ ${POLICY}`;
 const OPEN = (endpoints: string, more = ""): string =>
 	GUARDED(endpoints, `${more}  access: open\n`).replace(/---\n.*$/s, "");
 
-const said = (server: string, column: number, more = ""): string =>
+const plaintextProblem = (server: string, column: number, more = ""): string =>
 	`w.yaml:9:${column}: spec.variants[1].endpoints[${column < 40 ? 0 : 1}] is ${server}, off Envoy's machine${more}: requests to a protected Service would go there in plain text, and the server could not distinguish Envoy from another client`;
 const refused = (address: string): Row => [
 	`${address}`,
 	GUARDED(`{address: "${address}", port: 9001}`),
-	[said(`${address.includes(":") ? `[${address}]` : address}:9001`, 30)],
+	[plaintextProblem(`${address.includes(":") ? `[${address}]` : address}:9001`, 30)],
 ];
 const taken = (what: string, text: string): Row => [what, text, []];
 const REMOTE = "{address: 10.1.2.3, port: 9001}";
@@ -48,18 +48,18 @@ checkRows(t, [
 	[
 		"the first of several is named",
 		GUARDED(`{address: 127.0.0.1, port: 1}, ${REMOTE}, {address: 10.1.2.4, port: 1}`),
-		[said("10.1.2.3:9001", 61, " (1 more beside it)")],
+		[plaintextProblem("10.1.2.3:9001", 61, " (1 more beside it)")],
 	],
 	...["127.0.0.1", "127.9.9.9", "::1", "::ffff:127.0.0.1", "localhost"].map((address) =>
 		taken(`${address} is beside Envoy`, GUARDED(`{address: "${address}", port: 9001}`)),
 	),
 	taken("proved", GUARDED(REMOTE, "  identities: ['spiffe://a.example/model']\n")),
-	taken("said", GUARDED(REMOTE, "  identities: plaintext\n")),
+	taken("plain text is declared", GUARDED(REMOTE, "  identities: plaintext\n")),
 	taken("open", OPEN(REMOTE)),
-	taken("open, and said", OPEN(REMOTE, "  identities: plaintext\n")),
+	taken("an open Service that declares plain text", OPEN(REMOTE, "  identities: plaintext\n")),
 ]);
 
-t.test("what identities may be, each fault at its place", async (t) => {
+t.test("each fault of identities is reported at its position", async (t) => {
 	const of = (value: string) => problemsOf(GUARDED(REMOTE, `  identities: ${value}\n`));
 	t.match(of("plain"), [/^w.yaml:10:15: spec.identities is "plain"; /]);
 	t.match(of("[]"), [/^w.yaml:10:15: spec.identities is an empty list; /]);
@@ -68,7 +68,7 @@ t.test("what identities may be, each fault at its place", async (t) => {
 	t.match(of("['spiffe://a.example/b', 'spiffe://a.example/b']"), [/^w.yaml:10:40: .* repeats /]);
 });
 
-t.test("plain text is no identity", async (t) => {
+t.test("identities: plaintext is parsed as no identities", async (t) => {
 	const text = GUARDED(REMOTE, "  identities: plaintext\n");
 	const { services } = parseResources([{ name: "w.yaml", text }]).resources;
 	t.equal(services[0]?.spec.identities, null);

@@ -1,4 +1,4 @@
-/** `*` is a pattern only where a field has one: elsewhere a rule would never match, and a deny would deny nothing. */
+/** `*` is refused in fields without patterns, where the rule, or a deny, would never match. */
 import t from "tap";
 import { guarded } from "./declaration.js";
 import { checkRows, type Row, shortProblemsOf } from "./faultTable.js";
@@ -37,7 +37,7 @@ checkRows(t, [
 	refused("purposes", "*-care"),
 ]);
 
-t.test("where it is a pattern, and where it is a character", async (t) => {
+t.test("`*` is accepted as a pattern, and as a character", async (t) => {
 	for (const written of [
 		"users: ['*']",
 		"users: ['https://id#*']",

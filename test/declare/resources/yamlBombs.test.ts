@@ -1,15 +1,15 @@
-/** Some of what test/long/yamlBombs.test.ts reads: of each way to be dear one text, and of what takes seconds one. */
+/** A part of test/long/yamlBombs.test.ts: one text of each kind, and one that takes seconds. */
 import t from "tap";
 import { readLegitimate, readTooMuch, readWithin } from "./readBombs.js";
 
 t.setTimeout(300_000);
 
-t.test("4 MiB of little things: one problem, where it is too much", (t) =>
+t.test("a text with too many tokens is refused at the first one too many", (t) =>
 	readTooMuch(t, ["opening brackets", "empty tags", "questions", "blank lines"]),
 );
 
-t.test("what is dear below the bound", (t) =>
+t.test("expensive texts below the limit of tokens are refused", (t) =>
 	readWithin(t, ["escapes", "a long alias", "pairs of a tag of 1.1", "several files"]),
 );
 
-t.test("as large as declarations become", (t) => readLegitimate(t, ["76,000 principals"]));
+t.test("texts as large as real declarations are accepted", (t) => readLegitimate(t, ["76,000 principals"]));

@@ -1,6 +1,6 @@
 /**
- * Texts that cost their reader much more than their length, each as long as one request may be. Run as a program, it reads
- * those that are named, or all, and prints what came of each as one line of JSON: a process that may be given little memory.
+ * Texts that are expensive to read, each of a request's maximum length. Run as a program, this file reads the named
+ * texts, or all, and prints each outcome as one line of JSON, so that the process can have little memory.
  */
 
 import { parseResources } from "../../../src/declare/resources/parse.js";
@@ -14,13 +14,13 @@ export interface Outcome {
 	readonly problems: number;
 	readonly first: string;
 	readonly last: string;
-	/** Of all messages together. */
+	/** Characters of all messages together. */
 	readonly chars: number;
 	readonly resources: number;
 	readonly cpuMs: number;
 }
 
-/** One text over and over, up to the bound of a file. */
+/** One text repeated up to the maximum size of a file. */
 const filled = (before: string, each: string, after = ""): string =>
 	before + each.repeat(Math.floor((RESOURCE_FILE_BYTES_MAX - before.length - after.length) / each.length)) + after;
 const times = (count: number, of: (at: number) => string): string =>
@@ -32,7 +32,7 @@ const deep = (inner: string): string => {
 	return `${open.repeat(30)}${inner}${"}".repeat(30)}`;
 };
 
-/** More than is read of any text: its place, and nothing else. */
+/** Texts with too many tokens: one problem with a position. */
 export const TOO_MUCH: Readonly<Record<string, () => Files>> = {
 	"closing braces": () => one(filled("a: b\n", "}")),
 	"closing brackets": () => one(filled("a: b\n", "]")),
@@ -60,7 +60,7 @@ export const TOO_MUCH: Readonly<Record<string, () => Files>> = {
 	"blank lines, then comments": () => one(filled(`a:\n - b\n${"\n".repeat(900_000)}`, " #\n")),
 };
 
-/** Read to the end or to the first faults: each is dear in another way, and stays below the bound of tokens. */
+/** Texts below the limit of tokens, each expensive in another way. */
 export const WITHIN: Readonly<Record<string, () => Files>> = {
 	"braces below the bound": () => one(`a: b\n${"}".repeat(1_690_000)}`),
 	"empty items": () => one("- - - - - - - -\n".repeat(45_000)),
@@ -109,7 +109,7 @@ const policy = (principals: string): string =>
 	`${HEAD}AccessPolicy\nmetadata: {name: web}\nspec:\n  services: [employment]\n  principals:${principals}\n`;
 const layer = (comment: string): string => `${comment}${HEAD}Layer\nmetadata:\n  name: a\nspec: {}\n`;
 
-/** As large as declarations become, and more. */
+/** Texts as large as real declarations, and larger. */
 export const LEGITIMATE: Readonly<Record<string, () => Files>> = {
 	"5,000 Services": () => one(Array.from({ length: 5_000 }, (_, at) => service(at)).join("---\n")),
 	"5,000 Services in files": () =>
@@ -127,13 +127,13 @@ function outcome(name: string, files: Files): Outcome {
 	const before = process.cpuUsage();
 	const { problems, resources } = parseResources(files);
 	const { user, system } = process.cpuUsage(before);
-	const said = problems.map(formatProblem);
+	const messages = problems.map(formatProblem);
 	return {
 		name,
-		problems: said.length,
-		first: said[0]?.slice(0, 300) ?? "",
-		last: said.at(-1)?.slice(0, 300) ?? "",
-		chars: said.join("").length,
+		problems: messages.length,
+		first: messages[0]?.slice(0, 300) ?? "",
+		last: messages.at(-1)?.slice(0, 300) ?? "",
+		chars: messages.join("").length,
 		resources: Object.values(resources).flat().length,
 		cpuMs: Math.round((user + system) / 1_000),
 	};

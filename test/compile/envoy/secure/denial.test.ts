@@ -1,4 +1,4 @@
-/** Texts of Envoy's own denials: the map from details, and the response of a real Envoy. */
+/** Texts of Envoy's own denials: the mapping from response details, and the response of a real Envoy. */
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -16,7 +16,7 @@ import { accessPolicy, gateway, resourceSet, service, tokenIssuer, variant } fro
 import { mutualTls } from "../../access/mutualTls.js";
 import { AUDIENCE, createMinter, ISSUER, OTHER_ISSUER } from "./tokens.js";
 
-t.test("details to reasons", async (t) => {
+t.test("Envoy's response details map to Weir's denial reasons", async (t) => {
 	const rbac = (rule: string) => `rbac_access_denied_matched_policy[${rule}]`;
 	for (const [details, reason, policy] of [
 		[rbac("none"), "no-policy-allows", null],
@@ -41,10 +41,10 @@ t.test("details to reasons", async (t) => {
 		t.equal(denialOf(details), null, details);
 });
 
-t.test("the response text by details: the first match", async (t) => {
+t.test("the first matching response detail selects the response text", async (t) => {
 	const begins = (text: string) => `response.code_details.startsWith('${text}')`;
 	const rule = (name: string) => begins(`rbac_access_denied_matched_policy[(${name}`);
-	const told = [
+	const formats = [
 		["invalid-token", 401, `${begins("jwt_authn_access_denied")} || ${rule("invalid_token")}`],
 		["rate-limited", 429, "response.code_details == 'local_rate_limited'"],
 		["upgrade-refused", 403, "response.code_details == 'upgrade_failed'"],
@@ -60,7 +60,7 @@ t.test("the response text by details: the first match", async (t) => {
 	};
 	t.same(
 		denialReplies(),
-		told.map(([reason, status_code, expression]) => ({
+		formats.map(([reason, status_code, expression]) => ({
 			filter: {
 				extension_filter: {
 					name: reason,
@@ -77,12 +77,12 @@ t.test("the response text by details: the first match", async (t) => {
 	);
 });
 
-/** No test lasts so long that a token comes back. */
+/** Longer than any test, so that no token is refilled. */
 const only = (requests: number): Rate => ({ requests, perMs: 3_600_000 });
 const NONE = { service: null, principal: null, tenant: null };
 const LIMITED = "429 access denied: rate-limited\n";
 
-t.test("rate limits: of the Service, of each principal, of each tenant; before and after tokens", async (t) => {
+t.test("rate limits apply per Service and principal before tokens, and per tenant after them", async (t) => {
 	const directory = await mkdtemp(join(tmpdir(), "weir-limits-"));
 	t.teardown(() => rm(directory, { recursive: true, force: true }));
 	const minter = createMinter(Date.now());
@@ -136,46 +136,46 @@ t.test("rate limits: of the Service, of each principal, of each tenant; before a
 	t.equal(await ask(plain, "whole"), "200", "each Gateway has its own buckets");
 	t.equal(await ask(alice, "each"), "200");
 	t.equal(await ask(again, "each"), "200", "another certificate of the same principal");
-	t.equal(await ask(again, "each"), LIMITED, "has no bucket of its own");
-	t.equal(await ask(bob, "each"), "200", "another principal has");
+	t.equal(await ask(again, "each"), LIMITED, "shares a bucket");
+	t.equal(await ask(bob, "each"), "200", "another principal has a separate bucket");
 	for (const wanted of ["200", "200", LIMITED])
 		t.equal(await ask(plain, "each"), wanted, "unauthenticated clients share one bucket");
 	const [red, blue] = [minter.token({ tenant: "red" }), minter.token({ tenant: "blue" })];
 	for (const wanted of ["200", "200", LIMITED]) t.equal(await ask(alice, "tenants", red), wanted, "tenant red");
 	t.equal(await ask(alice, "tenants", blue), "200", "tenant blue");
-	t.equal(await ask(bob, "tenants", minter.token({ tenant: "blue" })), "200", "another token of it");
-	t.equal(await ask(bob, "tenants", blue), LIMITED, "has no bucket of its own");
-	t.equal(await ask(alice, "tenants"), "403 access denied: no-policy-allows\n", "no tenant: a bucket for all such");
-	t.equal(await ask(alice, "tenants", minter.token({ tenant: ["red", "green"] })), "200", "a list is none");
+	t.equal(await ask(bob, "tenants", minter.token({ tenant: "blue" })), "200", "another token of the tenant");
+	t.equal(await ask(bob, "tenants", blue), LIMITED, "shares a bucket");
+	t.equal(await ask(alice, "tenants"), "403 access denied: no-policy-allows\n", "no tenant");
+	t.equal(await ask(alice, "tenants", minter.token({ tenant: ["red", "green"] })), "200", "a list is not a tenant");
 	for (const tenant of [undefined, "", 7, { red: "red" }, ["red"]])
 		t.equal(await ask(alice, "tenants", minter.token({ tenant })), LIMITED, `tenant ${JSON.stringify(tenant)}`);
-	t.equal(await ask(alice, "tenants"), LIMITED, "no token, no way around it");
+	t.equal(await ask(alice, "tenants"), LIMITED, "a missing token does not bypass it");
 	const inner = (org: unknown) => minter.token({ iss: OTHER_ISSUER, org });
 	for (const wanted of ["200", "200", LIMITED])
-		t.equal(await ask(alice, "tenants", inner({ tenant: "green" })), wanted, "of another issuer, within a claim");
+		t.equal(await ask(alice, "tenants", inner({ tenant: "green" })), wanted, "a nested claim of another issuer");
 	for (const org of ["green", ["green"], {}, undefined])
 		t.equal(await ask(alice, "tenants", inner(org)), LIMITED, `org ${JSON.stringify(org)}`);
 	for (const scope of ["green", "green blue", ["green"]])
 		t.equal(
 			await ask(alice, "tenants", minter.token({ iss: "https://words.test", scope })),
 			LIMITED,
-			`words are no single text: ${JSON.stringify(scope)}`,
+			`several words are not a tenant: ${JSON.stringify(scope)}`,
 		);
 	const bad = "Bearer.x.y";
 	for (let index = 0; index < 3; index++) t.match(await ask(alice, "all", bad), /^401 /);
 	t.equal(await ask(alice, "all", bad), LIMITED, "beyond it no signature is checked");
-	for (const who of ["who is another is served", "and what the first was refused took nothing of the Service's"])
+	for (const who of ["another principal is served", "refused requests used no tokens of the Service"])
 		t.equal(await ask(bob, "all", red), "200", who);
-	t.equal(await ask(bob, "all", blue), LIMITED, "as long as the Service has something left");
+	t.equal(await ask(bob, "all", blue), LIMITED, "while the Service's bucket has tokens");
 	const probe = async (host: string): Promise<string> => {
 		const head = `OPTIONS ${PROBE_PATH} HTTP/1.1\r\nhost: ${host}.test\r\n\r\n`;
 		const { status, body } = await alone(alice, Buffer.from(head));
 		return `${status} ${body}`;
 	};
-	t.equal(await probe("all"), "403 access denied: forbidden\n", "the probe is not kept from the rules");
-	t.equal(await probe("tenants"), "403 access denied: forbidden\n", "nor by who used up what has no tenant");
+	t.equal(await probe("all"), "403 access denied: forbidden\n", "the probe is not rate-limited");
+	t.equal(await probe("tenants"), "403 access denied: forbidden\n", "nor by requests without a tenant");
 	for (let index = 0; index < 8; index++) await probe("few");
-	t.equal(await ask(bob, "few"), "403 access denied: no-policy-allows\n", "nor does it take what callers may");
+	t.equal(await ask(bob, "few"), "403 access denied: no-policy-allows\n", "nor does it use the principals' buckets");
 	t.equal(await ask(bob, "few"), LIMITED);
 	const flood = await Promise.all(Array.from({ length: 100 }, () => probe("brisk")));
 	t.ok(flood.includes(LIMITED), "a flood of denials is bounded");
@@ -184,7 +184,7 @@ t.test("rate limits: of the Service, of each principal, of each tenant; before a
 	for (let index = 0; index < 20; index++) t.equal(await ask(alice, "free"), "200");
 });
 
-t.test("a denial by a policy named none is reported like any other", async (t) => {
+t.test("a denial by a policy with the name none is reported like any other", async (t) => {
 	const upstream = await startVariantServer("v1", (socket) =>
 		socket.write("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"),
 	);
@@ -208,10 +208,10 @@ t.test("a denial by a policy named none is reported like any other", async (t) =
 	};
 	t.equal(await ask("/v2"), "200 ");
 	t.equal(await ask("/admin"), "403 access denied: forbidden\n");
-	t.equal(await ask("/other"), "403 access denied: no-policy-allows\n", "what no policy allows");
+	t.equal(await ask("/other"), "403 access denied: no-policy-allows\n", "no policy allows it");
 });
 
-t.test("the probe passes nowhere where access is judged", async (t) => {
+t.test("every protected Service denies the probe, on every listener", async (t) => {
 	const upstream = await startVariantServer("v1", (socket) =>
 		socket.write("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"),
 	);

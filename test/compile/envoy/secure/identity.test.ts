@@ -1,4 +1,4 @@
-/** TLS by identity as it is compiled: a real Envoy that takes SVID and bundle from our own CA over SDS. */
+/** Compiled TLS by identity: a real Envoy that gets its SVID and bundle from Weir's CA over SDS. */
 
 import { once } from "node:events";
 import { createSecureServer } from "node:http2";
@@ -57,7 +57,7 @@ const served = (port: number, identities: readonly string[], fields = {}) =>
 	service("mesh", [variant("v1", port)], { identities, hosts: ["mesh.test"], ...fields });
 const edge = gateway({ tls: { from: "identity" } });
 
-/** GET of a host by an identity. */
+/** Sends a GET to a host with an identity. */
 async function ask(identity: Workload, port: number, host: string): Promise<number> {
 	const agent = mutualAgent(identity, (peer) => peer === ENVOY);
 	try {
@@ -67,7 +67,7 @@ async function ask(identity: Workload, port: number, host: string): Promise<numb
 	}
 }
 
-t.test("client → Envoy → predictor: each end demands the other's id", async (t) => {
+t.test("client, Envoy and predictor each require the other's SPIFFE id", async (t) => {
 	const { ca, socket, predictor, start } = await scene(t);
 	const envoy = await start(
 		resourceSet({
@@ -96,8 +96,8 @@ t.test("client → Envoy → predictor: each end demands the other's id", async 
 	t.not(await attempt(envoy.port(), shown), "refused");
 });
 
-/** Or it is used once more after the certificate's end: 503. What the server does itself is test/trust/tls/connectionLimits.test.ts. */
-t.test("Envoy ends idle connections to servers that look at its certificate before they would", (t) => {
+/** Otherwise Envoy would use a connection whose certificate expired, and answer 503. */
+t.test("Envoy closes idle connections to servers that verify its certificate before they do", (t) => {
 	const idleOf = (identities: readonly string[] | null): unknown => {
 		const services = [service("mesh", [variant("v1", 80)], { identities, hosts: ["mesh.test"] })];
 		const { envoy } = compile(resourceSet({ gateways: [edge], services }), EMPTY_STATUS, { collectors: NO_COLLECTORS });
@@ -116,7 +116,7 @@ interface HttpOptions {
 	readonly common_http_protocol_options?: { readonly idle_timeout: string };
 }
 
-t.test("principals exact, below a prefix, and any", async (t) => {
+t.test("principals match exactly, below a prefix, and as any client", async (t) => {
 	const { socket, predictor, start } = await scene(t);
 	const guarded = (name: string) => ({
 		...served(predictor.port, [PREDICTOR], { hosts: [`${name}.test`], access: null }),
@@ -147,7 +147,7 @@ t.test("principals exact, below a prefix, and any", async (t) => {
 	}
 });
 
-t.test("control on another machine: mTLS, and exactly its id", async (t) => {
+t.test("Envoy connects to control on another machine with mTLS, and only to its exact id", async (t) => {
 	const { socket, predictor, start } = await scene(t);
 	const startServer = async (name: string) => {
 		const server = createSecureServer({ ...serverTls(await identityOf(t, socket(name))) });
@@ -180,11 +180,11 @@ t.test("control on another machine: mTLS, and exactly its id", async (t) => {
 	t.same(wrong.seen, [], "a server with another id receives no stream");
 });
 
-/** Envoy counts the certificates that it does not accept. */
+/** Waits until Envoy has refused a certificate. */
 async function refusedBy(envoy: RunningEnvoy): Promise<void> {
 	for (let attempt = 0; attempt < 500; attempt++) {
 		if ((await envoy.stat("cluster.weir_access_log.ssl.fail_verify_san")) > 0) return;
-		// Nothing announces it.
+		// Envoy sends no event for it.
 		await new Promise((resolve) => setTimeout(resolve, 20));
 	}
 	throw new Error("the wrong certificate was never refused");

@@ -1,4 +1,4 @@
-/** Keys that Envoy fetches: by TLS from the very host, and without them no one is allowed (CVE-2026-31837). */
+/** Keys that Envoy fetches: by TLS from the exact host, and without them no one is allowed (CVE-2026-31837). */
 import { once } from "node:events";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { createServer } from "node:https";
@@ -16,7 +16,7 @@ import { until } from "../../../trust/identity/mesh.js";
 import { mutualTls, spiffe } from "../../access/mutualTls.js";
 import { AUDIENCE, createMinter, ISSUER } from "./tokens.js";
 
-/** A server of keys under a certificate for that name, and an Envoy that fetches from localhost. */
+/** A key server with a certificate for that name, and an Envoy that fetches from localhost. */
 async function scene(t: TestScope, dnsName: string) {
 	const directory = await mkdtemp(join(tmpdir(), "weir-keys-"));
 	t.teardown(() => rm(directory, { recursive: true, force: true }));
@@ -60,27 +60,27 @@ async function scene(t: TestScope, dnsName: string) {
 	return { answers, ask, minter, envoy };
 }
 
-t.test("no keys, or none of use: no user", async (t) => {
+t.test("without usable keys no user is authenticated", async (t) => {
 	const { answers, ask } = await scene(t, "localhost");
 	t.equal(await ask(), 401, "500");
 	for (const body of ["", "garbage", "{}", '{"keys":[]}']) {
 		Object.assign(answers, { status: 200, body });
 		const { asked } = answers;
-		await until(() => answers.asked > asked, "it is asked again");
+		await until(() => answers.asked > asked, "the keys are fetched again");
 		t.equal(await ask(), 401, `keys ${body}`);
 	}
 });
 
-t.test("keys that come later let in", async (t) => {
+t.test("users are authenticated once the keys are available", async (t) => {
 	const { answers, ask, minter } = await scene(t, "localhost");
 	t.equal(await ask(), 401);
 	Object.assign(answers, { status: 200, body: JSON.stringify(minter.jwks) });
 	await until(async () => (await ask()) === 200, "the keys are fetched");
 	Object.assign(answers, { status: 500, body: "" });
-	t.equal(await ask(), 200, "what was fetched holds while it is fresh");
+	t.equal(await ask(), 200, "fetched keys are used while they are fresh");
 });
 
-t.test("another host's certificate is not believed", async (t) => {
+t.test("a key server with another host's certificate is refused", async (t) => {
 	const { answers, ask, minter, envoy } = await scene(t, "other.test");
 	Object.assign(answers, { status: 200, body: JSON.stringify(minter.jwks) });
 	await until(

@@ -1,4 +1,4 @@
-/** Signatures of another length than their algorithm's, each still telling the same numbers to who reads it loosely. */
+/** Signatures of a wrong length, which a lenient verifier would still decode to the same numbers. */
 
 const bytesChanged =
 	(change: (signature: Buffer) => Buffer) =>
@@ -9,14 +9,14 @@ const bytesChanged =
 
 const zeros = (count: number) => Buffer.alloc(count);
 
-/** r and s (of another algorithm: two halves), each behind so many zeros. */
+/** r and s (or the two halves of another algorithm's signature), each after `count` zero bytes. */
 const padded = (count: number) =>
 	bytesChanged((signature) => {
 		const half = signature.length / 2;
 		return Buffer.concat([zeros(count), signature.subarray(0, half), zeros(count), signature.subarray(half)]);
 	});
 
-/** By what was done to a token that holds. */
+/** Lengthened signatures of a valid token, by change. */
 export const LENGTHENED: Readonly<Record<string, (token: string) => string>> = {
 	"letters behind the signature": (token) => `${token}AA`,
 	"a letter behind the signature": (token) => `${token}A`,

@@ -1,4 +1,4 @@
-/** In meshes that are not ours nothing of access rules is lost without a word: the sidecar's, a problem, or a warning. */
+/** In other meshes every access rule is enforced by the sidecar, or reported as a problem or a warning. */
 import t from "tap";
 import { envoyGatewayManifests } from "../../../../src/compile/mesh/envoyGateway.js";
 import { istioManifests } from "../../../../src/compile/mesh/istio.js";
@@ -40,7 +40,7 @@ function set(
 
 for (const [name, manifestsOf] of Object.entries(MESHES)) {
 	t.test(
-		`${name}: every condition makes the sidecar judge, and a route without its answer leads nowhere`,
+		`${name}: every condition moves the verdict to the sidecar, and routes are closed without its answer`,
 		async (t) => {
 			for (const fields of [
 				{ users: ["https://id.test#a"] },
@@ -66,7 +66,7 @@ for (const [name, manifestsOf] of Object.entries(MESHES)) {
 		},
 	);
 
-	t.test(`${name}: what a mesh does not carry out is said`, async (t) => {
+	t.test(`${name}: fields that the mesh cannot enforce are reported`, async (t) => {
 		const of = (fields: Partial<AccessPolicy["spec"]>) => [
 			accessPolicy("p", "allow", ["s"], { principals: ["*"], ...fields }),
 		];

@@ -1,4 +1,4 @@
-/** Regions: in any topology no Envoy gets an endpoint outside the regions of the data. */
+/** Data residency: in any topology no Envoy gets an endpoint outside the regions of the data. */
 import fc from "fast-check";
 import t from "tap";
 import { compile, NO_COLLECTORS } from "../../../../src/compile/compile.js";
@@ -14,7 +14,7 @@ import { valuesUnder } from "../virtualHosts.js";
 const REGIONS = ["ae-dxb", "ae-auh", "eu-west", "us-east"];
 const NAMESPACES = ["default", "prod"];
 
-/** Each endpoint has an address of its own, so that it is known again wherever it appears. */
+/** Each endpoint has a unique address, so that it is recognised in any output. */
 const topology = fc
 	.record({
 		classes: fc.array(
@@ -27,7 +27,7 @@ const topology = fc
 		services: fc.array(
 			fc.record({
 				namespace: fc.constantFrom(...NAMESPACES),
-				// One more than there are: a class that is not declared.
+				// The last index is a class that is not declared.
 				dataClass: fc.option(fc.nat(3)),
 				noEndpoint: fc.constantFrom("fail" as const, "default-variant" as const),
 				variants: fc.array(
@@ -120,14 +120,14 @@ const MESH: MeshOptions = {
 	keySets: {},
 };
 
-t.test("no endpoint outside in any plan, bootstrap or manifest; none inside is lost; panic is off", async (t) => {
+t.test("plans, bootstraps and manifests contain all allowed endpoints and no others, and disable panic", async (t) => {
 	let excluded = 0;
 	fc.assert(
 		fc.property(topology, fc.constantFrom("auto" as const, "callout" as const), (set, mode) => {
 			const { inside, outside } = ports(set);
 			const plan = compile(set, EMPTY_STATUS, { collectors: NO_COLLECTORS, mode });
 			const options = { collectors: NO_COLLECTORS, adminSocket: null, nodeId: "n", sidecarSocket: "/s" };
-			const told = [
+			const published = [
 				plan.envoy,
 				plan.table,
 				staticBootstrap(plan.envoy, options),
@@ -135,8 +135,8 @@ t.test("no endpoint outside in any plan, bootstrap or manifest; none inside is l
 				istioManifests(set, MESH).manifests,
 				envoyGatewayManifests(set, MESH).manifests,
 			];
-			for (const value of told) {
-				for (const port of portsIn(value)) if (outside.has(port)) throw new Error(`endpoint ${port} was told`);
+			for (const value of published) {
+				for (const port of portsIn(value)) if (outside.has(port)) throw new Error(`endpoint ${port} was published`);
 			}
 			const known = new Set(portsIn([plan.envoy.clusters, plan.envoy.endpoints]));
 			for (const port of inside) if (!known.has(port)) throw new Error(`endpoint ${port} was lost`);
@@ -153,7 +153,7 @@ t.test("no endpoint outside in any plan, bootstrap or manifest; none inside is l
 	t.ok(excluded > 500, `${excluded} endpoints were outside`);
 });
 
-t.test("a Variant that has no endpoint left is one without endpoints", async (t) => {
+t.test("a Variant without an allowed endpoint is treated as one without endpoints", async (t) => {
 	const abroad = { address: "10.0.0.1", port: 1, locality: { region: "us-east", zone: "", subZone: "" } };
 	const home = { ...abroad, port: 2, locality: { region: "ae-dxb", zone: "", subZone: "" } };
 	const set = (noEndpoint: "fail" | "default-variant") =>

@@ -1,4 +1,4 @@
-/** Tokens by hand, good and bad, for tests of what Envoy takes. */
+/** Valid and invalid tokens for tests of Envoy's verification. */
 import { createPrivateKey, generateKeyPairSync, type KeyObject, sign } from "node:crypto";
 
 export const ISSUER = "https://id.weir.test";
@@ -7,11 +7,11 @@ export const AUDIENCE = "weir";
 
 export interface Minter {
 	readonly jwks: object;
-	/** A token of ISSUER that holds, changed by what is given; undefined takes a claim away. */
+	/** A valid token of ISSUER with the given claims changed; undefined removes a claim. */
 	token(claims?: object, header?: object): string;
-	/** A token whose payload is this very text. */
+	/** A token with exactly this payload. */
 	raw(payload: string, header?: object): string;
-	/** Claims of a token that holds. */
+	/** Claims of a valid token. */
 	claims(more?: object): Readonly<Record<string, unknown>>;
 }
 

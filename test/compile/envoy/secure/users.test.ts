@@ -1,4 +1,4 @@
-/** End users natively: which tokens a real Envoy takes behind our rules, and what its RBAC makes of their claims. */
+/** End users natively: the tokens that a real Envoy accepts, and the verdicts of its RBAC on their claims. */
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -20,7 +20,7 @@ interface Answer {
 }
 
 for (const version of ["1.40.0", "1.36.2"])
-	t.test(`users natively, Envoy ${version}`, async (t) => {
+	t.test(`Envoy ${version} decides access by users natively`, async (t) => {
 		const directory = await mkdtemp(join(tmpdir(), "weir-users-"));
 		t.teardown(() => rm(directory, { recursive: true, force: true }));
 		const jwksFile = join(directory, "jwks.json");
@@ -58,12 +58,12 @@ for (const version of ["1.40.0", "1.36.2"])
 					}),
 					accessPolicy("all", "allow", ["denied"], { claims: [{ claim: "sub", values: ["ann", "bob"] }] }),
 					accessPolicy("not-bob", "deny", ["denied"], { users: [`${ISSUER}#bob`] }),
-					accessPolicy("nobody", "deny", ["strict"], { groups: ["nobody"] }),
+					accessPolicy("blocked", "deny", ["strict"], { groups: ["blocked"] }),
 					accessPolicy("words", "deny", ["denied"], { claims: [{ claim: "scope", values: ["admin", "root"] }] }),
 					accessPolicy("two-words", "deny", ["denied"], { claims: [{ claim: "permission", values: ["a b"] }] }),
 					accessPolicy("tried", "allow", ["tried"], { mode: "shadow", groups: ["staff"] }),
 					accessPolicy("half", "allow", ["half"], { principals: ["anyone"] }),
-					accessPolicy("half-tried", "deny", ["half"], { mode: "shadow", groups: ["nobody"] }),
+					accessPolicy("half-tried", "deny", ["half"], { mode: "shadow", groups: ["blocked"] }),
 					accessPolicy("beyond-envoy", "deny", ["half", "tried"], { mode: "shadow", condition: "true" }),
 				],
 			}),
@@ -81,39 +81,39 @@ for (const version of ["1.40.0", "1.36.2"])
 		}
 		const ALLOWED = "200";
 		const INVALID = "401 access denied: invalid-token\n";
-		const NOBODY = "403 access denied: no-policy-allows\n";
+		const NO_ALLOW = "403 access denied: no-policy-allows\n";
 		const FORBIDDEN = "403 access denied: forbidden\n";
-		const said = ({ status, body }: Answer): string => (status === 200 ? ALLOWED : `${status} ${body}`);
+		const reply = ({ status, body }: Answer): string => (status === 200 ? ALLOWED : `${status} ${body}`);
 		const bearer = (claims?: object, header?: object): readonly string[] => [`Bearer ${minter.token(claims, header)}`];
 		const now = Math.floor(Date.now() / 1_000);
 
-		await t.test("who the token says", async (t) => {
+		await t.test("claims of a valid token decide access", async (t) => {
 			const cases: readonly (readonly [string, readonly string[], string])[] = [
-				["groups", [], NOBODY],
-				["groups", ["Basic Zm9v"], NOBODY],
-				["groups", bearer(), NOBODY],
+				["groups", [], NO_ALLOW],
+				["groups", ["Basic Zm9v"], NO_ALLOW],
+				["groups", bearer(), NO_ALLOW],
 				["groups", bearer({ groups: "staff" }), ALLOWED],
 				["groups", bearer({ groups: ["x", "admins"] }), ALLOWED],
-				["groups", bearer({ groups: ["staffs", 5, null, ["staff"]] }), NOBODY],
-				["groups", bearer({ groups: { staff: true } }), NOBODY],
-				["groups", bearer({ iss: OTHER_ISSUER, groups: ["staff"] }), NOBODY],
+				["groups", bearer({ groups: ["staffs", 5, null, ["staff"]] }), NO_ALLOW],
+				["groups", bearer({ groups: { staff: true } }), NO_ALLOW],
+				["groups", bearer({ iss: OTHER_ISSUER, groups: ["staff"] }), NO_ALLOW],
 				["groups", bearer({ iss: OTHER_ISSUER, org: { roles: ["staff"] } }), ALLOWED],
-				["groups", bearer({ iss: OTHER_ISSUER, "org.roles": ["staff"] }), NOBODY],
+				["groups", bearer({ iss: OTHER_ISSUER, "org.roles": ["staff"] }), NO_ALLOW],
 				["users", bearer(), ALLOWED],
-				["users", bearer({ sub: "Ann" }), NOBODY],
-				["users", bearer({ sub: undefined }), NOBODY],
-				["users", bearer({ iss: OTHER_ISSUER }), NOBODY],
+				["users", bearer({ sub: "Ann" }), NO_ALLOW],
+				["users", bearer({ sub: undefined }), NO_ALLOW],
+				["users", bearer({ iss: OTHER_ISSUER }), NO_ALLOW],
 				["users", bearer({ iss: OTHER_ISSUER, sub: "a#b" }), ALLOWED],
 				["both", bearer({ groups: ["staff"], tenant: "blue", purpose: ["care", "research"] }), ALLOWED],
-				["both", bearer({ groups: ["staff"], tenant: "red", purpose: "care" }), NOBODY],
-				["both", bearer({ groups: ["staff"], tenant: "blue" }), NOBODY],
+				["both", bearer({ groups: ["staff"], tenant: "red", purpose: "care" }), NO_ALLOW],
+				["both", bearer({ groups: ["staff"], tenant: "blue" }), NO_ALLOW],
 				["claims", bearer({ scope: "openid models:read", org: { unit: "y" } }), ALLOWED],
 				["claims", bearer({ scope: ["models:read"], org: { unit: "y" } }), ALLOWED],
-				["claims", bearer({ scope: "openid models:readx", org: { unit: "y" } }), NOBODY],
-				["claims", bearer({ scope: "models:read" }), NOBODY],
+				["claims", bearer({ scope: "openid models:readx", org: { unit: "y" } }), NO_ALLOW],
+				["claims", bearer({ scope: "models:read" }), NO_ALLOW],
 				["denied", bearer(), ALLOWED],
 				["denied", bearer({ sub: "bob" }), FORBIDDEN],
-				["denied", bearer({ sub: "eve" }), NOBODY],
+				["denied", bearer({ sub: "eve" }), NO_ALLOW],
 				...["admin", "root", " admin", "admin x", "x root", "x admin y", "x  root "].map(
 					(scope) => ["denied", bearer({ scope }), FORBIDDEN] as const,
 				),
@@ -123,11 +123,11 @@ for (const version of ["1.40.0", "1.36.2"])
 				["denied", bearer({ org: { scope: "admin" } }), ALLOWED],
 				["denied", bearer({ permission: "a b" }), ALLOWED],
 				["denied", bearer({ permission: ["a b"] }), FORBIDDEN],
-				["strict", bearer({ groups: ["nobody"] }), FORBIDDEN],
-				["strict", [], NOBODY],
+				["strict", bearer({ groups: ["blocked"] }), FORBIDDEN],
+				["strict", [], NO_ALLOW],
 			];
 			for (const [host, authorization, wanted] of cases)
-				t.equal(said(await ask(host, authorization)), wanted, `${host} ${authorization.join().slice(0, 40)}`);
+				t.equal(reply(await ask(host, authorization)), wanted, `${host} ${authorization.join().slice(0, 40)}`);
 		});
 
 		await t.test("a token that does not hold is refused, whatever the rules say", async (t) => {
@@ -170,20 +170,20 @@ for (const version of ["1.40.0", "1.36.2"])
 			};
 			for (const [what, authorization] of Object.entries(cases)) {
 				const answer = await ask("denied", authorization);
-				t.equal(said(answer), INVALID, what);
-				t.match(answer.challenge, /^Bearer .*error="invalid_token"/, `${what}: it says how`);
-				t.equal(said(await ask("open", authorization)), ALLOWED, `${what}: no business of an open Service`);
+				t.equal(reply(answer), INVALID, what);
+				t.match(answer.challenge, /^Bearer .*error="invalid_token"/, `${what}: WWW-Authenticate`);
+				t.equal(reply(await ask("open", authorization)), ALLOWED, `${what}: an open Service ignores it`);
 				for (const host of ["tried", "half"])
 					t.equal(
-						said(await ask(host, authorization)),
+						reply(await ask(host, authorization)),
 						ALLOWED,
-						`${what}: a shadow policy about users refuses nothing`,
+						`${what}: a shadow policy about users refuses no request`,
 					);
 			}
-			t.equal(said(await ask("denied", bearer())), ALLOWED, "and the good one passes");
-			t.equal(said(await ask("denied", bearer({ filler: "y".repeat(4_000) }))), ALLOWED, "also a long one");
+			t.equal(reply(await ask("denied", bearer())), ALLOWED, "and a valid token passes");
+			t.equal(reply(await ask("denied", bearer({ filler: "y".repeat(4_000) }))), ALLOWED, "also a long one");
 			t.equal(
-				said(await ask("denied", bearer({ iat: now - 30, nbf: now + 30 }))),
+				reply(await ask("denied", bearer({ iat: now - 30, nbf: now + 30 }))),
 				ALLOWED,
 				"clocks may be off a little",
 			);
@@ -198,7 +198,7 @@ for (const version of ["1.40.0", "1.36.2"])
 			const deadline = Date.now() + 20_000;
 			const answers: string[] = [];
 			do {
-				answers.push(said(await ask("denied", ending)));
+				answers.push(reply(await ask("denied", ending)));
 				await setTimeout(50);
 			} while (answers.at(-1) === ALLOWED && Date.now() < deadline);
 			t.equal(answers[0], ALLOWED, "it is verified");
@@ -210,11 +210,11 @@ for (const version of ["1.40.0", "1.36.2"])
 			const padded = (length: number): string => minter.token({ filler: "y".repeat(length) });
 			let length = 5_000;
 			while (padded(length + 1).length <= TOKEN_BYTES_MAX) length++;
-			t.ok(padded(length).length > TOKEN_BYTES_MAX - 2, "base64 has a length in four that is none");
-			t.equal(said(await ask("denied", [`Bearer ${padded(length)}`])), ALLOWED);
-			t.equal(said(await ask("denied", [`Bearer ${padded(length + 1)}`])), INVALID);
+			t.ok(padded(length).length > TOKEN_BYTES_MAX - 2, "one of four base64 lengths is impossible");
+			t.equal(reply(await ask("denied", [`Bearer ${padded(length)}`])), ALLOWED);
+			t.equal(reply(await ask("denied", [`Bearer ${padded(length + 1)}`])), INVALID);
 			t.equal(
-				said(await ask("denied", bearer(), `/?${"y".repeat(TOKEN_BYTES_MAX + 100)}`)),
+				reply(await ask("denied", bearer(), `/?${"y".repeat(TOKEN_BYTES_MAX + 100)}`)),
 				ALLOWED,
 				"how long the rest of the request is does not count",
 			);
@@ -222,12 +222,12 @@ for (const version of ["1.40.0", "1.36.2"])
 
 		await t.test("two Authorization headers, and a token elsewhere", async (t) => {
 			const good = `Bearer ${minter.token()}`;
-			t.equal(said(await ask("denied", [good, good])), "403 access denied: not-canonical\n");
-			t.equal(said(await ask("denied", ["Basic x", good])), "403 access denied: not-canonical\n");
-			t.equal(said(await ask("denied", [], `/?access_token=${minter.token()}`)), NOBODY, "never from the query");
+			t.equal(reply(await ask("denied", [good, good])), "403 access denied: not-canonical\n");
+			t.equal(reply(await ask("denied", ["Basic x", good])), "403 access denied: not-canonical\n");
+			t.equal(reply(await ask("denied", [], `/?access_token=${minter.token()}`)), NO_ALLOW, "never from the query");
 		});
 
-		await t.test("shadow policies decide nothing, and are tried", async (t) => {
+		await t.test("shadow policies change no verdict, and are tried", async (t) => {
 			const tried = async (host: string, authorization: readonly string[]): Promise<string> => {
 				const counts = async () => {
 					const stats = await envoy.admin("/stats?filter=shadow_(allowed|denied)");
@@ -235,16 +235,16 @@ for (const version of ["1.40.0", "1.36.2"])
 					return [count("weir_deny_\\.shadow_denied"), count("weir_allow_\\.shadow_allowed")] as const;
 				};
 				const before = await counts();
-				t.equal(said(await ask(host, authorization)), ALLOWED);
+				t.equal(reply(await ask(host, authorization)), ALLOWED);
 				const after = await counts();
 				return `${after[0] - before[0]} denied, ${after[1] - before[1]} allowed`;
 			};
 			t.equal(await tried("tried", []), "0 denied, 0 allowed");
 			t.equal(await tried("tried", bearer({ groups: ["staff"] })), "0 denied, 1 allowed");
-			t.equal(await tried("tried", bearer({ groups: ["staff"], cnf: {} })), "1 denied, 1 allowed", "bad ones too");
+			t.equal(await tried("tried", bearer({ groups: ["staff"], cnf: {} })), "1 denied, 1 allowed", "invalid too");
 			t.equal(await tried("tried", ["Bearer x"]), "1 denied, 0 allowed");
 			t.equal(await tried("half", bearer()), "0 denied, 1 allowed");
-			t.equal(await tried("half", bearer({ groups: ["nobody"] })), "1 denied, 1 allowed");
+			t.equal(await tried("half", bearer({ groups: ["blocked"] })), "1 denied, 1 allowed");
 			t.equal(await tried("half", ["Bearer x"]), "1 denied, 1 allowed");
 		});
 	});
