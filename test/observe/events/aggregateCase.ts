@@ -1,4 +1,4 @@
-/** Outcomes of some units, the statements over them, and what plain arithmetic makes of them. */
+/** Outcomes of some units, the SQL statements over them, and the results by plain arithmetic. */
 
 import { packedIndex } from "../../../src/infer/statistics/statistics/coMoments.js";
 import { logCapitalOf } from "../../../src/infer/statistics/statistics/logCapital.js";

@@ -1,4 +1,4 @@
-/** When a connection of an Envoy to the access log ends: between which times its entries may be missing, and when none is. */
+/** The time range in which entries may be missing after an Envoy's access-log connection ended. */
 import { EventEmitter } from "node:events";
 import type { ServerHttp2Stream } from "node:http2";
 import type { Socket } from "node:net";

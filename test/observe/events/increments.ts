@@ -1,6 +1,6 @@
 /**
  * A store driven through a random history, and a plain model of what its evidence must then be: the model keeps every
- * unit and outcome and computes all from the beginning, the store only ever takes in what is new.
+ * unit and outcome and computes all from the beginning; the store adds only what is new.
  */
 
 import { mkdtempSync, rmSync } from "node:fs";
@@ -252,7 +252,7 @@ export async function runHistory(seed: number, looks: number, check: Check): Pro
 	}
 
 	function exposureOf({ unit, arm, firstMs, receivedMs, country }: Person): Exposure {
-		const said: Record<string, string> = country === null ? {} : { country };
+		const segments: Record<string, string> = country === null ? {} : { country };
 		return {
 			experiment: "models",
 			unit,
@@ -262,7 +262,7 @@ export async function runHistory(seed: number, looks: number, check: Check): Pro
 			receivedMs,
 			livePoints: { control: 1, boosted: 1 },
 			core: true,
-			segments: said,
+			segments,
 		};
 	}
 
@@ -305,7 +305,7 @@ export async function runHistory(seed: number, looks: number, check: Check): Pro
 		return anyone().map((person) => {
 			leave(person);
 			const other = ARMS.find((arm) => arm !== person.arm) ?? "";
-			// It comes after the one that counts.
+			// It arrives after the outcome that counts.
 			return { ...exposureOf(person), arm: other, firstMs: person.firstMs + 5_000 };
 		});
 	}
