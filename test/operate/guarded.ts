@@ -1,4 +1,4 @@
-/** Documents of protected Services, as the tests of operators' operations write them. */
+/** Documents of protected Services for the tests of operations. */
 const HEAD = "apiVersion: weir.dev/v1alpha1\n";
 
 /** Of a Service whose servers prove nothing. */

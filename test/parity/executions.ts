@@ -1,6 +1,6 @@
 /**
  * One declaration, every execution: the same generated requests through a real Envoy natively, in callout by ext_authz
- * and by ext_proc, through the pure function and before the judge, must give the same arm, Variant, verdict and reason.
+ * and by ext_proc, and by the pure function and the judge, must give the same arm, Variant, verdict and reason.
  */
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import type { Socket } from "node:net";

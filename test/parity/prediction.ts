@@ -1,4 +1,4 @@
-/** What the pure function says of a generated request: src/publish/sidecar/answer.ts, asked without any wire. */
+/** The pure function's result for a generated request: src/publish/sidecar/answer.ts, called without a network. */
 import type { Plan } from "../../src/compile/table/plan.js";
 import { qualifiedName } from "../../src/declare/resources/resource.js";
 import { answer } from "../../src/publish/sidecar/answer.js";

@@ -32,13 +32,10 @@ t.test("what has no route of ours has the decision log's reason", async (t) => {
 
 t.test("who judged is the same in the account and in the decision log", async (t) => {
 	const rig = await rigWith(t, { allowedDecisionsPpm: 1_000_000 });
-	const both = async (plan: string, metadata: Record<string, string>, over: Partial<Entry> = {}) => {
-		const requestId = `r-${plan}-${metadata.reason}-${metadata.policy}`;
-		const answer = { plan, service: "shop", verdict: "allow", ...metadata };
-		const request = {
-			...{ plan, requestId, metadata: answer, principal: alice, codeDetails: "via_upstream" },
-			...over,
-		};
+	const both = async (plan: string, verdict: Record<string, string>, over: Partial<Entry> = {}) => {
+		const requestId = `r-${plan}-${verdict.reason}-${verdict.policy}`;
+		const metadata = { plan, service: "shop", verdict: "allow", ...verdict };
+		const request = { ...{ plan, requestId, metadata, principal: alice, codeDetails: "via_upstream" }, ...over };
 		const { access } = await accountOf(rig, { ...request, unit: null });
 		const { json } = await rig.call("GET", `/v1/requests?requestId=${requestId}`, "");
 		const [record] = (json as DecisionsAnswer).decisions;

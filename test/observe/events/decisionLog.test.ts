@@ -515,14 +515,8 @@ t.test("behind a trusted proxy the record has the judged client and the proxy", 
 	const rig = await startRig({ allowedDecisionsPpm: 1_000_000 });
 	t.teardown(() => rig.close());
 	const [proxy, boss] = ["spiffe://a.test/proxy", "spiffe://a.test/boss"];
-	const metadata = {
-		plan: "callout",
-		service: "shop",
-		verdict: "deny",
-		reason: "forbidden",
-		policy: "p",
-		shadow: "allow",
-	};
+	const why = { reason: "forbidden", policy: "p" };
+	const metadata = { plan: "callout", service: "shop", verdict: "deny", ...why, shadow: "allow" };
 	const asked = (requestId: string, over: Partial<Entry>) =>
 		denied({ requestId, principal: proxy, plan: "callout", unit: null, codeDetails: "ext_authz_denied", ...over });
 	await rig.send([

@@ -168,11 +168,7 @@ t.test("an Envoy's gap lasts until it is heard again", (t) => {
 		"one record where it is back soon",
 	);
 	gaps.broke(of("a"), 200_000, 202_000);
-	t.match(
-		gaps.take(220_000, false),
-		[{ gateway: "a", atMs: 199_000, latencyMs: 4_000 }],
-		"otherwise the gap so far is recorded",
-	);
+	t.match(gaps.take(220_000, false), [{ gateway: "a", atMs: 199_000, latencyMs: 4_000 }], "else the gap so far");
 	gaps.heard(of("a"), 300_000);
 	t.match(gaps.take(320_000, false), [{ gateway: "a", atMs: 201_000, latencyMs: 100_000 }], "and the rest");
 	gaps.heard(of("a"), 400_000);

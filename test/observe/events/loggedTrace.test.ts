@@ -87,11 +87,7 @@ for (const version of VERSIONS)
 		const served = await ask("GET");
 		t.equal(served.status, 200);
 		const [, seen, parent] = /^00-([0-9a-f]{32})-([0-9a-f]{16})-00$/.exec(served.saw) ?? [];
-		t.match(
-			await recordOf(rig, served.id),
-			{ kind: "allowed", traceId: seen },
-			"the trace id that the Service received",
-		);
+		t.match(await recordOf(rig, served.id), { kind: "allowed", traceId: seen }, "the Service's trace id");
 		t.not(parent, "0000000000000001", "whose parent is Envoy's own span");
 		const refused = await ask("POST", { traceparent: UNSAMPLED });
 		t.match(await recordOf(rig, refused.id), { kind: "denied", traceId: CLIENTS }, "a client's own goes on");

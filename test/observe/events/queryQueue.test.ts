@@ -19,22 +19,19 @@ function busyQueue() {
 	return { ran, ask, first, end: () => end() };
 }
 
-t.test(
-	"the loop's queries run first, the others in order, one at a time; disconnected clients are skipped",
-	async (t) => {
-		const { ran, ask, first, end } = busyQueue();
-		const gone = { destroyed: false };
-		const asked = [ask("users", "p1"), ask("users", "gone", gone), ask("users", "p2"), ask("loop", "l1")];
-		asked.push(ask("loop", "l2"));
-		t.same(ran, ["first"]);
-		gone.destroyed = true;
-		end();
-		await Promise.all([first, ...asked]);
-		t.same(ran, ["first", "l1", "l2", "p1", "p2"]);
-		await ask("users", "later");
-		t.equal(ran.at(-1), "later");
-	},
-);
+t.test("the loop's queries run first, then the others in order; disconnected clients are skipped", async (t) => {
+	const { ran, ask, first, end } = busyQueue();
+	const gone = { destroyed: false };
+	const asked = [ask("users", "p1"), ask("users", "gone", gone), ask("users", "p2"), ask("loop", "l1")];
+	asked.push(ask("loop", "l2"));
+	t.same(ran, ["first"]);
+	gone.destroyed = true;
+	end();
+	await Promise.all([first, ...asked]);
+	t.same(ran, ["first", "l1", "l2", "p1", "p2"]);
+	await ask("users", "later");
+	t.equal(ran.at(-1), "later");
+});
 
 t.test("queries of people are bounded in number, those of the loop are not", async (t) => {
 	const { ran, ask, first, end } = busyQueue();

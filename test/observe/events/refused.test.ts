@@ -186,16 +186,12 @@ t.test("a denial counts for the arm also if its client did not read the answer",
 	const rig = await rigOf();
 	t.teardown(() => rig.close());
 	const [one = "", two = ""] = unitsOf("boosted", 2);
-	const left = { status: 403, codeDetails: "http2.remote_reset", flag: 28, namespace: "envoy.filters.http.rbac" };
+	const metadata = { weir_allow_enforced_engine_result: "denied" };
+	const rbac = { namespace: "envoy.filters.http.rbac", metadata };
+	const left = { status: 403, codeDetails: "http2.remote_reset", flag: 28, ...rbac };
 	const denied = (unit: string, principal: string): Entry[] => [
 		begun(unit, unit),
-		{
-			...begun(unit, unit),
-			kind: "end",
-			...left,
-			metadata: { weir_allow_enforced_engine_result: "denied" },
-			principal,
-		},
+		{ ...begun(unit, unit), kind: "end", ...left, principal },
 	];
 	await rig.send([...denied(one, "spiffe://a/v1-only"), ...denied(two, "spiffe://a/unknown")]);
 	rig.nowMs = T0 + 10_000;

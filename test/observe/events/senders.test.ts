@@ -14,70 +14,59 @@ const REFUSED = "weir_ingest_refused_outcomes_total";
 const audit = async (rig: Rig): Promise<readonly ShownDecision[]> =>
 	((await rig.call("GET", "/v1/requests?kind=outcome-refused", "")).json as DecisionsAnswer).decisions;
 
-t.test(
-	"a sender that the public API names needs a grant per metric; otherwise its whole request is refused",
-	async (t) => {
-		const rig = await startRig({ metrics: async () => GRANTED });
-		t.teardown(() => rig.close());
-		const as = async (word: string, body: unknown): Promise<number> =>
-			(await rig.post(body, { [CALLER_HEADER]: word })).status;
-		for (const owner of ["local:root", "local:Zoë 李", "local:1000"])
-			t.equal(await as(encodeCaller(owner), [ROW, { ...ROW, metric: "revenue" }]), 200, "the local owner posts all");
-		t.equal(await as(encodeCaller(TRAINER), ROW), 200);
-		const refused: (readonly [string, unknown])[] = (
-			[
-				[TRAINER, { ...ROW, metric: "revenue" }],
-				[TRAINER, [ROW, { ...ROW, metric: "revenue" }]],
-				[TRAINER, { ...ROW, metric: "no-such-metric" }],
-				[idOf("trainer/x"), ROW],
-				[`${TRAINER}/`, ROW],
-				[`${TRAINER}, ${TRAINER}`, ROW],
-				["https://issuer.test#someone", ROW],
-				["https://issuer.test#Zoë 李", ROW],
-				["local:", ROW],
-				["LOCAL:root", ROW],
-				[" local:root", ROW],
-				["", ROW],
-			] as const
-		).map(([subject, body]) => [encodeCaller(subject), body]);
-		const unwritten = [
-			TRAINER,
-			"local:root",
-			"local%3aroot",
-			"%6Cocal%3Aroot",
-			"local%3Aro%6ft",
-			"local%3Aroot%",
-			"%FF",
-		];
-		for (const word of [...unwritten, `${encodeCaller("local:root")}, ${encodeCaller("local:root")}`])
-			refused.push([word, ROW]);
-		for (const [word, body] of refused) t.equal(await as(word, body), 403, `${word} ${JSON.stringify(body)}`);
-		t.match(await rig.post([ROW, { ...ROW, metric: "revenue" }], { [CALLER_HEADER]: encodeCaller(TRAINER) }), {
-			status: 403,
-			json: { error: { code: "permission-denied", hint: /spec.senders/ } },
-		});
-		t.equal(rig.meter.counts.get(seriesKey(REFUSED, { reason: "sender-not-granted" })), 7, "rows");
-		const records = await audit(rig);
-		t.match(records.at(-1), {
-			reason: "sender-not-granted",
-			principal: TRAINER,
-			verdict: "deny",
-			count: 1,
-			by: "ingest",
-		});
-		t.same(
-			records.map(({ reason, principal, policy, count }) => `${reason} ${principal} ${policy} ${count}`).sort(),
-			[
-				"no-identity null null 1",
-				`sender-not-granted ${TRAINER} null 1`,
-				`sender-not-granted ${TRAINER} revenue 1`,
-				`sender-not-granted ${idOf("trainer/x")} null 1`,
-			],
-			"the first of a kind at once, by the Metric that bars it, where it is declared",
-		);
-		t.notOk(JSON.stringify(records).includes(unit), "no unit");
-	},
-);
+t.test("a sender needs a grant for each metric, or its whole request is refused", async (t) => {
+	const rig = await startRig({ metrics: async () => GRANTED });
+	t.teardown(() => rig.close());
+	const as = async (word: string, body: unknown): Promise<number> =>
+		(await rig.post(body, { [CALLER_HEADER]: word })).status;
+	for (const owner of ["local:root", "local:Zoë 李", "local:1000"])
+		t.equal(await as(encodeCaller(owner), [ROW, { ...ROW, metric: "revenue" }]), 200, "the local owner posts all");
+	t.equal(await as(encodeCaller(TRAINER), ROW), 200);
+	const refused: (readonly [string, unknown])[] = (
+		[
+			[TRAINER, { ...ROW, metric: "revenue" }],
+			[TRAINER, [ROW, { ...ROW, metric: "revenue" }]],
+			[TRAINER, { ...ROW, metric: "no-such-metric" }],
+			[idOf("trainer/x"), ROW],
+			[`${TRAINER}/`, ROW],
+			[`${TRAINER}, ${TRAINER}`, ROW],
+			["https://issuer.test#someone", ROW],
+			["https://issuer.test#Zoë 李", ROW],
+			["local:", ROW],
+			["LOCAL:root", ROW],
+			[" local:root", ROW],
+			["", ROW],
+		] as const
+	).map(([subject, body]) => [encodeCaller(subject), body]);
+	const unwritten = [TRAINER, "local:root", "local%3aroot", "%6Cocal%3Aroot", "local%3Aro%6ft", "local%3Aroot%", "%FF"];
+	for (const word of [...unwritten, `${encodeCaller("local:root")}, ${encodeCaller("local:root")}`])
+		refused.push([word, ROW]);
+	for (const [word, body] of refused) t.equal(await as(word, body), 403, `${word} ${JSON.stringify(body)}`);
+	t.match(await rig.post([ROW, { ...ROW, metric: "revenue" }], { [CALLER_HEADER]: encodeCaller(TRAINER) }), {
+		status: 403,
+		json: { error: { code: "permission-denied", hint: /spec.senders/ } },
+	});
+	t.equal(rig.meter.counts.get(seriesKey(REFUSED, { reason: "sender-not-granted" })), 7, "rows");
+	const records = await audit(rig);
+	t.match(records.at(-1), {
+		reason: "sender-not-granted",
+		principal: TRAINER,
+		verdict: "deny",
+		count: 1,
+		by: "ingest",
+	});
+	t.same(
+		records.map(({ reason, principal, policy, count }) => `${reason} ${principal} ${policy} ${count}`).sort(),
+		[
+			"no-identity null null 1",
+			`sender-not-granted ${TRAINER} null 1`,
+			`sender-not-granted ${TRAINER} revenue 1`,
+			`sender-not-granted ${idOf("trainer/x")} null 1`,
+		],
+		"the first of a kind at once, by the Metric that bars it, where it is declared",
+	);
+	t.notOk(JSON.stringify(records).includes(unit), "no unit");
+});
 
 t.test("a request on the socket with no sender, or with two, is anonymous", async (t) => {
 	const rig = await startRig({ metrics: async () => GRANTED });

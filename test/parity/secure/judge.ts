@@ -1,6 +1,6 @@
 /**
- * The judge: what must become of a generated request, by the words of the declaration alone. It shares no code with src
- * (types apart), so that a fault that is the same in every execution is seen too.
+ * The judge: the expected result of a generated request, from the declaration alone. It shares no code with src
+ * (types apart), to find faults that all executions share.
  */
 import type { AccessPolicy, Gateway, Service, TokenIssuer } from "../../../src/declare/resources/resource.js";
 import type { Shown } from "./tokens.js";
