@@ -4,9 +4,6 @@ import { conditionsHold } from "./conditionPaths.js";
 
 t.setTimeout(300_000);
 
-t.test("path conditions hold on Envoy 1.40.0 by ext_authz", { timeout: 240_000 }, (t) =>
-	conditionsHold(t, "1.40.0", "ext_authz", ["http2"]),
-);
-t.test("path conditions hold on Envoy 1.36.2 by ext_proc", { timeout: 240_000 }, (t) =>
-	conditionsHold(t, "1.36.2", "ext_proc", ["http2"]),
-);
+const LONG = { timeout: 240_000 };
+t.test("path conditions, Envoy 1.40.0, ext_authz", LONG, (t) => conditionsHold(t, "1.40.0", "ext_authz", ["http2"]));
+t.test("path conditions, Envoy 1.36.2, ext_proc", LONG, (t) => conditionsHold(t, "1.36.2", "ext_proc", ["http2"]));

@@ -162,11 +162,7 @@ for (const form of Object.keys(FORMS)) {
 		}
 		if (form !== "native") {
 			const assigning = filters.find(({ name }) => name === "weir.assign");
-			t.same(
-				assigning?.typed_config.status_on_error,
-				{ code: "ServiceUnavailable" },
-				"also where a failed callout lets requests pass",
-			);
+			t.same(assigning?.typed_config.status_on_error, { code: "ServiceUnavailable" }, "also to assign");
 		}
 		t.notMatch(text, /check_settings":\{[^}]*"grpc_service/, "CVE-2026-47205: no Service has an ext_authz of its own");
 	});

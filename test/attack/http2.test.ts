@@ -348,30 +348,27 @@ for (const form of Object.keys(FORMS)) {
 			opened.destroy();
 			await alive(t);
 		});
-		t.test(
-			"CVE-2026-47774: an indexed header of 4 KB, 10,000 times, is refused, and memory does not grow",
-			async (t) => {
-				const before = await scene.envoy.stat("server.memory_allocated");
-				const socket = await rawSession(scene);
-				const name = Buffer.from("x-bomb");
-				const value = Buffer.alloc(3_900, 0x61);
-				// Literal with incremental indexing; the length in HPACK's prefix form.
-				const length = (size: number): Buffer => {
-					const rest = size - 127;
-					return Buffer.from([127, 0x80 | (rest & 0x7f), rest >> 7]);
-				};
-				const table = Buffer.concat([Buffer.from([0x40, name.length]), name, length(value.length), value]);
-				// 62 is the newest entry of the dynamic table.
-				const bomb = Buffer.concat([fields(), table, Buffer.alloc(10_000, 0x80 | 62)]);
-				scene.upstream.take();
-				t.equal(await served(socket, bytesOf(FRAME.HEADERS, 0x5, 1, bomb)), false);
-				t.same(scene.upstream.take(), [], "nothing reached the upstream");
-				const grown = (await scene.envoy.stat("server.memory_allocated")) - before;
-				t.ok(grown < 16 * 1_048_576, `Envoy grew by ${grown} bytes; unpacked it were 39 MB`);
-				await alive(t);
-				scene.upstream.take();
-			},
-		);
+		t.test("CVE-2026-47774: 10,000 times an indexed 4 KB header is refused, without memory growth", async (t) => {
+			const before = await scene.envoy.stat("server.memory_allocated");
+			const socket = await rawSession(scene);
+			const name = Buffer.from("x-bomb");
+			const value = Buffer.alloc(3_900, 0x61);
+			// Literal with incremental indexing; the length in HPACK's prefix form.
+			const length = (size: number): Buffer => {
+				const rest = size - 127;
+				return Buffer.from([127, 0x80 | (rest & 0x7f), rest >> 7]);
+			};
+			const table = Buffer.concat([Buffer.from([0x40, name.length]), name, length(value.length), value]);
+			// 62 is the newest entry of the dynamic table.
+			const bomb = Buffer.concat([fields(), table, Buffer.alloc(10_000, 0x80 | 62)]);
+			scene.upstream.take();
+			t.equal(await served(socket, bytesOf(FRAME.HEADERS, 0x5, 1, bomb)), false);
+			t.same(scene.upstream.take(), [], "nothing reached the upstream");
+			const grown = (await scene.envoy.stat("server.memory_allocated")) - before;
+			t.ok(grown < 16 * 1_048_576, `Envoy grew by ${grown} bytes; unpacked it were 39 MB`);
+			await alive(t);
+			scene.upstream.take();
+		});
 		t.test("T-h2-continuation: endless request headers are refused", async (t) => {
 			const socket = await rawSession(scene);
 			const more = headerBlock(Array.from({ length: 40 }, (_, index) => [`x-h${index}`, "a".repeat(100)] as const));

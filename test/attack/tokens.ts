@@ -210,7 +210,7 @@ export function badTokens(): readonly (readonly [id: string, what: string, autho
 	add("CVE-2026-48042", "1,500 objects that do not end", token(EC, `{"a":`.repeat(1_200), own));
 	add(
 		"CVE-2026-48042",
-		"keys in the token's header",
+		"1,500 brackets in the token's header",
 		token(`{"alg":"ES256","kid":"ec","a":${"[".repeat(1_500)}${"]".repeat(1_500)}}`, claims(), own),
 	);
 	add(

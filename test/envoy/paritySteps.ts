@@ -99,29 +99,23 @@ export async function checkParity(
 	});
 
 	// RFC 9113 section 8.2.1 has no blanks around a value; Envoy takes them and does not trim, so the guard refuses.
-	await t.test(
-		"over HTTP/2 the same units get the same arms, and a unit with blanks around it is invalid",
-		async (t) => {
-			const of = byName("shared-layer");
-			const units = [
-				...AWKWARD_UNITS.filter(({ values }) => (values[0]?.length ?? 0) < 16_000),
-				...randomUnits(200, 3),
-			];
-			const session = connect(`http://127.0.0.1:${port}`);
-			t.teardown(() => session.close());
-			const mismatches: string[] = [];
-			let refused = 0;
-			for (const unit of units) {
-				const got = await overHttp2(session, of, unit);
-				const blank = unit.values.some((value) => /^[ \t]|[ \t]$/.test(value.toString("latin1")));
-				const want = predictByOracle(of, blank ? { name: "none", values: [] } : unit);
-				if (got === null) refused++;
-				else if (got !== JSON.stringify(want)) mismatches.push(`${unit.name}: ${got}`);
-			}
-			t.same(mismatches, []);
-			t.ok(refused < 10, `${refused} refused as malformed`);
-		},
-	);
+	await t.test("over HTTP/2 units get the same arms, and a unit with outer blanks is invalid", async (t) => {
+		const of = byName("shared-layer");
+		const units = [...AWKWARD_UNITS.filter(({ values }) => (values[0]?.length ?? 0) < 16_000), ...randomUnits(200, 3)];
+		const session = connect(`http://127.0.0.1:${port}`);
+		t.teardown(() => session.close());
+		const mismatches: string[] = [];
+		let refused = 0;
+		for (const unit of units) {
+			const got = await overHttp2(session, of, unit);
+			const blank = unit.values.some((value) => /^[ \t]|[ \t]$/.test(value.toString("latin1")));
+			const want = predictByOracle(of, blank ? { name: "none", values: [] } : unit);
+			if (got === null) refused++;
+			else if (got !== JSON.stringify(want)) mismatches.push(`${unit.name}: ${got}`);
+		}
+		t.same(mismatches, []);
+		t.ok(refused < 10, `${refused} refused as malformed`);
+	});
 
 	const seconds = (performance.now() - started) / 1000;
 	t.comment(`${requests} requests in ${seconds.toFixed(1)} s`);

@@ -1,6 +1,6 @@
 /**
- * A whole life through a promotion into a holdback: new people at every look, the arm by the very table that Envoy gets,
- * what counts of them by the very question that the store is asked, and decide() at every look. The outcomes' level moves
+ * Simulates an experiment through a promotion into a holdback: new units at every look, the arm by the table that Envoy
+ * gets, counted units by the store's own query, and decide() at every look. The outcomes' level moves
  * with the season, alike in both arms.
  */
 

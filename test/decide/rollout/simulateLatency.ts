@@ -1,7 +1,7 @@
 /**
- * Experiments whose latency guardrail decides: the goal is surely met, so that an arm is promoted when its p90 is proved to
+ * Experiments whose latency guardrail decides: the goal is always met, so an arm is promoted when its p90 is proved to
  * be no more than twice the baseline's, whose own times move. Requests are drawn as milliseconds and judged by the
- * thresholds that decide() freezes, gives up and freezes again.
+ * thresholds that decide() freezes, drops and freezes again.
  */
 
 import { decide } from "../../../src/decide/rollout/decide.js";

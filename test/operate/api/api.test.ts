@@ -415,7 +415,7 @@ t.test("ingest reads the plan over the UNIX socket, and reports on Envoys are st
 	t.match(
 		await client.standing("boosted"),
 		{ closed: true, defaultVariant: "v1" },
-		"a change of traffic waits, and the status reports it",
+		"the status has the closed Service",
 	);
 	t.same(await state.metricNames(), [
 		{
