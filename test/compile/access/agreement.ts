@@ -1,4 +1,4 @@
-/** Holds compileAccess() and compileShadow() against the naive reading, over random policies and requests. */
+/** Compares compileAccess() and compileShadow() with a naive implementation, on random policies and requests. */
 import { randomInt } from "node:crypto";
 import fc from "fast-check";
 import { accessTable, compileAccess, compileShadow } from "../../../src/compile/access/rules/policy.js";

@@ -1,4 +1,4 @@
-/** Random AccessPolicies and requests out of few words, so that they meet often. */
+/** Random AccessPolicies and requests from a few words, so that they match often. */
 import fc from "fast-check";
 import type { AccessPolicy, Schedule, Service } from "../../../src/declare/resources/resource.js";
 import { ANYONE, accessPolicy, service, variant } from "../../fixtures/resources.js";
@@ -128,7 +128,7 @@ export const policies: fc.Arbitrary<readonly AccessPolicy[]> = fc
 	.array(fc.record({ spec, elsewhere: fc.integer({ min: 0, max: 9 }) }), { minLength: 0, maxLength: 24 })
 	.map((all) =>
 		all.map(({ spec: { action, services, ...rest }, elsewhere }, index) =>
-			// Names in another order than they are declared in, for by names the first of several is told.
+			// Names in another order than the declaration, as the first match by name is reported.
 			accessPolicy(
 				`p${(7 * index) % 25}`,
 				action,

@@ -1,4 +1,4 @@
-/** Canonical requests: each fault in the smallest case, and Envoy's native rule against canonicalFault on what Envoy forwards. */
+/** Canonical requests: each fault in the smallest case, and Envoy's native rule compared with canonicalFault. */
 import fc from "fast-check";
 import t from "tap";
 import {
@@ -240,7 +240,7 @@ t.test("each fault has its text, and a canonical request none", async (t) => {
 	}
 });
 
-t.test("whatever was asked, a path or a credential of 60 KiB is judged in linear time", async (t) => {
+t.test("a path or a credential of 60 KiB is checked in linear time", async (t) => {
 	const LENGTH = 60 * 1024;
 	const filled = (begin: string, part: string, end: string): string =>
 		begin + part.repeat((LENGTH - begin.length - end.length) / part.length) + end;
@@ -459,7 +459,7 @@ function forwarded(head: string): SentRequest {
 }
 
 for (const version of ["1.40.0", "1.36.2"]) {
-	t.test(`Envoy ${version} refuses natively what canonicalFault refuses, and nothing else`, async (t) => {
+	t.test(`Envoy ${version} natively refuses the same requests as canonicalFault`, async (t) => {
 		const tls = await mutualTls(t);
 		const upstream = await startVariantServer("v1", (socket, head) => {
 			const seen = Buffer.from(head, "latin1").toString("base64");

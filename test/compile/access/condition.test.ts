@@ -1,4 +1,4 @@
-/** Conditions in CEL: what they see, what is an error, and that none costs more than it may. */
+/** Conditions in CEL: their inputs, their errors, and their bounded cost. */
 import t from "tap";
 import {
 	CONDITION_CHARS_MAX,
@@ -31,7 +31,7 @@ const input: AccessRequest = {
 const holds = (text: string, change: Partial<AccessRequest> = {}): boolean | "error" =>
 	compileCondition(text).holds({ ...input, ...change }, "prod/employment");
 
-t.test("all that a condition can read", async (t) => {
+t.test("a condition reads all documented fields", async (t) => {
 	for (const text of [
 		'request.method == "GET" && request.path == "/v2/x" && request.region == "eu"',
 		'request.time == timestamp("2026-06-03T10:30:00Z") && request.time.getHours() == 10',
@@ -48,7 +48,7 @@ t.test("all that a condition can read", async (t) => {
 	}
 });
 
-t.test("what is not there is an error unless has() asks, and an error may not decide", async (t) => {
+t.test("a missing field is an error except in has(), and an error never decides", async (t) => {
 	t.equal(holds('variant == "v1"', { variant: null }), "error");
 	t.equal(holds('request.region == "eu"', { region: null }), "error");
 	t.equal(holds("has(request.region)", { region: null }), false);
@@ -69,7 +69,7 @@ t.test("what is not there is an error unless has() asks, and an error may not de
 	t.equal(holds(contractor, as({ contractor: "true" })), false);
 });
 
-t.test("a text is a number or a time in one form only, and else an error", async (t) => {
+t.test("a text converts to a number or a time in one form only, otherwise it is an error", async (t) => {
 	const asked = (text: string, x: unknown) => holds(text, { token: { ...token, claims: { x } } });
 	for (const x of ["7", "+7", "-7", "007"]) t.equal(asked("int(user.claims.x) < 8", x), true, x);
 	t.equal(asked("int(user.claims.x) == 9223372036854775807", "9223372036854775807"), true);
@@ -149,7 +149,7 @@ t.test("names of JavaScript's own objects are no claims", async (t) => {
 	t.not(holds("has(user.claims.role)", { token: { ...token, claims } }), true);
 });
 
-t.test("what it reads is known beforehand", async (t) => {
+t.test("the fields that a condition reads are known after parsing", async (t) => {
 	const nothing = { path: false, variant: false, user: false, issuer: false, region: false };
 	const reads = (text: string) => compileCondition(text).reads;
 	t.same(reads('request.method == "GET" && principal != "" && service == "a"'), nothing);
@@ -162,7 +162,7 @@ t.test("what it reads is known beforehand", async (t) => {
 	t.same(reads('user.subject == "a" && user.issuer == "b"'), { ...nothing, user: true, issuer: true });
 });
 
-t.test("what is no condition, and where", async (t) => {
+t.test("an invalid condition is reported with its position", async (t) => {
 	for (const [text, what, offset, hint] of [
 		["", /^is no CEL expression: /, 0],
 		["request.method ==", /^is no CEL expression: /, 17],
@@ -180,7 +180,7 @@ t.test("what is no condition, and where", async (t) => {
 	}
 });
 
-t.test("nothing that could run for long is offered", async (t) => {
+t.test("functions that could run for long are unavailable", async (t) => {
 	const deep = (depth: number): string => `${"!".repeat(0)}${"(".repeat(depth)}true${")".repeat(depth)}`;
 	for (const text of [
 		'request.path.matches("^(a+)+$")',
@@ -212,11 +212,11 @@ t.test("a token whose claims are too many is an error at once", async (t) => {
 	t.equal(holds('request.method == "GET"', { token: { ...token, groups: many } }), true, "it reads no user");
 });
 
-t.test("the conditions of the property test are conditions", async (t) => {
+t.test("the conditions of the property test are valid", async (t) => {
 	for (const text of Object.keys(CONDITIONS)) t.equal(conditionFault(text), null, text);
 });
 
-t.test("the path is seen percent-decoded", async (t) => {
+t.test("a condition sees the path percent-decoded", async (t) => {
 	const sees = (path: string, text: string) => holds(`request.path == ${JSON.stringify(text)}`, { path });
 	for (const path of ["/caf%c3%a9/a%20b", "/caf%C3%A9/a%20b", "/caf%C3%a9/a%20b"])
 		t.equal(sees(path, "/café/a b"), true);
@@ -233,7 +233,7 @@ t.test("the path is seen percent-decoded", async (t) => {
 	t.equal(holds(own, { ...claim, path: "/auth0%7C5f7c/my%20secret%7c%C3%BC" }), true);
 });
 
-t.test("a text that is compared with the path and that it never holds, and what to write", async (t) => {
+t.test("a comparison with a text that no path contains is refused with the text to write", async (t) => {
 	const [decoded, query, variable] = ["sees it percent-decoded", "sees it without its query", "{name} stands"];
 	const before = "compare with what is before the escape";
 	const told: readonly (readonly [text: string, why?: string, instead?: string, offset?: number])[] = [
@@ -274,7 +274,7 @@ t.test("a text that is compared with the path and that it never holds, and what 
 });
 
 t.test(
-	"as many as may be declared are kept, and beyond them the one that was not asked for longest goes alone",
+	"the cache keeps as many conditions as may be declared, then drops the least recently used",
 	async (t) => {
 		const textOf = (at: number): string => `request.method == "M${at}"`;
 		const made = Array.from({ length: RESOURCES_MAX }, (_, at) => compileCondition(textOf(at)));

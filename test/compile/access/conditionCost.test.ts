@@ -34,7 +34,7 @@ const input: AccessRequest = {
 const holds = (text: string, change: Partial<AccessRequest> = {}): boolean | "error" =>
 	compileCondition(text).holds({ ...input, ...change }, "prod/employment");
 
-t.test("what could take long is refused, with where and what to write", async (t) => {
+t.test("an expensive condition is refused with its position and an alternative", async (t) => {
 	const long = Array.from({ length: 25 }, () => "request.path").join(" + ");
 	const list = Array.from({ length: 40 }, (_, index) => `"${"a".repeat(15)}b${index}"`).join(",");
 	for (const [text, what, offset] of [
@@ -71,7 +71,7 @@ const EVERYDAY = [
 	"user.claims.levels.exists(l, l == 3)",
 ];
 
-t.test("what people write is far below the bound", async (t) => {
+t.test("typical conditions are far below the bound", async (t) => {
 	for (const [text, most] of [
 		['request.method == "GET"', 100],
 		['"admin" in user.groups', 1_000],

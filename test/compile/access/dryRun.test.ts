@@ -1,4 +1,4 @@
-/** Dry runs in Envoy where not all shadow policies can be tried there: uncertain results are not reported. */
+/** Dry runs in Envoy if it cannot try all shadow policies: uncertain results are not reported. */
 import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -49,7 +49,7 @@ function planned(trustedProxies: readonly string[]) {
 	return { plan, because };
 }
 
-/** What Envoy's shadow rules said of requests, each `CALLER HOST`. */
+/** Results of Envoy's shadow rules for requests, each `CALLER HOST`. */
 async function said(t: TestScope, { plan }: ReturnType<typeof planned>, requests: readonly (readonly string[])[]) {
 	const directory = await mkdtemp(join(tmpdir(), "weir-dry-"));
 	t.teardown(() => rm(directory, { recursive: true, force: true }));
@@ -113,7 +113,7 @@ t.test("a result that an untried policy could change is not reported", async (t)
 	);
 });
 
-t.test("behind a trusted proxy Envoy would try them on the proxy, and tries none", async (t) => {
+t.test("behind a trusted proxy Envoy tries no shadow policy, as it would try it on the proxy", async (t) => {
 	const proxied = planned([spiffe("proxy")]);
 	const client = `x-forwarded-client-cert: By=${spiffe("proxy")};Hash=${"0".repeat(64)};URI=${spiffe("alice")}`;
 	t.same(

@@ -1,4 +1,4 @@
-/** Whether who may use each arm's Variant matters, held against all requests there are. */
+/** Whether callers may use the Variants of only some arms, compared with all possible requests. */
 import t from "tap";
 import { armVariants, policyThatDiffers } from "../../../src/compile/access/rules/eligibility.js";
 import { accessTable, compileAccess } from "../../../src/compile/access/rules/policy.js";
@@ -78,7 +78,7 @@ t.test("the Variants are those of arms with a weight, live or not, and of the wi
 	t.same(armVariants(experimentTable("e", arms, { takeover })), ["v1", "v3", "v2"]);
 });
 
-t.test("where it does not matter no request is judged differently, of 4,000 declarations", async (t) => {
+t.test("in 4,000 declarations, if eligibility is not needed, no request has different verdicts per arm", async (t) => {
 	const random = mulberry32(5);
 	const some = <T>(values: readonly T[]): readonly T[] => values.filter(() => random() < 0.5);
 	let matters = 0;

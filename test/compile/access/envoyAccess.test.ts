@@ -1,4 +1,4 @@
-/** AccessPolicies on a real Envoy with mTLS: its verdict is authorize()'s, and what it denies reaches no upstream. */
+/** AccessPolicies on a real Envoy with mTLS: its verdicts equal authorize(), and denied requests reach no upstream. */
 import t from "tap";
 import { authorize } from "../../../src/compile/access/rules/policy.js";
 import { compile, NO_COLLECTORS } from "../../../src/compile/compile.js";
@@ -59,7 +59,7 @@ function clientOf(who: string): Target {
 	return found;
 }
 
-t.test("each rule is the only reason for a verdict", async (t) => {
+t.test("each rule alone decides a verdict", async (t) => {
 	const cases: readonly (readonly [who: string, host: string, method: string, path: string, status: number])[] = [
 		[alice, "guarded", "GET", "/v2", 200],
 		[alice, "guarded", "GET", "/v2/", 200],
@@ -92,7 +92,7 @@ t.test("each rule is the only reason for a verdict", async (t) => {
 	}
 });
 
-t.test("no way of writing a path gets round a rule", async (t) => {
+t.test("no spelling of a path evades a rule", async (t) => {
 	const reaching = [
 		"/v2/../admin",
 		"/v2/./../admin/x",
@@ -136,7 +136,7 @@ t.test("no way of writing a path gets round a rule", async (t) => {
 	}
 });
 
-t.test("Envoy's verdict is authorize()'s for 800 generated requests", async (t) => {
+t.test("Envoy's verdict equals authorize() for 800 generated requests", async (t) => {
 	const random = mulberry32(7);
 	const pick = <T>(values: readonly T[]): T => values[Math.floor(random() * values.length)] as T;
 	const segments = [

@@ -1,4 +1,4 @@
-/** x-forwarded-client-cert: the cases of Kuadrant/authorino's xfcc_test.go and more, and any text at all. */
+/** x-forwarded-client-cert: the cases of Kuadrant/authorino's xfcc_test.go and more, and random text. */
 import { createHash } from "node:crypto";
 import { isDeepStrictEqual } from "node:util";
 import fc from "fast-check";
@@ -15,7 +15,7 @@ const CLIENT = "spiffe://weir.test/weir/client";
 const TRUSTED = new Set([ENVOY]);
 const NOTHING: ForwardedClient = { by: [], hash: null, cert: null, chain: null, subject: null, uri: [], dns: [] };
 
-t.test("elements, pairs and quotes", async (t) => {
+t.test("x-forwarded-client-cert is parsed into elements, pairs and quotes", async (t) => {
 	const cases: readonly (readonly [string, string, readonly Partial<ForwardedClient>[]])[] = [
 		["one pair", "Hash=abc", [{ hash: "abc" }]],
 		[
@@ -53,7 +53,7 @@ t.test("elements, pairs and quotes", async (t) => {
 	}
 });
 
-t.test("what could be read in two ways is refused as a whole", async (t) => {
+t.test("an ambiguous x-forwarded-client-cert is refused as a whole", async (t) => {
 	const cases: Readonly<Record<string, string>> = {
 		nothing: "",
 		"no pair": "Hash",
@@ -81,7 +81,7 @@ t.test("what could be read in two ways is refused as a whole", async (t) => {
 	for (const [what, value] of Object.entries(cases)) t.equal(parseForwardedClientCert(value), null, what);
 });
 
-t.test("counts only from a trusted hop, for one client with one SPIFFE id", async (t) => {
+t.test("x-forwarded-client-cert counts only from a trusted hop, for one client with one SPIFFE id", async (t) => {
 	const good = `By=${ENVOY};Hash=a;URI=${CLIENT}`;
 	t.same(forwardedClient([good], ENVOY, TRUSTED), { spiffeId: CLIENT, certificateThumbprint: null });
 	const hash = createHash("sha256").update("certificate");
@@ -118,7 +118,7 @@ t.test("counts only from a trusted hop, for one client with one SPIFFE id", asyn
 		["a URI only inside a quoted subject", ['Subject=",URI=spiffe://weir.test/root"'], ENVOY],
 		["a client of another trust domain", ["URI=spiffe://other.test/weir/client"], ENVOY],
 		["of one that begins alike", ["URI=spiffe://weir.test.evil/weir/client"], ENVOY],
-		["what another proxy was told", [`By=spiffe://weir.test/weir/other;URI=${CLIENT}`], ENVOY],
+		["what another proxy received", [`By=spiffe://weir.test/weir/other;URI=${CLIENT}`], ENVOY],
 		["the client itself as the proxy", [`By=${CLIENT};URI=${CLIENT}`], ENVOY],
 		["an empty name of the proxy", [`By=;URI=${CLIENT}`], ENVOY],
 		["one that begins alike", [`By=${ENVOY}/x;URI=${CLIENT}`], ENVOY],
@@ -142,7 +142,7 @@ function written(elements: readonly ForwardedClient[]): string {
 	return elements.map((element) => pairs(element).join(";")).join(",");
 }
 
-t.test("any value that is written is read back as it was", async () => {
+t.test("any value survives encoding and parsing", async () => {
 	const text = fc.string({ unit: fc.integer({ min: 0x20, max: 0x7e }).map((code) => String.fromCharCode(code)) });
 	const one = fc.option(text);
 	const several = fc.array(text, { maxLength: 3 });
@@ -166,7 +166,7 @@ t.test("any value that is written is read back as it was", async () => {
 	);
 });
 
-t.test("no text crashes it, and none is an identity that spiffeFault refuses or that is not in the text", async (t) => {
+t.test("no text crashes the parser or gives an identity that is invalid or not in the text", async (t) => {
 	const pieces = fc.array(
 		fc.oneof(
 			fc.constantFrom("URI=", "By=", "Hash=", 'Subject="', '"', "\\", ",", ";", "=", CLIENT, ENVOY, "\0", "%2C", " "),

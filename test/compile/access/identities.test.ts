@@ -5,8 +5,8 @@ import { FORMS, identitiesAreSingle, passesWithoutTheRule, WITHOUT_THE_RULE } fr
 const VERSION = "1.40.0";
 
 for (const form of Object.keys(FORMS)) {
-	t.test(`only one identity counts, ${form}`, (t) => identitiesAreSingle(t, VERSION, form));
-	t.test(`without the rule a caller chooses, ${form}`, async (t) => {
+	t.test(`a certificate needs exactly one identity, ${form}`, (t) => identitiesAreSingle(t, VERSION, form));
+	t.test(`without the rule a caller could choose its identity, ${form}`, async (t) => {
 		t.same(await passesWithoutTheRule(t, VERSION, form), WITHOUT_THE_RULE[form]);
 	});
 }

@@ -1,6 +1,6 @@
 /**
- * Certificates that are no X.509-SVID at a Gateway that trusts their CA, by each execution: none may say who calls.
- * And the same without the rule, which shows that it is needed.
+ * Certificates that are no X.509-SVID at a Gateway that trusts their CA, in each execution: none identifies a caller.
+ * A second run without the rule shows that it is needed.
  */
 import { readFile, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
@@ -158,7 +158,7 @@ export async function identitiesAreSingle(t: Test, version: string, form: string
 	t.equal(
 		denials.length - named.length - tooLong.length,
 		HOSTS.length * 4,
-		"the disguised one is judged as whom it is",
+		"a disguised certificate has its true identity",
 	);
 }
 

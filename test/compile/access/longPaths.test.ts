@@ -1,6 +1,6 @@
 /**
- * Paths of PATH_CHARS_MAX characters and of one more, in every execution: refused where an enforced policy looks at paths, told
- * of the dry run where a shadow one does, which refuses nothing.
+ * Paths of PATH_CHARS_MAX characters and of one more, in every execution: the longer ones are refused if an enforced policy
+ * reads paths, and reported as refused by the dry run if a shadow policy does.
  */
 import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -86,13 +86,13 @@ const EXECUTIONS = [
 ];
 
 for (const [form, version] of EXECUTIONS) {
-	t.test(`${form} ${version ?? ""}`, async (t) => {
+	t.test(`long paths are refused or reported, ${form} ${version ?? ""}`, async (t) => {
 		const { sent, statuses, lines } = await observed(t, form, version);
 		t.equal(lines.length, sent.length);
 		const got = sent.map(({ host }, at) => {
 			const { details, rbac, verdict, process } = lines[at];
 			const refused = denialOf(details ?? "")?.reason ?? "-";
-			return { host, told: [statuses[at], refused, dryRun(rbac ?? {}, verdict ?? process ?? null)] };
+			return { host, results: [statuses[at], refused, dryRun(rbac ?? {}, verdict ?? process ?? null)] };
 		});
 		for (const host of HOSTS) {
 			t.same(
@@ -102,7 +102,7 @@ for (const [form, version] of EXECUTIONS) {
 			);
 		}
 		if (form !== "native") return;
-		// Envoy says where its walk through the allows ended: of a long path before any of them.
+		// Envoy logs where its evaluation of the allow rules ended: for a long path before any of them.
 		const ends = lines.slice(-2 * LENGTHS.length, -LENGTHS.length).map(({ rbac }) => rbac);
 		t.same(
 			ends.map((rbac) => rbac.weir_allow_shadow_effective_policy_id),
@@ -111,7 +111,7 @@ for (const [form, version] of EXECUTIONS) {
 	});
 }
 
-t.test("the pure function, which policy test and the sidecar ask", async (t) => {
+t.test("the pure function refuses long paths, for policy test and the sidecar", async (t) => {
 	const { services, accessPolicies } = resources(1, { gateway: null } as unknown as MutualTls);
 	t.equal(services.length, HOSTS.length);
 	t.equal(accessPolicies.length, 6);

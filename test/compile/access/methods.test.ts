@@ -1,6 +1,6 @@
 /**
- * Methods that a policy may name, on a real Envoy: by HTTP/1.1 its codec passes on those of its own list alone, by HTTP/2 any. So
- * no name but the three that everybody is refused (access/requests/canonical.ts) is one that nobody can ever ask with.
+ * Methods that a policy may name, on a real Envoy: over HTTP/1.1 its codec forwards only a fixed list, over HTTP/2 any. So
+ * clients can use every method except the three that are always refused (access/requests/canonical.ts).
  */
 import { once } from "node:events";
 import t from "tap";
@@ -19,7 +19,7 @@ const upstream = await startVariantServer("v1");
 t.teardown(() => upstream.close());
 
 for (const version of ["1.40.0", "1.36.2"]) {
-	t.test(`Envoy ${version}`, async (t) => {
+	t.test(`Envoy ${version} forwards each method that a policy may name`, async (t) => {
 		const resources: Parameters<typeof attackScene>[2] = (_, tls) =>
 			resourceSet({
 				gateways: [gateway({ tls: tls.gateway })],
@@ -45,7 +45,7 @@ for (const version of ["1.40.0", "1.36.2"]) {
 		};
 		for (const method of LISTED) t.same([await byHttp1(method), await byHttp2(method)], [200, 200], method);
 		for (const method of BY_HTTP2_ALONE) t.same([await byHttp1(method), await byHttp2(method)], [400, 200], method);
-		t.same([await byHttp1("TRACE"), await byHttp2("TRACE")], [403, 403], "whatever a policy says");
+		t.same([await byHttp1("TRACE"), await byHttp2("TRACE")], [403, 403], "with any policy");
 		t.equal(await byHttp2("COPY"), 403, "the rule decides");
 	});
 }

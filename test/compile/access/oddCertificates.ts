@@ -1,4 +1,4 @@
-/** A certificate authority that signs what no SPIFFE authority may: any names, or none. */
+/** A certificate authority that signs certificates that SPIFFE forbids: with any names, or none. */
 import "reflect-metadata";
 import { webcrypto } from "node:crypto";
 import type { JsonGeneralName } from "@peculiar/x509";
@@ -46,7 +46,7 @@ export async function oddCa({ parent, isCa = true, names = [] }: OddCaOptions = 
 	const times = { notBefore: new Date(now - 60_000), notAfter: new Date(now + 3_600_000) };
 	const keys = await newKeys();
 	authorities += 1;
-	// Strangers have the name of the one that they play.
+	// Certificates of another CA have the name that they imitate.
 	const subject = parent === undefined ? "CN=odd" : `CN=odd ${authorities}`;
 	const own = await X509CertificateGenerator.create({
 		serialNumber: "01",

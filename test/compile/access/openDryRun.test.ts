@@ -1,6 +1,6 @@
 /**
- * The dry run of an open Service, natively on a real Envoy: a shadow policy in force would make it a protected one, so all that is
- * refused of those is told, in the words in which it is refused then.
+ * The dry run of an open Service, natively on a real Envoy. An enforced policy would protect the Service, so the dry run
+ * reports every refusal of a protected Service, with the same reason.
  */
 import { once } from "node:events";
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
@@ -160,7 +160,7 @@ async function asked(t: TestScope, mode: Mode, protects: boolean, version?: stri
 }
 
 /** The native dry-run result, and the enforced verdict. */
-function told(rbac: Readonly<Record<string, string>> | null): string | null {
+function dryReason(rbac: Readonly<Record<string, string>> | null): string | null {
 	const said = rbac ?? {};
 	const by = ["weir_deny_", "weir_allow_"].find((prefix) => said[`${prefix}shadow_engine_result`] === "denied");
 	return by === undefined ? null : ruleDenial(said[`${by}shadow_effective_policy_id`] ?? "none").reason;
@@ -172,7 +172,7 @@ for (const [protects, version] of [
 	[false, undefined],
 ] as const) {
 	const where = protects ? "a protected Gateway" : "a Gateway that protects nothing yet";
-	t.test(`${where}, Envoy ${version ?? "of now"}`, async (t) => {
+	t.test(`the dry run reports each refusal: ${where}, Envoy ${version ?? "of now"}`, async (t) => {
 		const dry = await asked(t, "shadow", protects, version);
 		const real = await asked(t, "enforce", protects, version);
 		t.equal(dry.length, HOSTS.length * Object.keys(CASES).length);
@@ -181,7 +181,7 @@ for (const [protects, version] of [
 			const reason = due === null || typeof due === "string" ? due : (due[host] ?? null);
 			const what = `${host}: ${name}`;
 			t.equal(dry[at].status, name.startsWith("WebSocket") ? 101 : 200, `${what}: nothing is refused`);
-			t.equal(told(dry[at].rbac), reason, `${what}: told`);
+			t.equal(dryReason(dry[at].rbac), reason, `${what}: reported`);
 			t.equal(denialOf(real[at].details ?? "")?.reason ?? null, reason, `${what}: in force`);
 		}
 	});

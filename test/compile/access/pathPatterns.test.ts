@@ -1,4 +1,4 @@
-/** Many templates against each of them alone, and the index of rules against all rules in order; long paths take no time. */
+/** Many templates equal each of them alone, the index of rules equals all rules in order; long paths are cheap. */
 import fc from "fast-check";
 import t from "tap";
 import { fitsSegments, templateSegments, underPrefix } from "../../../src/compile/access/requests/path.js";
@@ -23,7 +23,7 @@ const prefix = fc
 	.array(fc.constantFrom("a", "b", "ab", "a-b", "a!", "a0"), { maxLength: 3 })
 	.map((all) => `/${all.join("/")}`);
 
-t.test("any of many templates and prefixes fits where one of them does", async (t) => {
+t.test("a set of templates and prefixes matches if one of them does", async (t) => {
 	const patterns = fc.tuple(
 		fc.oneof(fc.array(prefix, { maxLength: 1 }), fc.array(prefix, { maxLength: 12 })),
 		fc.oneof(fc.constant<string[]>([]), fc.array(template, { maxLength: 12 })),
@@ -45,7 +45,7 @@ t.test("any of many templates and prefixes fits where one of them does", async (
 	t.notOk(new PathPatterns([], ["/{x}"]).fits(`/${"/a".repeat(600)}`));
 });
 
-t.test("templates of as many segments as there is room for", async (t) => {
+t.test("templates with the largest number of segments match", async (t) => {
 	const deepest = PATH_TEMPLATE_CHARS_MAX / 2;
 	for (const depth of [19, 20, 21, 200, deepest]) {
 		for (const count of [1, 8]) {
@@ -60,7 +60,7 @@ t.test("templates of as many segments as there is room for", async (t) => {
 	}
 });
 
-t.test("of many prefixes that begin alike few are compared", async (t) => {
+t.test("few of many similar prefixes are compared", async (t) => {
 	const alike = `/${"v".repeat(500)}`;
 	const patterns = new PathPatterns(
 		Array.from({ length: 20_000 }, (_, at) => `${alike}${at}`),
@@ -125,7 +125,7 @@ t.test("the index finds the first rule that fits", async (t) => {
 	t.pass();
 });
 
-t.test("a path of 60 KiB costs what a short one does, whatever its segments", async (t) => {
+t.test("a path of 60 KiB costs as much as a short one, with any segments", async (t) => {
 	const long = ["/a".repeat(29_500), `/${"a".repeat(59_000)}`, `/x/${"a/".repeat(29_000)}`, "/".repeat(59_000)];
 	for (const [rules, templates] of [
 		[3_000, 5],

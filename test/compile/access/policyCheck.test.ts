@@ -1,4 +1,4 @@
-/** Policies tried without a mesh: what a token that does not hold changes, and at which subjects verdicts can turn. */
+/** Policies tested without a mesh: effects of an invalid token, and subjects at which verdicts can change. */
 import t from "tap";
 import { boundariesOf } from "../../../src/compile/access/review/boundaries.js";
 import { policyJudge } from "../../../src/compile/access/review/policyCheck.js";
@@ -38,7 +38,7 @@ t.test("a bad token is refused if an enforced policy uses users; a shadow policy
 	t.match(judged("shadow"), { allowed: true, policy: "all", shadow: { allowed: false, reason: "invalid-token" } });
 });
 
-t.test("a token that every execution refuses for its claims is none that holds", async (t) => {
+t.test("a token that every execution refuses for its claims is invalid", async (t) => {
 	const thumbprint = "A".repeat(43);
 	const [key, certificate] = [{ jkt: thumbprint }, { "x5t#S256": thumbprint }];
 	const judged = (binding: TokenIssuer["binding"], claims: object, tls: GatewayTls | null = { from: "identity" }) =>
@@ -73,7 +73,7 @@ t.test("a token that every execution refuses for its claims is none that holds",
 	t.equal(judged("dpop", { cnf: key }, null), "allowed");
 });
 
-t.test("a subject that ends like `any` is one to be tried", (t) => {
+t.test("a subject that ends like `any` is tried", (t) => {
 	const subjects = (user: string): readonly unknown[] => {
 		const { policies } = accessTable(guarded, [accessPolicy("p", "allow", ["s"], { users: [user] })]);
 		const { tokens } = boundariesOf(policies, [], [tokenIssuer(ISSUER, [], "k.json")], 0);
@@ -84,7 +84,7 @@ t.test("a subject that ends like `any` is one to be tried", (t) => {
 	t.end();
 });
 
-t.test("times to try: the edges of validity, and where a schedule turns within a week", (t) => {
+t.test("times to try are the edges of validity and the changes of a schedule within a week", (t) => {
 	const monday = Date.UTC(2026, 5, 1);
 	const schedule = { timezone: "UTC", days: [1], fromMinute: 60, untilMinute: 90 };
 	const times = (spec: Parameters<typeof accessPolicy>[3]) =>
@@ -96,7 +96,7 @@ t.test("times to try: the edges of validity, and where a schedule turns within a
 	t.end();
 });
 
-t.test("a host is looked for as Envoy does: without regard to case, and without a port", async (t) => {
+t.test("a host is matched as in Envoy: ignoring case and port", async (t) => {
 	const judge = policyJudge(
 		resourceSet({ services: [service("m", [variant("v1", 1)], { hosts: ["m.test", "*.m.test"] })] }),
 	);
@@ -106,7 +106,7 @@ t.test("a host is looked for as Envoy does: without regard to case, and without 
 		t.equal(judge.serviceOf({ service: null, host }), null, host);
 });
 
-t.test("a host is its owner's, whichever Service has the name, and a name is no host", async (t) => {
+t.test("a host selects the Service that declares it, and a Service name is not a host", async (t) => {
 	const judge = policyJudge(
 		resourceSet({
 			services: [
@@ -158,7 +158,7 @@ t.test("conditions see the path percent-decoded, enforced and shadow", async (t)
 
 const id = (name: string): string => `spiffe://weir.test/${name}`;
 
-t.test("a request that a trusted proxy brings is its client's, and no more than the proxy may", async (t) => {
+t.test("a request of a trusted proxy needs the rights of its client and of the proxy", async (t) => {
 	const judge = policyJudge(
 		resourceSet({
 			gateways: [
@@ -205,7 +205,7 @@ t.test("a request that a trusted proxy brings is its client's, and no more than 
 	]);
 });
 
-t.test("a dry run is judged in the order of verdicts in force", async (t) => {
+t.test("a dry run has the same order of verdicts as enforced policies", async (t) => {
 	const judged = (open: boolean, request: object, users = false) => {
 		const set = resourceSet({
 			gateways: [gateway({ tls: { from: "identity" }, tokens: [tokenIssuer(ISSUER, [], "k.json")] })],

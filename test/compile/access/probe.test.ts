@@ -1,4 +1,4 @@
-/** What is probed, and which answers are a denial. */
+/** Targets of the probe, and answers that count as a denial. */
 import t from "tap";
 import { judgeProbes, type ProbeAnswer, probeTargets } from "../../../src/compile/access/bypass/probe.js";
 import type { PlanTable } from "../../../src/compile/table/plan.js";
@@ -34,7 +34,7 @@ t.test("a wildcard is probed at a host that no other Service declares", async (t
 const GATE: ProbeAnswer = { status: 403, body: "access denied: not-canonical\n" };
 const RULES: ProbeAnswer = { status: 403, body: "access denied: forbidden\n" };
 
-t.test("each guard must deny with its own reason", async (t) => {
+t.test("each execution must deny the probe with its own reason", async (t) => {
 	for (const [status, body, outcome] of [
 		[403, "access denied: not-canonical\n", "denied"],
 		[503, "closed: configuration-refused\n", "denied"],
@@ -61,7 +61,7 @@ t.test("each guard must deny with its own reason", async (t) => {
 		t.equal(judgeProbes({ gate: GATE, rules: { status, body } }).outcome, outcome, `rules ${status} ${body}`);
 });
 
-t.test("the detail has Weir's reason and nothing else of an answer", async (t) => {
+t.test("the probe's detail has Weir's reason and nothing else of an answer", async (t) => {
 	t.same(judgeProbes({ gate: { status: 200, body: "secret" }, rules: RULES }), {
 		outcome: "bypassed",
 		detail: "gate: 200, rules: 403 forbidden",

@@ -1,6 +1,6 @@
 /**
- * Dry runs behind trusted proxies, on a real Envoy with the sidecar: what is told of a shadow policy is what the same request
- * gets once it is in force, for the client and for the proxy that brings it. Natively none is tried there (dryRun.test.ts).
+ * Dry runs behind trusted proxies, on a real Envoy with the sidecar: a shadow policy's reported result is the result of the
+ * same enforced policy, for the client and for its proxy. Natively none is tried there (dryRun.test.ts).
  */
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -76,7 +76,7 @@ async function asked(t: TestScope, protocol: Protocol, mode: Mode) {
 }
 
 for (const protocol of ["ext_authz", "ext_proc"] as const) {
-	t.test(`by ${protocol}`, async (t) => {
+	t.test(`a dry run behind a trusted proxy equals the enforced policy, by ${protocol}`, async (t) => {
 		const [dry, real] = [await asked(t, protocol, "shadow"), await asked(t, protocol, "enforce")];
 		t.same(
 			dry.map(({ status }) => status),

@@ -1,8 +1,8 @@
-/** Random policies and requests: compiled and indexed, they answer as the naive reading of the same words does. */
+/** Random policies and requests: compiled and indexed rules give the verdicts of a naive implementation. */
 import t from "tap";
 import { agrees, PAIRS_PER_SET } from "./agreement.js";
 
-t.test("10,000 random pairs of policies and request", async (t) => {
+t.test("10,000 random pairs of policies and request have the naive verdicts", async (t) => {
 	const { pairs, reasons, seed } = agrees(Math.ceil(10_000 / PAIRS_PER_SET));
 	t.comment(`seed ${seed}: ${JSON.stringify(reasons)}`);
 	t.ok(pairs >= 10_000);

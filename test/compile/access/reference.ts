@@ -1,6 +1,6 @@
 /**
- * AccessPolicy read naively, one policy after the other, from the words of resource.ts alone: nothing of src/compile/access is
- * used, so that the two can only agree where both are right. Of CEL it knows the few shapes that arbitrary.ts makes.
+ * A naive implementation of AccessPolicy, one policy after the other, from the documentation in resource.ts. It shares no
+ * code with src/compile/access, and knows only the CEL expressions of arbitrary.ts.
  */
 import type { AccessPolicy, ClaimRule, Schedule, Service } from "../../../src/declare/resources/resource.js";
 import { holdsOf } from "./conditions.js";
@@ -169,7 +169,7 @@ export function referenceVerdict(
 				(spec.services.includes("*") || spec.services.includes(name)) &&
 				(spec.dataClasses.length === 0 || spec.dataClasses.some((one) => one === service.spec.dataClass)),
 		)
-		// Of several that match, the first by name is told.
+		// The first match by name is reported.
 		.sort((one, other) => (one.metadata.name < other.metadata.name ? -1 : 1));
 	if (own.length === 0 && service.spec.access === "open") return { allowed: true, reason: "open", policy: null };
 	if (ambiguous && own.some(looksAtPath)) return { allowed: false, reason: "not-canonical", policy: null };

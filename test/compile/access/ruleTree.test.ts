@@ -1,4 +1,4 @@
-/** What is made of rules is linear in what they name, whatever that is; a request tries a rule once, and none of others' callers. */
+/** The index of rules has linear size; a request tries a rule at most once, and none of other callers. */
 import fc from "fast-check";
 import t, { type Test } from "tap";
 import { Rule } from "../../../src/compile/access/rules/rule.js";
@@ -67,7 +67,7 @@ function isLinear(t: Test, rules: readonly Rule[], what: string): void {
 	t.ok(nodes <= 1 + 5 * most && levels <= 5, `${what}: ${nodes} nodes on ${levels} levels`);
 }
 
-/** Rule i says nothing at place i; all others share what they say. */
+/** Rule i has no condition in dimension i; the other conditions are shared. */
 const alikeBut = (keys: number, places: number): Rule[] =>
 	rulesOf(places + 5, (rule) => ({
 		pathTemplates: texts("k", keys).map(
@@ -75,7 +75,7 @@ const alikeBut = (keys: number, places: number): Rule[] =>
 		),
 	}));
 
-t.test("few rules of many keys in many dimensions", async (t) => {
+t.test("a few rules of many keys in many dimensions have an index of linear size", async (t) => {
 	for (const [keys, places] of [
 		[8, 6],
 		[8, 7],
@@ -154,7 +154,7 @@ t.test("a request tries each rule once, however many of its files it opens", asy
 	}
 });
 
-t.test("and none that names others alone, whatever they have in common", async (t) => {
+t.test("a request tries no rule that names only other callers", async (t) => {
 	const { index, tries } = asked(
 		rulesOf(1_000, (at) => ({
 			principals: [`spiffe://weir.test/c${Math.floor(at / 25)}`],
@@ -166,11 +166,11 @@ t.test("and none that names others alone, whatever they have in common", async (
 	const token = tokenOf({ groups: texts("g", 300) });
 	t.equal(index.first(request({ principal: "spiffe://weir.test/c7", token })), null);
 	t.ok(tries() <= 25);
-	t.equal(index.first(request({ principal: "spiffe://weir.test/nobody", token })), null);
+	t.equal(index.first(request({ principal: "spiffe://weir.test/unknown", token })), null);
 	t.equal(tries(), 0);
 });
 
-t.test("a rule of many names is found by each of them", async (t) => {
+t.test("a rule with many names is found by each of them", async (t) => {
 	const { index, tries } = asked(rulesOf(100, (at) => ({ groups: texts(`own${at}-`, 40), methods: ["PUT"] })));
 	t.equal(index.first(request({ token: tokenOf({ groups: ["own7-39"] }) })), null);
 	t.equal(tries(), 1);
@@ -244,7 +244,7 @@ const requests = fc
 	.map(request);
 
 t.test(
-	"the first of rules that name several things in several dimensions, as asking all in order finds it",
+	"the index finds the first rule over several dimensions, as trying all in order does",
 	async (t) => {
 		let matched = 0;
 		fc.assert(
@@ -303,7 +303,7 @@ function naive(rule: Said, { principal, method, path, token }: AccessRequest): b
 }
 
 t.test(
-	"when the numbers of requests begin anew, a rule that was asked under the same one is asked again",
+	"after the request counter wraps, a rule that was tried under the same number is tried again",
 	async (t) => {
 		const callers = texts("spiffe://weir.test/c", 10);
 		const index = new RuleIndex(

@@ -43,7 +43,7 @@ t.test("a window over midnight belongs to the day on which it begins", async (t)
 	t.equal(within("UTC", [3], "09:00", "09:00", "2026-06-04T09:00:00Z"), false);
 });
 
-t.test("it is the clock and the day of the zone that count", async (t) => {
+t.test("a schedule uses the clock and the day of its zone", async (t) => {
 	t.equal(within("Asia/Kathmandu", [4], "00:00", "00:30", "2026-06-03T18:20:00Z"), true, "+05:45");
 	t.equal(within("America/New_York", [2], "20:00", "23:00", "2026-06-03T00:30:00Z"), true, "still Tuesday");
 	t.equal(within("Pacific/Kiritimati", [4], "00:00", "01:00", "2026-06-03T10:00:00Z"), true, "+14:00");
@@ -72,7 +72,7 @@ t.test("a clock that is put forward skips the hour, one that is put back has it 
 	t.equal(stJohns("23:15", "23:16", "2010-11-07T02:45:00Z"), true);
 });
 
-t.test("the order in which times are asked does not matter", async (t) => {
+t.test("the order of queried times does not matter", async (t) => {
 	const ask = compileSchedule({ timezone: "Europe/Berlin", days: [3], fromMinute: 600, untilMinute: 601 });
 	const hit = Date.parse("2026-06-03T08:00:30Z");
 	for (const [at, want] of [
@@ -87,7 +87,7 @@ t.test("the order in which times are asked does not matter", async (t) => {
 	}
 });
 
-t.test("zones that are none", async (t) => {
+t.test("unknown time zones are invalid", async (t) => {
 	for (const zone of ["Mars/Base", "", "Europe/Berlin; UTC", "CEST+"]) t.equal(isTimezone(zone), false, zone);
 	t.equal(isTimezone("Europe/Berlin"), true);
 	t.throws(() => compileSchedule({ timezone: "Mars/Base", days: [1], fromMinute: 0, untilMinute: 1 }), RangeError);

@@ -1,4 +1,4 @@
-/** Requests that were served beyond those that were judged, by counters alone. */
+/** Detects served requests without a verdict, by counters alone. */
 import t from "tap";
 import type { ProbedService } from "../../../src/compile/access/bypass/probe.js";
 import { type Reading, ServedCounts } from "../../../src/compile/access/bypass/served.js";
@@ -48,7 +48,7 @@ function found(...numbers: readonly Numbers[]) {
 	return numbers.map((one) => counts.take(SERVICES, reading(one))).at(-1);
 }
 
-t.test("what was judged, was tried again or is open is no bypass", async (t) => {
+t.test("requests with a verdict, retries and open Services are no bypass", async (t) => {
 	const none = { envoy: 0, sidecar: 0 };
 	t.same(found({ native: 9 }), none, "nothing is compared with the first reading");
 	t.same(found({ allowed: 1, native: 1 }, { allowed: 5, native: 5, open: 7 }), none);
@@ -57,13 +57,13 @@ t.test("what was judged, was tried again or is open is no bypass", async (t) => 
 	t.same(found({ allowed: 8, native: 8 }, { allowed: 9, native: 1 }), none, "a cluster that was created anew");
 });
 
-t.test("what was sent beyond the verdicts of its judge is", async (t) => {
+t.test("requests beyond the number of verdicts are a bypass", async (t) => {
 	t.same(found({}, { allowed: 2, native: 5 }), { envoy: 3, sidecar: 0 });
 	t.same(found({}, { allowed: 9, asked: 2 }), { envoy: 0, sidecar: 2 }, "the verdicts of others excuse nothing");
 	t.same(found({}, { ok: 4, proof: 1, asked: 4 }), { envoy: 0, sidecar: 3 });
 });
 
-t.test("a request that was judged before a reading may be sent after it, once", async (t) => {
+t.test("a request with a verdict before a reading may be sent after it, once", async (t) => {
 	t.equal(found({ active: 1 }, { native: 1 })?.envoy, 0);
 	t.equal(
 		found({ active: 1 }, { native: 1, active: 1 }, { native: 2, active: 1 })?.envoy,
@@ -74,12 +74,12 @@ t.test("a request that was judged before a reading may be sent after it, once", 
 	t.equal(found({}, { allowed: 1 }, { allowed: 1, native: 1 })?.envoy, 1, "it has ended, so that nothing is owed");
 });
 
-t.test("the number stands until requests come that were all judged", async (t) => {
+t.test("the number of bypasses stays until later requests all have verdicts", async (t) => {
 	t.equal(found({}, { native: 2 }, { native: 2 })?.envoy, 2);
 	t.equal(found({}, { native: 2 }, { native: 3, allowed: 1 })?.envoy, 0);
 });
 
-t.test("nothing is compared across a change of routes", async (t) => {
+t.test("counters are not compared across a change of routes", async (t) => {
 	t.equal(found({}, { native: 2, reloads: 1 })?.envoy, 0);
 	t.equal(found({}, { reloads: 1 }, { native: 2, reloads: 1 })?.envoy, 0, "nor with the reading after it");
 	t.equal(found({}, { reloads: 1 }, { reloads: 1 }, { native: 2, reloads: 1 })?.envoy, 2);

@@ -1,4 +1,4 @@
-/** What of a path is kept: nothing that is a token, a person or a parameter, and all that is a word. */
+/** Logged paths keep words, and mask tokens, persons and parameters. */
 import t from "tap";
 import { isWholePath, shownPath } from "../../../src/compile/access/requests/shownPath.js";
 
@@ -9,7 +9,7 @@ const JWT = `${part({ alg: "HS256" })}.${part({ sub: "ann" })}.${SIGNATURE}`;
 const [HEADER = "", PAYLOAD = ""] = JWT.split(".");
 const JWE = [part({ alg: "dir", enc: "A128GCM" }), "", "AAAA", "BBBB", "CCCC"].join(".");
 
-t.test("tokens of compact form, whole segments of them", async (t) => {
+t.test("tokens in compact form are masked as whole segments", async (t) => {
 	for (const token of [
 		JWT,
 		JWE,
@@ -39,7 +39,7 @@ t.test("tokens of compact form, whole segments of them", async (t) => {
 	}
 });
 
-t.test("a part of a token by itself, and what may be its signature", async (t) => {
+t.test("a part of a token, also a possible signature, is masked", async (t) => {
 	for (const [path, shown] of [
 		[`/r/${HEADER}/${PAYLOAD}/${SIGNATURE}/x`, "/r/(masked)/(masked)/(masked)/x"],
 		[`/r/${HEADER}%2f${PAYLOAD}%2F${SIGNATURE}`, "/r/(masked)"],
@@ -85,7 +85,7 @@ t.test("parameters of segments are cut as a query is, also where they are escape
 		t.equal(shownPath(path), shown);
 });
 
-t.test("words that hold the letters by which JSON begins stay", async (t) => {
+t.test("words with the letters of encoded JSON are kept", async (t) => {
 	for (const path of [
 		"/docs/homework-2024.pdf",
 		"/static/framework-v2.json",
@@ -113,7 +113,7 @@ t.test("words that hold the letters by which JSON begins stay", async (t) => {
 		t.equal(shownPath(path), path);
 });
 
-t.test("words, versions, files and ids stay, and so does what was masked before", async (t) => {
+t.test("words, versions, files, ids and earlier masks are kept", async (t) => {
 	for (const path of [
 		...[
 			"",
@@ -136,7 +136,7 @@ t.test("words, versions, files and ids stay, and so does what was masked before"
 	for (const kept of ["/(masked)", "/a;(masked)/b", "/a…"]) t.notOk(isWholePath(kept), kept);
 });
 
-t.test("the longest paths cost no more than their length", async (t) => {
+t.test("the longest paths cost linear time", async (t) => {
 	const bytes = 60_000;
 	for (const text of ["a", "a.", "%25", "%", "eyJ", "eyJ.", "..", ";", "%2", "%253", "/", "@", "-"]) {
 		const path = `/${text.repeat(bytes / text.length)}`;

@@ -1,4 +1,4 @@
-/** Which policies are about a Service, what they judge, and what shadow ones would change. */
+/** The policies of a Service, their conditions, and changes by shadow policies. */
 import t from "tap";
 import { matchesPrincipal } from "../../../src/compile/access/requests/principal.js";
 import {
@@ -51,7 +51,7 @@ t.test("a policy selects by namespace, name or *, and DataClass", async (t) => {
 	t.same(accessTable(none, [policy("personal", "deny", { dataClasses: ["personal"] })]).policies, [], "it has none");
 });
 
-t.test("conditions that few policies have are there only where one of them is used", async (t) => {
+t.test("rare conditions are in the table only if a policy uses them", async (t) => {
 	const more = (fields: Partial<AccessPolicy["spec"]>) =>
 		accessTable(guarded, [policy("a", "allow", fields)]).policies[0]?.more;
 	t.equal(more({ ...X, methods: ["GET"], variants: ["v1"] }), null);
@@ -67,7 +67,7 @@ t.test("conditions that few policies have are there only where one of them is us
 	}
 });
 
-t.test("a shadow policy decides nothing, and what it would decide can be asked", async (t) => {
+t.test("a shadow policy decides nothing, and its result is available", async (t) => {
 	const allow = policy("callers", "allow", X);
 	const shadow = policy("soon", "deny", { mode: "shadow", methods: ["GET"] });
 	const table = accessTable(guarded, [shadow, allow]);
@@ -97,7 +97,7 @@ t.test("a shadow policy that looks at paths refuses no path", async (t) => {
 	t.equal(compileShadow(table, "guarded")?.(asked).reason, "not-canonical");
 });
 
-t.test("what a verdict depends on", async (t) => {
+t.test("the table lists the inputs of a verdict", async (t) => {
 	const judges = (fields: Partial<AccessPolicy["spec"]>) => {
 		const table = accessTable(guarded, [policy("a", "deny", fields)]);
 		return [judgesPaths(table), judgesVariants(table), judgesUsers(table), judgesRegions(table)]
@@ -122,7 +122,7 @@ t.test("what a verdict depends on", async (t) => {
 	t.equal(reads({ ...X, mode: "shadow" }), false);
 });
 
-t.test("what Envoy cannot express of a policy", async (t) => {
+t.test("the table lists conditions that Envoy cannot express", async (t) => {
 	const obstacle = (fields: Partial<AccessPolicy["spec"]>): string | null => {
 		const [own] = accessTable(guarded, [policy("a", "deny", fields)]).policies;
 		return own === undefined ? "nothing selected" : nativeObstacle(own);
@@ -134,7 +134,7 @@ t.test("what Envoy cannot express of a policy", async (t) => {
 	t.equal(obstacle({ validUntilMs: 1 }), "a time of validity: Envoy's rules have no clock");
 });
 
-t.test("each condition about the token, alone", async (t) => {
+t.test("each condition on the token works alone", async (t) => {
 	for (const [fields, fits] of [
 		[{ users: ["https://one#alice"] }, true],
 		[{ users: ["https://one#bob", "https://two#alice"] }, false],
@@ -191,7 +191,7 @@ t.test("an unknown result allows no one and denies all", async (t) => {
 	}
 });
 
-t.test("a time of validity: from inclusive, until exclusive", async (t) => {
+t.test("validity includes its start and excludes its end", async (t) => {
 	const own = [policy("own", "allow", { ...X, validFromMs: 1_000, validUntilMs: 2_000 })];
 	for (const [nowMs, want] of [
 		[999, false],
@@ -209,7 +209,7 @@ t.test("equal verdicts of one table are one object", async (t) => {
 	t.equal(ask({ ...request, principal: null }), ask({ ...request, principal: "spiffe://b" }));
 });
 
-t.test("prefixes deeper than the index, and as long as a policy may have them, are found", async (t) => {
+t.test("prefixes deeper than the index, up to the longest allowed, are found", async (t) => {
 	const deep = `/${Array.from({ length: 40 }, (_, index) => `s${index}`).join("/")}`;
 	const filler = Array.from({ length: 12 }, (_, index) =>
 		policy(`f${index}`, "deny", { pathPrefixes: [`/f${index}`] }),
@@ -228,14 +228,14 @@ t.test("prefixes deeper than the index, and as long as a policy may have them, a
 });
 
 t.test(
-	"policies stand by name, whatever the order of the declarations: of several the same one is named",
+	"policies are sorted by name, so the reported policy does not depend on the order of declarations",
 	async (t) => {
 		const declared = ["b", "c", "a", "a2"].map((name) => policy(name, "allow", X));
 		for (const order of [declared, declared.toReversed()]) t.same(names(order), ["a", "a2", "b", "c"]);
 	},
 );
 
-t.test("one policy that reads users is enough for tokens to be looked at", async (t) => {
+t.test("one policy that reads users makes the Service verify tokens", async (t) => {
 	t.ok(readsUsers(accessTable(guarded, [policy("callers", "allow", X), policy("users", "allow", { users: ["*"] })])));
 });
 

@@ -1,4 +1,4 @@
-/** A token's long lists cost a request once, however many rules ask for them. */
+/** A token's long lists are processed once per request, for any number of rules. */
 import t from "tap";
 import { Rule } from "../../../src/compile/access/rules/rule.js";
 import { RuleIndex } from "../../../src/compile/access/rules/ruleIndex.js";
@@ -34,7 +34,7 @@ const rulesOf = (count: number, more: (at: number) => Partial<MoreConditions>): 
 const ask = (index: RuleIndex, token: VerifiedToken): Rule | null =>
 	index.first({ principal: null, method: "GET", path: "/v", variant: null, token, region: null, nowMs: 0 });
 
-t.test("short lists and long ones, with repeats", async (t) => {
+t.test("short and long lists with repeats match", async (t) => {
 	for (const count of [0, 1, 8, 9, 500]) {
 		const groups = texts("g", count);
 		const of = new TokenTexts(tokenOf({ groups: [...groups, ...groups], claims: { scope: groups.join("  ") } }));
@@ -48,7 +48,7 @@ t.test("short lists and long ones, with repeats", async (t) => {
 	}
 });
 
-t.test("a claim is split once for a request, whichever rules ask", async (t) => {
+t.test("a claim is split once per request, for all rules", async (t) => {
 	let reads = 0;
 	const scope = texts("q", 600).join(" ");
 	const token = () =>
@@ -77,7 +77,7 @@ t.test("a claim is split once for a request, whichever rules ask", async (t) => 
 	t.equal(ask(new RuleIndex(rulesOf(1, () => ({ claims: [{ claim: "scope", values: ["q7"] }] }))), token())?.order, 0);
 });
 
-t.test("rules of few texts are asked of long lists at once", async (t) => {
+t.test("rules with few texts are looked up in long lists at once", async (t) => {
 	const [groups, words] = [texts("g", 1_000), texts("w", 1_000)];
 	for (const [what, rules] of [
 		["alike", rulesOf(1_000, () => ({ groups: ["staff"], claims: [{ claim: "tier", values: ["gold"] }] }))],

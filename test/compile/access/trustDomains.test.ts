@@ -1,6 +1,6 @@
 /**
- * Which trust domains' ids a Gateway takes, on a real Envoy: TLS refuses the others before any request, so also at open Services
- * and where policies look at users alone, in every execution.
+ * Trust domains whose ids a Gateway accepts, on a real Envoy: TLS refuses others before any request, so also at open Services
+ * and for policies on users only, in every execution.
  */
 import { readFile, writeFile } from "node:fs/promises";
 import { connect as connectHttp2 } from "node:http2";
@@ -131,7 +131,7 @@ async function ask(
 }
 
 for (const [form, options] of Object.entries(FORMS)) {
-	t.test(`identity: mesh, ${form}`, async (t) => {
+	t.test(`a Gateway with identity: mesh accepts only its trust domains, ${form}`, async (t) => {
 		const directory = await scratch(t);
 		const ca = await startCa({ directory: join(directory, "ca"), trustDomain: TRUST_DOMAIN });
 		t.teardown(() => ca.close());
@@ -164,7 +164,7 @@ for (const [form, options] of Object.entries(FORMS)) {
 		await ask(t, unknowing.port(), issue, [...OWN, ...OTHERS.slice(0, 1)], false);
 	});
 
-	t.test(`a CA in a file, ${form}`, async (t) => {
+	t.test(`a Gateway with a CA file accepts only its trust domains, ${form}`, async (t) => {
 		const [tls, ca] = await Promise.all([mutualTls(t), oddCa()]);
 		const clientCaFile = join(dirname(tls.gateway.certificateFile), "both.pem");
 		await writeFile(clientCaFile, `${tls.ca.certificate}\n${ca.certificate}`);

@@ -1,6 +1,6 @@
 /**
- * A Gateway behind trusted proxies, on a real Envoy with the sidecar: the client is whom such a proxy names, and nobody
- * else's word on it counts. It never gives more than the proxy and its client both may.
+ * A Gateway behind trusted proxies, on a real Envoy with the sidecar: the client is the one that such a proxy names, and
+ * no other peer can name one. A request needs the rights of both the proxy and its client.
  */
 import { createHash, X509Certificate } from "node:crypto";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
@@ -69,7 +69,7 @@ const resources = resourceSet({
 });
 
 for (const protocol of ["ext_authz", "ext_proc"] as const) {
-	t.test(`by ${protocol}`, async (t) => {
+	t.test(`a trusted proxy names the client, by ${protocol}`, async (t) => {
 		const plan = compile(resources, EMPTY_STATUS, { collectors: NO_COLLECTORS, protocol });
 		t.match(
 			plan.rules.find(({ rule }) => rule === "Service guarded: access")?.because,
@@ -85,17 +85,17 @@ for (const protocol of ["ext_authz", "ext_proc"] as const) {
 			);
 			return (await alone(target, request)).status;
 		};
-		const told = (...ids: readonly string[]) => `x-forwarded-client-cert: ${ids.map((id) => `URI=${id}`).join(";")}`;
-		const alice = `${told(spiffe("alice"))};Hash=${"0".repeat(64)}`;
+		const forwarded = (...ids: readonly string[]) => `x-forwarded-client-cert: ${ids.map((id) => `URI=${id}`).join(";")}`;
+		const alice = `${forwarded(spiffe("alice"))};Hash=${"0".repeat(64)}`;
 
-		t.equal(await ask("proxy", "guarded", alice), 200, "whom the proxy names");
+		t.equal(await ask("proxy", "guarded", alice), 200, "the client that the proxy names");
 		t.equal(await ask("proxy", "guarded", `${alice};By=${spiffe("proxy")}`), 200);
-		t.equal(await ask("proxy", "guarded", `${alice};By=${spiffe("plain")}`), 403, "what the proxy was told by another");
-		t.equal(await ask("proxy", "guarded", told(spiffe("mallory"))), 403);
-		t.equal(await ask("proxy", "guarded", told(spiffe("eve"))), 403, "forbid wins");
+		t.equal(await ask("proxy", "guarded", `${alice};By=${spiffe("plain")}`), 403, "a client that another proxy named");
+		t.equal(await ask("proxy", "guarded", forwarded(spiffe("mallory"))), 403);
+		t.equal(await ask("proxy", "guarded", forwarded(spiffe("eve"))), 403, "forbid wins");
 		t.equal(await ask("banned", "guarded", alice), 403, "also that of the proxy itself");
 		t.equal(await ask("alice", "guarded"), 200, "a client without a proxy is who it is");
-		t.equal(await ask("alice", "guarded", told(spiffe("mallory"))), 200, "whatever it says");
+		t.equal(await ask("alice", "guarded", forwarded(spiffe("mallory"))), 200, "its header is ignored");
 		for (const [peer, line] of [
 			["mallory", alice],
 			["plain", alice],
@@ -107,15 +107,15 @@ for (const protocol of ["ext_authz", "ext_proc"] as const) {
 		t.equal(await ask("proxy", "proxies"), 403, "a request without a client does not get the proxy's own rights");
 		t.equal(await ask("proxy", "proxies", alice), 403, "nor are they its client's");
 		t.equal(await ask("plain", "proxies"), 200);
-		t.equal(await ask("proxy", "proxies", told(spiffe("plain"))), 200);
+		t.equal(await ask("proxy", "proxies", forwarded(spiffe("plain"))), 200);
 		for (const line of [
-			told(spiffe("alice"), spiffe("eve")),
+			forwarded(spiffe("alice"), spiffe("eve")),
 			`${alice},${alice}`,
 			`x-forwarded-client-cert: Subject="CN=x";DNS=alice`,
-			told("spiffe://weir.test"),
-			told("spiffe://other.test/alice"),
-			told("spiffe://weir.test/%61lice"),
-			told("https://weir.test/alice"),
+			forwarded("spiffe://weir.test"),
+			forwarded("spiffe://other.test/alice"),
+			forwarded("spiffe://weir.test/%61lice"),
+			forwarded("https://weir.test/alice"),
 			"x-forwarded-client-cert: ",
 			`x-forwarded-client-cert: URI="${spiffe("alice")}`,
 		]) {
@@ -125,7 +125,7 @@ for (const protocol of ["ext_authz", "ext_proc"] as const) {
 
 		t.equal(await ask("proxy", "anyone", alice), 200);
 		t.equal(
-			await ask("proxy", "anyone", told("spiffe://other.test/alice")),
+			await ask("proxy", "anyone", forwarded("spiffe://other.test/alice")),
 			403,
 			"anyone is anyone of this trust domain",
 		);
@@ -138,19 +138,19 @@ for (const protocol of ["ext_authz", "ext_proc"] as const) {
 			createHash("sha256").update(new X509Certificate(certificate).raw).digest(form);
 		const [alices, proxys] = [digestOf(aliceOwn, "base64url"), digestOf(proxyOwn, "base64url")];
 		const hash = digestOf(aliceOwn, "hex");
-		const named = (hash: string): string => `${told(spiffe("alice"))};Hash=${hash}`;
+		const named = (hash: string): string => `${forwarded(spiffe("alice"))};Hash=${hash}`;
 		const mallory = await tls.ca.issue({ spiffeId: spiffe("mallory") });
 		const through: readonly (readonly [string, typeof aliceOwn, string, string | null, number])[] = [
 			["of the client that the proxy names", proxyOwn, alices, named(hash), 200],
 			["in capitals", proxyOwn, alices, named(hash.toUpperCase()), 200],
 			["of another client's certificate", proxyOwn, alices, named("0".repeat(64)), 401],
-			["the proxy tells no certificate", proxyOwn, alices, told(spiffe("alice")), 401],
+			["the proxy sends no certificate", proxyOwn, alices, forwarded(spiffe("alice")), 401],
 			["nor half of one", proxyOwn, alices, named(hash.slice(0, 62)), 401],
 			["the proxy's own, which is not its client's", proxyOwn, proxys, named(hash), 401],
 			["the proxy's own, and no client", proxyOwn, proxys, null, 403],
 			["two certificates", proxyOwn, alices, `${named(hash)};Hash=${hash}`, 403],
 			["without a proxy", aliceOwn, alices, null, 200],
-			["without a proxy the connection alone tells", aliceOwn, alices, named("0".repeat(64)), 200],
+			["without a proxy only the connection counts", aliceOwn, alices, named("0".repeat(64)), 200],
 			["a header from an untrusted client", mallory, alices, named(hash), 401],
 		];
 		for (const [what, peer, certificate, line, expected] of through) {
@@ -175,7 +175,7 @@ for (const protocol of ["ext_authz", "ext_proc"] as const) {
 	});
 }
 
-t.test("native is refused, and a Gateway that sees no certificate has no proxies", async (t) => {
+t.test("trusted proxies are refused natively, and at a Gateway without client certificates", async (t) => {
 	const native = compile(resources, EMPTY_STATUS, { collectors: NO_COLLECTORS, mode: "native" });
 	t.match(native.problems[0]?.message, /cannot be native: Gateway edge has trusted proxies/);
 	const declared = (more: string) =>

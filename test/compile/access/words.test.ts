@@ -7,7 +7,7 @@ import { claimPath, claimTexts } from "../../../src/compile/access/users/claim.j
 import { isSegment } from "../../../src/declare/resources/fields/host.js";
 import { PATH_CHARS_MAX } from "../../../src/limits/index.js";
 
-t.test("principals: exact, below a prefix by whole segments, or any authenticated one", async (t) => {
+t.test("principals match exactly, below a prefix by whole segments, or any authenticated one", async (t) => {
 	for (const [id, pattern, want] of [
 		["spiffe://a/ns/x", "spiffe://a/ns/x", true],
 		["spiffe://a/ns/x/y", "spiffe://a/ns/x", false],
@@ -25,7 +25,7 @@ t.test("principals: exact, below a prefix by whole segments, or any authenticate
 	}
 });
 
-t.test("templates: whole paths, a variable is exactly one segment that is not empty", async (t) => {
+t.test("templates match whole paths, and a variable exactly one segment that is not empty", async (t) => {
 	for (const [path, template, want] of [
 		["/v2/models/a/infer", "/v2/models/{model}/infer", true],
 		["/v2/models//infer", "/v2/models/{model}/infer", false],
@@ -46,7 +46,7 @@ t.test("templates: whole paths, a variable is exactly one segment that is not em
 	t.same(templateSegments("/v2/{a}/b"), ["v2", null, "b"]);
 });
 
-t.test("claims: a text, the texts of a list, nothing else", async (t) => {
+t.test("claims match a text or a list of texts, nothing else", async (t) => {
 	const claims = {
 		sub: "alice",
 		list: ["a", 1, null, ["b"], "c"],
@@ -108,7 +108,7 @@ t.test("most paths are unambiguous, by the fast check", async (t) => {
 	}
 });
 
-t.test("a path as it is sent of which a condition sees the text", async (t) => {
+t.test("a condition's text is converted to the path to send", async (t) => {
 	for (const text of ["/", "/a b", "/café/[x]|", "/100%", "/%41", "/a?b#c", "/€/𝄞", "/!$&'()*+,:=@~"]) {
 		t.match(encodedPath(text), /^[!"$->@-~]+$/, text);
 		t.equal(decodeURIComponent(encodedPath(text)), text);

@@ -30,7 +30,7 @@ t.test("XXH64 agrees with the published vectors", async (t) => {
 	}
 });
 
-t.test("default layer seeds agree", async (t) => {
+t.test("default layer seeds agree with the golden file", async (t) => {
 	for (const [name, seed] of Object.entries(golden.layerSeeds)) t.equal(layerSeed(name, null), seed);
 });
 

@@ -15,7 +15,7 @@ function random(seed: number): () => number {
 	};
 }
 
-t.test("regions of random weights are those of exact integers, and cover the space", async (t) => {
+t.test("regions of random weights equal exact integer arithmetic, and cover the space", async (t) => {
 	const next = random(1);
 	let wrong = 0;
 	for (let round = 0; round < 20_000; round++) {
@@ -46,7 +46,7 @@ t.test("the largest weights are exact", async (t) => {
 	}
 });
 
-t.test("shares of points are those of exact integers", async (t) => {
+t.test("shares of points equal exact integer arithmetic", async (t) => {
 	const next = random(2);
 	let wrong = 0;
 	for (let round = 0; round < 200_000; round++) {

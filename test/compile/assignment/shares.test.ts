@@ -1,6 +1,6 @@
 /**
  * A million units with fixed ids: shares by chi-square, independence by contingency tables. The ids are fixed, so a
- * failure is a change of the hash or the arithmetic, never chance.
+ * failure is a change of the hash or the arithmetic, not chance.
  */
 
 import t from "tap";
@@ -49,7 +49,7 @@ const cell = (table: number[][], i: number, j: number): void => {
 const square = (rows: number, columns: number): number[][] =>
 	Array.from({ length: rows }, () => new Array<number>(columns).fill(0));
 
-t.test("shares of slot, arms and rest of a million units", async (t) => {
+t.test("a million units have the declared shares of slot, arms and rest", async (t) => {
 	const experiment = experimentOf({ weights: [3, 2, 1], slotPpm: [200_000, 900_000], name: "shares" });
 	const table = experimentTable(experiment, null, freshStatus(experiment, 400_000));
 	if (table === null) throw new Error("a fresh experiment has a table");
@@ -77,7 +77,7 @@ t.test("shares of slot, arms and rest of a million units", async (t) => {
 	for (const [name, share] of Object.entries(results)) t.ok(share < 1, `${name}: ${share.toFixed(2)} of critical`);
 });
 
-t.test("layers are independent of each other, and so are salts, and a slot says nothing about an arm", async (t) => {
+t.test("layers are independent of each other, as are salts, and slots of arms", async (t) => {
 	const seeds = { models: layerSeed("models", null), prices: layerSeed("prices", null) };
 	t.not(seeds.models, seeds.prices);
 	const slotted = compileAssignment(tableOf({ layer: "models", slotPpm: [0, 1], salt: "a" }));

@@ -34,7 +34,7 @@ t.test("a fresh experiment is at its first step, or at the allocation that is as
 	t.same(JSON.parse(JSON.stringify(table)), table, "the table is JSON");
 });
 
-t.test("salt and layer are qualified by a namespace other than default; a declared salt and seed stand", async (t) => {
+t.test("salt and layer are qualified by a namespace other than default; a declared salt and seed are kept", async (t) => {
 	const other = experimentOf({ namespace: "team-a", name: "x" });
 	t.equal(experimentSalt(other), "team-a/x");
 	t.equal(layerName(other), "team-a/models");
@@ -44,7 +44,7 @@ t.test("salt and layer are qualified by a namespace other than default; a declar
 	t.equal(table?.layerSeed, "18446744073709551615");
 });
 
-t.test("phases: who assigns, who exposes", async (t) => {
+t.test("phases decide which Experiments assign and expose", async (t) => {
 	const experiment = experimentOf();
 	const at = (phase: Phase): ExperimentStatus => ({ ...freshStatus(experiment, 1_000_000), phase });
 	for (const phase of ["Running", "Paused"] as const) {

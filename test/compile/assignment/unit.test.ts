@@ -35,7 +35,7 @@ const noUnits: readonly [name: string, value: string][] = [
 	["too long", "x".repeat(UNIT_BYTES_MAX + 1)],
 ];
 
-t.test("what is no unit has no arm by any path", async (t) => {
+t.test("an invalid unit has no arm in any function", async (t) => {
 	const assignment = compileAssignment(tableOf({ allocationPpm: 1_000_000 }));
 	for (const [name, value] of noUnits) {
 		t.equal(parseUnit(value), null, name);
@@ -47,7 +47,7 @@ t.test("what is no unit has no arm by any path", async (t) => {
 	t.equal(assignment.arm(long), null, "a comma behind the frame");
 });
 
-t.test("awkward units are units, unchanged", async (t) => {
+t.test("unusual units are valid and unchanged", async (t) => {
 	for (const value of ["!", "~", "a", "%00", "\\1", "a:b", "a|b", "x".repeat(8_192), "x".repeat(UNIT_BYTES_MAX)]) {
 		t.equal(parseUnit(value), value);
 		t.equal(parseUnit(Buffer.from(value)), value);
@@ -73,7 +73,7 @@ t.test("only SP and HTAB are trimmed", async (t) => {
 	}
 });
 
-t.test("short and long units take the same arithmetic", async (t) => {
+t.test("short and long units use the same arithmetic", async (t) => {
 	const assignment = compileAssignment(
 		tableOf({ weights: [3, 5, 2], slotPpm: [100_000, 900_000], allocationPpm: 400_000 }),
 	);

@@ -1,4 +1,4 @@
-/** What the Envoy Gateway manifests say, and what is refused; that they are valid is test/components. */
+/** Contents of the Envoy Gateway manifests, and refusals; test/components checks that they are valid. */
 import t from "tap";
 import { envoyGatewayManifests } from "../../../src/compile/mesh/envoyGateway.js";
 import { gatewayDuration } from "../../../src/compile/mesh/gatewayDuration.js";
@@ -15,14 +15,14 @@ const specsOf = (output: MeshOutput, kind: string): readonly unknown[] =>
 	output.manifests.filter((manifest) => manifest.kind === kind).map(({ spec }) => spec);
 
 for (const protocol of PROTOCOLS) {
-	t.test(`the whole of one Service, ${protocol}`, async (t) => {
+	t.test(`the manifests of one Service, ${protocol}`, async (t) => {
 		const output = build(one(), { protocol });
 		t.same(output.problems, []);
 		t.same(output, await golden(`envoy-gateway-${protocol}.json`, output));
 	});
 }
 
-t.test("only what is refused is refused", async (t) => {
+t.test("a valid declaration is not refused", async (t) => {
 	for (const { name, resources, options, envoyGatewayRefuses } of CASES) {
 		for (const protocol of PROTOCOLS) {
 			const output = envoyGatewayManifests(resources, { ...options, protocol });
@@ -35,7 +35,7 @@ t.test("only what is refused is refused", async (t) => {
 	}
 });
 
-t.test("each Service has its own time and its own failure; what carries a verdict stays closed", async (t) => {
+t.test("each Service has its own timeout and failure mode; a callout with a verdict fails closed", async (t) => {
 	const services = [
 		service("open", [V1, V2], { callout: { ...CALLOUT, timeoutMs: 50, onFailure: "default-variant" } }),
 		service("judged", [V1, V2], { access: null, callout: { ...CALLOUT, timeoutMs: 300 } }),
@@ -78,7 +78,7 @@ t.test("each Service has its own time and its own failure; what carries a verdic
 	t.match(messages(build(unjudged)), /Service judged would be served unjudged/);
 });
 
-t.test("clients' x-weir- headers go before routing, wherever the gateway is", async (t) => {
+t.test("clients' x-weir- headers are removed before routing, for any gateway", async (t) => {
 	for (const gateway of [null, "ingress/public"]) {
 		const output = build(one(), { gateway });
 		const policy = output.manifests.find(({ kind }) => kind === "ClientTrafficPolicy");
@@ -94,7 +94,7 @@ t.test("clients' x-weir- headers go before routing, wherever the gateway is", as
 	}
 });
 
-t.test("a claim: verified, put into our header, and asked about only afterwards", async (t) => {
+t.test("a claim is verified and put into our header before the callout", async (t) => {
 	const claims = one(
 		{},
 		{
@@ -116,7 +116,7 @@ t.test("a claim: verified, put into our header, and asked about only afterwards"
 	t.same(specsOf(proc, "EnvoyProxy"), [], "ext_proc comes after tokens by itself");
 });
 
-t.test("Services of other namespaces are asked for by a grant", async (t) => {
+t.test("Services of other namespaces need a ReferenceGrant", async (t) => {
 	const output = build(one(), { sidecar: { host: "sidecar.platform.svc", port: 9191 } });
 	t.match(
 		output.manifests.filter(({ kind }) => kind === "ReferenceGrant"),
@@ -136,14 +136,14 @@ t.test("Services of other namespaces are asked for by a grant", async (t) => {
 	);
 });
 
-t.test("Envoy's own defaults are not taken over", async (t) => {
+t.test("Envoy's own defaults are not used", async (t) => {
 	const output = build(one());
 	const [route] = specsOf(output, "HTTPRoute") as [{ readonly rules: readonly object[] }];
 	t.match(route.rules[0], { timeouts: { request: "0s" } }, "not 15 s");
 	t.match(specsOf(output, "BackendTrafficPolicy"), [{ circuitBreaker: { maxParallelRequests: 4_294_967_295 } }]);
 });
 
-t.test("what does not fit an HTTPRoute is refused or said", async (t) => {
+t.test("settings that do not fit an HTTPRoute are refused or reported", async (t) => {
 	const many = (count: number) =>
 		Array.from({ length: count }, (_, index) => at(`v${index + 1}`, `v${index}.models.svc`));
 	t.match(messages(build(one({ variants: many(16) }))), /rules for 15/);
@@ -168,7 +168,7 @@ t.test("what does not fit an HTTPRoute is refused or said", async (t) => {
 	t.notMatch(build(one()).warnings.join("\n"), /60 s/);
 });
 
-t.test("durations of the Gateway API", async (t) => {
+t.test("durations have the format of the Gateway API", async (t) => {
 	for (const [milliseconds, text] of [
 		[0, "0s"],
 		[200, "200ms"],

@@ -1,4 +1,4 @@
-/** deploy/mesh: the examples are what the compilers make of the declaration beside them. */
+/** The examples in deploy/mesh equal the compilers' output for the declaration next to them. */
 import { readFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import t from "tap";
@@ -31,7 +31,7 @@ for (const [mesh, manifestsOf] of [
 	["istio", istioManifests],
 	["envoy-gateway", envoyGatewayManifests],
 ] as const) {
-	t.test(`deploy/mesh/${mesh}.yaml`, async (t) => {
+	t.test(`deploy/mesh/${mesh}.yaml equals the compiled example`, async (t) => {
 		const text = await readFile(deploy("declaration.yaml"), "utf8");
 		const { resources, problems } = loadResources([{ name: "declaration.yaml", text }]);
 		t.same(problems, []);

@@ -1,4 +1,4 @@
-/** Golden files of meshes' resources: compared, or written anew with WEIR_GOLDEN=write. */
+/** Compares golden files of meshes' resources, or rewrites them with WEIR_GOLDEN=write. */
 import { fileURLToPath } from "node:url";
 import { goldenFile } from "../../golden/golden.js";
 

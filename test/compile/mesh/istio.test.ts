@@ -1,4 +1,4 @@
-/** What the Istio manifests say, and what is refused; that they are valid is test/components/meshSchemas.test.ts. */
+/** Contents of the Istio manifests, and refusals; test/components/meshSchemas.test.ts checks that they are valid. */
 import t from "tap";
 import { istioManifests } from "../../../src/compile/mesh/istio.js";
 import type { Manifest, MeshOptions, MeshOutput } from "../../../src/compile/mesh/mesh.js";
@@ -16,14 +16,14 @@ const ofKind = (output: MeshOutput, kind: string): readonly Manifest[] =>
 	output.manifests.filter((manifest) => manifest.kind === kind);
 
 for (const protocol of PROTOCOLS) {
-	t.test(`the whole of one Service, ${protocol}`, async (t) => {
+	t.test(`the manifests of one Service, ${protocol}`, async (t) => {
 		const output = build(one(), { protocol });
 		t.same(output.problems, []);
 		t.same(output, await golden(`istio-${protocol}.json`, output));
 	});
 }
 
-t.test("a real Envoy takes every filter that is patched in", async (t) => {
+t.test("a real Envoy accepts every filter that is patched in", async (t) => {
 	for (const { name, resources, options, istioRefuses } of CASES) {
 		for (const protocol of PROTOCOLS) {
 			const output = istioManifests(resources, { ...options, protocol });
@@ -42,7 +42,7 @@ t.test("a real Envoy takes every filter that is patched in", async (t) => {
 	}
 });
 
-t.test("a Gateway by an identity agent is refused, with a hint that is not what was already done", async (t) => {
+t.test("a Gateway with identity from an agent is refused, with a hint on what to change", async (t) => {
 	const mesh = one({}, { gateways: [gateway({ tls: { from: "identity" } })] });
 	const said = (options: Partial<MeshOptions>) =>
 		build(mesh, options).problems.map(({ message, hint }) => [message, hint]);
@@ -50,7 +50,7 @@ t.test("a Gateway by an identity agent is refused, with a hint that is not what 
 	t.match(said({ gateway: "ns/gw" }), [[/does not use$/, /^leave tls out of it: the gateway that --gateway names/]]);
 });
 
-t.test("the provider's timeout is said, and is the longest that a Service grants", async (t) => {
+t.test("the provider's timeout is reported, and is the longest of all Services", async (t) => {
 	const callout = (timeoutMs: number) => ({ ...CALLOUT, timeoutMs });
 	const services = [
 		service("a", [V1, V2], { callout: callout(50) }),
@@ -69,7 +69,7 @@ t.test("the provider's timeout is said, and is the longest that a Service grants
 	t.match(output.warnings.join("\n"), /longest holds for all/);
 });
 
-t.test("an asked Service has no route without the sidecar's word; another is routed as it is", async (t) => {
+t.test("a Service in callout has no route without the sidecar's answer; another has its plain route", async (t) => {
 	const services = [
 		service("asked", [V1, V2], { access: null, hosts: ["asked.example"] }),
 		service("plain", [V1], { hosts: ["plain.example"] }),
@@ -93,7 +93,7 @@ t.test("an asked Service has no route without the sidecar's word; another is rou
 	);
 });
 
-t.test("a wildcard host cannot be told apart with a port, so everything is asked about", async (t) => {
+t.test("a wildcard host with a port cannot be matched, so every request is sent to the sidecar", async (t) => {
 	const output = build(one({ hosts: ["api.example", "*.api.example"] }));
 	t.match(ofKind(output, "AuthorizationPolicy"), [{ metadata: { name: "weir-all" }, spec: { rules: [{}] } }]);
 	t.match(output.warnings.join("\n"), /wildcard host/);
@@ -112,7 +112,7 @@ t.test("routes come last, so that no host is reachable before it is guarded", as
 	}
 });
 
-t.test("Istio's own defaults are not taken over", async (t) => {
+t.test("Istio's own defaults are not used", async (t) => {
 	t.match(
 		ofKind(build(one()), "VirtualService"),
 		[{ spec: { http: [{ retries: { attempts: 0 } }, { retries: { attempts: 0 } }] } }],
@@ -156,7 +156,7 @@ t.test("the ext_proc filter stands before authorisation, and after tokens where 
 	t.match(messages(build(claims)), /before it verifies tokens/, "ext_authz would never see a claim");
 });
 
-t.test("what cannot be carried out is refused", async (t) => {
+t.test("settings that Istio cannot implement are refused", async (t) => {
 	const refused = (resources: ResourceSet, options: Partial<MeshOptions> = {}) => messages(build(resources, options));
 	const passing = { callout: { ...CALLOUT, onFailure: "default-variant" as const } };
 	t.match(refused(one(passing)), /one filter for all Services/);

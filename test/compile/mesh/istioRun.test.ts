@@ -42,7 +42,7 @@ t.test("a claim of a verified token is the unit, and no client can set it", asyn
 	t.equal(await ask(client, v2, [`x-weir-claim-sub: ${v2}`]), "200 employment-v1", "no token, no unit: the default");
 });
 
-t.test("a manifest that is missing opens nothing", async (t) => {
+t.test("a missing manifest opens no Service", async (t) => {
 	for (const [protocol, missing] of [
 		["ext_authz", "AuthorizationPolicy weir-employment"],
 		["ext_authz", "EnvoyFilter weir-ext-authz"],
@@ -59,7 +59,7 @@ t.test("a manifest that is missing opens nothing", async (t) => {
 	}
 });
 
-t.test("the sidecar names the default Variant too, where the Envoy is not ours", async (t) => {
+t.test("the sidecar also names the default Variant to an Envoy of a mesh", async (t) => {
 	const all = scenarioResources();
 	const resources = { ...all, accessPolicies: all.accessPolicies.slice(0, 1) };
 	const output = istioManifests(resources, scenarioOptions("ext_authz"));

@@ -146,12 +146,12 @@ export async function runScenario(t: Test, { plainNeedsNone, rawBytes, ...setup 
 	t.same(
 		answers.map((answer) => headerValues(answer, "x-variant").join()),
 		UNITS.map((unit) => `employment-${assignment.locate(unit)?.variant ?? "v1"}`),
-		"each unit gets the Variant that the pure function says",
+		"each unit gets the Variant that the pure function gives",
 	);
 	const [v1, v2] = [unitOf(assignment, "v1"), unitOf(assignment, "v2")];
 	t.equal(await ask(client, v1, ["x-weir-variant: v2", "X-Weir-Arm: boosted/arm2"]), "200 employment-v1", "no forging");
 	const [first, second] = upstreams;
-	t.equal(/^x-weir-arm: boosted\/arm1$/im.test(first?.lastHead() ?? ""), true, "the Variant is told the real arm");
+	t.equal(/^x-weir-arm: boosted\/arm1$/im.test(first?.lastHead() ?? ""), true, "the Variant gets the real arm");
 	const underscores = ["x_weir_arm: forged", "X_Weir-Variant: forged", "x-weir_claim: forged"];
 	// Envoy Gateway refuses such names unless a ClientTrafficPolicy allows them.
 	t.match(await ask(client, v1, underscores), /^(200 employment-v1|400 )$/);
