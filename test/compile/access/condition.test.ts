@@ -273,17 +273,14 @@ t.test("a comparison with a text that no path contains is refused with the text 
 	}
 });
 
-t.test(
-	"the cache keeps as many conditions as may be declared, then drops the least recently used",
-	async (t) => {
-		const textOf = (at: number): string => `request.method == "M${at}"`;
-		const made = Array.from({ length: RESOURCES_MAX }, (_, at) => compileCondition(textOf(at)));
-		const again = made.filter((one, at) => compileCondition(textOf(at)) === one);
-		t.equal(again.length, RESOURCES_MAX);
-		compileCondition(textOf(0));
-		compileCondition(textOf(RESOURCES_MAX));
-		t.equal(compileCondition(textOf(0)), made[0], "asked for a moment ago");
-		t.equal(compileCondition(textOf(2)), made[2]);
-		t.not(compileCondition(textOf(1)), made[1]);
-	},
-);
+t.test("the cache keeps as many conditions as may be declared, then drops the least recently used", async (t) => {
+	const textOf = (at: number): string => `request.method == "M${at}"`;
+	const made = Array.from({ length: RESOURCES_MAX }, (_, at) => compileCondition(textOf(at)));
+	const again = made.filter((one, at) => compileCondition(textOf(at)) === one);
+	t.equal(again.length, RESOURCES_MAX);
+	compileCondition(textOf(0));
+	compileCondition(textOf(RESOURCES_MAX));
+	t.equal(compileCondition(textOf(0)), made[0], "asked for a moment ago");
+	t.equal(compileCondition(textOf(2)), made[2]);
+	t.not(compileCondition(textOf(1)), made[1]);
+});

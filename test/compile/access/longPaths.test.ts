@@ -96,7 +96,7 @@ for (const [form, version] of EXECUTIONS) {
 		});
 		for (const host of HOSTS) {
 			t.same(
-				got.filter((one) => one.host === host).map(({ told }) => told),
+				got.filter((one) => one.host === host).map(({ results }) => results),
 				WANTED[host],
 				host,
 			);

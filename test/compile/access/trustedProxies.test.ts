@@ -85,7 +85,8 @@ for (const protocol of ["ext_authz", "ext_proc"] as const) {
 			);
 			return (await alone(target, request)).status;
 		};
-		const forwarded = (...ids: readonly string[]) => `x-forwarded-client-cert: ${ids.map((id) => `URI=${id}`).join(";")}`;
+		const forwarded = (...ids: readonly string[]) =>
+			`x-forwarded-client-cert: ${ids.map((id) => `URI=${id}`).join(";")}`;
 		const alice = `${forwarded(spiffe("alice"))};Hash=${"0".repeat(64)}`;
 
 		t.equal(await ask("proxy", "guarded", alice), 200, "the client that the proxy names");

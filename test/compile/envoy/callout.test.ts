@@ -1,4 +1,4 @@
-/** Who is asked: exactly one filter for a Service in callout, none for a native one, whatever stands beside it. */
+/** A Service in callout has exactly one filter, a native one has none, whichever other Services exist. */
 import t from "tap";
 import { GATE_FILTER } from "../../../src/compile/envoy/accessControl.js";
 import {
@@ -72,7 +72,7 @@ for (const protocol of PROTOCOLS) {
 		});
 		const filter = protocol === "ext_proc" ? PROCESS_FILTER : VERDICT_FILTER;
 		const told = (name: string) => factsIn([virtualHost(plan, name).typed_per_filter_config], filter);
-		t.same(told("cookie"), route("cookie"), "a full callout says nothing of Variants");
+		t.same(told("cookie"), route("cookie"), "a full callout sends no Variant");
 		t.same(told("judged-cookie"), route("judged-cookie"));
 		t.same(told("asks"), { ...route("asks"), "weir-variant": "v1" });
 		const host = virtualHost(plan, "asks-header");
@@ -93,7 +93,7 @@ for (const protocol of PROTOCOLS) {
 	});
 }
 
-t.test("an arm that the Gateway does not show is not to be shown by the sidecar", async (t) => {
+t.test("an arm that the Gateway hides is also hidden by the sidecar", async (t) => {
 	const set = neighbours(["cookie"]);
 	const [gateway] = set.gateways;
 	if (gateway === undefined) throw new Error("no Gateway");
@@ -132,7 +132,7 @@ for (const protocol of PROTOCOLS) {
 	});
 }
 
-t.test("the filters come before they are needed where control says so", async (t) => {
+t.test("control can have the filters before a Service needs them", async (t) => {
 	const plan = build(neighbours(NATIVE), { sidecar: "always" });
 	t.equal(plan.asksSidecar, true);
 	for (const name of NATIVE) t.same(calloutsOn(plan, virtualHost(plan, name).typed_per_filter_config), [], name);
@@ -140,7 +140,7 @@ t.test("the filters come before they are needed where control says so", async (t
 	t.match(valuesUnder(first, "timeout"), [`${CALLOUT_TIMEOUT_MS / 1_000}s`]);
 });
 
-t.test("a virtual host that says nothing of the callout is asked about, never passed", async (t) => {
+t.test("a virtual host without callout settings is sent to the sidecar, never passed", async (t) => {
 	const plan = build(neighbours());
 	t.same(calloutsOn(plan, {}), [VERDICT_FILTER]);
 	const filters = new Map(httpFilters(plan).map(({ name, typed_config }) => [name, typed_config]));
@@ -149,7 +149,7 @@ t.test("a virtual host that says nothing of the callout is asked about, never pa
 	t.match(filters.get(ASSIGN_FILTER), { failure_mode_allow: true });
 });
 
-t.test("what must not pass unanswered proves its answer, and a host that says nothing must", async (t) => {
+t.test("a route that needs a verdict checks for it, as does a host without settings", async (t) => {
 	for (const protocol of PROTOCOLS) {
 		const plan = build(neighbours(), { protocol });
 		const base = httpFilters(plan).find(({ name }) => name === PROOF_FILTER);
@@ -167,7 +167,7 @@ t.test("what must not pass unanswered proves its answer, and a host that says no
 	}
 });
 
-t.test("filters in the order of the design: token, access by Envoy, the sidecar, the router", async (t) => {
+t.test("filters have the order token, Envoy's access rules, sidecar, router", async (t) => {
 	t.same(
 		httpFilters(build(neighbours())).map(({ name }) => name),
 		[
@@ -188,31 +188,28 @@ t.test("filters in the order of the design: token, access by Envoy, the sidecar,
 	);
 });
 
-t.test(
-	"Envoy waits as long as the most patient Service in callout, and shows no more than a decision needs",
-	async (t) => {
-		const plan = build(neighbours());
-		const filters = new Map(httpFilters(plan).map(({ name, typed_config }) => [name, typed_config]));
-		for (const name of [VERDICT_FILTER, ASSIGN_FILTER, PROCESS_FILTER]) {
-			t.same(valuesUnder(filters.get(name), "timeout"), ["0.75s"], name);
-		}
-		t.equal(filters.get(PROCESS_FILTER)?.message_timeout, "0.75s");
-		const shown = (name: string) =>
-			(valuesUnder(filters.get(name), "allowed_headers")[0] as { patterns: readonly object[] }).patterns;
-		const units = ["x-user-id", "x-weir-claim-org-2etenant", "cookie"];
-		t.same(shown(VERDICT_FILTER), [
-			...units.map((exact) => ({ exact })),
-			{ prefix: "x-weir-" },
-			{ exact: "x-forwarded-proto" },
-		]);
-		t.same(shown(ASSIGN_FILTER), shown(VERDICT_FILTER));
-		t.same(shown(PROCESS_FILTER), [...shown(VERDICT_FILTER), { prefix: ":" }]);
-		const few = new Map(httpFilters(build(neighbours(["asks"]))).map(({ name, typed_config }) => [name, typed_config]));
-		const [own] = valuesUnder(few.get(VERDICT_FILTER), "allowed_headers");
-		t.notMatch(JSON.stringify(own), /cookie|claim/, "cookies and claims only where one is a unit");
-		t.match(JSON.stringify(filters.get(PROCESS_FILTER)?.metadata_options), new RegExp(`"${METADATA_NAMESPACE}"`));
-	},
-);
+t.test("Envoy's timeout is the longest of all Services in callout, and it sends only needed fields", async (t) => {
+	const plan = build(neighbours());
+	const filters = new Map(httpFilters(plan).map(({ name, typed_config }) => [name, typed_config]));
+	for (const name of [VERDICT_FILTER, ASSIGN_FILTER, PROCESS_FILTER]) {
+		t.same(valuesUnder(filters.get(name), "timeout"), ["0.75s"], name);
+	}
+	t.equal(filters.get(PROCESS_FILTER)?.message_timeout, "0.75s");
+	const shown = (name: string) =>
+		(valuesUnder(filters.get(name), "allowed_headers")[0] as { patterns: readonly object[] }).patterns;
+	const units = ["x-user-id", "x-weir-claim-org-2etenant", "cookie"];
+	t.same(shown(VERDICT_FILTER), [
+		...units.map((exact) => ({ exact })),
+		{ prefix: "x-weir-" },
+		{ exact: "x-forwarded-proto" },
+	]);
+	t.same(shown(ASSIGN_FILTER), shown(VERDICT_FILTER));
+	t.same(shown(PROCESS_FILTER), [...shown(VERDICT_FILTER), { prefix: ":" }]);
+	const few = new Map(httpFilters(build(neighbours(["asks"]))).map(({ name, typed_config }) => [name, typed_config]));
+	const [own] = valuesUnder(few.get(VERDICT_FILTER), "allowed_headers");
+	t.notMatch(JSON.stringify(own), /cookie|claim/, "cookies and claims only where one is a unit");
+	t.match(JSON.stringify(filters.get(PROCESS_FILTER)?.metadata_options), new RegExp(`"${METADATA_NAMESPACE}"`));
+});
 
 t.test("in a full callout the routes follow the Variant's header, which no client and no upstream sees", async (t) => {
 	const plan = build(neighbours());
@@ -223,7 +220,7 @@ t.test("in a full callout the routes follow the Variant's header, which no clien
 		const named = routeName(plan.version, name, null);
 		t.ok(
 			host.routes?.every((route) => route.name === named),
-			"by its name alone a log entry says of which plan and Service",
+			"the route's name gives a log entry its plan and Service",
 		);
 		t.same(
 			host.routes?.map(({ match, route, direct_response }) => [

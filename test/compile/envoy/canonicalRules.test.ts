@@ -1,4 +1,4 @@
-/** What of a request the rule for canonical ones looks at, part by part; what it refuses is test/attack/http1. */
+/** Parts of a request that the canonical rule checks; test/attack/http1 shows its refusals. */
 import t from "tap";
 import {
 	BAD_PATH,
@@ -58,21 +58,24 @@ const tooLong = {
 const unreserved = { safe_regex: { regex: `[!-~]*${ESCAPED_UNRESERVED}[!-~]*` } };
 
 for (const judgesPaths of [false, true]) {
-	t.test(judgesPaths ? "where policies look at paths" : "where none does", async (t) => {
-		const permissions = rulesOf(judgesPaths)["(not canonical)"]?.permissions ?? [];
-		const escapes = permissions.filter((one) => JSON.stringify(one).includes('"contains":"%"'));
-		t.same(
-			permissions.filter((one) => !escapes.includes(one)),
-			always,
-		);
-		const ambiguous = judgesPaths ? AMBIGUOUS.map((contains) => ({ contains, ignore_case: true })) : [];
-		const long = rulesOf(judgesPaths)["(not canonical, path length)"];
-		t.same(long, judgesPaths ? tooLong : undefined);
-		t.same(escapes, [escaped(utf8, misfit, ...(judgesPaths ? [unreserved] : []), ...ambiguous)]);
-	});
+	t.test(
+		judgesPaths ? "the canonical rule if policies read paths" : "the canonical rule if none reads paths",
+		async (t) => {
+			const permissions = rulesOf(judgesPaths)["(not canonical)"]?.permissions ?? [];
+			const escapes = permissions.filter((one) => JSON.stringify(one).includes('"contains":"%"'));
+			t.same(
+				permissions.filter((one) => !escapes.includes(one)),
+				always,
+			);
+			const ambiguous = judgesPaths ? AMBIGUOUS.map((contains) => ({ contains, ignore_case: true })) : [];
+			const long = rulesOf(judgesPaths)["(not canonical, path length)"];
+			t.same(long, judgesPaths ? tooLong : undefined);
+			t.same(escapes, [escaped(utf8, misfit, ...(judgesPaths ? [unreserved] : []), ...ambiguous)]);
+		},
+	);
 }
 
-t.test("a dry run of policies that look at paths refuses what is ambiguous alone", async (t) => {
+t.test("a dry run of policies that read paths refuses only ambiguous paths", async (t) => {
 	const plain = AMBIGUOUS_PATH_PARTS.filter((part) => !part.includes("%")).map((contains) => path({ contains }));
 	const escapes = AMBIGUOUS.map((contains) => ({ contains, ignore_case: true }));
 	const strange = not(":path", GOOD_PATH);
@@ -81,7 +84,7 @@ t.test("a dry run of policies that look at paths refuses what is ambiguous alone
 	t.same(longPaths(), tooLong);
 });
 
-t.test("two proofs are one header of several values, which only CEL sees as a list", async (t) => {
+t.test("two proofs are one header with several values, which only CEL sees as a list", async (t) => {
 	const { permissions, condition } = rulesOf(false)["(not canonical, DPoP)"] as {
 		readonly permissions: readonly object[];
 		readonly condition?: unknown;

@@ -1,4 +1,4 @@
-/** Texts at the ends of what fields take: durations, shares, names, addresses, paths, ids, claims, and nasty ones. */
+/** Extreme texts of fields: durations, shares, names, addresses, paths, ids, claims, and hostile ones. */
 import { PATH_TEMPLATE_CHARS_MAX, SPIFFE_ID_BYTES_MAX } from "../../../src/limits/index.js";
 
 const long = (length: number, of = "a"): string => of.repeat(Math.ceil(length / of.length)).slice(0, length);

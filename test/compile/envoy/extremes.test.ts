@@ -1,4 +1,4 @@
-/** Whatever `weir validate` takes, the newest Envoy takes; test/long asks the other tested ones. */
+/** The newest Envoy accepts whatever `weir validate` accepts; test/long has the other tested versions. */
 import t from "tap";
 import { contentHash } from "../../../src/compile/assignment/hash.js";
 import { readTable } from "../../../src/publish/sidecar/tableReader.js";
@@ -23,7 +23,7 @@ const cases = all.filter(
 const limit = cases.find(({ name }) => name.startsWith("Service spec.rateLimits.tenant."));
 t.setTimeout(300_000);
 
-t.test("the extremes of all fields are many, and of every kind", async (t) => {
+t.test("the extremes cover all fields and kinds", async (t) => {
 	t.comment(`${cases.length} cases`);
 	t.ok(all.length > 1_000);
 	for (const kind of KINDS)
@@ -43,7 +43,7 @@ t.test("the extremes of all fields are many, and of every kind", async (t) => {
 	t.match(JSON.stringify(routes), /"https:\/\/b\.example97"\},\{"key":"tenant"/, "of all issuers");
 });
 
-t.test("what control publishes of them fits proto/: tests that give Envoy a file do not ask that", async (t) => {
+t.test("control's messages for all extremes fit proto/, which tests with a file do not check", async (t) => {
 	// Each Gateway has the routes of all Services, with rules for each of its issuers: one Service is enough for them.
 	const ofGateways = cases.filter(({ ofGateway }) => ofGateway);
 	const others = cases.filter(({ ofGateway }) => !ofGateway);
@@ -55,13 +55,13 @@ t.test("what control publishes of them fits proto/: tests that give Envoy a file
 	}
 });
 
-t.test("the sidecar's reader takes each: it would close the Service of one that it does not", async (t) => {
+t.test("the sidecar's reader accepts each extreme; it would close a Service that it rejects", async (t) => {
 	for (let at = 0; at < all.length; at += 50) {
 		const json = JSON.stringify(planOf(all.slice(at, at + 50)).table);
 		t.equal(readTable(contentHash(json), json).closed, undefined, `from ${all[at]?.name}`);
 	}
 });
 
-t.test("Envoy takes each", { timeout: 300_000 }, async (t) => {
+t.test("Envoy accepts each extreme", { timeout: 300_000 }, async (t) => {
 	t.same(await refusedExtremes(cases), []);
 });

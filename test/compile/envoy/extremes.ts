@@ -1,7 +1,7 @@
 /**
  * Extremes of every field of every kind that reaches an Envoy: each leaf of the JSON Schema is set to the ends of its
- * range, to each of its words, or to every text of a pool, and each list is empty or as long as it may be; what `weir
- * validate` takes is a case. Envoy must take it too: one value that it refuses holds back the routes of all Services.
+ * range, to each enum value, or to every text of a pool, and each list is empty or of maximum length. What `weir
+ * validate` accepts is a case. Envoy must accept it too: one refused value holds back the routes of all Services.
  */
 import { compile } from "../../../src/compile/compile.js";
 import { EMPTY_KEY_SET, keySetName } from "../../../src/compile/envoy/keySet.js";

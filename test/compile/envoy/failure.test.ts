@@ -1,4 +1,4 @@
-/** What a request meets when a Variant fails, on a real Envoy: never the other arm's Variant. */
+/** Failing Variants on a real Envoy: a request never gets the other arm's Variant. */
 import t from "tap";
 import { compile, NO_COLLECTORS } from "../../../src/compile/compile.js";
 import { EMPTY_STATUS } from "../../../src/decide/rollout/status.js";
@@ -74,25 +74,25 @@ t.test("retries stay in the Variant: v1 never sees a request of v2's arm", async
 	t.equal(headerValues(await get("retrying", null), "x-variant")[0], "v1", "the default Variant serves on");
 });
 
-t.test("a Variant without endpoints: 503 if the Service says fail", async (t) => {
+t.test("a Variant without endpoints: 503 with noEndpoint: fail", async (t) => {
 	const v1 = healthy.requests();
 	t.equal((await get("empty-fails")).status, 503);
 	t.equal(healthy.requests(), v1);
 });
 
-t.test("a Variant without endpoints: the default Variant if the Service says so", async (t) => {
+t.test("a Variant without endpoints: the default Variant with noEndpoint: default-variant", async (t) => {
 	const answer = await get("empty-default");
 	t.equal(answer.status, 200);
 	t.same(headerValues(answer, "x-variant"), ["v1"]);
 });
 
-t.test("an unhealthy Variant answers 503 and no other Variant steps in", async (t) => {
+t.test("an unhealthy Variant answers 503, and no other Variant replaces it", async (t) => {
 	await becomes(envoy, "cluster.unhealthy/v1.membership_healthy", 1);
 	await becomes(envoy, "cluster.unhealthy/v2.membership_healthy", 0);
 	const v1 = await healthyRequestsOf("unhealthy");
 	const answer = await get("unhealthy");
 	t.equal(answer.status, 503);
-	t.same(headerValues(answer, "x-weir-arm"), ["all-unhealthy/arm2"], "and still says whose it was");
+	t.same(headerValues(answer, "x-weir-arm"), ["all-unhealthy/arm2"], "and still names the arm");
 	t.equal(await healthyRequestsOf("unhealthy"), v1);
 	t.equal((await get("unhealthy", null)).status, 200);
 });

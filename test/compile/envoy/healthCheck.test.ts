@@ -1,4 +1,4 @@
-/** Health checks pass at servers that look at the authority of a request: with a real Envoy, HTTP/2 and gRPC. */
+/** Health checks pass at servers that check the authority of a request: a real Envoy, HTTP/2 and gRPC. */
 import { once } from "node:events";
 import { createServer } from "node:http2";
 import type { AddressInfo } from "node:net";
@@ -29,7 +29,7 @@ async function health(t: Test, port: number, spec: Partial<Service["spec"]>): Pr
 	);
 }
 
-t.test("its findings hold at once; without it Envoy's own window stays", async (t) => {
+t.test("a health check's result holds at once; without one Envoy's own panic window stays", async (t) => {
 	const windowOf = (healthCheck: Service["spec"]["healthCheck"]): unknown => {
 		const services = [service("model", [variant("v1", 1)], { healthCheck })];
 		const { clusters } = compile(resourceSet({ gateways: [gateway()], services }), EMPTY_STATUS, {
@@ -48,7 +48,7 @@ for (const [hosts, authority] of [
 	[["*.model.test", "other.test"], "other.test"],
 	[["*.model.test"], "health.model.test"],
 ] as const)
-	t.test(`HTTP/2: ${hosts.join(", ")}`, async (t) => {
+	t.test(`an HTTP/2 health check passes at ${hosts.join(", ")}`, async (t) => {
 		const asked: unknown[] = [];
 		const server = createServer((request, response) => {
 			asked.push(request.headers[":authority"], request.headers[":path"]);
@@ -61,7 +61,7 @@ for (const [hosts, authority] of [
 		t.same(asked.slice(0, 2), [authority, "/healthy"]);
 	});
 
-t.test("gRPC: grpc.health.v1", async (t) => {
+t.test("a gRPC health check passes by grpc.health.v1", async (t) => {
 	const bytes = (value: Buffer): Buffer => value;
 	const server = new Server();
 	const hosts: string[] = [];

@@ -1,4 +1,4 @@
-/** Where the rule stands that a certificate must name one caller; what it does is test/compile/access/identities.test.ts. */
+/** Position of the rule that a certificate names one caller; access/identities.test.ts shows its effect. */
 import t from "tap";
 import { compile, NO_COLLECTORS } from "../../../src/compile/compile.js";
 import { NO_SINGLE_IDENTITY } from "../../../src/compile/envoy/accessControl.js";
@@ -44,7 +44,7 @@ const ruled = (config: unknown): boolean =>
 
 for (const form of [{}, { mode: "callout" }, { mode: "callout", protocol: "ext_proc" }] as const) {
 	const plan = compile(resources, EMPTY_STATUS, { collectors: NO_COLLECTORS, ...form });
-	t.test(`${JSON.stringify(form)}: the rule is there where certificates are demanded and judged`, async (t) => {
+	t.test(`${JSON.stringify(form)}: listeners that require and check certificates have the rule`, async (t) => {
 		for (const host of hostsOf(plan, "demands")) {
 			t.equal(ruled(host.typed_per_filter_config["weir.gate"]), host.name !== "open", host.name);
 			for (const entry of weightedClusters(host))

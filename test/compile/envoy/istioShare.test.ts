@@ -1,7 +1,7 @@
 /**
- * Which share of public Istio AuthorizationPolicies compiles natively: each of policies.json (made by translate.ts, with
- * its source) is declared in our form and compiled. docs/meshes.md states these figures: those of Istio's own test data, which nobody
- * runs, apart from those of manifests and samples.
+ * The share of public Istio AuthorizationPolicies that compile natively. Each of policies.json (made by translate.ts, with
+ * its source) is declared in our form and compiled. docs/meshes.md states the figures, those of Istio's own test data
+ * apart from those of manifests and samples.
  */
 import { readFileSync } from "node:fs";
 import t from "tap";
@@ -49,7 +49,7 @@ function declared(policies: readonly object[]): string {
 			spec: { services: ["guarded"], ...spec },
 		}),
 	);
-	// Where it only denies, or nothing, somebody is allowed: what is asked is how it compiles, not what it leaves.
+	// A policy that only denies gets an allow rule beside it: the test is about compilation, not the verdict.
 	const allow = stringify({
 		apiVersion: "weir.dev/v1alpha1",
 		kind: "AccessPolicy",
@@ -74,7 +74,7 @@ const sum = (counts: Iterable<number>): number => [...counts].reduce((before, co
 const row = ({ all, native, callout, cannot }: Share): string =>
 	`${all} | ${native} | ${callout} | ${sum(cannot.values())}`;
 
-t.test("of at least 100 public policies", async (t) => {
+t.test("docs/meshes.md has the native share of at least 100 public policies", async (t) => {
 	const all: readonly Translated[] = JSON.parse(readFileSync(FILE, "utf8"));
 	const [testData, run] = [nobody(), nobody()];
 	for (const { repository, path, index, policies, cannot } of all) {
@@ -96,7 +96,7 @@ t.test("of at least 100 public policies", async (t) => {
 	t.same(row(testData), "108 | 36 | 22 | 50");
 	t.equal(run.cannot.get(PORT), 34);
 	const page = readFileSync(new URL("../../../../docs/meshes.md", import.meta.url), "utf8");
-	for (const share of [run, testData]) t.match(page, `| ${row(share)} |`, "docs/meshes.md says it");
+	for (const share of [run, testData]) t.match(page, `| ${row(share)} |`, "docs/meshes.md has the figure");
 	t.match(page, `${run.cannot.get(PORT)} of the ${sum(run.cannot.values())}`, "and how many name a port");
 	for (const repository of new Set(all.map((one) => one.repository))) t.match(page, repository);
 });

@@ -1,4 +1,4 @@
-/** `--mode native|callout`, and what `weir explain` says of the three executions. */
+/** `--mode native|callout`, and the text of `weir explain` on the three executions. */
 import t from "tap";
 import { GATE_FILTER } from "../../../src/compile/envoy/accessControl.js";
 import { PROOF_FILTER } from "../../../src/compile/envoy/calloutProof.js";
@@ -14,7 +14,7 @@ const APART =
 	"who may use each arm's Variant is known after identity, and only who may use all takes part: AccessPolicy not-v2 judges the Variants of Experiment e-judged-apart-header apart";
 const ASKS = "the Service asks for it (callout.access: sidecar)";
 
-t.test("mode native: each thing that Envoy cannot do is a problem, with its reason", async (t) => {
+t.test("mode native: each feature that Envoy lacks is a problem with its reason", async (t) => {
 	const cannot = (name: string, why: string) => ({
 		position: null,
 		message: `Service ${name} cannot be native: ${why}`,
@@ -43,7 +43,7 @@ t.test("mode native equals mode auto for native rules", async (t) => {
 	t.same(build(neighbours(NATIVE), { mode: "auto" }), build(neighbours(NATIVE)), "auto is the default");
 });
 
-t.test("mode callout: the sidecar assigns and decides all there is to assign and decide", async (t) => {
+t.test("mode callout: the sidecar makes all assignments and verdicts", async (t) => {
 	for (const protocol of ["ext_authz", "ext_proc"] as const) {
 		const set = neighbours();
 		const plan = build(set, { mode: "callout", protocol });
@@ -59,7 +59,7 @@ t.test("mode callout: the sidecar assigns and decides all there is to assign and
 			t.equal(calloutsOn(plan, host.typed_per_filter_config).length, 1, name);
 			t.same(weightedClusters(host), [], `${name}: Envoy assigns no unit`);
 			t.notOk(JSON.stringify(host).includes("hash_policy"), name);
-			// The proof is no judgement: it looks for the sidecar's. Nor is the gate: nobody is asked about what it refuses.
+			// The proof rule only checks for the sidecar's verdict, and the gate refuses without a callout.
 			const { [PROOF_FILTER]: _, [GATE_FILTER]: __, ...judging } = host.typed_per_filter_config;
 			t.notMatch(JSON.stringify(judging), /"rbac"/, `${name}: nor does it judge`);
 		}
@@ -70,7 +70,7 @@ t.test("mode callout: the sidecar assigns and decides all there is to assign and
 	}
 });
 
-t.test("mode callout, where requests may pass unanswered: Envoy keeps the verdict", async (t) => {
+t.test("mode callout: Envoy keeps the verdict if requests may pass unanswered", async (t) => {
 	const set = neighbours(["policies-header"]);
 	const [service] = set.services;
 	if (service === undefined) throw new Error("no Service");
@@ -82,7 +82,7 @@ t.test("mode callout, where requests may pass unanswered: Envoy keeps the verdic
 	t.same(calloutsOn(plan, host.typed_per_filter_config), ["weir.assign"]);
 });
 
-t.test("explain: each Service says which of the three executions it gets, and what no answer means", async (t) => {
+t.test("explain shows each Service's execution, and the effect of a missing answer", async (t) => {
 	const said = (options: Parameters<typeof build>[1] = {}) => {
 		const { rules } = build(neighbours(), options);
 		return (rule: string) => {

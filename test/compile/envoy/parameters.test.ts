@@ -1,4 +1,4 @@
-/** Parameters of arms as request headers: of the arm's live share alone, byte for byte, and no client's. */
+/** Parameters of arms as request headers: only for the arm's live share, byte for byte, and never a client's. */
 import t from "tap";
 import { compile, NO_COLLECTORS } from "../../../src/compile/compile.js";
 import { EMPTY_STATUS } from "../../../src/decide/rollout/status.js";
@@ -17,7 +17,7 @@ const arms = [
 	{ name: "hot", variant: "v2", weight: 1, baseline: false, parameters: AWKWARD },
 ];
 
-t.test("headers of the live entries of the arm, percent signs doubled; none of the rest", async (t) => {
+t.test("only live entries of the arm have its parameter headers, with percent signs doubled", async (t) => {
 	const plan = build(resourceSet({ services: [service("s", variants)], experiments: [experiment("e", "s", arms)] }));
 	const entries = weightedClusters(virtualHost(plan, "s"));
 	const headers = entries.map(({ request_headers_to_add = [] }) =>
@@ -43,7 +43,7 @@ t.test("headers of the live entries of the arm, percent signs doubled; none of t
 	}
 });
 
-t.test("in the table by full name and as written; a full callout leaves them to the sidecar", async (t) => {
+t.test("the table has parameters by full name and as written; a full callout leaves them to the sidecar", async (t) => {
 	const plan = build(
 		resourceSet({
 			services: [service("s", variants)],
@@ -59,7 +59,7 @@ t.test("in the table by full name and as written; a full callout leaves them to 
 	t.match(JSON.stringify(plan.envoy.listeners), /x-weir-param-\[a-z0-9-\]\+/, "which may set them");
 });
 
-t.test("on a real Envoy the upstream reads them as written, and no client can send one", async (t) => {
+t.test("behind a real Envoy the upstream gets parameters as written, and never a client's", async (t) => {
 	const upstream = await startVariantServer("v");
 	t.teardown(() => upstream.close());
 	const both = ["v1", "v2"].map((name) => variant(name, upstream.port));

@@ -1,4 +1,4 @@
-/** Where a policy's path prefixes stand in its rule: whole segments, and a rule with nothing to ask takes any request. */
+/** A policy's path prefixes in its rule: whole segments, and a rule without conditions matches any request. */
 import t from "tap";
 import { compile, NO_COLLECTORS } from "../../../src/compile/compile.js";
 import { EMPTY_STATUS } from "../../../src/decide/rollout/status.js";
@@ -24,7 +24,7 @@ const PERMISSIONS: readonly (readonly [fields: { pathPrefixes?: string[]; method
 
 for (const action of ["allow", "deny"] as const) {
 	for (const [fields, permission] of PERMISSIONS) {
-		t.test(`${action} ${JSON.stringify(fields)}`, async (t) => {
+		t.test(`${action} ${JSON.stringify(fields)} has the wanted rule`, async (t) => {
 			const set = resourceSet({
 				services: [service("s", [variant("v1", 1)], { access: null })],
 				accessPolicies: [accessPolicy("p", action, ["s"], { principals: ["spiffe://x.test/a"], ...fields })],

@@ -1,4 +1,4 @@
-/** Asks a real Envoy about all extremes together, and only where it refuses them about ever fewer. */
+/** Validates all extremes together with a real Envoy, and bisects them only after a refusal. */
 import { staticBootstrap } from "../../../src/compile/envoy/bootstrap.js";
 import { validateBootstrap } from "../../envoy/harness.js";
 import { COLLECTORS, type Extreme, planOf } from "./extremes.js";

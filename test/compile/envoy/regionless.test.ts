@@ -1,4 +1,4 @@
-/** Behind a Gateway that says no region, what names regions is no allow and every deny, natively as by the pure rules. */
+/** At a Gateway without a region, policies on regions never allow and always deny, natively and in the pure rules. */
 import t from "tap";
 import { accessTable, compileAccess } from "../../../src/compile/access/rules/policy.js";
 import { compile, NO_COLLECTORS } from "../../../src/compile/compile.js";
@@ -29,7 +29,7 @@ function native(region: string | null, filter: string): readonly string[] {
 		.filter((name) => !name.startsWith("("));
 }
 
-t.test("a deny of regions stays where no region is known, an allow of regions does not", async (t) => {
+t.test("without a known region a deny on regions applies, an allow on regions does not", async (t) => {
 	t.same(native(null, "weir.deny"), ["no-america", "no-europe"]);
 	t.same(native(null, "weir.allow"), ["anybody"]);
 	t.same(native("eu", "weir.deny"), ["no-europe"]);

@@ -1,6 +1,6 @@
 /**
- * Under control a Gateway's listener is the same whatever its Services come to need of the sidecar and of rate limits: a
- * connection that is open keeps its listener, and gets the newer routes.
+ * Under control a Gateway's listener does not depend on its Services' need for the sidecar or rate limits: an open
+ * connection keeps its listener, and gets the newer routes.
  */
 import t from "tap";
 import { compile, NO_COLLECTORS } from "../../../src/compile/compile.js";
@@ -44,7 +44,7 @@ const changes: Readonly<Record<string, ResourceSet>> = {
 	"the verdict moves to the sidecar": declared({ callout: { ...CALLOUT, access: "sidecar" } }),
 	"a cookie Experiment comes": declared({}, assigned),
 	"limits come": declared({ rateLimits: { service: perMinute, principal: null, tenant: null } }),
-	"nobody looks at users any more": declared(
+	"no policy reads users any more": declared(
 		{},
 		{ accessPolicies: [accessPolicy("all", "allow", ["shop"], { principals: ["anyone"] })] },
 	),
@@ -74,7 +74,7 @@ t.test("an open Service's callout settings do not affect other Services", async 
 	t.notSame(beside(9_000, { access: null }), before, "one that may ask has the others wait as long");
 });
 
-t.test("what is printed has no more than it needs", async (t) => {
+t.test("a printed bootstrap has only the filters that it needs", async (t) => {
 	const printed = JSON.stringify(listeners(declared(), "when-needed"));
 	t.notMatch(printed, /ext_authz|local_ratelimit/);
 	const shown = /"allowed_headers":\{"patterns":\[[^\]]*"exact":"authorization"[^\]]*"exact":"dpop"/;

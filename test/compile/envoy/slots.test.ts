@@ -1,4 +1,4 @@
-/** The part of a layer that an Experiment has, as Envoy's matcher: from lo on, and below hi, each only where it cuts. */
+/** An Experiment's part of a layer as Envoy's matcher: from lo and below hi, each only if needed. */
 import t from "tap";
 import { inSlot } from "../../../src/compile/envoy/matcher.js";
 import { build, neighbours } from "./neighbours.js";

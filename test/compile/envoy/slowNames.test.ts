@@ -1,4 +1,4 @@
-/** A name whose server says nothing holds up no Envoy's start for long: with a real Envoy and a silent resolver. */
+/** A name whose DNS server does not answer delays Envoy's start only briefly: a real Envoy and a silent resolver. */
 import { createSocket } from "node:dgram";
 import { once } from "node:events";
 import t from "tap";
@@ -17,7 +17,7 @@ const HEADER_BYTES = 12;
 /** Of a question for one name: behind the name's end (RFC 1035 4.1.2). */
 const typeOf = (query: Buffer): number => query.readUInt16BE(query.indexOf(0, HEADER_BYTES) + 1);
 
-t.test("an Envoy is ready though one name is never answered", async (t) => {
+t.test("an Envoy becomes ready although one DNS name is never resolved", async (t) => {
 	const askedAt = new Map<number, number[]>();
 	const silent = createSocket("udp4").on("message", (query) => {
 		const type = typeOf(query);

@@ -21,12 +21,12 @@ const DEEP = ["a", "b", "c", "d"].map((letter) => letter.repeat(64));
 
 const name = (index: number): string => `https://id-${index}.example`;
 
-/** Every third issuer says the tenant in a claim at the end of the longest path. */
+/** Every third issuer has the tenant in a claim at the end of the longest path. */
 const isDeep = (index: number): boolean => index % 3 === 0;
 
 /**
  * Asks twice more than a limit of one request lets in, as a tenant of the first issuer, as another one of the last, as the first
- * one again by the last issuer's token, and as nobody's.
+ * one again by the last issuer's token, and without a tenant.
  * @returns of each number of issuers the statuses, in that order
  */
 export async function heldTenants(
@@ -80,7 +80,7 @@ export async function heldTenants(
 	return held;
 }
 
-/** Red's second, and red's by another issuer, have no bucket of their own; nor has who says no tenant. */
+/** Red's second request and red by another issuer share a bucket, as do requests without a tenant. */
 export const HELD: Readonly<Record<string, readonly number[]>> = Object.fromEntries(
 	ISSUER_COUNTS.map((count) => [count, [200, 429, 200, 429, 200, 429]]),
 );

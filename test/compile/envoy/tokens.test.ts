@@ -1,4 +1,4 @@
-/** Verified claims as units: the token filter is off but for the Services that assign by one, and decides no access. */
+/** Verified claims as units: the token filter is on only for Services with such a unit, and decides no access. */
 import t from "tap";
 import { claimHeader } from "../../../src/compile/envoy/headers.js";
 import {
@@ -36,7 +36,7 @@ t.test("only the Service with a claim asks for tokens, natively and in callout",
 	t.equal(tokenFilter(none), undefined, "no issuer, no filter");
 });
 
-t.test("every issuer with its audiences and keys; a token that fails is no token", async (t) => {
+t.test("the filter has every issuer with its audiences and keys; an invalid token counts as none", async (t) => {
 	const issuers = [
 		tokenIssuer("https://a.test", ["x", "y"], "/keys/a.json"),
 		tokenIssuer("https://b.test", ["x"], "/keys/b.json"),
@@ -102,7 +102,7 @@ t.test("claims of invalid tokens are used only if no policy judges users", async
 	t.notMatch(told("users"), /no unit/, "it is refused");
 });
 
-t.test("claims that differ in case or marks are in different headers", async (t) => {
+t.test("claims that differ in case or punctuation are in different headers", async (t) => {
 	const claims = ["sub", "SUB", "Sub", "s-75b", "a.b", "a-b", "a_b", "ab", "a-2db", "A", "-41"];
 	const headers = claims.map(claimHeader);
 	t.equal(new Set(headers).size, claims.length);
@@ -110,7 +110,7 @@ t.test("claims that differ in case or marks are in different headers", async (t)
 	t.equal(claimHeader("org.tenantId"), "x-weir-claim-org-2etenant-49d");
 });
 
-t.test("claims that others assign by make no virtual host longer", async (t) => {
+t.test("claims of other Services add nothing to a virtual host", async (t) => {
 	const sizes = [1, 300].map((others) => {
 		const names = Array.from({ length: others }, (_, index) => `s${index}`);
 		const variants = [variant("v1", 1), variant("v2", 2)];

@@ -88,7 +88,7 @@ function expected(policies: readonly AccessPolicy[], variantName: string): Recor
 const three = [variant("v1", 9001), variant("v2", 9002), variant("v3", 9003)];
 
 for (const set of Object.keys(sets)) {
-	t.test(`${set}: rules of each entry`, async (t) => {
+	t.test(`${set}: each weighted entry has its rules`, async (t) => {
 		const policies = policiesOf(set, "s");
 		const plan = build(
 			resourceSet({
@@ -110,7 +110,7 @@ for (const set of Object.keys(sets)) {
 }
 
 for (const set of Object.keys(apart)) {
-	t.test(`${set}: the sidecar assigns, as it alone knows who may use which`, async (t) => {
+	t.test(`${set}: the sidecar assigns, as only it knows the allowed Variants`, async (t) => {
 		const policies = policiesOf(set, "s");
 		const resources = resourceSet({
 			services: [service("s", three, { access: null })],
@@ -149,7 +149,7 @@ t.test("entries of a Service whose policies judge no Variant carry no rules of t
 	for (const entry of weightedClusters(virtualHost(plan, "s"))) t.notOk("typed_per_filter_config" in entry);
 });
 
-t.test("on a real Envoy the verdict is authorize()'s, for each Variant", async (t) => {
+t.test("a real Envoy's verdict equals authorize() for each Variant", async (t) => {
 	const tls = await mutualTls(t);
 	const upstream = await startVariantServer("v", (socket) => {
 		socket.write("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n");
@@ -188,7 +188,7 @@ t.test("on a real Envoy the verdict is authorize()'s, for each Variant", async (
 					const before = upstream.requests();
 					const answer = await alone(client, rawGet(`${metadata.name}.test`, lines, path, method));
 					const arm = headerValues(answer, "x-weir-arm")[0]?.split("/arm")[1];
-					// A denied request says its arm too: Envoy adds the header to its own answers.
+					// A denied request has its arm too: Envoy adds the header to its own answers.
 					const chosen = arm === undefined ? "v1" : `v${arm}`;
 					const verdict = authorize(own, accessPolicies, {
 						...{ principal: spiffe(who), method, path, variant: chosen },

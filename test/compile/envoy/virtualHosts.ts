@@ -1,4 +1,4 @@
-/** Compiled virtual hosts taken apart: which HTTP filters are on for whom, and with which configuration. */
+/** Compiled virtual hosts taken apart: HTTP filters that are on for each host, and their configuration. */
 import { ASSIGN_FILTER, PROCESS_FILTER, VERDICT_FILTER } from "../../../src/compile/envoy/calloutContext.js";
 import type { Plan } from "../../../src/compile/table/plan.js";
 

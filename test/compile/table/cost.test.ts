@@ -1,4 +1,4 @@
-/** What `weir explain` says a Service's access rules cost, by what they name. */
+/** The cost of a Service's access rules in `weir explain`. */
 import t from "tap";
 import { compile, NO_COLLECTORS } from "../../../src/compile/compile.js";
 import { costText } from "../../../src/compile/table/cost.js";
@@ -49,7 +49,7 @@ const allow = (spec: Partial<AccessPolicy["spec"]>, name = "p") => accessPolicy(
 const tried = (policies: readonly AccessPolicy[], counts?: readonly number[]): number =>
 	Number(/tries (?:up to )?(\d+) values?/.exec(costOf(policies, "native", counts))?.[1]);
 
-t.test("what Envoy tries one by one is paid for, in one rule or in many", async (t) => {
+t.test("values that Envoy tries one by one have a cost, in one rule or in many", async (t) => {
 	t.equal(
 		costOf([allow({ principals: callers(2), methods: ["GET", "POST"], pathPrefixes: ["/v2"] })]),
 		"about 6 µs of CPU a request (Envoy tries up to 5 values of its rules); by the sidecar 79 µs",
@@ -63,19 +63,16 @@ t.test("what Envoy tries one by one is paid for, in one rule or in many", async 
 	);
 });
 
-t.test(
-	"where the sidecar costs less that is said, with what it changes, and the Service stays where it is",
-	async (t) => {
-		t.notMatch(costOf([allow({ principals: callers(730) })]), /callout/);
-		t.match(
-			costOf([allow({ principals: callers(740) })]),
-			/^about 80 µs .*; by the sidecar 79 µs, however many: declare callout: \{access: sidecar\} \(503 where it does not answer\)$/,
-		);
-		t.notMatch(costOf([allow({ principals: callers(740) })], "sidecar"), /declare/);
-	},
-);
+t.test("a cheaper sidecar is suggested with its effects, and the Service keeps its execution", async (t) => {
+	t.notMatch(costOf([allow({ principals: callers(730) })]), /callout/);
+	t.match(
+		costOf([allow({ principals: callers(740) })]),
+		/^about 80 µs .*; by the sidecar 79 µs, however many: declare callout: \{access: sidecar\} \(503 where it does not answer\)$/,
+	);
+	t.notMatch(costOf([allow({ principals: callers(740) })], "sidecar"), /declare/);
+});
 
-t.test("an open Service pays for what is tried of it, and the sidecar judges none", async (t) => {
+t.test("an open Service has the cost of its dry run, and no verdict of the sidecar", async (t) => {
 	const shadow = allow({ principals: callers(500), mode: "shadow" });
 	t.equal(
 		costOf([shadow], "native", [1], true),
@@ -85,7 +82,7 @@ t.test("an open Service pays for what is tried of it, and the sidecar judges non
 	t.equal(costOf([allow({ condition: "true", mode: "shadow" })], "native", [1], true), "", "nothing of it is tried");
 });
 
-t.test("every list counts, and a rule that names nothing is one to be tried", async (t) => {
+t.test("every list counts, and a rule without names counts as one", async (t) => {
 	const two = { principals: ["anyone"] };
 	for (const spec of [
 		{ methods: ["GET"] },
@@ -102,7 +99,7 @@ t.test("every list counts, and a rule that names nothing is one to be tried", as
 	t.equal(tried([allow(two), accessPolicy("d", "deny", ["s"], {})]), 2);
 });
 
-t.test("what any issuer may say counts for each of them, at the Gateway with the most", async (t) => {
+t.test("claims of any issuer count for each issuer, at the Gateway with the most", async (t) => {
 	const counts = [2, 7, 0];
 	for (const spec of [
 		{ users: ["*"] },
@@ -122,7 +119,7 @@ t.test("what any issuer may say counts for each of them, at the Gateway with the
 	t.equal(tried([allow({ principals: ["anyone"] })], [0]), 1);
 });
 
-t.test("what is compared with a token's list costs more for a long one", async (t) => {
+t.test("comparisons with a token's list cost more for a long list", async (t) => {
 	const groups = ["a", "b"];
 	const lists = { groups, tenants: ["t"], claims: [{ claim: "c", values: ["x"] }] };
 	t.match(
@@ -154,14 +151,14 @@ t.test("shadow policies that Envoy does not try cost nothing", async (t) => {
 	);
 });
 
-t.test("of Variants the one with the most counts, and beside shadow policies all are tried twice", async (t) => {
+t.test("the most expensive Variant counts, and with shadow policies all rules count twice", async (t) => {
 	const ofVariant = (name: string, count: number) => allow({ principals: callers(count), variants: [name] }, name);
 	t.equal(tried([allow({ principals: callers(1) }), ofVariant("v1", 3), ofVariant("v2", 5)]), 6);
 	const shadow = allow({ mode: "shadow", principals: callers(10) }, "later");
 	t.equal(tried([allow({ principals: callers(3) }), shadow]), 16);
 });
 
-t.test("what Envoy cannot do has no native cost", async (t) => {
+t.test("a policy that Envoy cannot judge has no native cost", async (t) => {
 	const text = costOf([allow({ principals: callers(740), condition: "request.method == 'GET'" })]);
 	t.equal(text, "about 79 µs of CPU a request, shared by the Service's rules");
 });

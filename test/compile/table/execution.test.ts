@@ -1,4 +1,4 @@
-/** Which of the three executions a Service gets: all modes, unit sources, accesses and answers to a missing answer. */
+/** The execution of a Service: all modes, unit sources, access rules and settings for a missing answer. */
 import t from "tap";
 import { accessTable } from "../../../src/compile/access/rules/policy.js";
 import { compile, NO_COLLECTORS } from "../../../src/compile/compile.js";
@@ -76,7 +76,7 @@ for (const [mode, callout, rows] of tables) {
 					const expected = {
 						verdict,
 						assignment: want === "arm" || want === "both",
-						// What carries a verdict fails closed, whatever the declaration says.
+						// A callout with a verdict fails closed, for any declaration.
 						onFailure: verdict ? "deny" : said.onFailure,
 						maxStalenessMs: 77_000,
 						onStale: verdict ? "deny" : said.onStale,
@@ -91,7 +91,7 @@ for (const [mode, callout, rows] of tables) {
 	}
 }
 
-t.test("the reasons", async (t) => {
+t.test("explain has the reason for an execution", async (t) => {
 	const cookie = experiment("c", "s", [1, 1], { unit: units.cookie ?? "" });
 	const header = experiment("h", "s", [1, 1]);
 	const why = (fields: Partial<Parameters<typeof executionOf>[0]>) => {
@@ -112,7 +112,7 @@ t.test("the reasons", async (t) => {
 	t.same(why({}), [null, null]);
 	t.same(why({ experiments: [cookie] }), [mints, null]);
 	t.same(why({ experiments: [header, cookie] }), [mints, null], "one cookie is enough");
-	t.same(why({ experiments: [cookie], mode: "callout" }), [mints, null], "the stronger reason is said");
+	t.same(why({ experiments: [cookie], mode: "callout" }), [mints, null], "the stronger reason is reported");
 	t.same(why({ experiments: [header], mode: "callout" }), ["the mode is callout", null]);
 	t.same(why({ access: access.policies, mode: "callout" }), [null, "the mode is callout"]);
 	t.same(why({ access: judging, experiments: [cookie] }), [mints, judges]);
@@ -129,47 +129,53 @@ const policy = (fields: Partial<MoreConditions>, shadow = false): AccessTable =>
 	policies: [{ ...none, name: "p", action: "allow", shadow, more: { ...more, ...fields } }],
 });
 
-t.test("what Envoy's rules cannot express is the sidecar's in every mode, and never natively wider", async (t) => {
-	const users = policy({ users: ["https://id.test#a"] });
-	const bound = { ...tokenIssuer("https://id.test", [], "k.json"), binding: "dpop" as const };
-	const why = (input: Partial<ExecutionInput>) =>
-		executionOf({ access: access.open, callout: CALLOUT, experiments: [], mode: "auto", issuers: [], ...input });
-	for (const mode of ["auto", "native", "callout"] as const) {
-		for (const fields of [
-			{ condition: "true" },
-			{ validFromMs: 1 },
-			{ validUntilMs: 1 },
-			{ schedule: { timezone: "UTC", days: [1], fromMinute: 0, untilMinute: 60 } },
-		]) {
-			t.match(why({ mode, access: policy(fields) }), {
-				callout: { verdict: true },
-				whyVerdict: /AccessPolicy p has a /,
+t.test(
+	"the sidecar judges what Envoy's rules cannot express, in every mode, and Envoy never allows more",
+	async (t) => {
+		const users = policy({ users: ["https://id.test#a"] });
+		const bound = { ...tokenIssuer("https://id.test", [], "k.json"), binding: "dpop" as const };
+		const why = (input: Partial<ExecutionInput>) =>
+			executionOf({ access: access.open, callout: CALLOUT, experiments: [], mode: "auto", issuers: [], ...input });
+		for (const mode of ["auto", "native", "callout"] as const) {
+			for (const fields of [
+				{ condition: "true" },
+				{ validFromMs: 1 },
+				{ validUntilMs: 1 },
+				{ schedule: { timezone: "UTC", days: [1], fromMinute: 0, untilMinute: 60 } },
+			]) {
+				t.match(why({ mode, access: policy(fields) }), {
+					callout: { verdict: true },
+					whyVerdict: /AccessPolicy p has a /,
+				});
+				t.equal(why({ mode, access: policy(fields, true) }).callout, null, "a shadow policy brings no callout");
+				t.match(
+					why({ mode, access: policy(fields, true) }).dryRun.untried,
+					[{ name: "p", why: /^it has a / }],
+					"and is reported as untried",
+				);
+			}
+			const dreamed = policy({ groups: ["a"] }, true);
+			t.match(why({ mode, access: dreamed, issuers: [bound] }), {
+				callout: null,
+				dryRun: { untried: [{ name: "p", why: /proof of possession/ }] },
 			});
-			t.equal(why({ mode, access: policy(fields, true) }).callout, null, "a shadow policy brings no callout");
-			t.match(
-				why({ mode, access: policy(fields, true) }).dryRun.untried,
-				[{ name: "p", why: /^it has a / }],
-				"and is said not to be tried",
+			t.same(
+				why({ mode, access: dreamed, issuers: [tokenIssuer("https://id.test", [], "k.json")] }).dryRun.untried,
+				[],
 			);
+			t.match(why({ mode, access: users, issuers: [bound] }).whyVerdict, /proof of possession \(dpop\)/);
+			t.match(why({ mode, callout: { ...CALLOUT, sign: true } }), { callout: { verdict: true, sign: true } });
 		}
-		const dreamed = policy({ groups: ["a"] }, true);
-		t.match(why({ mode, access: dreamed, issuers: [bound] }), {
-			callout: null,
-			dryRun: { untried: [{ name: "p", why: /proof of possession/ }] },
-		});
-		t.same(why({ mode, access: dreamed, issuers: [tokenIssuer("https://id.test", [], "k.json")] }).dryRun.untried, []);
-		t.match(why({ mode, access: users, issuers: [bound] }).whyVerdict, /proof of possession \(dpop\)/);
-		t.match(why({ mode, callout: { ...CALLOUT, sign: true } }), { callout: { verdict: true, sign: true } });
-	}
-	t.equal(why({ access: users, issuers: [tokenIssuer("https://id.test", [], "k.json")] }).callout, null);
-	t.equal(why({ access: policy({ regions: ["r"], pathTemplates: ["/{x}"], tenants: ["t"] }) }).callout, null);
-	const place = { gateway: { name: "g", region: null, issuers: [], trustedProxies: [] }, identifies: true };
-	const rules = (table: AccessTable) => JSON.stringify(accessPerRoute(table, "v1", place));
-	t.match(
-		rules(policy({ condition: "true" })),
-		/"p":\{"permissions":\[\{"any":true\}\],"principals":\[\{"not_id":\{"any":true/,
-	);
-});
+		t.equal(why({ access: users, issuers: [tokenIssuer("https://id.test", [], "k.json")] }).callout, null);
+		t.equal(why({ access: policy({ regions: ["r"], pathTemplates: ["/{x}"], tenants: ["t"] }) }).callout, null);
+		const place = { gateway: { name: "g", region: null, issuers: [], trustedProxies: [] }, identifies: true };
+		const rules = (table: AccessTable) => JSON.stringify(accessPerRoute(table, "v1", place));
+		t.match(
+			rules(policy({ condition: "true" })),
+			/"p":\{"permissions":\[\{"any":true\}\],"principals":\[\{"not_id":\{"any":true/,
+		);
+	},
+);
 
 t.test("a shadow policy that judges Variants does not move the verdict to the sidecar that chooses them", async (t) => {
 	const shadowed: AccessTable = {
@@ -184,7 +190,7 @@ t.test("a shadow policy that judges Variants does not move the verdict to the si
 	t.same(of([experiment("h", "s", [1, 1])]).dryRun.untried, [], "Envoy tries it where it chooses");
 });
 
-t.test("the Plan says which shadow policies are not tried, and compiles the others alone", async (t) => {
+t.test("the Plan lists untried shadow policies, and compiles only the others", async (t) => {
 	const set = resourceSet({
 		services: [service("s", variants, { access: null }), service("free", variants)],
 		accessPolicies: [
@@ -247,66 +253,63 @@ t.test("a limit of tenants that the sidecar's verdict makes void is a problem of
 	]);
 });
 
-t.test(
-	"more values than Envoy compares with a token's list are the sidecar's; in a dry run they are not tried",
-	async (t) => {
-		const issuers = [tokenIssuer("https://id.test", ["weir"], "/keys")];
-		const texts = (count: number) => Array.from({ length: count }, (_, at) => `g${at}`);
-		const judged = (...specs: readonly Partial<AccessPolicy["spec"]>[]) => {
-			const policies = specs.map((spec, at) => accessPolicy(`p${at}`, "allow", ["s"], spec));
-			const table = accessTable(service("s", variants, { access: null }), policies);
-			return executionOf({ access: table, callout: CALLOUT, experiments: [], mode: "auto", issuers });
-		};
-		const users = { users: ["https://id.test#ann"] };
-		t.equal(judged({ groups: texts(LISTED_VALUES_MAX) }).whyVerdict, null);
-		const many = texts(LISTED_VALUES_MAX);
-		for (const spec of [
-			{ groups: [...many, "x"] },
-			{ groups: many, tenants: ["x"] },
-			{ groups: many, purposes: ["x"] },
-			{ groups: many, claims: [{ claim: "scope", values: ["x"] }] },
-		]) {
-			const { whyVerdict, callout, beyondEnvoy } = judged(spec);
-			t.equal(
-				whyVerdict,
-				`the Service's policies name ${LISTED_VALUES_MAX + 1} groups, tenants, purposes and values of claims, and Envoy, which compares each with each item of a token's list, is given ${LISTED_VALUES_MAX} at most`,
-			);
-			t.match(callout, { verdict: true, onFailure: "deny" });
-			t.equal(beyondEnvoy, true);
-		}
-		t.not(judged({ groups: many }, { groups: ["x"] }).whyVerdict, null, "of all policies together");
-		t.equal(judged({ users: many.map((one) => `https://id.test#${one}`) }, { groups: many }).whyVerdict, null);
-		const unheard = {
-			access: accessTable(service("s", variants, { access: null }), [
-				accessPolicy("p", "allow", ["s"], { groups: [...many, "x"] }),
-			]),
-		};
-		const none = executionOf({ ...unheard, callout: CALLOUT, experiments: [], mode: "auto", issuers: [] });
-		t.equal(none.whyVerdict, null, "where no issuer is believed there is no list");
-		const dry = accessTable(service("s", variants), [
-			accessPolicy("p", "allow", ["s"], { groups: [...many, "x"], mode: "shadow" }),
-		]);
-		const untriedBy = (believed: typeof issuers) =>
-			executionOf({ access: dry, callout: CALLOUT, experiments: [], mode: "auto", issuers: believed }).dryRun.untried
-				.length;
-		t.same([untriedBy(issuers), untriedBy([])], [1, 0]);
-
-		const tried = judged({ groups: many }, { groups: ["x"], mode: "shadow" }, { ...users, mode: "shadow" });
-		t.equal(tried.whyVerdict, null, "a dry run changes nothing of what is served");
-		t.same(
-			tried.dryRun.untried.map(({ name }) => name),
-			["p1"],
-			"one about users alone is tried",
+t.test("too many values for a token's list move the verdict to the sidecar; a dry run does not try them", async (t) => {
+	const issuers = [tokenIssuer("https://id.test", ["weir"], "/keys")];
+	const texts = (count: number) => Array.from({ length: count }, (_, at) => `g${at}`);
+	const judged = (...specs: readonly Partial<AccessPolicy["spec"]>[]) => {
+		const policies = specs.map((spec, at) => accessPolicy(`p${at}`, "allow", ["s"], spec));
+		const table = accessTable(service("s", variants, { access: null }), policies);
+		return executionOf({ access: table, callout: CALLOUT, experiments: [], mode: "auto", issuers });
+	};
+	const users = { users: ["https://id.test#ann"] };
+	t.equal(judged({ groups: texts(LISTED_VALUES_MAX) }).whyVerdict, null);
+	const many = texts(LISTED_VALUES_MAX);
+	for (const spec of [
+		{ groups: [...many, "x"] },
+		{ groups: many, tenants: ["x"] },
+		{ groups: many, purposes: ["x"] },
+		{ groups: many, claims: [{ claim: "scope", values: ["x"] }] },
+	]) {
+		const { whyVerdict, callout, beyondEnvoy } = judged(spec);
+		t.equal(
+			whyVerdict,
+			`the Service's policies name ${LISTED_VALUES_MAX + 1} groups, tenants, purposes and values of claims, and Envoy, which compares each with each item of a token's list, is given ${LISTED_VALUES_MAX} at most`,
 		);
-		t.match(tried.dryRun, {
-			untried: [{ name: "p1", why: /^the Service's policies name 201 groups/ }],
-			reported: { denied: false, allowed: false },
-		});
-		t.same(judged({ groups: texts(9) }, { groups: ["x"], mode: "shadow" }).dryRun.untried, []);
-	},
-);
+		t.match(callout, { verdict: true, onFailure: "deny" });
+		t.equal(beyondEnvoy, true);
+	}
+	t.not(judged({ groups: many }, { groups: ["x"] }).whyVerdict, null, "of all policies together");
+	t.equal(judged({ users: many.map((one) => `https://id.test#${one}`) }, { groups: many }).whyVerdict, null);
+	const unheard = {
+		access: accessTable(service("s", variants, { access: null }), [
+			accessPolicy("p", "allow", ["s"], { groups: [...many, "x"] }),
+		]),
+	};
+	const none = executionOf({ ...unheard, callout: CALLOUT, experiments: [], mode: "auto", issuers: [] });
+	t.equal(none.whyVerdict, null, "where no issuer is believed there is no list");
+	const dry = accessTable(service("s", variants), [
+		accessPolicy("p", "allow", ["s"], { groups: [...many, "x"], mode: "shadow" }),
+	]);
+	const untriedBy = (believed: typeof issuers) =>
+		executionOf({ access: dry, callout: CALLOUT, experiments: [], mode: "auto", issuers: believed }).dryRun.untried
+			.length;
+	t.same([untriedBy(issuers), untriedBy([])], [1, 0]);
 
-t.test("denials may bring the values to twice as many; beside these nothing is tried in a dry run", async (t) => {
+	const tried = judged({ groups: many }, { groups: ["x"], mode: "shadow" }, { ...users, mode: "shadow" });
+	t.equal(tried.whyVerdict, null, "a dry run changes nothing of what is served");
+	t.same(
+		tried.dryRun.untried.map(({ name }) => name),
+		["p1"],
+		"one about users alone is tried",
+	);
+	t.match(tried.dryRun, {
+		untried: [{ name: "p1", why: /^the Service's policies name 201 groups/ }],
+		reported: { denied: false, allowed: false },
+	});
+	t.same(judged({ groups: texts(9) }, { groups: ["x"], mode: "shadow" }).dryRun.untried, []);
+});
+
+t.test("denials may double the number of values; a dry run next to them tries nothing", async (t) => {
 	const issuers = [tokenIssuer("https://id.test", ["weir"], "/keys")];
 	const texts = (count: number) => Array.from({ length: count }, (_, at) => `g${at}`);
 	const judged = (allows: number, denials: number, ...shadows: readonly Partial<AccessPolicy["spec"]>[]) => {
@@ -333,7 +336,7 @@ t.test("denials may bring the values to twice as many; beside these nothing is t
 	t.same(untried(judged(most - 2, 1, methods, { groups: ["x"] })), []);
 });
 
-t.test("a Service that says open and is selected by a policy is not open: its verdict may be asked for", async (t) => {
+t.test("an open Service that a policy selects is not open, and may need a verdict", async (t) => {
 	const both = { ...access.policies, open: true };
 	const input = {
 		access: both,
@@ -344,7 +347,11 @@ t.test("a Service that says open and is selected by a policy is not open: its ve
 	};
 	t.match(executionOf(input).callout, { verdict: true, onFailure: "deny" });
 	const neither = { open: false, policies: [] };
-	t.match(executionOf({ ...input, access: neither }).callout, { verdict: true }, "nor is one that says nothing");
+	t.match(
+		executionOf({ ...input, access: neither }).callout,
+		{ verdict: true },
+		"a Service without access settings is not open either",
+	);
 });
 
 t.test("only Experiments with live units need the sidecar", async (t) => {

@@ -1,4 +1,4 @@
-/** What `weir explain` says of users where several issuers are believed, and of policies whose time is over. */
+/** Text of `weir explain` on users of several issuers, and on expired policies. */
 import t from "tap";
 import { compile, NO_COLLECTORS } from "../../../src/compile/compile.js";
 import { EMPTY_STATUS } from "../../../src/decide/rollout/status.js";
@@ -41,7 +41,7 @@ const saidOf = (rule: string, more: Partial<ResourceSet>): string | undefined =>
 const allow = (spec: Partial<AccessPolicy["spec"]>, name = "p") => accessPolicy(name, "allow", ["s"], spec);
 const issuersOf = (...accessPolicies: readonly AccessPolicy[]) => saidOf("Service s: issuers", { accessPolicies });
 
-t.test("rules about users of any of several issuers are named, and what holds them to one's", async (t) => {
+t.test("explain names rules on users of any issuer, and how to limit them to one", async (t) => {
 	const any = [
 		{ groups: ["g"] },
 		{ tenants: ["t"] },
@@ -67,7 +67,7 @@ t.test("rules about users of any of several issuers are named, and what holds th
 	t.match(saidOf("Service s: issuers", { accessPolicies, gateways: two }), BOTH, "each Service is behind each Gateway");
 });
 
-t.test("so are Experiments whose unit is a claim", async (t) => {
+t.test("explain names Experiments whose unit is a claim of any issuer", async (t) => {
 	const unitOf = (unit: UnitSource, ...issuers: readonly string[]): string => {
 		const experiments = [experiment("e", "s", [50, 50], { unit })];
 		const all = explained({
@@ -83,7 +83,7 @@ t.test("so are Experiments whose unit is a claim", async (t) => {
 	t.notMatch(unitOf({ from: "header", header: "x-user-id" }, ONE, OTHER), "any of");
 });
 
-t.test("a policy whose time is over is said to have ended, one whose time has not come to begin", async (t) => {
+t.test("explain reports when a policy has ended or will begin", async (t) => {
 	const times = [
 		allow({ principals: ["*"], validUntilMs: NOW }, "past"),
 		allow({ principals: ["*"], validUntilMs: NOW + 1 }, "present"),
@@ -100,7 +100,7 @@ t.test("a policy whose time is over is said to have ended, one whose time has no
 		t.match(said, fact);
 });
 
-t.test("and one of forbidden methods never matches", async (t) => {
+t.test("explain reports that a policy on forbidden methods never matches", async (t) => {
 	const policies = [
 		allow({ principals: ["*"], methods: ["TRACE", "CONNECT"] }, "never"),
 		allow({ principals: ["*"], methods: ["GET", "TRACE"] }, "gets"),
@@ -109,7 +109,7 @@ t.test("and one of forbidden methods never matches", async (t) => {
 	t.match(saidOf("Service s: access", { accessPolicies: policies }), "; allowed by any, gets, never (never holds: ");
 });
 
-t.test("how long a path may be is said where it matters", async (t) => {
+t.test("explain has the longest path if policies read paths", async (t) => {
 	const said = (...accessPolicies: readonly AccessPolicy[]) => [
 		saidOf("Service s: canonical form", { accessPolicies }) ?? "",
 		saidOf("Service s: access", { accessPolicies }) ?? "",
@@ -125,7 +125,7 @@ t.test("how long a path may be is said where it matters", async (t) => {
 	for (const text of said(allow(caller), allow({ ...caller, mode: "shadow" }, "later"))) t.notMatch(text, /2048/);
 });
 
-t.test("the hop to each Service's endpoints: who proves what, and where it is plain text", async (t) => {
+t.test("explain shows TLS or plain text to each Service's endpoints", async (t) => {
 	const at = (...addresses: readonly string[]) => ({
 		name: "v1",
 		endpoints: addresses.map((address) => ({ address, port: 9001, locality: null })),
@@ -145,7 +145,7 @@ t.test("the hop to each Service's endpoints: who proves what, and where it is pl
 	t.equal(hopOf({}), undefined, "no callout is made");
 });
 
-t.test("a token that is bound to a certificate of the mesh ends with it", async (t) => {
+t.test("explain reports that a token bound to a mesh certificate ends with it", async (t) => {
 	const bound = (binding: "none" | "mtls" | "dpop" | "either", tls: Gateway["spec"]["tls"] = { from: "identity" }) =>
 		saidOf("Gateway edge: tokens", {
 			gateways: [gateway({ tls, tokens: [{ ...tokenIssuer(ONE, ["weir"], "/keys"), binding }] }, "edge")],
@@ -156,7 +156,7 @@ t.test("a token that is bound to a certificate of the mesh ends with it", async 
 	t.equal(bound("mtls", files), undefined, "whose life is their owner's business");
 });
 
-t.test("a Service that needs the sidecar without limits", async (t) => {
+t.test("explain reports a Service in callout without rate limits", async (t) => {
 	const NONE = { service: null, principal: null, tenant: null };
 	const rate = { requests: 60, perMs: 1_000 };
 	const said = (rateLimits: Partial<Service["spec"]["rateLimits"]>, more: Partial<ResourceSet> = {}) =>

@@ -40,7 +40,7 @@ function differences(left: unknown, right: unknown, path = ""): readonly string[
 	);
 }
 
-t.test("a closed Service answers 503 and nothing else of it is there; the table and the others stay", async (t) => {
+t.test("a closed Service answers 503 and has no other resources; the table and other Services stay", async (t) => {
 	const named = (name: string) =>
 		experiment(`of-${name}`, name, [1, 1], { unit: { from: "header", header: `x-${name}` } });
 	const set = resourceSet({
@@ -158,7 +158,7 @@ t.test("an ended experiment leaves the default route of the default Variant", as
 	}
 });
 
-t.test("route names say plan, Service and experiment, and are read back", async (t) => {
+t.test("route names encode plan, Service and experiment", async (t) => {
 	t.same(parseRouteName(routeName("00ff", "prod/s", "prod/e")), {
 		version: "00ff",
 		service: "prod/s",
@@ -213,13 +213,13 @@ t.test("endpoints: addresses by EDS, DNS names inline, grouped by locality in de
 	);
 });
 
-t.test("without a Gateway the Plan says that nothing listens", async (t) => {
+t.test("without a Gateway the Plan reports that nothing listens", async (t) => {
 	const plan = build(resourceSet({ gateways: [], services: [service("s", variants)] }));
 	t.match(plan.problems, [{ message: /no Gateway/ }]);
 	t.same(plan.envoy.listeners, []);
 });
 
-t.test("every rule says how it is executed, and open Services are marked", async (t) => {
+t.test("every rule has its execution, and open Services are marked", async (t) => {
 	const plan = build(
 		resourceSet({
 			services: [
@@ -258,7 +258,7 @@ t.test("every rule says how it is executed, and open Services are marked", async
 	t.match(because("Experiment e: one valid header x-user-id in layer slot 0%–25%"), /arm1 → v1 10%, arm2 → v2 10%/);
 });
 
-t.test("the text of a bandit, before and after its first move", async (t) => {
+t.test("explain describes a bandit before and after its first move", async (t) => {
 	const own = experiment("e", "s", [1, 1]);
 	const bandit = { algorithm: "thompson", floorPpm: 100_000, everyMs: 1 } as const;
 	const declared = { ...own, spec: { ...own.spec, rollout: { ...own.spec.rollout, bandit } } };
@@ -281,7 +281,7 @@ t.test("a promoted Variant that is no longer declared is replaced by the declare
 	t.equal(table.services[0]?.defaultVariant, "v1");
 });
 
-t.test("what is sent on is logged where a Service is protected", async (t) => {
+t.test("forwarded requests of a protected Service are logged", async (t) => {
 	const logged = { accessLogSocket: "/run/als.sock", tracesSocket: null, traceSamplingPercent: 0 };
 	const sent = (access: "open" | null) => {
 		const accessPolicies = [accessPolicy("may", "allow", ["s"], { principals: ["spiffe://mesh/web"] })];
@@ -293,7 +293,7 @@ t.test("what is sent on is logged where a Service is protected", async (t) => {
 	t.equal(sent(null), true);
 });
 
-t.test("an Experiment that comes or ends changes no listener: Envoy would drain its connections", (t) => {
+t.test("the start or end of an Experiment changes no listener, so Envoy drains no connections", (t) => {
 	const logged = { accessLogSocket: "/run/als.sock", tracesSocket: null, traceSamplingPercent: 0 };
 	const one = experiment("e", "a", [1, 1], { stepsPpm: [1_000_000] });
 	const ended = { experiments: { e: experimentStatus(one, { phase: "RolledBack", allocationPpm: 0 }) }, services: {} };

@@ -1,4 +1,4 @@
-/** AccessPolicy in full: each field by itself, and what it names elsewhere. */
+/** AccessPolicy in full: each field alone, and its references. */
 import t from "tap";
 import { loadResources } from "../../../src/declare/resources/parse.js";
 import { GOOD, guarded, spoil } from "./declaration.js";
@@ -218,7 +218,7 @@ const rows: readonly Row[] = [
 
 checkRows(t, rows);
 
-t.test("the parsed form: minutes, ISO days, epoch milliseconds", async (t) => {
+t.test("a parsed policy has minutes, ISO days and epoch milliseconds", async (t) => {
 	const { resources, problems } = loadResources([
 		{
 			name: "w.yaml",
@@ -246,7 +246,7 @@ t.test("rules about users are refused where no token issuer is trusted", async (
 	t.same(shortProblemsOf(guarded({ policy: "condition: 'principal != \"\"'" })), []);
 });
 
-t.test("a Service whose callers a token names needs no client certificates, rules about principals do", async (t) => {
+t.test("policies on tokens need no client certificates, policies on principals do", async (t) => {
 	const text = spoil("  port: 8080\n", `  port: 8080\n${TOKENS}`, spoil("  access: open\n", ""));
 	const users = document("AccessPolicy", "name: users", "services: [employment], groups: [clerks]");
 	t.same(shortProblemsOf(text + users), []);
@@ -295,7 +295,7 @@ t.test("a policy of one namespace cannot name another's Service", async (t) => {
 	t.same(shortProblemsOf(GOOD + other), ['w.yaml:66:19: unknown Service "employment"']);
 });
 
-t.test("DataClasses of a policy", async (t) => {
+t.test("a policy selects Services by DataClass", async (t) => {
 	const text = policy("dataClasses: [personel]");
 	const declared = document("DataClass", "name: personal", "regions: [here]");
 	t.same(shortProblemsOf(text + declared), [

@@ -52,7 +52,7 @@ const whyNot = (position: string) => [
 	`w.yaml:${position}: spec.noEndpoint is default-variant, but AccessPolicy web judges Variants: one Variant would be authorised, another serve`,
 ];
 
-t.test("what is authorised for one Variant is served by no other", async (t) => {
+t.test("a request that is allowed for one Variant is served by no other", async (t) => {
 	t.same(shortProblemsOf(served(policy("variants: [v2]"))), whyNot("7:15"));
 	t.same(
 		shortProblemsOf(served(policy("variants: [v1]"))),
@@ -68,7 +68,7 @@ t.test("what is authorised for one Variant is served by no other", async (t) => 
 	t.same(shortProblemsOf(served(policy("methods: [GET]"))), [], "no policy judges Variants");
 	t.same(shortProblemsOf(emptied), [], "fail, which is the default");
 	const fails = served(emptied).replace("noEndpoint: default-variant", "noEndpoint: fail");
-	t.same(shortProblemsOf(fails), [], "as the hint says");
+	t.same(shortProblemsOf(fails), [], "as in the hint");
 });
 
 t.test("two policies that judge Variants are one problem of the Service", async (t) => {

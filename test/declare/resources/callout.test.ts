@@ -29,7 +29,7 @@ const rows: readonly Row[] = [
 	["unknown field", open("{retry: 1}"), [`w.yaml:7:13: unknown field spec.callout.retry`]],
 	["the sidecar for a Service that is open", open("{access: sidecar}"), [OPEN_SIDECAR]],
 	[
-		"that alone is said, whatever else would follow from it",
+		"only that is reported, without its consequences",
 		open("{access: sidecar, onFailure: default-variant, onStale: assign}"),
 		[OPEN_SIDECAR],
 	],
@@ -52,7 +52,7 @@ const refusals = (column: { onFailure: number | null; onStale: number | null }, 
 		: [`w.yaml:6:${column.onStale}: spec.callout.onStale is assign, but ${why}: with old rules access must be denied`]),
 ];
 
-t.test("passing without an answer is refused wherever the sidecar decides access", async (t) => {
+t.test("passing without an answer is refused if the sidecar decides access", async (t) => {
 	const asked = "the sidecar decides access: the Service asks for it (callout.access: sidecar)";
 	const apart =
 		"the sidecar decides access: AccessPolicy web judges the Variants of Experiment boosted-vs-logistic apart, and only who may use all takes part";
@@ -74,11 +74,11 @@ t.test("passing without an answer is refused wherever the sidecar decides access
 		const chosen = variants === "[v1]";
 		const native = said("{onFailure: default-variant, onStale: assign}");
 		t.same(native, chosen ? refusals({ onFailure: 24, onStale: 50 }, apart) : [], `${name}: access: native`);
-		t.same(said("{}"), [], `${name}: nothing said`);
+		t.same(said("{}"), [], `${name}: no settings`);
 	}
 });
 
-t.test("policies that name all Variants move it where the sidecar chooses them anyway", async (t) => {
+t.test("policies on all Variants move the verdict to a sidecar that already assigns", async (t) => {
 	const judges = "the sidecar decides access: AccessPolicy web judges Variants, and the sidecar chooses them";
 	for (const [unit, want] of [
 		[HEADER, []],
@@ -89,7 +89,7 @@ t.test("policies that name all Variants move it where the sidecar chooses them a
 	}
 });
 
-t.test("so does a Gateway with trusted proxies, but not of an open Service", async (t) => {
+t.test("a Gateway with trusted proxies moves the verdict to the sidecar, except for an open Service", async (t) => {
 	const callout = "{onFailure: default-variant, onStale: assign}";
 	const proxies = '  trustedProxies: ["spiffe://example.org/proxy"]\n';
 	const proxied = (text: string): string => text.replace("  tls:", `${proxies}  tls:`);
@@ -102,7 +102,7 @@ t.test("so does a Gateway with trusted proxies, but not of an open Service", asy
 	t.same(shortProblemsOf(proxied(spoil("  port: 8080\n", tls, open(callout)))), []);
 });
 
-t.test("it is refused for the Service in question, not for its neighbours", async (t) => {
+t.test("an invalid callout is refused for its own Service only", async (t) => {
 	const other = `---
 apiVersion: weir.dev/v1alpha1
 kind: Service
@@ -132,7 +132,7 @@ spec: {services: [other], principals: [spiffe://example.org/web], variants: [v1]
 	);
 });
 
-t.test("an open Service may pass unanswered, by default it does not", async (t) => {
+t.test("an open Service may pass requests unanswered, but not by default", async (t) => {
 	const calloutOf = (text: string) => {
 		const { resources, problems } = loadResources([{ name: "w.yaml", text }]);
 		t.same(problems, []);

@@ -153,7 +153,7 @@ t.test("a holdback may become longer or larger, or go", async (t) => {
 });
 
 t.test(
-	"what decides no arm may change: steps, alpha, goal, endpoints, labels; and the same salt written out",
+	"fields that do not affect arms may change: steps, alpha, goal, endpoints, labels, an explicit default salt",
 	async (t) => {
 		t.same(problems(GOOD), []);
 		t.same(problems(spoil("steps: [2%, 10%", "steps: [3%, 10%")), []);
@@ -186,7 +186,7 @@ t.test("a Metric that no running Experiment uses may change, and a default may b
 	t.same(problems(spoil("  type: mean\n", "  type: mean\n  direction: up\n")), []);
 });
 
-t.test("a denominator measures what its ratio does", async (t) => {
+t.test("a denominator is as fixed as its ratio", async (t) => {
 	const volume = "---\napiVersion: weir.dev/v1alpha1\nkind: Metric\nmetadata: {name: volume}\nspec: {type: mean}\n";
 	const spare = volume.replace("name: volume", "name: spare");
 	const ratio = `${spoil("  type: mean\n", "  type: ratio\n  denominator: volume\n")}${spare}`;
@@ -208,7 +208,7 @@ t.test("a denominator measures what its ratio does", async (t) => {
 	t.same(change(ratio + volume), []);
 });
 
-t.test("the order of arms decides who is where", async (t) => {
+t.test("the order of arms is fixed, as it decides the arm of a unit", async (t) => {
 	const first = "    - {name: control, variant: v1, weight: 1, baseline: true}\n";
 	const second = "    - {name: boosted, variant: v2, weight: 1}\n";
 	t.match(problems(spoil(first + second, second + first))[0], /arms \(names, order, baseline\) would change/);
@@ -229,7 +229,7 @@ t.test("a segment's name and header are fixed, the order of segments is not", as
 	t.match(change(plan, `${plan}, ${country}`), [/from plan=x-plan to country=x-country plan=x-plan/]);
 });
 
-t.test("alpha is spent on the plan and goal that were declared before the data", async (t) => {
+t.test("a plan and goal with spent alpha are fixed", async (t) => {
 	const plan = (inference: string, edit = (text: string) => text) =>
 		load(edit(spoil("    every: 10s\n", `    every: 10s\n    inference: ${inference}\n`)));
 	const FIXED = "{design: fixed-horizon, units: 4000}";
@@ -275,7 +275,7 @@ t.test("alpha is spent on the plan and goal that were declared before the data",
 	t.match(change(SEQUENTIAL, SEQUENTIAL, none), [/metric of the goal would change from accuracy to none/]);
 });
 
-t.test("the order of an arm's parameters, and how long a cookie is kept, decide nothing", async (t) => {
+t.test("the order of an arm's parameters and a cookie's lifetime may change", async (t) => {
 	const change = (before: string, after: string) =>
 		changeProblems(load(before).resources, load(after).resources, { running: RUNNING, ended: NONE }).map(formatProblem);
 	const noGoal = spoil("  goal: {metric: accuracy, improveBy: {absolute: 0.5pp}}\n", "");
@@ -287,7 +287,7 @@ t.test("the order of an arm's parameters, and how long a cookie is kept, decide 
 	t.same(change(kept("1d"), kept("2d")), []);
 });
 
-t.test("what has ended stays as it was judged, but for its labels", async (t) => {
+t.test("an ended Experiment may change only its labels", async (t) => {
 	const ended = { running: NONE, ended: new Set([NAME]) };
 	const change = (after: string) => {
 		const { resources, positions } = load(after);

@@ -1,4 +1,4 @@
-/** DataClass, and the endpoints of Services that have one; what a Gateway says of its identity; limits; identities. */
+/** DataClass, and the endpoints of Services that have one; a Gateway's identity; limits; identities. */
 import t from "tap";
 import { loadResources } from "../../../src/declare/resources/parse.js";
 import { GOOD, spoil } from "./declaration.js";
@@ -111,7 +111,7 @@ const rows: readonly Row[] = [
 	["no identity", service("identities: []"), ["w.yaml:7:15: spec.identities is an empty list"]],
 	["senders", spoil("  type: mean\n", "  type: mean\n  senders: ['spiffe://a/b']\n"), []],
 	[
-		"senders of what nobody sends",
+		"senders of a Metric without outcomes",
 		spoil("  source: errors\n", "  source: errors\n  senders: ['spiffe://a/b']\n"),
 		["w.yaml:40:12: spec.senders is given for source errors"],
 	],
@@ -127,7 +127,7 @@ const rows: readonly Row[] = [
 
 checkRows(t, rows);
 
-t.test("gates: beyond this machine by TLS, without credentials", async (t) => {
+t.test("gates on other machines need TLS, and no URL has credentials", async (t) => {
 	for (const url of [
 		"http://ci/gate",
 		"ftp://ci/gate",
@@ -141,7 +141,7 @@ t.test("gates: beyond this machine by TLS, without credentials", async (t) => {
 	}
 });
 
-t.test("the parsed form", async (t) => {
+t.test("a parsed DataClass has its defaults", async (t) => {
 	const text = service(
 		"rateLimits: {service: {requests: 100}, principal: {requests: 5, per: 10s}}\n  identities: ['spiffe://a/b']",
 	);

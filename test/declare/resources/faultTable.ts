@@ -1,4 +1,4 @@
-/** Tables of declarations with one fault each, and what is said about it, place included. */
+/** Tables of declarations with one fault each, and its problem with position. */
 import type { Test, default as t } from "tap";
 import { loadResources } from "../../../src/declare/resources/parse.js";
 import { formatProblem, type Problem } from "../../../src/declare/resources/resource.js";
@@ -14,7 +14,7 @@ export const faultsOf = (t: Test, problems: readonly Problem[]): readonly string
 		return fault;
 	});
 
-/** What is said about a text. */
+/** The problems of a text. */
 export const problemsOf = (text: string): readonly string[] =>
 	loadResources([{ name: "w.yaml", text }]).problems.map(formatProblem);
 

@@ -1,5 +1,5 @@
 /**
- * Declarations with one fault each, and the place and fault that are said. Rows: what is spoiled, the text that is
+ * Declarations with one fault each, and its problem with position. Rows: the name of the fault, the text that is
  * replaced in GOOD, the text it becomes, the problems.
  */
 import t from "tap";
@@ -348,7 +348,7 @@ const faults: readonly [what: string, from: string, to: string, problems: readon
 		["w.yaml:50:44: arm boosted has no live point at step 2%: 1 of 1000000 points are its region"],
 	],
 	[
-		"baseline without anybody",
+		"baseline without weight",
 		"weight: 1, baseline",
 		"weight: 0, baseline",
 		["w.yaml:49:44: baseline arm control has weight 0: nothing can be compared with it"],

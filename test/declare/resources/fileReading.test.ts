@@ -7,7 +7,7 @@ import { METRIC } from "../../operate/employment.js";
 
 const FILE = { name: "metric.yaml", text: `# first\n---\n${METRIC}` };
 
-t.test("it declares the same objects, with their lines", async (t) => {
+t.test("a second parse of a file gives the same objects with their lines", async (t) => {
 	const readings = new FileReadings();
 	const [first, second] = [parseResources([FILE], readings), parseResources([FILE], readings)];
 	t.equal(first.problems.length, 0);
@@ -19,7 +19,7 @@ t.test("it declares the same objects, with their lines", async (t) => {
 	);
 });
 
-t.test("it takes as much of each budget", async (t) => {
+t.test("a second parse counts in full in each budget", async (t) => {
 	const readings = new FileReadings();
 	const [first, second] = [tokenBudget(), tokenBudget()];
 	readings.yaml(FILE, first);
@@ -28,7 +28,7 @@ t.test("it takes as much of each budget", async (t) => {
 	t.equal(second.left, first.left);
 });
 
-t.test("what goes beyond a budget is refused under it alone", async (t) => {
+t.test("a file beyond a budget is refused for that budget only", async (t) => {
 	const readings = new FileReadings();
 	const small = () => ({ left: 10 });
 	t.match(readings.yaml(FILE, small()).problems, [{ message: /YAML tokens/ }]);
@@ -36,7 +36,7 @@ t.test("what goes beyond a budget is refused under it alone", async (t) => {
 	t.match(readings.yaml(FILE, small()).problems, [{ message: /YAML tokens/ }]);
 });
 
-t.test("what was accepted with a text is not read from it again", async (t) => {
+t.test("accepted documents of a text are not parsed again", async (t) => {
 	const [accepted] = parseResources([FILE]).resources.metrics;
 	if (accepted === undefined) throw new Error("no Metric");
 	let looks = 0;

@@ -1,4 +1,4 @@
-/** Whole files that are wrong, and what is said about them: format, bounds, and resources side by side. */
+/** Invalid files and their problems: format, bounds, and conflicting resources. */
 import t from "tap";
 import { loadResources } from "../../../src/declare/resources/parse.js";
 import { formatProblem } from "../../../src/declare/resources/resource.js";
@@ -62,14 +62,14 @@ const files: readonly [what: string, text: string][] = [
 		"policy for an unknown Service",
 		`${GOOD}${policy("services: [employmnt], principals: [spiffe://example.org/web]")}`,
 	],
-	["policy that allows nobody", `${GOOD}${policy("services: [employment]")}`],
+	["policy that allows no one", `${GOOD}${policy("services: [employment]")}`],
 	[
 		"policy with faults of many kinds",
 		`${GOOD}${policy("action: forbid, services: [], principals: ['https://a/b'], methods: [get], pathPrefixes: [v2, /v2/, /a/../b]")}`,
 	],
 ];
 
-t.test("each file, and every problem of it", async (t) => {
+t.test("each invalid file has all its problems reported", async (t) => {
 	const said = files.map(([what, text]) => {
 		const { problems } = loadResources([{ name: "w.yaml", text }]);
 		t.ok(problems.length > 0, what);

@@ -1,4 +1,4 @@
-/** How metrics are measured and goals are tested, as declared: what is filled in, and what is said about faults. */
+/** Declared measurement of metrics and tests of goals: defaults and faults. */
 import t from "tap";
 import { loadResources } from "../../../src/declare/resources/parse.js";
 import { checkRows } from "./faultTable.js";
@@ -8,7 +8,7 @@ const metric = (spec: string, name = "revenue"): string =>
 
 const IMPRESSIONS = metric("{type: mean, perUnit: sum}", "impressions");
 
-t.test("what a unit's value is, complete", async (t) => {
+t.test("a Metric's value of a unit is parsed with all defaults", async (t) => {
 	const { resources, problems } = loadResources([
 		{
 			name: "w.yaml",

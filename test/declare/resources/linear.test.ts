@@ -1,4 +1,4 @@
-/** What a check looks at grows with what is declared, and not with its square: every change checks all of it. */
+/** The cost of a check is linear in the declaration, as every change checks all of it. */
 import t from "tap";
 import { policiesOf, selects, servicesOf } from "../../../src/compile/access/rules/selection.js";
 import { checkResources } from "../../../src/declare/resources/checks/check.js";
@@ -61,7 +61,7 @@ function watched(set: ResourceSet): { readonly set: ResourceSet; readonly looks:
 const declaration = (count: number): ResourceSet =>
 	parsed(Array.from({ length: count }, (_, n) => one(n)).join("---\n"));
 
-t.test("twice as much declared is looked at about twice as often", async (t) => {
+t.test("a declaration of twice the size costs about twice as much", async (t) => {
 	const looksAt = (count: number): number => {
 		const { set, looks } = watched(declaration(count));
 		t.same(
@@ -75,7 +75,7 @@ t.test("twice as much declared is looked at about twice as often", async (t) => 
 });
 
 /** Names of this namespace and of another one, `*`, both at once, one twice, and DataClasses, with a grant and without. */
-t.test("policies and Services are found by their names as by asking each of each", async (t) => {
+t.test("the index of policies and Services by name equals a comparison of all pairs", async (t) => {
 	const service = (name: string, namespace: string, more = ""): string => `${HEAD}
 kind: Service
 metadata: {name: ${name}, namespace: ${namespace}}
@@ -97,7 +97,7 @@ spec: {services: [${services}], principals: ["*"]${more}}
 		policy("here", "default", "one, default/one"),
 		policy("classes", "a", "'*'", ", dataClasses: [private]"),
 		policy("class", "default", "one", ", dataClasses: [a/private]"),
-		policy("nobody", "c", "'*', a/two"),
+		policy("none", "c", "'*', a/two"),
 	];
 	const grant = `${HEAD}
 kind: ReferenceGrant

@@ -1,4 +1,4 @@
-/** What is a machine's own: no endpoint of a Service and no gate leads there, however the address is written. */
+/** No endpoint of a Service and no gate may have a machine's own address, in any spelling. */
 import t from "tap";
 import { machineAddress } from "../../../src/declare/resources/machineAddress.js";
 import { checkRows, problemsOf, type Row, shortProblemsOf } from "./faultTable.js";
@@ -50,7 +50,7 @@ const OTHERS = [
 	...["::1", "::", "fec0::1", "fe7f::1", "fd00:ec3::254", "fd00::1", "2001:db8::a9fe:a9fe", "::ffff:10.0.0.1", "1::"],
 ];
 
-t.test("addresses by number", async (t) => {
+t.test("numeric addresses of the machine are refused", async (t) => {
 	for (const [address, what] of OWN) t.equal(machineAddress(address), what, address);
 	t.equal(machineAddress("fe80::1%eth0"), LINK, "with its zone");
 	for (const address of [...OTHERS, "", "x", "fe80.example", "169.254.169.254.example"])
@@ -68,7 +68,7 @@ checkRows(t, [
 	...OTHERS.map((address): Row => [`endpoint ${address}`, service(address), []]),
 ]);
 
-t.test("a number that hides as a name is no endpoint", async (t) => {
+t.test("a number in the form of a name is refused as an endpoint", async (t) => {
 	for (const name of ["0xa9fea9fe", "169.254.0xa9fe", "2852039166", "0xA9.0xfe.0xa9.0xfe", "0x"])
 		t.match(problemsOf(service(name)), [/^w.yaml:8:88: .*write an IP address or a DNS name/], name);
 	t.same(shortProblemsOf(service("0xa9.example")), []);
@@ -90,7 +90,7 @@ t.test("a gate's address is reported with its position, in any scheme and spelli
 	t.match(problemsOf(gated("http://169.254.169.254/")).join("\n"), /gates\[0\].url .*write an https URL/);
 });
 
-t.test("control does not fetch an issuer's keys from there either", async (t) => {
+t.test("an issuer's keys cannot have a machine's own address either", async (t) => {
 	const gateway = (url: string) =>
 		`apiVersion: weir.dev/v1alpha1\nkind: Gateway\nmetadata: {name: g}\nspec:\n  address: 127.0.0.1\n  port: 8443\n  tls: {certificateFile: a, privateKeyFile: b}\n  tokens:\n    - {issuer: "https://id.example", audiences: [a], jwksUrl: "${url}"}\n`;
 	for (const url of ["https://169.254.169.254/k", "https://[fd00:ec2::254]/k", "https://2852039166/k"])

@@ -1,4 +1,4 @@
-/** Which claims no data could ever break or reach, and which could. */
+/** Claims that no data could break or reach are refused. */
 import t from "tap";
 import { spoil } from "./declaration.js";
 import { problemsOf, shortProblemsOf } from "./faultTable.js";
@@ -41,7 +41,7 @@ const never: readonly (readonly [text: string, words: string])[] = [
 	[withGoal("{type: rate}", "{absolute: 100pp}"), "improveBy of accuracy can never be reached"],
 ];
 
-t.test("a claim beyond what the metric can do is refused", async (t) => {
+t.test("a claim outside of the metric's range is refused", async (t) => {
 	for (const [text, words] of never) {
 		const problems = problemsOf(text);
 		t.equal(problems.length, 1, words);
@@ -49,7 +49,7 @@ t.test("a claim beyond what the metric can do is refused", async (t) => {
 	}
 });
 
-t.test("what can happen may be claimed", async (t) => {
+t.test("a claim inside of the metric's range is accepted", async (t) => {
 	for (const text of [
 		withMargin("{type: mean}", "{relative: 100%}"),
 		withMargin("{type: mean}", "{absolute: 1000}"),

@@ -36,7 +36,7 @@ const rows: readonly Row[] = [
 		],
 	),
 	[
-		"nobody",
+		"no subject",
 		binding("verbs: [read], subjects: [], namespaces: [prod]"),
 		["w.yaml:66:33: spec.subjects is an empty list"],
 	],
@@ -58,7 +58,7 @@ const rows: readonly Row[] = [
 		['w.yaml:66:54: spec.expire is "1s"'],
 	],
 	[
-		"approval by nobody",
+		"approval without approvers",
 		approval("verbs: [apply], namespaces: [prod], approvals: 0"),
 		["w.yaml:66:55: spec.approvals is the number 0"],
 	],
@@ -66,7 +66,7 @@ const rows: readonly Row[] = [
 
 checkRows(t, rows);
 
-t.test("the parsed form", async (t) => {
+t.test("parsed RoleBindings and ApprovalPolicies have their defaults", async (t) => {
 	const { resources } = loadResources([{ name: "w.yaml", text: approval("verbs: [apply], namespaces: ['*']") }]);
 	t.same(resources.approvalPolicies[0]?.spec, {
 		verbs: ["apply"],

@@ -174,7 +174,7 @@ t.test("sub-defaults of a Service's options", async (t) => {
 	t.same(spec?.circuitBreaker, { maxConnections: 1024, maxPendingRequests: 1024, maxRequests: 1024, maxRetries: 3 });
 });
 
-t.test("both arms on one variant is an A/A test", async (t) => {
+t.test("both arms on one Variant make an A/A test", async (t) => {
 	t.same(load(spoil("name: boosted, variant: v2", "name: boosted, variant: v1")).problems, []);
 });
 
@@ -235,12 +235,12 @@ t.test("resources may be spread over files; problems name their file, in order",
 	]);
 });
 
-t.test("all problems come at once", async (t) => {
+t.test("all problems are reported at once", async (t) => {
 	const text = spoil("alpha: 0.05", "alpha: 5", spoil("type: mean", "type: median", spoil("port: 8080", "port: x")));
 	t.equal(load(text).problems.length, 3);
 });
 
-t.test("a reference to a resource that did not parse is no problem of its own", async (t) => {
+t.test("a reference to a resource that did not parse is not reported", async (t) => {
 	for (const [from, to] of [
 		["protocol", ""],
 		["  type: mean", "  type: median"],
@@ -250,7 +250,7 @@ t.test("a reference to a resource that did not parse is no problem of its own", 
 	}
 });
 
-t.test("namespaces are apart: names, layers and default salts", async (t) => {
+t.test("namespaces separate names, layers and default salts", async (t) => {
 	const inTeam = GOOD.replaceAll(/metadata: \{name: ([a-z0-9-]+)\}/g, "metadata: {name: $1, namespace: team-a}")
 		.replace("employment.example", "team-a.example")
 		.replaceAll("port: 900", "port: 901");
@@ -292,14 +292,14 @@ spec: {services: [employment], principals: [spiffe://example.org/web], methods: 
 	});
 });
 
-t.test("a set that came without text is checked too, without positions", async (t) => {
+t.test("a set without texts is checked too, without positions", async (t) => {
 	const { resources } = parseResources([{ name: "w.yaml", text: spoil("service: employment", "service: other") }]);
 	const problems = checkResources(resources);
 	t.equal(problems.length, 1);
 	t.equal(problems[0]?.position, null);
 });
 
-t.test("bombs end in a problem, quickly", async (t) => {
+t.test("YAML bombs end quickly with a problem", async (t) => {
 	const levels = Array.from({ length: 9 }, (_, level) => {
 		const items = Array.from({ length: 10 }, () => (level === 0 ? "x" : `*a${level - 1}`));
 		return `k${level}: &a${level} [${items.join(",")}]\n`;

@@ -76,7 +76,7 @@ export async function readTooMuch(t: Test, names = Object.keys(TOO_MUCH)): Promi
 	for (const [name, { first, problems }] of all) t.same([first, problems], [TOLD[name], 1], name);
 }
 
-/** What is said first or last of those that are told more than a fault. */
+/** The first or last problem of texts with several. */
 const SAID: Readonly<Record<string, readonly [which: "first" | "last", said: RegExp]>> = {
 	...Object.fromEntries(
 		["braces below the bound", "aliases below the bound", "versions", "escapes"].map((name) => [

@@ -37,7 +37,7 @@ const problemsOf = (...documents: readonly string[]): readonly string[] =>
 		({ message, hint, position }) => `${position?.line}: ${message}; ${hint}`,
 	);
 
-t.test("what Envoy walks for each request", async (t) => {
+t.test("values that Envoy compares for each request are bounded", async (t) => {
 	t.same(problemsOf(gateway(), service(), policy("p", callers(RULE_VALUES_MAX))), []);
 	t.same(problemsOf(gateway(), service(), policy("a", callers(RULE_VALUES_MAX)), policy("b", callers(1))), [
 		`22: with it Envoy tries up to ${RULE_VALUES_MAX + 1} values of rules (a path counts 10), more than ${RULE_VALUES_MAX}, for each request to Service s; name groups or claims instead of many callers and paths, or declare callout: {access: sidecar} in the Service`,
@@ -89,7 +89,7 @@ spec: {type: rate, source: errors, direction: down, window: 10m}
 	);
 });
 
-t.test("the values that Envoy compares after an Experiment's end, which no apply causes", async (t) => {
+t.test("values that Envoy compares after an Experiment's end count before it", async (t) => {
 	const experiment = (unit: string): string => `${HEAD} Experiment
 metadata: {name: e}
 spec:
@@ -125,7 +125,7 @@ spec:
 	);
 });
 
-t.test("what the sidecar cannot tell apart by who asks", async (t) => {
+t.test("values that the sidecar cannot index by caller are bounded", async (t) => {
 	t.same(problemsOf(gateway(), service(BY_SIDECAR), policy("p", callers(RULE_STEPS_MAX + 1))), []);
 	const [own, one] = [`${callers(1)}\n  `, "principals: [anyone]\n  "];
 	t.same(problemsOf(gateway(), service(BY_SIDECAR), policy("p", `${one}${templates(RULE_STEPS_MAX / 2 - 1)}`)), []);
@@ -144,7 +144,7 @@ t.test("what the sidecar cannot tell apart by who asks", async (t) => {
 	);
 });
 
-t.test("what the sidecar asks twice, and what it does not compare one by one", async (t) => {
+t.test("conditions that the sidecar tries twice count twice, indexed ones do not", async (t) => {
 	const [any, by] = ["principals: [anyone]\n  ", service(BY_SIDECAR)];
 	const half = policy("p", `${any}${templates(RULE_STEPS_MAX / 4)}`);
 	const shadow = (name: string) => policy(name, "mode: shadow\n  principals: [anyone]");
@@ -174,7 +174,7 @@ t.test("what the sidecar asks twice, and what it does not compare one by one", a
 	);
 });
 
-t.test("what counts more, and what does not", async (t) => {
+t.test("long lists count more, others do not", async (t) => {
 	t.match(problemsOf(gateway(), service(), policy("p", `principals: [anyone]\n  ${templates(RULE_VALUES_MAX / 10)}`)), [
 		/Envoy tries up to 20001 values/,
 	]);
@@ -208,13 +208,13 @@ t.test(
 	},
 );
 
-t.test("naming fewer is no advice where the sidecar decides for another reason too", async (t) => {
+t.test("the hint to name fewer values is left out if the sidecar decides anyway", async (t) => {
 	const many = policy("p", groups(LISTED_VALUES_MAX + 1));
 	const signed = service(", callout: {sign: true, onFailure: default-variant}");
 	t.match(problemsOf(gateway(1), signed, many), [/callout\.sign.*; write onFailure: deny$/]);
 });
 
-t.test("a denial is urgent, and may be more", async (t) => {
+t.test("a denial may exceed the limit, as it is urgent", async (t) => {
 	const { owner } = await mutualApi(t);
 	const apply = (...documents: readonly string[]) => owner.apply(file(documents.join("---\n")), { dryRun: false });
 	t.match(await apply(gateway(), service(), policy("p", callers(RULE_VALUES_MAX))), { outcome: "applied" });

@@ -37,7 +37,7 @@ t.test("every percentage of four decimals is read exactly", async (t) => {
 	t.ok(wrongByFloat > 10_000, `the obvious way is wrong for ${wrongByFloat}`);
 });
 
-t.test("percentages: short forms, and what is none", async (t) => {
+t.test("percentages have short forms, and others are invalid", async (t) => {
 	const good: readonly [string, number][] = [
 		["0%", 0],
 		["2%", 20_000],
@@ -69,7 +69,7 @@ t.test("percentages: short forms, and what is none", async (t) => {
 	for (const text of bad) t.equal(parsePercentage(text), null, JSON.stringify(text));
 });
 
-t.test("durations", async (t) => {
+t.test("durations are parsed and invalid ones refused", async (t) => {
 	const good: readonly [string, number][] = [
 		["0s", 0],
 		["10s", 10_000],
@@ -102,7 +102,7 @@ t.test("durations", async (t) => {
 	}
 });
 
-t.test("SPIFFE ids", async (t) => {
+t.test("SPIFFE ids are validated", async (t) => {
 	const good = [
 		"spiffe://example.org",
 		"spiffe://example.org/ns/team-a/sa/web",
@@ -141,7 +141,7 @@ t.test("SPIFFE ids", async (t) => {
 	for (const [id, fault] of bad) t.equal(spiffeFault(id), fault, id.slice(0, 60));
 });
 
-t.test("a workload's SPIFFE id is what its pattern says, but for the length of all of it", async (t) => {
+t.test("a workload's SPIFFE id must match its pattern and a total length", async (t) => {
 	const pattern = new RegExp(`^${WORKLOAD_ID}$`);
 	const parts = [
 		"",
@@ -176,7 +176,7 @@ t.test("a workload's SPIFFE id is what its pattern says, but for the length of a
 	t.ok(pattern.test("spiffe://example.org/ns/team-a/sa/web"));
 });
 
-t.test("the one workload that the names of a certificate tell", async (t) => {
+t.test("a certificate's names give at most one workload", async (t) => {
 	const id = "spiffe://example.org/web";
 	for (const names of [`URI:${id}`, `DNS:a.test, URI:${id}, DNS:b.test`]) t.equal(onlyWorkloadId(names), id, names);
 	for (const names of [
@@ -193,7 +193,7 @@ t.test("the one workload that the names of a certificate tell", async (t) => {
 		t.equal(onlyWorkloadId(names), null, String(names));
 });
 
-t.test("loopback hosts, as Host headers, URLs and options write them", async (t) => {
+t.test("loopback hosts are known as in Host headers, URLs and options", async (t) => {
 	for (const host of ["localhost", "LocalHost", "127.0.0.1", "127.9.9.9", "::1", "[::1]"])
 		t.ok(isLoopbackHost(host), host);
 	for (const host of [
@@ -210,7 +210,7 @@ t.test("loopback hosts, as Host headers, URLs and options write them", async (t)
 		t.notOk(isLoopbackHost(host), host);
 });
 
-t.test("an IP address is one in the forms that all readers read alike", async (t) => {
+t.test("only unambiguous forms are IP addresses", async (t) => {
 	for (const address of ["0.0.0.0", "255.1.10.99", "::", "2001:DB8::1", "1:2:3:4:5:6:7:8", "::ffff:10.0.0.1"])
 		t.ok(isIp(address), address);
 	for (const address of [
@@ -220,7 +220,7 @@ t.test("an IP address is one in the forms that all readers read alike", async (t
 		t.notOk(isIp(address), address);
 });
 
-t.test("loopback addresses", async (t) => {
+t.test("loopback addresses are known", async (t) => {
 	for (const address of ["127.0.0.1", "127.9.9.9", "::1", "0:0:0:0:0:0:0:1"]) t.ok(isLoopback(address), address);
 	for (const address of [
 		"0.0.0.0",

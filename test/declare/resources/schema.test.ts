@@ -11,7 +11,7 @@ interface Schema {
 
 const schema = jsonSchema() as Schema;
 
-t.test("it is JSON, of 2020-12, with one definition per kind", async (t) => {
+t.test("the schema is JSON Schema 2020-12 with one definition per kind", async (t) => {
 	t.same(JSON.parse(JSON.stringify(schema)), schema);
 	t.equal(schema.$schema, "https://json-schema.org/draft/2020-12/schema");
 	t.same(Object.keys(schema.$defs ?? {}), [...KINDS]);
@@ -34,7 +34,7 @@ t.test("every mapping of fixed fields is closed, and defaults are optional", asy
 	t.equal(spec?.properties?.rollout?.properties?.every?.default, "1m");
 });
 
-t.test("a unit has exactly one source, for editors too", async (t) => {
+t.test("the schema allows exactly one source of a unit", async (t) => {
 	const unit = schema.$defs?.Experiment?.properties?.spec?.properties?.unit;
 	t.match(unit, { type: "object", minProperties: 1, maxProperties: 1, additionalProperties: false });
 	t.same(Object.keys(unit?.properties ?? {}), ["header", "claim", "cookie"]);

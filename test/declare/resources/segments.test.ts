@@ -27,7 +27,7 @@ const BOOSTED = "    - {name: boosted, variant: v2, weight: 1}\n";
 const ARMS = Array.from({ length: 10 }, (_, index) => BOOSTED.replace("boosted", `arm-${index}`)).join("");
 const MANY = guarded(10, spoil(BOOSTED, ARMS));
 
-t.test("segments as declared", async (t) => {
+t.test("segments are parsed as declared", async (t) => {
 	const text = segmented("[{name: country, header: X-Country}, {name: plan, header: x-plan}]");
 	const { resources, problems } = loadResources([{ name: "w.yaml", text }]);
 	t.same(problems, []);
@@ -50,7 +50,7 @@ checkRows(t, [
 	],
 ]);
 
-t.test("as many tests as one look has time for", async (t) => {
+t.test("the number of tests in a look is bounded", async (t) => {
 	const five = ["a", "b", "c", "d", "e"].map((name) => `{name: ${name}, header: x-${name}}`);
 	t.match(problemsOf(segmented(`[${five.join(", ")}]`, MANY)), [
 		/^w\.yaml:\d+:\d+: segments make 11550 tests of harm at every look \(10 challengers × 11 claims × 105 values\), more than 10000; declare fewer segments, guardrails or arms$/,

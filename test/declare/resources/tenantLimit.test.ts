@@ -33,7 +33,11 @@ const rows: readonly Row[] = [
 	["principals without certificates", behind("").replace("  tls: {identity: mesh}\n", ""), [NO_CERTIFICATES("public")]],
 	["principals where the server alone shows one", inFiles(""), [NO_CERTIFICATES("public")]],
 	["principals with certificates of a CA", inFiles(", clientCaFile: ca.pem"), []],
-	["principals of two Gateways, one of which knows nobody", behind("") + another(""), [NO_CERTIFICATES("prod/other")]],
+	[
+		"principals of two Gateways, one of which identifies no client",
+		behind("") + another(""),
+		[NO_CERTIFICATES("prod/other")],
+	],
 	["principals of two Gateways that know all", behind("") + another(", tls: {identity: mesh}"), []],
 	[
 		"principals, and no Gateway",
@@ -41,7 +45,7 @@ const rows: readonly Row[] = [
 		[],
 	],
 	["a policy about users", limited("groups: [a]"), []],
-	["a policy about nobody in particular", limited("principals: [anyone]"), [NO_USERS]],
+	["a policy on anyone", limited("principals: [anyone]"), [NO_USERS]],
 	[
 		"only a shadow policy about users",
 		`${limited("principals: [anyone]")}${policy("dry", "groups: [a], mode: shadow")}`,

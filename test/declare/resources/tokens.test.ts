@@ -109,7 +109,7 @@ const rows: readonly Row[] = [
 
 checkRows(t, rows);
 
-t.test("two issuers, in their order", async (t) => {
+t.test("two issuers are parsed in their order", async (t) => {
 	const text = tokens(
 		"[{issuer: a, audiences: [b, c], jwksFile: f.json}, {issuer: d, audiences: [b], jwksFile: g.json}]",
 	);
@@ -121,7 +121,7 @@ t.test("two issuers, in their order", async (t) => {
 	]);
 });
 
-t.test("all that can be said of an issuer", async (t) => {
+t.test("an issuer is parsed with all its fields", async (t) => {
 	const text = tokens(
 		"[{issuer: a, audiences: [b], jwksUrl: 'https://id/jwks', profile: at+jwt, maxLifetime: 5m, binding: either, groupsClaim: realm_access.roles, tenantClaim: 'https://example.com/tenant', purposeClaim: p}]",
 	);
@@ -142,7 +142,7 @@ t.test("all that can be said of an issuer", async (t) => {
 	]);
 });
 
-t.test("two Gateways may declare one issuer in their own ways", async (t) => {
+t.test("two Gateways may declare one issuer differently", async (t) => {
 	const second = `---
 apiVersion: weir.dev/v1alpha1
 kind: Gateway

@@ -32,7 +32,7 @@ const rows: readonly Row[] = [
 ];
 checkRows(t, rows);
 
-t.test("a text that is no trust domain either keeps its message", async (t) => {
+t.test("a text that is no trust domain either has its own message", async (t) => {
 	for (const [id, what] of [
 		["spiffe://", "has no trust domain"],
 		["spiffe://..", "has a . or .. trust domain"],
@@ -43,7 +43,7 @@ t.test("a text that is no trust domain either keeps its message", async (t) => {
 		for (const text of [policy(id), metric(id)]) t.match(problemsOf(text).join("\n"), `[0] ${what} (`, id.slice(0, 20));
 });
 
-t.test("the schema says the same of each, for editors", async (t) => {
+t.test("the schema refuses the same texts", async (t) => {
 	const patterns = JSON.stringify(jsonSchema()).matchAll(/"pattern":"((?:[^"\\]|\\.)*spiffe(?:[^"\\]|\\.)*)"/g);
 	const found = [...patterns].map(([, pattern = ""]) => new RegExp(JSON.parse(`"${pattern}"`)));
 	t.equal(found.length, rows.length - 1);
@@ -53,7 +53,7 @@ t.test("the schema says the same of each, for editors", async (t) => {
 	}
 });
 
-t.test("it is no caller in a table of policy tests, nor in any execution", async (t) => {
+t.test("a trust domain is no caller in policy tests or in any execution", async (t) => {
 	const text = `tests:\n  - {name: a, request: {service: shop, principal: "${DOMAIN}"}, expect: deny}\n`;
 	t.same(
 		readPolicyTests({ name: "t.yaml", text }).problems.map((one) => formatProblem(one).split("; ")[0]),
@@ -111,7 +111,7 @@ checkRows(t, [
 	],
 ]);
 
-t.test("who names none is stored as before", async (t) => {
+t.test("a Gateway without trust domains is stored without them", async (t) => {
 	const [gateway] = loadResources([{ name: "w.yaml", text: files("clientCaFile: c") }]).resources.gateways;
 	t.same(gateway?.spec.tls, { from: "files", certificateFile: "a", privateKeyFile: "b", clientCaFile: "c" });
 });

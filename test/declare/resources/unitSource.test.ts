@@ -37,7 +37,7 @@ const rows: readonly Row[] = [
 		["w.yaml:46:29: unknown field spec.unit.colour"],
 	],
 	[
-		"mistyped source: said once, not as a missing one too",
+		"mistyped source: reported once, not also as missing",
 		unit("{cookei: {name: weir_id}}"),
 		["w.yaml:46:10: unknown field spec.unit.cookei"],
 	],
@@ -112,7 +112,7 @@ const rows: readonly Row[] = [
 		["w.yaml:47:17: claim sub is the unit, but Gateway inner verifies no tokens"],
 	],
 	[
-		"claim of tokens whose proof nobody looks at",
+		"claim of tokens whose proof is not verified",
 		unit("{claim: sub}", spoil("jwksFile: keys.json", "jwksFile: keys.json, binding: dpop", verifying)),
 		[
 			"w.yaml:47:17: claim sub is the unit, but all tokens at Gateway public need a proof of possession, which is not checked: no enforced AccessPolicy of Service employment is about users",
@@ -136,7 +136,7 @@ const rows: readonly Row[] = [
 		[],
 	],
 	[
-		"claim, and a Gateway that did not parse: that alone is said",
+		"claim, and a Gateway that did not parse: only that is reported",
 		unit("{claim: sub}", spoil("  port: 8080", "  port: x")),
 		['w.yaml:18:9: spec.port is "x"'],
 	],
@@ -144,7 +144,7 @@ const rows: readonly Row[] = [
 
 checkRows(t, rows);
 
-t.test("each source in its complete form", async (t) => {
+t.test("each source is parsed in its complete form", async (t) => {
 	const sourceOf = (text: string) => {
 		const { resources, problems } = loadResources([{ name: "w.yaml", text }]);
 		t.same(problems, []);
@@ -161,7 +161,7 @@ t.test("each source in its complete form", async (t) => {
 	});
 });
 
-t.test("two units in one layer of a Service: sources are compared, not only names", async (t) => {
+t.test("two units in one layer of a Service are compared by source, not only by name", async (t) => {
 	const half = spoil("[0%, 100%]", "[0%, 50%]", verifying);
 	const second = experiment("second", { layer: "{name: models, slot: [50%, 100%]}" });
 	const both = (first: string, other: string) => shortProblemsOf(unit(first, half) + unit(other, second));

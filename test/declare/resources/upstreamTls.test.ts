@@ -1,4 +1,4 @@
-/** The hop from Envoy to the servers of a protected Service: mutual TLS, or plain text that is said. */
+/** The hop from Envoy to the servers of a protected Service: mutual TLS, or plain text that is declared. */
 import t from "tap";
 import { parseResources } from "../../../src/declare/resources/parse.js";
 import { checkRows, problemsOf, type Row } from "./faultTable.js";
@@ -54,12 +54,12 @@ checkRows(t, [
 		taken(`${address} is beside Envoy`, GUARDED(`{address: "${address}", port: 9001}`)),
 	),
 	taken("proved", GUARDED(REMOTE, "  identities: ['spiffe://a.example/model']\n")),
-	taken("said", GUARDED(REMOTE, "  identities: plaintext\n")),
+	taken("declared", GUARDED(REMOTE, "  identities: plaintext\n")),
 	taken("open", OPEN(REMOTE)),
-	taken("open, and said", OPEN(REMOTE, "  identities: plaintext\n")),
+	taken("open, and declared", OPEN(REMOTE, "  identities: plaintext\n")),
 ]);
 
-t.test("what identities may be, each fault at its place", async (t) => {
+t.test("invalid identities are reported with their position", async (t) => {
 	const of = (value: string) => problemsOf(GUARDED(REMOTE, `  identities: ${value}\n`));
 	t.match(of("plain"), [/^w.yaml:10:15: spec.identities is "plain"; /]);
 	t.match(of("[]"), [/^w.yaml:10:15: spec.identities is an empty list; /]);
@@ -68,7 +68,7 @@ t.test("what identities may be, each fault at its place", async (t) => {
 	t.match(of("['spiffe://a.example/b', 'spiffe://a.example/b']"), [/^w.yaml:10:40: .* repeats /]);
 });
 
-t.test("plain text is no identity", async (t) => {
+t.test("plaintext is not an identity", async (t) => {
 	const text = GUARDED(REMOTE, "  identities: plaintext\n");
 	const { services } = parseResources([{ name: "w.yaml", text }]).resources;
 	t.equal(services[0]?.spec.identities, null);

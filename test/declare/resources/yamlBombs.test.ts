@@ -1,15 +1,15 @@
-/** Some of what test/long/yamlBombs.test.ts reads: of each way to be dear one text, and of what takes seconds one. */
+/** A sample of test/long/yamlBombs.test.ts: one text of each kind. */
 import t from "tap";
 import { readLegitimate, readTooMuch, readWithin } from "./readBombs.js";
 
 t.setTimeout(300_000);
 
-t.test("4 MiB of little things: one problem, where it is too much", (t) =>
+t.test("4 MiB of small tokens have one problem, where they exceed the bound", (t) =>
 	readTooMuch(t, ["opening brackets", "empty tags", "questions", "blank lines"]),
 );
 
-t.test("what is dear below the bound", (t) =>
+t.test("expensive texts below the bound are parsed in time", (t) =>
 	readWithin(t, ["escapes", "a long alias", "pairs of a tag of 1.1", "several files"]),
 );
 
-t.test("as large as declarations become", (t) => readLegitimate(t, ["76,000 principals"]));
+t.test("a large valid declaration is parsed in time", (t) => readLegitimate(t, ["76,000 principals"]));

@@ -1,6 +1,6 @@
 /**
- * Texts that cost their reader much more than their length, each as long as one request may be. Run as a program, it reads
- * those that are named, or all, and prints what came of each as one line of JSON: a process that may be given little memory.
+ * Texts that cost a parser much more than their length, each as long as one request may be. Run as a program, it parses
+ * the named ones, or all, and prints each result as a line of JSON, so that a test can limit its memory.
  */
 
 import { parseResources } from "../../../src/declare/resources/parse.js";

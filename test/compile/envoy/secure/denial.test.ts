@@ -16,7 +16,7 @@ import { accessPolicy, gateway, resourceSet, service, tokenIssuer, variant } fro
 import { mutualTls } from "../../access/mutualTls.js";
 import { AUDIENCE, createMinter, ISSUER, OTHER_ISSUER } from "./tokens.js";
 
-t.test("details to reasons", async (t) => {
+t.test("response code details map to reasons", async (t) => {
 	const rbac = (rule: string) => `rbac_access_denied_matched_policy[${rule}]`;
 	for (const [details, reason, policy] of [
 		[rbac("none"), "no-policy-allows", null],
@@ -41,7 +41,7 @@ t.test("details to reasons", async (t) => {
 		t.equal(denialOf(details), null, details);
 });
 
-t.test("the response text by details: the first match", async (t) => {
+t.test("the response text is that of the first matching details", async (t) => {
 	const begins = (text: string) => `response.code_details.startsWith('${text}')`;
 	const rule = (name: string) => begins(`rbac_access_denied_matched_policy[(${name}`);
 	const told = [
@@ -82,7 +82,7 @@ const only = (requests: number): Rate => ({ requests, perMs: 3_600_000 });
 const NONE = { service: null, principal: null, tenant: null };
 const LIMITED = "429 access denied: rate-limited\n";
 
-t.test("rate limits: of the Service, of each principal, of each tenant; before and after tokens", async (t) => {
+t.test("rate limits apply per Service, principal and tenant, before and after tokens", async (t) => {
 	const directory = await mkdtemp(join(tmpdir(), "weir-limits-"));
 	t.teardown(() => rm(directory, { recursive: true, force: true }));
 	const minter = createMinter(Date.now());
@@ -211,7 +211,7 @@ t.test("a denial by a policy named none is reported like any other", async (t) =
 	t.equal(await ask("/other"), "403 access denied: no-policy-allows\n", "what no policy allows");
 });
 
-t.test("the probe passes nowhere where access is judged", async (t) => {
+t.test("no protected Service lets the probe pass", async (t) => {
 	const upstream = await startVariantServer("v1", (socket) =>
 		socket.write("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"),
 	);

@@ -1,4 +1,4 @@
-/** TLS by identity as it is compiled: a real Envoy that takes SVID and bundle from our own CA over SDS. */
+/** TLS by identity as compiled: a real Envoy that gets SVID and bundle from our own CA over SDS. */
 
 import { once } from "node:events";
 import { createSecureServer } from "node:http2";
@@ -67,7 +67,7 @@ async function ask(identity: Workload, port: number, host: string): Promise<numb
 	}
 }
 
-t.test("client → Envoy → predictor: each end demands the other's id", async (t) => {
+t.test("client, Envoy and predictor verify each other's id", async (t) => {
 	const { ca, socket, predictor, start } = await scene(t);
 	const envoy = await start(
 		resourceSet({
@@ -97,7 +97,7 @@ t.test("client → Envoy → predictor: each end demands the other's id", async 
 });
 
 /** Or it is used once more after the certificate's end: 503. What the server does itself is test/trust/tls/connectionLimits.test.ts. */
-t.test("Envoy ends idle connections to servers that look at its certificate before they would", (t) => {
+t.test("Envoy closes idle connections to servers with mTLS before they would", (t) => {
 	const idleOf = (identities: readonly string[] | null): unknown => {
 		const services = [service("mesh", [variant("v1", 80)], { identities, hosts: ["mesh.test"] })];
 		const { envoy } = compile(resourceSet({ gateways: [edge], services }), EMPTY_STATUS, { collectors: NO_COLLECTORS });
@@ -116,7 +116,7 @@ interface HttpOptions {
 	readonly common_http_protocol_options?: { readonly idle_timeout: string };
 }
 
-t.test("principals exact, below a prefix, and any", async (t) => {
+t.test("principals match exactly, below a prefix, or any", async (t) => {
 	const { socket, predictor, start } = await scene(t);
 	const guarded = (name: string) => ({
 		...served(predictor.port, [PREDICTOR], { hosts: [`${name}.test`], access: null }),
@@ -147,7 +147,7 @@ t.test("principals exact, below a prefix, and any", async (t) => {
 	}
 });
 
-t.test("control on another machine: mTLS, and exactly its id", async (t) => {
+t.test("control on another machine is reached by mTLS with exactly its id", async (t) => {
 	const { socket, predictor, start } = await scene(t);
 	const startServer = async (name: string) => {
 		const server = createSecureServer({ ...serverTls(await identityOf(t, socket(name))) });

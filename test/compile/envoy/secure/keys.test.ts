@@ -1,4 +1,4 @@
-/** Keys that Envoy fetches: by TLS from the very host, and without them no one is allowed (CVE-2026-31837). */
+/** Keys that Envoy fetches: by TLS from the declared host, and without them no user is allowed (CVE-2026-31837). */
 import { once } from "node:events";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { createServer } from "node:https";
@@ -60,7 +60,7 @@ async function scene(t: TestScope, dnsName: string) {
 	return { answers, ask, minter, envoy };
 }
 
-t.test("no keys, or none of use: no user", async (t) => {
+t.test("without usable keys no user is allowed", async (t) => {
 	const { answers, ask } = await scene(t, "localhost");
 	t.equal(await ask(), 401, "500");
 	for (const body of ["", "garbage", "{}", '{"keys":[]}']) {
@@ -71,7 +71,7 @@ t.test("no keys, or none of use: no user", async (t) => {
 	}
 });
 
-t.test("keys that come later let in", async (t) => {
+t.test("keys that arrive later allow users", async (t) => {
 	const { answers, ask, minter } = await scene(t, "localhost");
 	t.equal(await ask(), 401);
 	Object.assign(answers, { status: 200, body: JSON.stringify(minter.jwks) });
@@ -80,7 +80,7 @@ t.test("keys that come later let in", async (t) => {
 	t.equal(await ask(), 200, "what was fetched holds while it is fresh");
 });
 
-t.test("another host's certificate is not believed", async (t) => {
+t.test("another host's certificate is refused", async (t) => {
 	const { answers, ask, minter, envoy } = await scene(t, "other.test");
 	Object.assign(answers, { status: 200, body: JSON.stringify(minter.jwks) });
 	await until(

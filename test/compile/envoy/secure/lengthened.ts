@@ -1,4 +1,4 @@
-/** Signatures of another length than their algorithm's, each still telling the same numbers to who reads it loosely. */
+/** Signatures of a wrong length for their algorithm, which a lenient parser reads as the same numbers. */
 
 const bytesChanged =
 	(change: (signature: Buffer) => Buffer) =>

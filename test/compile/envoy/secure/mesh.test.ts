@@ -1,4 +1,4 @@
-/** In meshes that are not ours nothing of access rules is lost without a word: the sidecar's, a problem, or a warning. */
+/** In other meshes no access rule is lost silently: the sidecar has it, or it is a problem or a warning. */
 import t from "tap";
 import { envoyGatewayManifests } from "../../../../src/compile/mesh/envoyGateway.js";
 import { istioManifests } from "../../../../src/compile/mesh/istio.js";
@@ -39,34 +39,31 @@ function set(
 }
 
 for (const [name, manifestsOf] of Object.entries(MESHES)) {
-	t.test(
-		`${name}: every condition makes the sidecar judge, and a route without its answer leads nowhere`,
-		async (t) => {
-			for (const fields of [
-				{ users: ["https://id.test#a"] },
-				{ groups: ["g"] },
-				{ tenants: ["t"] },
-				{ purposes: ["p"] },
-				{ claims: [{ claim: "c", values: ["v"] }] },
-				{ principals: ["*"], pathTemplates: ["/{x}"] },
-				{ principals: ["*"], regions: ["r"] },
-				{ principals: ["*"], schedule: { timezone: "UTC", days: [1], fromMinute: 0, untilMinute: 1 } },
-				{ principals: ["*"], validUntilMs: 1 },
-				{ principals: ["*"], condition: "true" },
-			]) {
-				const { manifests, problems } = manifestsOf(set([accessPolicy("p", "allow", ["s"], fields)]), OPTIONS);
-				const what = JSON.stringify(fields);
-				t.same(problems, [], what);
-				const closed =
-					name === "istio"
-						? valuesUnder(manifests, "directResponse").some((value) => JSON.stringify(value) === '{"status":503}')
-						: JSON.stringify(manifests).includes("weir-closed");
-				t.ok(closed, what);
-			}
-		},
-	);
+	t.test(`${name}: every condition needs the sidecar's verdict, and a route without it leads nowhere`, async (t) => {
+		for (const fields of [
+			{ users: ["https://id.test#a"] },
+			{ groups: ["g"] },
+			{ tenants: ["t"] },
+			{ purposes: ["p"] },
+			{ claims: [{ claim: "c", values: ["v"] }] },
+			{ principals: ["*"], pathTemplates: ["/{x}"] },
+			{ principals: ["*"], regions: ["r"] },
+			{ principals: ["*"], schedule: { timezone: "UTC", days: [1], fromMinute: 0, untilMinute: 1 } },
+			{ principals: ["*"], validUntilMs: 1 },
+			{ principals: ["*"], condition: "true" },
+		]) {
+			const { manifests, problems } = manifestsOf(set([accessPolicy("p", "allow", ["s"], fields)]), OPTIONS);
+			const what = JSON.stringify(fields);
+			t.same(problems, [], what);
+			const closed =
+				name === "istio"
+					? valuesUnder(manifests, "directResponse").some((value) => JSON.stringify(value) === '{"status":503}')
+					: JSON.stringify(manifests).includes("weir-closed");
+			t.ok(closed, what);
+		}
+	});
 
-	t.test(`${name}: what a mesh does not carry out is said`, async (t) => {
+	t.test(`${name}: settings that a mesh does not implement are reported`, async (t) => {
 		const of = (fields: Partial<AccessPolicy["spec"]>) => [
 			accessPolicy("p", "allow", ["s"], { principals: ["*"], ...fields }),
 		];

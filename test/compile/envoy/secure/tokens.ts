@@ -1,4 +1,4 @@
-/** Tokens by hand, good and bad, for tests of what Envoy takes. */
+/** Hand-made valid and invalid tokens for tests with Envoy. */
 import { createPrivateKey, generateKeyPairSync, type KeyObject, sign } from "node:crypto";
 
 export const ISSUER = "https://id.weir.test";

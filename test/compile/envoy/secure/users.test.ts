@@ -1,4 +1,4 @@
-/** End users natively: which tokens a real Envoy takes behind our rules, and what its RBAC makes of their claims. */
+/** End users natively: tokens that a real Envoy accepts with our rules, and RBAC on their claims. */
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -58,12 +58,12 @@ for (const version of ["1.40.0", "1.36.2"])
 					}),
 					accessPolicy("all", "allow", ["denied"], { claims: [{ claim: "sub", values: ["ann", "bob"] }] }),
 					accessPolicy("not-bob", "deny", ["denied"], { users: [`${ISSUER}#bob`] }),
-					accessPolicy("nobody", "deny", ["strict"], { groups: ["nobody"] }),
+					accessPolicy("unused", "deny", ["strict"], { groups: ["unused"] }),
 					accessPolicy("words", "deny", ["denied"], { claims: [{ claim: "scope", values: ["admin", "root"] }] }),
 					accessPolicy("two-words", "deny", ["denied"], { claims: [{ claim: "permission", values: ["a b"] }] }),
 					accessPolicy("tried", "allow", ["tried"], { mode: "shadow", groups: ["staff"] }),
 					accessPolicy("half", "allow", ["half"], { principals: ["anyone"] }),
-					accessPolicy("half-tried", "deny", ["half"], { mode: "shadow", groups: ["nobody"] }),
+					accessPolicy("half-tried", "deny", ["half"], { mode: "shadow", groups: ["unused"] }),
 					accessPolicy("beyond-envoy", "deny", ["half", "tried"], { mode: "shadow", condition: "true" }),
 				],
 			}),
@@ -87,7 +87,7 @@ for (const version of ["1.40.0", "1.36.2"])
 		const bearer = (claims?: object, header?: object): readonly string[] => [`Bearer ${minter.token(claims, header)}`];
 		const now = Math.floor(Date.now() / 1_000);
 
-		await t.test("who the token says", async (t) => {
+		await t.test("the token's claims decide", async (t) => {
 			const cases: readonly (readonly [string, readonly string[], string])[] = [
 				["groups", [], NOBODY],
 				["groups", ["Basic Zm9v"], NOBODY],
@@ -123,14 +123,14 @@ for (const version of ["1.40.0", "1.36.2"])
 				["denied", bearer({ org: { scope: "admin" } }), ALLOWED],
 				["denied", bearer({ permission: "a b" }), ALLOWED],
 				["denied", bearer({ permission: ["a b"] }), FORBIDDEN],
-				["strict", bearer({ groups: ["nobody"] }), FORBIDDEN],
+				["strict", bearer({ groups: ["unused"] }), FORBIDDEN],
 				["strict", [], NOBODY],
 			];
 			for (const [host, authorization, wanted] of cases)
 				t.equal(said(await ask(host, authorization)), wanted, `${host} ${authorization.join().slice(0, 40)}`);
 		});
 
-		await t.test("a token that does not hold is refused, whatever the rules say", async (t) => {
+		await t.test("an invalid token is refused under any rules", async (t) => {
 			const good = minter.token();
 			const cases: Readonly<Record<string, readonly string[]>> = {
 				"lower case scheme": [`bearer ${good}`],
@@ -171,7 +171,7 @@ for (const version of ["1.40.0", "1.36.2"])
 			for (const [what, authorization] of Object.entries(cases)) {
 				const answer = await ask("denied", authorization);
 				t.equal(said(answer), INVALID, what);
-				t.match(answer.challenge, /^Bearer .*error="invalid_token"/, `${what}: it says how`);
+				t.match(answer.challenge, /^Bearer .*error="invalid_token"/, `${what}: with a challenge`);
 				t.equal(said(await ask("open", authorization)), ALLOWED, `${what}: no business of an open Service`);
 				for (const host of ["tried", "half"])
 					t.equal(
@@ -189,7 +189,7 @@ for (const version of ["1.40.0", "1.36.2"])
 			);
 		});
 
-		await t.test("a token that Envoy knows is believed to the end of the skew, and no longer", async (t) => {
+		await t.test("a cached token is valid to the end of the clock skew, and no longer", async (t) => {
 			// Three to four seconds are left: Envoy's clock is the machine's own.
 			const ending = bearer({ iat: now - 600, exp: Math.floor(Date.now() / 1_000) - TOKEN_SKEW_SECONDS + 3 });
 			const hits = async (): Promise<number> =>
@@ -206,7 +206,7 @@ for (const version of ["1.40.0", "1.36.2"])
 			t.equal(answers.at(-1), INVALID, "and is over, known or not");
 		});
 
-		await t.test("a token of 8 KiB passes, and no longer one", async (t) => {
+		await t.test("a token of 8 KiB passes, a longer one does not", async (t) => {
 			const padded = (length: number): string => minter.token({ filler: "y".repeat(length) });
 			let length = 5_000;
 			while (padded(length + 1).length <= TOKEN_BYTES_MAX) length++;
@@ -220,14 +220,14 @@ for (const version of ["1.40.0", "1.36.2"])
 			);
 		});
 
-		await t.test("two Authorization headers, and a token elsewhere", async (t) => {
+		await t.test("two Authorization headers are refused, and tokens elsewhere ignored", async (t) => {
 			const good = `Bearer ${minter.token()}`;
 			t.equal(said(await ask("denied", [good, good])), "403 access denied: not-canonical\n");
 			t.equal(said(await ask("denied", ["Basic x", good])), "403 access denied: not-canonical\n");
 			t.equal(said(await ask("denied", [], `/?access_token=${minter.token()}`)), NOBODY, "never from the query");
 		});
 
-		await t.test("shadow policies decide nothing, and are tried", async (t) => {
+		await t.test("shadow policies are tried and decide nothing", async (t) => {
 			const tried = async (host: string, authorization: readonly string[]): Promise<string> => {
 				const counts = async () => {
 					const stats = await envoy.admin("/stats?filter=shadow_(allowed|denied)");
@@ -244,7 +244,7 @@ for (const version of ["1.40.0", "1.36.2"])
 			t.equal(await tried("tried", bearer({ groups: ["staff"], cnf: {} })), "1 denied, 1 allowed", "bad ones too");
 			t.equal(await tried("tried", ["Bearer x"]), "1 denied, 0 allowed");
 			t.equal(await tried("half", bearer()), "0 denied, 1 allowed");
-			t.equal(await tried("half", bearer({ groups: ["nobody"] })), "1 denied, 1 allowed");
+			t.equal(await tried("half", bearer({ groups: ["unused"] })), "1 denied, 1 allowed");
 			t.equal(await tried("half", ["Bearer x"]), "1 denied, 1 allowed");
 		});
 	});
