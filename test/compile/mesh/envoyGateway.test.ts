@@ -22,7 +22,7 @@ for (const protocol of PROTOCOLS) {
 	});
 }
 
-t.test("a valid declaration is not refused", async (t) => {
+t.test("only declarations that Envoy Gateway cannot implement are refused", async (t) => {
 	for (const { name, resources, options, envoyGatewayRefuses } of CASES) {
 		for (const protocol of PROTOCOLS) {
 			const output = envoyGatewayManifests(resources, { ...options, protocol });

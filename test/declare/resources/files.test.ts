@@ -62,7 +62,7 @@ const files: readonly [what: string, text: string][] = [
 		"policy for an unknown Service",
 		`${GOOD}${policy("services: [employmnt], principals: [spiffe://example.org/web]")}`,
 	],
-	["policy that allows no one", `${GOOD}${policy("services: [employment]")}`],
+	["policy that allows nobody", `${GOOD}${policy("services: [employment]")}`],
 	[
 		"policy with faults of many kinds",
 		`${GOOD}${policy("action: forbid, services: [], principals: ['https://a/b'], methods: [get], pathPrefixes: [v2, /v2/, /a/../b]")}`,

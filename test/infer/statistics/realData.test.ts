@@ -1,8 +1,7 @@
 /**
- * Real randomised data, as aggregates of the rows (test/fixtures/statistics/realData.py, PROVENANCE.md): our fixed
- * tests and estimators give the numbers that scipy and statsmodels get from the rows, to 1e-8; where a formula differs
- * the test states how and by how much. Then the same aggregates go through analyse(): the interval that holds at all
- * looks contains the one for a single look, and the verdict is the right one or "open".
+ * Real randomised data as aggregates (test/fixtures/statistics/realData.py, PROVENANCE.md): our fixed tests and estimators
+ * equal scipy and statsmodels on the rows to 1e-8, or the test states the difference. With analyse() the interval over all
+ * looks contains the one for a single look, and the verdict is correct or open.
  */
 
 import { readFileSync } from "node:fs";
