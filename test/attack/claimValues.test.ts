@@ -50,7 +50,7 @@ const VALUES: readonly unknown[] = [
 interface Seen {
 	readonly status: number | undefined;
 	readonly arm: string | null;
-	/** Of the claims' headers, what the upstream got. */
+	/** The claims' headers that the upstream got. */
 	readonly nick: string | null;
 	readonly other: string | null;
 	readonly injected: boolean;

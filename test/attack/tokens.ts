@@ -6,7 +6,7 @@ const rsa = generateKeyPairSync("rsa", { modulusLength: 2048 });
 const ec = generateKeyPairSync("ec", { namedCurve: "P-256" });
 const otherEc = generateKeyPairSync("ec", { namedCurve: "P-256" });
 const ed = generateKeyPairSync("ed25519");
-/** Of two public exponents, and of sizes that can be factored. */
+/** RSA keys with public exponent 3, and of sizes that can be factored. */
 const rsa3 = generateKeyPairSync("rsa", { modulusLength: 2048, publicExponent: 3 });
 const rsa5 = generateKeyPairSync("rsa", { modulusLength: 2048, publicExponent: 5 });
 const rsa512 = generateKeyPairSync("rsa", { modulusLength: 512 });

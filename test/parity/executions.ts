@@ -22,7 +22,7 @@ export interface Extent {
 	readonly services: number;
 	/** Random requests for each Service. */
 	readonly each: number;
-	/** Of the Services, how many get the units on the edges of their Experiments too; their search takes about a second each. */
+	/** The number of Services that also get units on the edges; the search takes about a second each. */
 	readonly edges?: number;
 	readonly version?: string;
 }
@@ -30,7 +30,7 @@ export interface Extent {
 export interface ExecutionsOptions {
 	/** Damages the Plan before it runs, to see that the suite notices. */
 	readonly damage?: (plan: Plan) => Plan;
-	/** Of FORMS; all by default. */
+	/** Names in FORMS; all by default. */
 	readonly forms?: readonly string[];
 }
 

@@ -140,7 +140,7 @@ const assignedBySidecar = ({ mode }: Form, subject: Subject): boolean =>
 
 /**
  * The sidecar is gone: what it was to decide is refused and reaches no upstream, what it was to assign alone goes as the
- * Service says, and what is native stays as it was.
+ * Service declares, and native ones stay native.
  */
 async function withoutSidecar(
 	name: string,

@@ -29,7 +29,7 @@ export interface Logged {
 	readonly details: string;
 	/** The sidecar's word, as dynamic metadata. */
 	readonly metadata: Readonly<Record<string, string>> | null;
-	/** By which the sidecar was asked; null = it was not. */
+	/** The protocol of the callout; null = there was none. */
 	readonly protocol: "ext_authz" | "ext_proc" | null;
 }
 

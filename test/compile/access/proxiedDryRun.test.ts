@@ -40,7 +40,7 @@ const resourcesOf = (mode: Mode) =>
 		],
 	});
 
-/** Of each request: peer, host, path. */
+/** Requests: peer, host, path. */
 const REQUESTS = [
 	["alice", "tried", "/"],
 	["proxy", "tried", "/"],

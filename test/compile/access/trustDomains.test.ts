@@ -49,7 +49,7 @@ const OTHERS = [
 	`spiffe://${TRUST_DOMAIN}@evil.test/app`,
 	`spiffe://${TRUST_DOMAIN.toUpperCase()}/app`,
 	`https://${TRUST_DOMAIN}/app`,
-	// Of the own domain, and no ids.
+	// Texts of the own domain that are no ids.
 	...["/", "//app", "/app/", "/./app", "/../app", "/app?x", "/app#x", "/%61pp", "/app ", "/app\0x", "/app\0"].map(
 		(path) => `spiffe://${TRUST_DOMAIN}${path}`,
 	),

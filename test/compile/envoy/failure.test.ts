@@ -13,7 +13,7 @@ const broken = await startVariantServer("v2", (socket) => socket.resetAndDestroy
 t.teardown(async () => {
 	await Promise.all([healthy, broken, checked, failing, late].map((server) => server.close()));
 });
-/** Of Services with health checks: what counts requests elsewhere would count these too. */
+/** The upstream of Services with health checks, which would disturb the counts of other upstreams. */
 const checked = await startVariantServer("v1");
 const failing = await startVariantServer("v2", (socket) =>
 	socket.write("HTTP/1.1 500 No\r\ncontent-length: 0\r\n\r\n"),

@@ -14,7 +14,7 @@ interface Resolver {
 
 const [A, AAAA] = [1, 28];
 const HEADER_BYTES = 12;
-/** Of a question for one name: behind the name's end (RFC 1035 4.1.2). */
+/** The query's type, behind the end of the name (RFC 1035 4.1.2). */
 const typeOf = (query: Buffer): number => query.readUInt16BE(query.indexOf(0, HEADER_BYTES) + 1);
 
 t.test("an Envoy becomes ready although one DNS name is never resolved", async (t) => {

@@ -35,7 +35,7 @@ export interface VirtualHost {
 	readonly matcher?: object;
 }
 
-/** Of the only Gateway, by Service. */
+/** Virtual hosts of the only Gateway, by Service. */
 export function virtualHost(plan: Plan, service: string): VirtualHost {
 	const hosts = plan.envoy.routes.flatMap(({ virtual_hosts }) => virtual_hosts as readonly VirtualHost[]);
 	const found = hosts.filter(({ name }) => name === service);
@@ -64,7 +64,7 @@ interface HttpFilter {
 	readonly typed_config: { readonly [field: string]: unknown };
 }
 
-/** Of the only listener, in their order, each with its configuration, wherever that comes from. */
+/** HTTP filters of the only listener in their order, each with its configuration. */
 export function httpFilters({ envoy }: Plan): readonly HttpFilter[] {
 	const filters = valuesUnder(envoy.listeners, "http_filters")[0] as readonly (HttpFilter & {
 		config_discovery?: object;

@@ -256,7 +256,7 @@ t.test("a mean may exceed the range by a rounding error, and by no more", async 
 
 t.test("a log-capital that the mean cannot reach proves nothing", async (t) => {
 	const whole = logCapitalOf(Array.from({ length: 6_000 }, (_, i) => (i < 4_500 ? 0.8 : 0.2)));
-	// Of a large bet a wide range of sums is possible, of a small one next to none.
+	// A large bet allows a wide range of sums, a small one almost none.
 	for (const index of [0, 8, 16])
 		for (const of of ["up", "down"] as const)
 			for (const sum of [0, 7, (whole[of][index] ?? 0) * (index === 0 ? 0.99 : 0.1)]) {

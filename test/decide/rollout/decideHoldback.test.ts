@@ -244,7 +244,7 @@ t.test("a harm that a person accepted is only reported; another one rolls back",
 		summary: new RegExp(`: it was worse by ${where} before, which is not proved again yet; no harm`),
 	});
 	t.equal(at({ ...begun, frozenHarms: [] }, inPart).action, "roll-back");
-	// Of a guardrail that was taken away since: it is not that it is not proved again.
+	// Harm of a guardrail that was removed since then is not the same as harm that is not proved again.
 	const gone = ["boosted|error-rate|guardrail", "boosted|error-rate-of-all|guardrail|country|DE", ...begun.frozenHarms];
 	const some = { ...HELD, spec: { ...HELD.spec, guardrails: [] } };
 	const without = { experiment: some, nowMs: 130_000 };

@@ -120,7 +120,7 @@ t.test("a goal on a quantile counts by the least certain cell of its grid", asyn
 			sample(boosted),
 			sample(above.map((p) => 0.85 * p)),
 		);
-	// Of the mean over two arms, in the era that has three quarters of the level.
+	// The mean over two arms, in the era with three quarters of the level.
 	const inFleet = (logE: number): number => logE + Math.log(3 / 4 / 2);
 	// Twelve of a hundred requests above all thresholds below the frozen one, and few above that.
 	const far = above.map((_, index) => (index < CENTRE ? 0.12 : 0.06));

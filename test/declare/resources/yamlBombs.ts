@@ -14,7 +14,7 @@ export interface Outcome {
 	readonly problems: number;
 	readonly first: string;
 	readonly last: string;
-	/** Of all messages together. */
+	/** Length of all messages together. */
 	readonly chars: number;
 	readonly resources: number;
 	readonly cpuMs: number;

@@ -14,7 +14,7 @@ interface Characteristics {
 	readonly power: number;
 	readonly drift: number;
 	readonly inflation: number;
-	/** Of the units of one look. */
+	/** Expected units as a multiple of one look's. */
 	readonly expectedOnLine: number;
 	readonly expectedBelieved: number;
 }

@@ -30,7 +30,7 @@ export const WANTED: readonly Wanted[] = [
 	{ ...alike, series: 5, name: "it's", perUnit: "sum", denominator: "spent" },
 ];
 
-/** Of one variable each, and of one name each: these are summed without a join. */
+/** Metrics of one variable and one name each, which are summed without a join. */
 const PLAIN: readonly Wanted[] = [
 	{ ...alike, series: 3, name: "spent", perUnit: "sum", cap: 90 },
 	{ ...alike, series: 0, name: "score" },

@@ -39,7 +39,7 @@ for (const plan of ["claim", "p1"])
 		rig.nowMs = T0 + 60_001;
 		await rig.send([{ kind: "end", unit: null, requestId: "later", startMs: rig.nowMs }]);
 		await rig.restart();
-		// Of what began meanwhile the slower arm's is heard of, after one restart and after two.
+		// Only the slower arm's requests from the outage have entries, after one restart and after two.
 		const awayMs = T0 + 60_002;
 		await each((known, unknown, later, slow) =>
 			[known, unknown, later].flatMap((unit) =>

@@ -411,7 +411,7 @@ t.test("a change across a restart of ingest is reported once", async (t) => {
 	t.equal((await changes()).length, 3, "recorded, though the request itself was lost with the process");
 });
 
-t.test("of more units than are kept the one seen longest ago is forgotten: its next arm is no change", async (t) => {
+t.test("beyond the bound the unit seen longest ago is forgotten: its next arm is no change", async (t) => {
 	const changes = new AssignmentChanges(2);
 	const see = (unit: bigint, arm: string, plan: string, startUs: number) =>
 		changes.see({ experiment: "models", unit, arm, plan, startUs });

@@ -194,7 +194,7 @@ t.test("a drained Envoy with a live connection is complete, until new entries ar
 	const drained = connections.drained(EDGE, "edge", "a");
 	await connections.drained({ kind: "owner" }, "other", "a");
 	for (const { session } of [quiet, twin, speaks]) session.pong();
-	// Nobody knows what of that connection has come.
+	// The entries that arrived on that connection are unknown.
 	await drained;
 	dead.session.destroy();
 	speaks.stream.heard();

@@ -240,7 +240,7 @@ for (const [version, protocol] of [
 			route: { assignment: { unitFrom: null, variant: "v1" } },
 		});
 		t.match((await whole(await ask("plain", "/admin/x"))).access, { by: "envoy", kind: "denied", policy: "no-admin" });
-		t.equal((await whole(await ask("nobody", "/"))).route, null, "no Service has that host");
+		t.equal((await whole(await ask("unknown", "/"))).route, null, "no Service has that host");
 
 		// Without the sidecar a verdict fails closed; the request is outside the experiment.
 		await sidecar.server.close();

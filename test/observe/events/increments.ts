@@ -32,7 +32,7 @@ interface Person {
 	readonly receivedMs: number;
 	readonly country: string | null;
 	left: boolean;
-	/** Of each metric once closed: which definition, and the variables; null = no data. */
+	/** Each closed metric's definition and variables; null = no data. */
 	readonly closed: Map<string, { readonly kind: string; readonly values: readonly (number | null)[] | null }>;
 }
 
@@ -137,7 +137,7 @@ class Model {
 		return [one(inside) ?? 0, ...(covariateMs === null ? [] : [one(before)])];
 	}
 
-	/** Of the people who were closed under this definition and had data. */
+	/** Units that were closed under this definition with data. */
 	#observed(metric: EvidenceMetric, people: Iterable<Person>): (readonly (number | null)[])[] {
 		return [...people].flatMap((person) => {
 			const closed = person.left ? undefined : person.closed.get(metric.name);

@@ -24,7 +24,7 @@ const both = (path: string, index: number): readonly Entry[] => {
 async function stored(rig: Rig): Promise<{ readonly records: readonly unknown[]; readonly all: string }> {
 	const records = (await rig.call("GET", "/v1/requests", "")).json as DecisionsAnswer;
 	const shadows = (await rig.call("GET", "/v1/requests?view=shadow&rules=all", "")).json;
-	// Of the time in which ingest was away there is a record too, of no path.
+	// The time in which ingest was away also has a record, without a path.
 	const paths = records.decisions.map(({ path }) => path).filter((path) => path !== null);
 	return { records: paths.sort(), all: JSON.stringify([records, shadows]) };
 }

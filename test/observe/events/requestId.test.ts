@@ -97,7 +97,7 @@ for (const version of ["1.40.0", "1.38.3", "1.36.2"])
 					String(status),
 					`${line} ${headers.join().slice(0, 40)}`,
 				);
-		// Whose client does not take the answer either.
+		// Its client does not read the answer either.
 		for (const own of [id, JWT]) {
 			const session = connectHttp2(`http://127.0.0.1:${envoy.port()}`, { settings: { initialWindowSize: 0 } });
 			session.on("error", () => undefined);

@@ -192,7 +192,7 @@ t.test("an error quotes the caller's text, whether or not a hidden resource has 
 		metric('{type: mean, "Service m": 1}'),
 		metric("{type: mean}").replace("kind: Metric", 'kind: "Service m"'),
 		policyText("p", "m", "b", '  regions: ["Service m"]\n').replace('["m"]', '["zz"]'),
-		// Of one's own namespace, which the caller may read.
+		// The caller may read its own namespace.
 		[experiment("b/1"), experiment("b/2", "2")].join("---\n"),
 		experiment("b/1").replace("variant: v1", "variant: v3"),
 	]) {

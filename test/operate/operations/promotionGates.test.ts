@@ -9,7 +9,7 @@ import { GATED as ALL, gatedScene as scene } from "./gatedScene.js";
 const now = { dryRun: false };
 const policy = (name: string, who: string, variant: string) =>
 	`apiVersion: weir.dev/v1alpha1\nkind: AccessPolicy\nmetadata: {name: ${name}}\nspec: {services: [employment], principals: ["${who}"], variants: [${variant}]}\n`;
-/** By which a promotion of v2 takes callers their access. */
+/** A policy by which callers lose access when v2 is promoted. */
 const RULES = [
 	SERVICE.replace("  access: open\n", ""),
 	policy("all-may-v1", "spiffe://weir.test/*", "v1"),

@@ -44,7 +44,7 @@ export const SECURE_FORMS: Readonly<Record<string, Form>> = {
 export interface SecureExtent {
 	readonly seed: number;
 	readonly services: number;
-	/** Of each form. */
+	/** Requests in each form. */
 	readonly requests: number;
 	readonly forms?: readonly string[];
 	/** Damages the Plan before it runs, to see that the suite notices. */
