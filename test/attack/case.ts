@@ -1,4 +1,4 @@
-/** One attack: who sends which bytes, and what must come of it in every execution. */
+/** One attack: its client, its bytes, and the required outcome in every execution. */
 import type { Received } from "./scene.js";
 
 export interface Attack {

@@ -112,7 +112,7 @@ function bad(minter: Minter): Readonly<Record<string, string>> {
 }
 
 for (const form of Object.keys(FORMS)) {
-	t.test(`${form}: the unit of a token that holds, and none of one that does not`, { timeout: 200_000 }, async (t) => {
+	t.test(`${form}: a valid token gives a unit, an invalid one none`, { timeout: 200_000 }, async (t) => {
 		const { asked, minter } = await ground(t, form, (file) => [
 			{ ...tokenIssuer(ISSUER, [AUDIENCE], file), maxLifetimeMs: 3_600_000 },
 		]);
@@ -127,7 +127,7 @@ for (const form of Object.keys(FORMS)) {
 		}
 	});
 
-	t.test(`${form}: of a token that must be bound, only where its proof is judged`, { timeout: 200_000 }, async (t) => {
+	t.test(`${form}: a bound token gives a unit only with a verified proof`, { timeout: 200_000 }, async (t) => {
 		const { asked, minter } = await ground(t, form, (file) => [
 			{ ...tokenIssuer(ISSUER, [AUDIENCE], file), maxLifetimeMs: 3_600_000, binding: "dpop" },
 		]);
@@ -148,7 +148,7 @@ for (const form of Object.keys(FORMS)) {
 }
 
 for (const version of ["1.38.3", "1.36.2"])
-	t.test(`Envoy ${version} chooses the route anew, too`, { timeout: 200_000 }, async (t) => {
+	t.test(`Envoy ${version} also selects the route again after the claim`, { timeout: 200_000 }, async (t) => {
 		const issuers = (file: string) => [tokenIssuer(ISSUER, [AUDIENCE], file)];
 		const { asked, minter } = await ground(t, "native", issuers, version);
 		t.match(await asked("open", [`Authorization: Bearer ${minter.token()}`]), {

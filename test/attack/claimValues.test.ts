@@ -1,5 +1,5 @@
 /**
- * Claims as units, whatever is in them: jwt_authn puts any text into a header. What no header can hold must fail no
+ * Claims with any text as units: jwt_authn puts them into a header. Text that no header can hold must fail no
  * request, and an invalid unit is none in every execution, for the Variant and for its upstreams.
  */
 import { once } from "node:events";
@@ -50,7 +50,7 @@ const VALUES: readonly unknown[] = [
 interface Seen {
 	readonly status: number | undefined;
 	readonly arm: string | null;
-	/** Of the claims' headers, what the upstream got. */
+	/** The claims' headers that the upstream got. */
 	readonly nick: string | null;
 	readonly other: string | null;
 	readonly injected: boolean;
@@ -129,7 +129,7 @@ function written(value: unknown): string {
 const NO_UNIT: Seen = { status: 200, arm: null, nick: null, other: null, injected: false };
 
 for (const version of ["1.40.0", "1.36.2"])
-	t.test(`Envoy ${version}: any claim is a unit or none, alike in every execution`, { timeout: 300_000 }, async (t) => {
+	t.test(`Envoy ${version}: each claim is a unit or none in all executions`, { timeout: 300_000 }, async (t) => {
 		const tls = await mutualTls(t as never);
 		const minter = createMinter(Date.now());
 		const forms = await Promise.all(

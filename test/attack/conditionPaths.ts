@@ -144,7 +144,7 @@ export async function conditionsHold(
 			});
 		}
 
-		await t.test(`${how}: users' own names and claims`, async (t) => {
+		await t.test(`${how}: names and claims of users in conditions`, async (t) => {
 			for (const [sub, ...segments] of [
 				["auth0|5f7c", "auth0|5f7c", "auth0%7C5f7c", "auth0%7c5f7c"],
 				["jörg", "j%C3%B6rg", "j%c3%b6rg"],
@@ -175,7 +175,7 @@ export async function conditionsHold(
 			t.equal((await asked(how, "docs", "/export?all=1")).denial, "access denied: forbidden");
 		});
 
-		await t.test(`${how}: what could be read as another path than the condition saw`, async (t) => {
+		await t.test(`${how}: ambiguous paths are refused`, async (t) => {
 			for (const part of REFUSED) {
 				for (const host of ["literal", "claimed", "docs"]) {
 					t.equal((await asked(how, host, `/a${part}x`, { blocked: "z" })).url, null, `${host} ${part}`);

@@ -1,4 +1,4 @@
-/** What our configuration must hold or must not hold, so that whole classes of flaws cannot be met; and rules about rules. */
+/** What our Envoy configuration must and must not contain, so that whole classes of flaws do not apply. */
 import { readFile } from "node:fs/promises";
 import t from "tap";
 import { OVERRIDE_HEADERS } from "../../src/compile/access/requests/canonical.js";
@@ -135,7 +135,7 @@ for (const form of Object.keys(FORMS)) {
 		const ofTrailers = [...prefixes, "x-forwarded-", ...IN_TRAILERS];
 		t.same(takenAway(text, "request_trailers_mutations"), ofTrailers.sort());
 	});
-	t.test(`${form}: no way to an upstream takes an upgrade`, async (t) => {
+	t.test(`${form}: no route allows an upgrade`, async (t) => {
 		const actions: string[] = [];
 		JSON.parse(text, (key, value) => {
 			if (key === "route" && ("cluster" in value || "weighted_clusters" in value)) actions.push(JSON.stringify(value));
@@ -148,7 +148,7 @@ for (const form of Object.keys(FORMS)) {
 		const probe = '"policies":{"(probe)":{"permissions":[{"url_path":{"path":{"exact":"/.well-known/weir-probe"}}}]';
 		t.equal(text.includes(probe), form === "native");
 	});
-	t.test(`${form}: failures close with 503`, async (t) => {
+	t.test(`${form}: a failed callout is answered with 503`, async (t) => {
 		const filters: Filter[] = [];
 		JSON.parse(text, (key, value) => {
 			if (key === "http_filters") filters.push(...(value as Filter[]));
@@ -162,7 +162,7 @@ for (const form of Object.keys(FORMS)) {
 		}
 		if (form !== "native") {
 			const assigning = filters.find(({ name }) => name === "weir.assign");
-			t.same(assigning?.typed_config.status_on_error, { code: "ServiceUnavailable" }, "also where a failure passes");
+			t.same(assigning?.typed_config.status_on_error, { code: "ServiceUnavailable" }, "also to assign");
 		}
 		t.notMatch(text, /check_settings":\{[^}]*"grpc_service/, "CVE-2026-47205: no Service has an ext_authz of its own");
 	});
@@ -184,13 +184,13 @@ for (const count of [0, 1, 2]) {
 	);
 }
 
-/** The reference's hardening (security.md 6), field by field, that is not set as it stands there: what we have, and why. */
+/** Fields of the reference's hardening (security.md 6) that we set differently, each with the reason. */
 const OTHERWISE: Readonly<Record<string, string>> = {
 	per_connection_buffer_limit_bytes: "1 MiB is Envoy's own default",
 	tls_minimum_protocol_version:
 		"1.3 with identity: mesh, where both ends are ours; with files 1.2, as clients that exist must get in",
 	match_typed_subject_alt_names:
-		"with identity: mesh, and where trustDomains are named: by trust domain; who may call what is said by policies",
+		"with identity: mesh, and where trustDomains are named: by trust domain; policies define who may call what",
 	internal_address_config: "left out, no address is internal; an empty one makes every one so (1.40.0)",
 	set_current_client_cert_details: "the URI alone: certificate and names would make each request larger without use",
 	stream_idle_timeout:
@@ -200,7 +200,7 @@ const OTHERWISE: Readonly<Record<string, string>> = {
 	random_sampling: "the value of --trace-sampling",
 };
 
-t.test("each difference from the reference has its reason", async (t) => {
+t.test("each difference from the reference configuration has its reason", async (t) => {
 	const text = configuration("native");
 	for (const [field, why] of Object.entries(OTHERWISE)) t.ok(why.length > 20, `${field}: ${why}`);
 	t.match(text, /"stream_idle_timeout":"300s"/);
@@ -208,7 +208,7 @@ t.test("each difference from the reference has its reason", async (t) => {
 	t.notMatch(text, /per_connection_buffer_limit_bytes|max_requests_per_connection/);
 });
 
-t.test("an open Gateway is as transparent as it was", async (t) => {
+t.test("an open Gateway changes no request", async (t) => {
 	const text = configuration("native", true);
 	t.match(text, /"normalize_path":false/);
 	t.match(text, /"upgrade_configs":\[\{"upgrade_type":"websocket"\}\]/);
@@ -234,7 +234,7 @@ t.test("CVE-2026-53718: a policy of another namespace opens nothing", async (t) 
 	t.equal(authorize(guarded, [{ ...elsewhere, metadata: guarded.metadata }], request).allowed, true);
 });
 
-t.test("GHSA-hrxh-6v49-42gf: a matcher that we do not know is an error, not passed over", async (t) => {
+t.test("GHSA-hrxh-6v49-42gf: an unknown matcher is an error, and not skipped", async (t) => {
 	const policy = (more: string): string =>
 		`apiVersion: weir.dev/v1alpha1\nkind: AccessPolicy\nmetadata: {name: a}\nspec:\n  action: deny\n  services: [guarded]\n${more}`;
 	const problems = (more: string) => parseResources([{ name: "a.yaml", text: policy(more) }]).problems;
@@ -349,7 +349,7 @@ const LISTED: readonly string[] = [
 	...["CVE-2022-36085", "GHSA-c33x-vcv4-vg3g"],
 ];
 
-t.test("the one script of Lua is the same whatever claims are declared: CVE-2026-22771, CVE-2026-53713", async (t) => {
+t.test("the only Lua script is the same for any declared claims: CVE-2026-22771, CVE-2026-53713", async (t) => {
 	const scripts = (claim: string): readonly string[] => {
 		const plan = compile(
 			resourceSet({

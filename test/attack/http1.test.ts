@@ -1,4 +1,4 @@
-/** The corpus over HTTP/1.1, by raw bytes: each case by its id, in every execution, on a real Envoy with our configuration. */
+/** The attack corpus as raw HTTP/1.1 bytes, in every execution, on a real Envoy with our configuration. */
 import t from "tap";
 import { HEADER_ATTACKS } from "./cases/headers.js";
 import { PATH_ATTACKS } from "./cases/paths.js";

@@ -1,4 +1,4 @@
-/** Attacks that need HTTP/2, by frames that no HTTP/1.1 line can express and by floods, in every execution. */
+/** Attacks by HTTP/2 frames and floods that HTTP/1.1 cannot express, in every execution. */
 import { once } from "node:events";
 import { type ClientHttp2Session, connect, constants, type OutgoingHttpHeaders } from "node:http2";
 import { connect as connectTls, type TLSSocket } from "node:tls";
@@ -167,7 +167,7 @@ const RAW: readonly (readonly [id: string, what: string, bytes: Buffer])[] = [
 	],
 	[
 		"T-h2-scheme",
-		"a scheme that is none",
+		"an invalid scheme",
 		headerBlock([
 			[":method", "GET"],
 			[":scheme", "a://b/"],
@@ -216,7 +216,7 @@ const RAW: readonly (readonly [id: string, what: string, bytes: Buffer])[] = [
 	],
 	[
 		"T-h2-path",
-		"a raw byte in the path, that Envoy escapes as what no UTF-8 begins with",
+		"a raw byte in the path that Envoy escapes to invalid UTF-8",
 		headerBlock([
 			[":method", "GET"],
 			[":scheme", "https"],
@@ -256,7 +256,7 @@ const RAW: readonly (readonly [id: string, what: string, bytes: Buffer])[] = [
 	],
 	[
 		"T-h2-method",
-		"a method in small letters",
+		"a method in lower case",
 		headerBlock([
 			[":method", "delete"],
 			[":scheme", "https"],
@@ -295,7 +295,7 @@ for (const form of Object.keys(FORMS)) {
 			});
 		}
 		t.same(scene.upstream.take(), [], "and nothing of all that reached the upstream");
-		t.test("a valid request made of our own frames reaches the upstream", async (t) => {
+		t.test("a valid request of hand-made frames reaches the upstream", async (t) => {
 			t.equal(await served(await rawSession(scene), bytesOf(FRAME.HEADERS, 0x5, 1, fields(["x-any", "a"]))), true);
 			t.equal(scene.upstream.take().length, 1);
 		});
@@ -307,7 +307,7 @@ for (const form of Object.keys(FORMS)) {
 			t.ok(hosts.length <= 1);
 			for (const found of hosts) t.same(found, ["wide.test"]);
 		});
-		t.test("T-h2-paths: the same spellings over HTTP/2", async (t) => {
+		t.test("T-h2-paths: path spellings over HTTP/2 reach no protected path", async (t) => {
 			const opened = await session(scene);
 			for (const path of [
 				"/a;b",
@@ -341,14 +341,14 @@ for (const form of Object.keys(FORMS)) {
 			await closed;
 			scene.upstream.take();
 		});
-		t.test("T-h2-streams: of 300 streams at once no more than 100 are open", async (t) => {
+		t.test("T-h2-streams: a client has at most 100 of 300 streams open", async (t) => {
 			const opened = await session(scene);
 			t.equal(opened.remoteSettings.maxConcurrentStreams, 100);
 			t.ok((opened.remoteSettings.initialWindowSize ?? Number.POSITIVE_INFINITY) <= 65_536);
 			opened.destroy();
 			await alive(t);
 		});
-		t.test("CVE-2026-47774: an indexed header of 4 KB, 10,000 times, is refused, and memory stays", async (t) => {
+		t.test("CVE-2026-47774: 10,000 times an indexed 4 KB header is refused, without memory growth", async (t) => {
 			const before = await scene.envoy.stat("server.memory_allocated");
 			const socket = await rawSession(scene);
 			const name = Buffer.from("x-bomb");
@@ -369,7 +369,7 @@ for (const form of Object.keys(FORMS)) {
 			await alive(t);
 			scene.upstream.take();
 		});
-		t.test("T-h2-continuation: a head that does not end", async (t) => {
+		t.test("T-h2-continuation: endless request headers are refused", async (t) => {
 			const socket = await rawSession(scene);
 			const more = headerBlock(Array.from({ length: 40 }, (_, index) => [`x-h${index}`, "a".repeat(100)] as const));
 			const flood = [
@@ -381,7 +381,7 @@ for (const form of Object.keys(FORMS)) {
 			await alive(t);
 			scene.upstream.take();
 		});
-		t.test("CVE-2025-30157: a local reply while a body is coming", async (t) => {
+		t.test("CVE-2025-30157: a local reply during a request body", async (t) => {
 			const opened = await session(scene);
 			const found = await status(opened, { ...head("/a;b"), ":method": "POST" }, Buffer.alloc(200_000, 0x61));
 			t.not(found, 200);

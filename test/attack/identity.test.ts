@@ -1,4 +1,4 @@
-/** Identity matching and what a certificate may smuggle, in every execution. */
+/** Identity matching and odd ids in certificates, in every execution. */
 
 import { writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
@@ -157,7 +157,7 @@ for (const form of Object.keys(FORMS)) {
 			t.equal(await asked(spiffe("mallory"), "neg.test"), "403");
 			t.equal(await asked(spiffe("mallory"), "star.test"), "200");
 		});
-		t.test("T-spiffe: a trust domain, however odd", async (t) => {
+		t.test("T-spiffe: a trust domain with unusual characters is matched exactly", async (t) => {
 			for (const domain of ["-", "_", ".a", "a.", "...", "a".repeat(255), `.${"a".repeat(254)}`, ".".repeat(255)])
 				t.equal(await asked(`spiffe://${domain}/a`, "star.test"), "200", domain);
 		});
@@ -165,7 +165,7 @@ for (const form of Object.keys(FORMS)) {
 			const open = scene.tls.clientWith(scene.envoy.port(), await ca.issue([uri(spiffe("a.b"))]));
 			t.same((await exchange(await open(), get("wide.test", "/"))).statuses, [200]);
 		});
-		t.test("T-no-certificate: without one, or with one of another authority, TLS is refused", async (t) => {
+		t.test("T-no-certificate: TLS without a certificate, or with one of another CA, is refused", async (t) => {
 			const otherCa = await oddCa();
 			for (const certificate of [null, await otherCa.issue([uri(spiffe("alice"))])]) {
 				const open = scene.tls.clientWith(scene.envoy.port(), certificate);

@@ -1,4 +1,4 @@
-/** The JWT matrix against Envoy's jwt_authn and against the sidecar's verifier: no wrong token is believed by any. */
+/** The JWT matrix against Envoy's jwt_authn and the sidecar's verifier: both refuse every wrong token. */
 import { once } from "node:events";
 import { writeFile } from "node:fs/promises";
 import { createServer } from "node:https";
@@ -113,7 +113,7 @@ for (const form of Object.keys(FORMS)) {
 				t.same(scene.upstream.take(), [], "nothing reached the upstream");
 			});
 		}
-		t.test("T-place: a token anywhere else is none", async (t) => {
+		t.test("T-place: a token outside of the Authorization header is ignored", async (t) => {
 			const good = valid();
 			t.equal(await ask(null), 403);
 			t.equal(await ask(null, [], `/?access_token=${good}`), 403, "in the query");
@@ -124,12 +124,12 @@ for (const form of Object.keys(FORMS)) {
 			t.equal(await ask("Basic YWxpY2U6eA=="), 403, "another credential is the Service's own business");
 			t.same(scene.upstream.take(), []);
 		});
-		t.test("T-other: a valid token of another user", async (t) => {
+		t.test("T-other: a valid token of another user is denied", async (t) => {
 			for (const sub of ["bob", "Alice", "alice ", "alice#", ""])
 				t.equal(await ask(`Bearer ${valid({ sub })}`), 403, JSON.stringify(sub));
 			t.same(scene.upstream.take(), []);
 		});
-		t.test("T-two-tokens: two headers with good tokens", async (t) => {
+		t.test("T-two-tokens: two headers with valid tokens are refused", async (t) => {
 			t.equal(await ask(`Bearer ${valid()}`, [`Authorization: Bearer ${valid({ sub: "bob" })}`]), 403);
 			t.same(scene.upstream.take(), []);
 		});
@@ -141,7 +141,7 @@ for (const form of Object.keys(FORMS)) {
 			});
 		}
 		t.same(scene.upstream.take(), [], "no token of theirs was believed");
-		t.test("CVE-2024-45809, CVE-2025-64527: clients that leave while keys are fetched", async (t) => {
+		t.test("CVE-2024-45809, CVE-2025-64527: clients that disconnect while keys are fetched", async (t) => {
 			for (let index = 0; index < 20; index++) {
 				const socket = await scene.as("web");
 				await new Promise<void>((resolve) =>

@@ -1,4 +1,4 @@
-/** Known CVEs without a case here, each with the reason. */
+/** Known CVEs without a test case, each with the reason. */
 export const NOT_APPLICABLE: Readonly<Record<string, string>> = {
 	"CVE-2024-23324": "no listener of ours reads the PROXY protocol (config.test.ts holds that)",
 	"CVE-2026-50572": "no filter of ours asks an HTTP authorization service (config.test.ts holds that)",

@@ -37,7 +37,7 @@ import { byItsSession } from "../trust/identity/resumption.js";
 
 t.setTimeout(120_000);
 
-/** As SPIRE may name it: nothing in it says that it is control. */
+/** An id as SPIRE may issue it: it does not name control. */
 const CONTROL = `spiffe://${TRUST_DOMAIN}/ns/weir/sa/control`;
 const UNAUTHENTICATED = 16;
 const PERMISSION_DENIED = 7;
@@ -152,10 +152,7 @@ t.test("a client behind Envoy cannot act as Envoy", async (t) => {
 		return answer;
 	};
 	// On a busy machine a handshake may take longer than Envoy waits: until control itself has answered.
-	await until(
-		async () => (await take("xds.test")).code === UNAUTHENTICATED,
-		"control refuses what comes through Envoy",
-	);
+	await until(async () => (await take("xds.test")).code === UNAUTHENTICATED, "control refuses requests through Envoy");
 	t.equal(refused.at(-1), "no-svid");
 	t.match(await take("plain.test"), { code: UNAVAILABLE }, "without TLS there is no connection");
 	t.match(await take("named.test"), { code: UNAVAILABLE }, "and the plan leads to no part of the mesh");

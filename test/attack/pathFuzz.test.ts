@@ -1,10 +1,10 @@
-/** A sample of the spellings (each that Envoy refuses costs a TLS handshake); all of them in test/long. */
+/** A sample of the path spellings, as each refusal costs a TLS handshake; test/long has all of them. */
 import t from "tap";
 import { leniently, pathsStayClosed } from "./pathFuzz.js";
 
 t.setTimeout(180_000);
 
-t.test("the lenient reader finds what it must find", async (t) => {
+t.test("the lenient path reader finds the protected path in its spellings", async (t) => {
 	for (const path of [
 		"/admin",
 		"/x/../admin",

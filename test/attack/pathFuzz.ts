@@ -1,4 +1,4 @@
-/** Every spelling is asked for, and what is served is read as the most lenient server would: it must not be the protected path. */
+/** Requests every spelling; a served path must not be the protected one, even to the most lenient server. */
 
 import type { Test } from "tap";
 import { headerValues, pipelined, rawGet } from "../envoy/pipeline.js";

@@ -1,5 +1,5 @@
 /**
- * A TLS session is no proof: after its certificate has ended a client opens no connection by a ticket. With a real Envoy,
+ * A TLS session is no proof: a client whose certificate has expired resumes no session. With a real Envoy,
  * certificates from files and SVIDs.
  */
 import { once } from "node:events";
@@ -25,7 +25,7 @@ const VERSIONS = ["TLSv1.2", "TLSv1.3"] as const;
 const SERVED = "HTTP/1.1 200 OK";
 
 for (const form of Object.keys(FORMS)) {
-	t.test(`${form}: a session without a certificate opens no request`, async (t) => {
+	t.test(`${form}: a resumed session without a certificate cannot send a request`, async (t) => {
 		const scene = await attackScene(t, form, (port, tls) =>
 			resourceSet({
 				gateways: [gateway({ tls: tls.gateway })],
@@ -43,7 +43,7 @@ for (const form of Object.keys(FORMS)) {
 	});
 }
 
-t.test("with an identity, an SVID is shown at each connection", async (t) => {
+t.test("a client with a workload identity presents its SVID on each connection", async (t) => {
 	const directory = await scratch(t);
 	const ca = await startCa({ directory: join(directory, "ca"), trustDomain: TRUST_DOMAIN });
 	t.teardown(() => ca.close());

@@ -1,6 +1,6 @@
 /**
- * What attacks are sent to: a real Envoy with our generated configuration, mTLS, an upstream that parses HTTP strictly
- * and keeps what it got, and the sidecar where the form asks one.
+ * The target of attacks: a real Envoy with our generated configuration, mTLS, an upstream that parses HTTP strictly
+ * and records its requests, and the sidecar if the form uses one.
  */
 import { once } from "node:events";
 import { createServer, type IncomingMessage } from "node:http";

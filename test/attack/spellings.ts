@@ -1,5 +1,5 @@
 /**
- * Spellings of a protected path, as dotdotpwn, wfuzz and their kin make them: every way that we know of to write a dot,
+ * Spellings of a protected path, as dotdotpwn and wfuzz make them: every known way to write a dot,
  * a slash or a letter, to go up and down again, and to put something into or behind a segment. Combined, not listed.
  */
 

@@ -1,4 +1,4 @@
-/** A path that `weir policy test` takes has the verdict there that a real Envoy gives it. */
+/** `weir policy test` gives a path the same verdict as a real Envoy. */
 import t from "tap";
 import { policyJudge } from "../../src/compile/access/review/policyCheck.js";
 import { readPolicyTests } from "../../src/compile/access/review/policyTable.js";
@@ -29,7 +29,7 @@ const PATHS = [
 ];
 
 for (const version of ["1.40.0", "1.36.2"]) {
-	t.test(`Envoy ${version}`, { timeout: 90_000 }, async (t) => {
+	t.test(`\`weir policy test\` agrees with Envoy ${version} on each path`, { timeout: 90_000 }, async (t) => {
 		let set = resourceSet({});
 		const scene = await attackScene(
 			t,

@@ -1,4 +1,4 @@
-/** Tokens of every wrong kind (the matrix of jwt_tool and the CVE list), and the right one they are bent from. */
+/** Invalid tokens of every kind (the matrix of jwt_tool and the CVE list), and the valid one they are made from. */
 import { createHash, createHmac, generateKeyPairSync, type KeyObject, sign } from "node:crypto";
 import { LENGTHENED } from "../compile/envoy/secure/lengthened.js";
 
@@ -6,7 +6,7 @@ const rsa = generateKeyPairSync("rsa", { modulusLength: 2048 });
 const ec = generateKeyPairSync("ec", { namedCurve: "P-256" });
 const otherEc = generateKeyPairSync("ec", { namedCurve: "P-256" });
 const ed = generateKeyPairSync("ed25519");
-/** Of two public exponents, and of sizes that can be factored. */
+/** RSA keys with public exponent 3, and of sizes that can be factored. */
 const rsa3 = generateKeyPairSync("rsa", { modulusLength: 2048, publicExponent: 3 });
 const rsa5 = generateKeyPairSync("rsa", { modulusLength: 2048, publicExponent: 5 });
 const rsa512 = generateKeyPairSync("rsa", { modulusLength: 512 });
@@ -210,7 +210,7 @@ export function badTokens(): readonly (readonly [id: string, what: string, autho
 	add("CVE-2026-48042", "1,500 objects that do not end", token(EC, `{"a":`.repeat(1_200), own));
 	add(
 		"CVE-2026-48042",
-		"them in the header",
+		"1,500 brackets in the token's header",
 		token(`{"alg":"ES256","kid":"ec","a":${"[".repeat(1_500)}${"]".repeat(1_500)}}`, claims(), own),
 	);
 	add(

@@ -1,6 +1,6 @@
 /**
- * Request trailers come after the verdict (RFC 9110 6.5.1): Envoy removes those that a server could take for a judged header, and
- * passes the Service's own.
+ * Request trailers arrive after the verdict (RFC 9110 6.5.1): Envoy removes those that could pass for a judged header, and
+ * forwards the Service's own.
  */
 import { once } from "node:events";
 import t from "tap";
@@ -84,7 +84,7 @@ const FORMS = {
 
 for (const version of ["1.40.0", "1.36.2"]) {
 	for (const [form, { guarded, forged, own }] of Object.entries(FORMS))
-		t.test(`Envoy ${version}, ${form}: forged trailers are gone, the others come through`, async (t) => {
+		t.test(`Envoy ${version}, ${form}: forged trailers are removed, the others forwarded`, async (t) => {
 			const tls = await mutualTls(t);
 			const seen: string[][] = [];
 			const upstream = await startUpstream(t, (request, response) => {

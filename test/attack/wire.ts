@@ -1,4 +1,4 @@
-/** Bytes as an attacker sends them: nothing is checked, completed or escaped on the way. */
+/** Sends an attacker's bytes unchanged: nothing is checked, completed or escaped. */
 import type { Socket } from "node:net";
 
 /** Above any answer that a busy machine gives, and above the Gateway's own limit for a head (5 s). */

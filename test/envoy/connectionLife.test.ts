@@ -1,4 +1,4 @@
-/** Connections to a Gateway with TLS, on a real Envoy: silent ones end, and those with a certificate in order. */
+/** Connections to a Gateway with TLS on a real Envoy: idle ones end, those with a certificate end gracefully. */
 import { once } from "node:events";
 import { connect as connectHttp2 } from "node:http2";
 import { connect } from "node:net";
@@ -45,7 +45,7 @@ const own = await tls.ca.issue({ spiffeId: spiffe("app") });
 const shown = { cert: own.certificate, key: own.privateKey, ca: tls.ca.certificate, servername: "gateway.test" };
 const MANY_MS = 5_000;
 
-t.test("a connection that begins no handshake is ended", async (t) => {
+t.test("a connection that starts no TLS handshake is closed", async (t) => {
 	const socket = connect(envoy.port(), "127.0.0.1");
 	t.teardown(() => socket.destroy());
 	await once(socket.resume(), "close");
@@ -124,7 +124,7 @@ t.test("HTTP/2: connections are replaced by GOAWAY under traffic, and no request
 	t.ok(sessions > 1, `${sessions} connections for ${answers.get("200")} requests`);
 });
 
-t.test("one Envoy takes a bounded number of connections, and its admin answers beyond it", async (t) => {
+t.test("an Envoy accepts a bounded number of connections, and its admin still answers at the limit", async (t) => {
 	const bound = '"max_active_downstream_connections":50000';
 	const bootstrap = (adminSocket: string): object => {
 		const text = JSON.stringify(bootstrapOf(plan)(adminSocket));

@@ -51,7 +51,7 @@ async function stage(t: Test, ...changes: readonly (readonly [from: string, to: 
 	});
 }
 
-t.test("a connection without a request ends, one under a request or used again does not", async (t) => {
+t.test("a connection without a request is closed, one with a request or used again is not", async (t) => {
 	const envoy = await stage(t, [IDLE, IDLE.replace("75s", "1s")]);
 	const port = envoy.port("shop/public");
 	const unauthenticated = await Promise.all(Array.from({ length: 20 }, () => connected(t, port, anonymous)));
@@ -90,7 +90,7 @@ t.test("a connection without a request ends, one under a request or used again d
 	t.equal(known.socket.destroyed, false, "who has shown a certificate may be silent for longer");
 });
 
-t.test("clients of one Gateway leave connections to another, and those that are refused are counted", async (t) => {
+t.test("clients of one Gateway cannot use up another's connections; refused connections are counted", async (t) => {
 	const envoy = await stage(t, [EACH, EACH.replace("40000", "3")], [ALL, ALL.replace("50000", "5")]);
 	const states: string[] = [];
 	for (let n = 0; n < 9; n++) states.push((await connected(t, envoy.port("shop/public"), anonymous)).state);

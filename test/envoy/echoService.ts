@@ -1,6 +1,6 @@
 /**
- * An existing service as people write it: an HTTP/1.1 server with streams, upgrades and odd answers, that echoes
- * what it got. The transparency test calls it directly and through Envoy and compares.
+ * A typical existing service: an HTTP/1.1 server with streams, upgrades and odd answers, that echoes
+ * its requests. The transparency test calls it directly and through Envoy and compares.
  */
 import { createHash } from "node:crypto";
 import { once } from "node:events";

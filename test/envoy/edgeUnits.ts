@@ -1,6 +1,6 @@
 /**
  * Units that lie exactly on the edges of a table: one point below and on every boundary of regions, live shares,
- * taken-over shares and the slot. Random units would miss an off-by-one; these do not.
+ * taken-over shares and the slot. Random units would miss an off-by-one.
  */
 import { compileAssignment, pointOf } from "../../src/compile/assignment/assign.js";
 import { hasher } from "../../src/compile/assignment/hash.js";

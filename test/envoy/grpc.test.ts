@@ -1,4 +1,4 @@
-/** An existing gRPC service notices nothing: bidirectional streams, metadata, trailers and errors, directly and through Envoy. */
+/** gRPC is the same directly and through Envoy: bidirectional streams, metadata, trailers and errors. */
 import {
 	Client,
 	credentials,

@@ -1,6 +1,6 @@
 /**
- * A real Envoy for one test: started from a bootstrap in its own temporary directory, ready when its admin says
- * so, ended with the test. Its log is shown only when something failed.
+ * A real Envoy for one test: started from a bootstrap in its own temporary directory, ready once its admin is,
+ * ended with the test. Its log is shown only on failure.
  */
 import { type ChildProcess, execFile, spawn } from "node:child_process";
 import { once } from "node:events";

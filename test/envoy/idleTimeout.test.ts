@@ -1,4 +1,4 @@
-/** Streams in silence, on a real Envoy: ended at the Gateway's idleTimeout, but never before the Service's own timeout. */
+/** Idle streams on a real Envoy end at the Gateway's idleTimeout, but not before the Service's own timeout. */
 import { once } from "node:events";
 import { request, type ServerResponse } from "node:http";
 import { connect } from "node:net";
@@ -12,7 +12,7 @@ import { bootstrapOf, startEnvoy } from "./harness.js";
 
 const IDLE_MS = 400;
 
-t.test("silence", async (t) => {
+t.test("an idle stream ends at the Gateway's idleTimeout, or at the Service's longer timeout", async (t) => {
 	const answers: Readonly<Record<string, (response: ServerResponse) => Promise<unknown>>> = {
 		"/silent": async () => undefined,
 		"/thinks": (response) => pause(3 * IDLE_MS).then(() => response.end("ok")),

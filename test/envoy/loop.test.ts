@@ -1,6 +1,6 @@
 /**
- * Endpoints that lead back to the Gateway: one request goes round once, retries included; a chain of two Weirs, and a
- * pipeline that calls another Service through the same Gateway with all that it was sent, are none of that.
+ * Endpoints that lead back to the Gateway: a request loops at most once, also with retries. A chain of two Weirs and a
+ * pipeline that calls another Service through the same Gateway with the same headers are no loops.
  */
 import { once } from "node:events";
 import { createServer, request } from "node:http";
@@ -70,14 +70,14 @@ const get = (envoy: RunningEnvoy, host: string) => alone(envoy.port(), rawGet(ho
 const TWICE_MORE = { attempts: 2, on: ["5xx"], perTryTimeoutMs: 0 };
 const MARK = /^weir-[0-9a-f]{16}$/;
 
-t.test("each Service behind each Gateway of each installation has a mark of its own", async (t) => {
+t.test("each Service behind each Gateway of each installation has its own loop mark", async (t) => {
 	const names = ["a", "b"];
 	const marks = names.flatMap((one) => names.flatMap((two) => names.map((three) => loopMark(one, two, three))));
 	t.equal(new Set(marks).size, 8);
 	for (const mark of marks) t.match(mark, MARK);
 });
 
-t.test("what comes back is answered with 508, of open and of protected Services, and goes round once", async (t) => {
+t.test("a looping request is answered with 508 after one round, for open and protected Services", async (t) => {
 	const back = await relay(t);
 	const envoy = await started(
 		t,
@@ -104,7 +104,7 @@ t.test("what comes back is answered with 508, of open and of protected Services,
 	}
 });
 
-t.test("a chain and a pipeline pass; each Service leaves one mark, which a retry does not double", async (t) => {
+t.test("a chain and a pipeline pass; each Service adds one mark, also after a retry", async (t) => {
 	const last = await upstream(t);
 	const to = (port: number) =>
 		resourceSet({ gateways: [gateway()], services: [service("model", [variant("v1", port)])] });

@@ -1,6 +1,6 @@
 /**
- * The parity suite notices what it is there for: each test damages the compiled configuration in one way and shows
- * that units then go elsewhere, down to one point in 10⁶.
+ * Tests of the parity suite: each test damages the compiled configuration in one way and shows
+ * that units then get another arm, down to one point in 10⁶.
  */
 import t from "tap";
 import { compile, NO_COLLECTORS } from "../../src/compile/compile.js";
@@ -48,7 +48,7 @@ async function mismatches(change: (object: { [key: string]: Json }) => void): Pr
 	}
 }
 
-t.test("undamaged, nothing differs, edges included", async (t) => {
+t.test("the undamaged configuration has no difference, also on the edges", async (t) => {
 	t.equal(units.length - AWKWARD_UNITS.length - 300, 10, "all edges have a unit");
 	t.same(await mismatches(() => {}), []);
 });
@@ -82,7 +82,7 @@ const damages: Record<string, (object: { [key: string]: Json }) => void> = {
 };
 
 for (const [name, change] of Object.entries(damages)) {
-	t.test(`${name} is noticed`, async (t) => {
+	t.test(`the parity suite finds the damage: ${name}`, async (t) => {
 		const found = await mismatches(change);
 		t.ok(found.length > 0, `${found.length} of ${units.length} units differ`);
 	});

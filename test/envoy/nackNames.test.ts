@@ -1,9 +1,7 @@
 /**
- * What each Envoy names when it refuses a resource: the corpus behind the rule of xds/isolation.ts. Each row breaks a resource of
- * Service apps/broken as a fault of the compiler, or an older Envoy, could.
- *
- * Outcome, the same for all three Envoys: a cluster, an endpoint list, a listener and a filter are named, or go alone. Of a route
- * configuration, which Envoy refuses whole, it names nothing in 16 of 17 rows (the duplicate domain is the other one).
+ * Names in the NACKs of each Envoy: the corpus for src/publish/xds/isolation.ts. Each row breaks a resource of apps/broken.
+ * All three Envoys name or isolate a broken cluster, endpoint list, listener or filter. A broken route configuration is
+ * refused whole, and named in 1 of 17 rows (a duplicate domain).
  */
 import { join } from "node:path";
 import t, { type Test } from "tap";
@@ -192,7 +190,7 @@ function namedIn(words: string, of: string): Named {
 }
 
 for (const version of VERSIONS)
-	t.test(`Envoy ${version}`, async (t: Test) => {
+	t.test(`Envoy ${version} names the broken resource of a NACK as listed`, async (t: Test) => {
 		const socketPath = join(await temporaryDirectory(t), "ads.sock");
 		const server = new XdsServer();
 		t.teardown(() => server.close());
@@ -223,11 +221,11 @@ for (const version of VERSIONS)
 			for (const { fault, names, spoil } of rows) {
 				const answer = refused();
 				const taken = publish(spoiled(of, spoil));
-				const said = await Promise.race([answer, taken]);
-				if (said === null) t.fail(`${of}, ${fault}: it was not refused`);
+				const rejection = await Promise.race([answer, taken]);
+				if (rejection === null) t.fail(`${of}, ${fault}: it was not refused`);
 				else {
-					t.equal(namedIn(said.error, of), names, `${of}, ${fault}: ${said.error}`);
-					t.equal(said.source, of === "listeners" || of === "extensions" ? "Gateway edge" : `Service ${SERVICE}`);
+					t.equal(namedIn(rejection.error, of), names, `${of}, ${fault}: ${rejection.error}`);
+					t.equal(rejection.source, of === "listeners" || of === "extensions" ? "Gateway edge" : `Service ${SERVICE}`);
 				}
 				await publish(good());
 			}

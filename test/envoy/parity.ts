@@ -232,7 +232,7 @@ function byTable(plan: Plan, of: ParityCase, { values }: UnitCase): Prediction {
 		if (location === null) return `${own.name}/no unit`;
 		if (location.variant !== null) chosen = location.variant;
 		const live = assignment.arm(unit);
-		if (live !== (location.live ? location.region : null)) return `${own.name}/arm() says ${live}, locate() not`;
+		if (live !== (location.live ? location.region : null)) return `${own.name}/arm() gives ${live}, locate() does not`;
 		return `${own.name}/${(location.takenOver ? own.takeover?.arm : live) ?? "-"}`;
 	});
 	return { arms: arms.sort(), variant: chosen };

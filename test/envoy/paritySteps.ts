@@ -32,15 +32,15 @@ export async function checkParity(
 	let requests = 0;
 
 	const awkward = await runParity(port, suite, suite.cases, AWKWARD_UNITS);
-	t.same(awkward.mismatches, [], "awkward units go where the oracle says");
+	t.same(awkward.mismatches, [], "awkward units get the oracle's arms");
 	t.ok(awkward.withoutUnit > 15 * suite.cases.length, "many of the awkward ones are no unit");
 
 	const each = await runParity(port, suite, suite.cases, randomUnits(extent.each, 1));
-	t.same(each.mismatches, [], "random units on every Service go where the oracle says");
+	t.same(each.mismatches, [], "random units on every Service get the oracle's arms");
 
 	const main = ["two-arms", "three-arms", "five-arms"].map(byName);
 	const random = await runParity(port, suite, main, randomUnits(extent.random, 2));
-	t.same(random.mismatches, [], `${extent.random} random units over 2, 3 and 5 arms go where the oracle says`);
+	t.same(random.mismatches, [], `${extent.random} random units over 2, 3 and 5 arms get the oracle's arms`);
 	requests += awkward.requests + each.requests + random.requests;
 
 	const seen = new Map([...awkward.arms, ...each.arms, ...random.arms]);
@@ -60,7 +60,7 @@ export async function checkParity(
 		}
 	}
 
-	await t.test("values that Envoy may refuse never make an arm", async (t) => {
+	await t.test("values that Envoy may refuse never get an arm", async (t) => {
 		const of = byName("two-arms");
 		for (const unit of HOSTILE_UNITS) {
 			const answer = await alone(port, requestOf(of, unit)).catch(() => null);
@@ -70,7 +70,7 @@ export async function checkParity(
 		}
 	});
 
-	await t.test("the upstream gets the unit untouched and its arm, never the client's word on it", async (t) => {
+	await t.test("the upstream gets the unit unchanged and its arm, never the client's own arm header", async (t) => {
 		const of = byName("two-arms");
 		const own = of.experiments[0];
 		if (own === undefined) throw new Error("no experiment");
@@ -99,7 +99,7 @@ export async function checkParity(
 	});
 
 	// RFC 9113 section 8.2.1 has no blanks around a value; Envoy takes them and does not trim, so the guard refuses.
-	await t.test("over HTTP/2 the same units get the same arms, and blanks around one make it none", async (t) => {
+	await t.test("over HTTP/2 units get the same arms, and a unit with outer blanks is invalid", async (t) => {
 		const of = byName("shared-layer");
 		const units = [...AWKWARD_UNITS.filter(({ values }) => (values[0]?.length ?? 0) < 16_000), ...randomUnits(200, 3)];
 		const session = connect(`http://127.0.0.1:${port}`);

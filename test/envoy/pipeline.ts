@@ -33,7 +33,7 @@ export interface PipelineOptions {
 	readonly connections?: number;
 	/** Requests in flight on one connection. 1 where many are denied: Envoy 1.40 stalls on a run of pipelined local replies. */
 	readonly window?: number;
-	/** Of the requests, in the same order, where some are HEAD: their answers have no body. */
+	/** Methods in the order of the requests, if some are HEAD: their answers have no body. */
 	readonly methods?: readonly string[];
 }
 

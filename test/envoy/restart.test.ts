@@ -1,4 +1,4 @@
-/** A restart with a new bootstrap as in docs/operations.md: behind a balancer, one Envoy after the other, no request fails. */
+/** A rolling restart with a new bootstrap behind a balancer, as in docs/operations.md: no request fails. */
 
 import { Agent } from "node:http";
 import { connect } from "node:net";
@@ -13,7 +13,7 @@ import { startVariantServer } from "./variantServer.js";
 
 t.setTimeout(120_000);
 
-t.test("drained by its admin, an Envoy ends without a failed request", async (t) => {
+t.test("an Envoy that its admin drained ends without a failed request", async (t) => {
 	// Slow enough that requests are always under way.
 	const upstream = await startVariantServer("v", (socket) => {
 		setTimeout(() => socket.write("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"), 50);

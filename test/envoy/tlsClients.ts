@@ -1,4 +1,4 @@
-/** Connections to a Gateway with TLS, and requests over some that are kept. */
+/** Connections to a Gateway with TLS, and requests over kept connections. */
 import { type AgentOptions, request, Agent as TlsAgent } from "node:https";
 import { type ConnectionOptions, connect, type TLSSocket } from "node:tls";
 

@@ -1,5 +1,5 @@
 /**
- * An existing service notices nothing: the same client calls it directly, through Envoy with no experiment, with one
+ * Transparency for an existing service: the same client calls it directly, through Envoy with no experiment, with one
  * natively, and with one in full callout by ext_authz and by ext_proc; the answers are compared. The headers that
  * differ are named exactly, in one place.
  */
@@ -78,7 +78,7 @@ interface Call {
 	readonly headers?: OutgoingHttpHeaders;
 	readonly body?: string | Buffer;
 	readonly trailers?: Record<string, string>;
-	/** Envoy says `content-length: 0` where the client of a bodyless request said nothing (RFC 9110 section 8.6). */
+	/** Envoy sends `content-length: 0` if the client of a bodyless request sent none (RFC 9110 section 8.6). */
 	readonly lengthAdded?: true;
 }
 
@@ -103,7 +103,7 @@ async function call(way: Way, { method = "GET", path, headers = {}, body, traile
 	let continued = false;
 	if (headers.expect === undefined) end();
 	else {
-		// The body goes out only when the service says so; flushHeaders lets the expectation go first.
+		// The body is sent only when the service asks for it; flushHeaders sends the expectation first.
 		outgoing.flushHeaders();
 		outgoing.on("continue", () => {
 			continued = true;
@@ -239,7 +239,7 @@ function echoed(answer: Answer): Echoed | null {
 	return json && answer.body.length > 0 ? JSON.parse(answer.body.toString()) : null;
 }
 
-t.test("what a client sends of x-weir- is taken away, also with underscores: CGI reads them as hyphens", async (t) => {
+t.test("x-weir- headers of a client are removed, also with underscores: CGI reads them as hyphens", async (t) => {
 	const forged = {
 		"x-weir-variant": "v2",
 		"X-Weir-Claim-sub": "mallory",
@@ -337,7 +337,7 @@ t.test("server-sent events arrive one by one while the request is still open", a
 	}
 });
 
-t.test("a streamed upload of 100 MB arrives whole, and Envoy does not hold it", async (t) => {
+t.test("a streamed upload of 100 MB arrives whole, and Envoy does not buffer it", async (t) => {
 	const block = randomBytes(1_048_576);
 	for (const way of ways) {
 		const envoy = way.envoy ?? native;

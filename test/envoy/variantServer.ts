@@ -1,6 +1,6 @@
 /**
  * A tiny HTTP/1.1 upstream on a raw socket: answers every bodyless request with its own name in `x-variant`.
- * Cheap, so that thousands of requests a second cost Envoy and not us, and it takes any header bytes.
+ * It is cheap, so that Envoy is the bottleneck, and it accepts any header bytes.
  */
 import { once } from "node:events";
 import { type AddressInfo, createServer, type Socket } from "node:net";

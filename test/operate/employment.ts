@@ -1,4 +1,4 @@
-/** The declaration that the state tests apply, and what a rollout decides on it. */
+/** The declaration that the state tests apply, and a rollout's decisions on it. */
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";

@@ -1,7 +1,7 @@
-/** Documents of protected Services, as the tests of operators' operations write them. */
+/** Documents of protected Services for the tests of operations. */
 const HEAD = "apiVersion: weir.dev/v1alpha1\n";
 
-/** Of a Service whose servers prove nothing. */
+/** Options of a Service whose servers have no identity. */
 export const PLAIN = "  identities: plaintext\n";
 
 /** Asks for client certificates, so that callers have an identity. */

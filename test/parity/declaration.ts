@@ -76,7 +76,7 @@ function subset<T>(random: Random, values: readonly T[], some = false): readonly
 export interface GenerateOptions {
 	readonly seed: number;
 	readonly services: number;
-	/** Of Variants v1, v2, v3. */
+	/** Upstream ports of Variants v1, v2, v3. */
 	readonly ports: readonly number[];
 	readonly tls: GatewayTls;
 	readonly jwksFile: string;
@@ -115,7 +115,7 @@ export function generate({ seed, services: count, ports, tls, jwksFile, spiffe }
 			access: open ? "open" : null,
 			callout: perVariant ? PATIENT : calloutFor(random, open, unit, policies),
 		});
-		// Of every other one the default Variant is no arm's: then all arms are judged alike, and Envoy's entries differ.
+		// Every other one has a default Variant outside of the arms: all arms are judged alike, and Envoy's entries differ.
 		const experiments = experimentsFor(random, { service: name, namespace, unit, withoutDefault: index % 16 === 4 });
 		for (const { experiment: one, status } of experiments) {
 			// One that nothing was learned of runs at its first step.

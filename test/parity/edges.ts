@@ -1,7 +1,7 @@
 /**
  * Units on the edges of an Experiment: the point below and the point on every boundary of regions, live shares,
- * taken-over shares and the slot. Random units would miss an off-by-one; these do not. The boundaries are computed
- * here once more, from the resources.
+ * taken-over shares and the slot. Random units would miss an off-by-one. The boundaries are computed anew from the
+ * resources.
  */
 import xxhash from "xxhash-wasm";
 import type { Subject } from "./declaration.js";

@@ -29,5 +29,5 @@ export function tellsArmsApart({ policies, defaultVariant }: Subject, taking: Ta
 	});
 }
 
-/** Of any of its Experiments: then the sidecar must assign. */
+/** Whether any Experiment needs eligibility: then the sidecar must assign. */
 export const tellsApart = (subject: Subject): boolean => running(subject).some((one) => tellsArmsApart(subject, one));

@@ -5,7 +5,7 @@ import { runExecutions } from "./executions.js";
 t.setTimeout(240_000);
 
 t.test(
-	"natively, by ext_authz, by ext_proc, in the pure function and before the judge: one answer",
+	"Envoy natively, ext_authz, ext_proc, the pure function and the judge give the same answer",
 	{ timeout: 240_000 },
 	async (t) => {
 		const { requests, mismatches, seen } = await runExecutions(t, { seed: 4, services: 36, each: 60, edges: 3 });
@@ -26,6 +26,6 @@ t.test(
 			t.ok((seen.get(what) ?? 0) > 15, `${what} occurs: ${seen.get(what)}`);
 		}
 		t.comment(`${requests} requests`);
-		t.ok(requests >= 10_000, "as many as docs/meshes.md says");
+		t.ok(requests >= 10_000, "the number in docs/meshes.md");
 	},
 );

@@ -1,6 +1,6 @@
 /**
  * One declaration, every execution: the same generated requests through a real Envoy natively, in callout by ext_authz
- * and by ext_proc, through the pure function and before the judge, must give the same arm, Variant, verdict and reason.
+ * and by ext_proc, and by the pure function and the judge, must give the same arm, Variant, verdict and reason.
  */
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import type { Socket } from "node:net";
@@ -22,7 +22,7 @@ export interface Extent {
 	readonly services: number;
 	/** Random requests for each Service. */
 	readonly each: number;
-	/** Of the Services, how many get the units on the edges of their Experiments too; their search takes about a second each. */
+	/** The number of Services that also get units on the edges; the search takes about a second each. */
 	readonly edges?: number;
 	readonly version?: string;
 }
@@ -30,7 +30,7 @@ export interface Extent {
 export interface ExecutionsOptions {
 	/** Damages the Plan before it runs, to see that the suite notices. */
 	readonly damage?: (plan: Plan) => Plan;
-	/** Of FORMS; all by default. */
+	/** Names in FORMS; all by default. */
 	readonly forms?: readonly string[];
 }
 

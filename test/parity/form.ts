@@ -1,4 +1,4 @@
-/** One form of execution: the generated requests through a real Envoy, and every answer against function and judge. */
+/** One form of execution: generated requests through a real Envoy, each answer compared with function and judge. */
 import type { Socket } from "node:net";
 import { join } from "node:path";
 import { type CompileOptions, compile, NO_COLLECTORS } from "../../src/compile/compile.js";
@@ -47,7 +47,7 @@ export interface Stage {
 
 export interface FormResult {
 	readonly mismatches: readonly string[];
-	/** What the judge says, in the order of the requests; null where Envoy itself refuses the path. */
+	/** The judge's results in the order of the requests; null if Envoy itself refuses the path. */
 	readonly outcomes: readonly (Outcome | null)[];
 	readonly canonical: ReadonlyMap<string, string | null>;
 }
@@ -95,18 +95,18 @@ export async function runForm(name: string, form: Form, stage: Stage): Promise<F
 	const outcomes = requests.map((request, index): Outcome | null => {
 		const answer = answers[index];
 		if (answer === undefined) throw new Error("no answer");
-		const say = (what: string): void => {
+		const report = (what: string): void => {
 			mismatches.push(`${name}: ${describe(request)}: ${what}`);
 		};
 		const path = canonical.get(request.path) ?? null;
 		if (answer.status === 200) passed++;
 		// Envoy itself refuses some paths, without a callout.
 		if (path === null) {
-			if (answer.status !== 400) say("refused on the open Service, not here");
+			if (answer.status !== 400) report("refused on the open Service, not here");
 			return null;
 		}
 		const unit = mintedUnit(answer);
-		if (unit !== null && minted.has(unit)) say("two people got one minted unit");
+		if (unit !== null && minted.has(unit)) report("two people got one minted unit");
 		if (unit !== null) minted.add(unit);
 		const wanted = judge(generated, request, path, unit, spiffe);
 		const judged = JSON.stringify(wanted);
@@ -116,9 +116,9 @@ export async function runForm(name: string, form: Form, stage: Stage): Promise<F
 		const byEnvoy = JSON.stringify(observe(answer, line, generated, request, judges));
 		const gated = wanted.reason === "not-canonical";
 		if (judges && !gated && line?.protocol !== form.protocol)
-			say(`asked by ${line?.protocol}, not by ${form.protocol}`);
-		if (judged !== byFunction) say(`the judge says ${judged}, the function ${byFunction}`);
-		if (judged !== byEnvoy) say(`the judge says ${judged}, Envoy ${byEnvoy}`);
+			report(`asked by ${line?.protocol}, not by ${form.protocol}`);
+		if (judged !== byFunction) report(`judge: ${judged}, function: ${byFunction}`);
+		if (judged !== byEnvoy) report(`judge: ${judged}, Envoy: ${byEnvoy}`);
 		return wanted;
 	});
 	if (passed !== reached) mismatches.push(`${name}: ${passed} requests were allowed, ${reached} reached an upstream`);
@@ -140,7 +140,7 @@ const assignedBySidecar = ({ mode }: Form, subject: Subject): boolean =>
 
 /**
  * The sidecar is gone: what it was to decide is refused and reaches no upstream, what it was to assign alone goes as the
- * Service says, and what is native stays as it was.
+ * Service declares, and native ones stay native.
  */
 async function withoutSidecar(
 	name: string,

@@ -1,4 +1,4 @@
-/** What Envoy and, where it was asked, the sidecar did with a request: read off the answer and the access log. */
+/** What Envoy, and the sidecar if called, did with a request, by its answer and the access log. */
 import { readFile } from "node:fs/promises";
 import type { Socket } from "node:net";
 import { headerValues, type RawResponse } from "../envoy/pipeline.js";
@@ -29,7 +29,7 @@ export interface Logged {
 	readonly details: string;
 	/** The sidecar's word, as dynamic metadata. */
 	readonly metadata: Readonly<Record<string, string>> | null;
-	/** By which the sidecar was asked; null = it was not. */
+	/** The protocol of the callout; null = there was none. */
 	readonly protocol: "ext_authz" | "ext_proc" | null;
 }
 
@@ -78,7 +78,7 @@ function reasonOf(
 		const { reason = "?", policy = null } = logged?.metadata ?? {};
 		return { reason, policy: allowed ? null : policy };
 	}
-	// Envoy says by which policy it denied; what it allowed was allowed or open.
+	// Envoy names the policy that denied; other requests were allowed or open.
 	if (allowed) return { reason: subject.service.spec.access === "open" ? "open" : "allowed", policy: null };
 	const policy = /^rbac_access_denied_matched_policy\[(.*)\]$/.exec(logged?.details ?? "")?.[1] ?? "?";
 	if (policy === "none") return { reason: "no-policy-allows", policy: null };

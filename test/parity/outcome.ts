@@ -1,4 +1,4 @@
-/** What can be observed of a request from outside, in one form for Envoy, the pure function and the judge. */
+/** The observable result of a request, in one form for Envoy, the pure function and the judge. */
 
 export interface Outcome {
 	readonly verdict: "allow" | "deny" | "none";

@@ -1,4 +1,4 @@
-/** What the pure function says of a generated request: src/publish/sidecar/answer.ts, asked without any wire. */
+/** The pure function's result for a generated request: src/publish/sidecar/answer.ts, called without a network. */
 import type { Plan } from "../../src/compile/table/plan.js";
 import { qualifiedName } from "../../src/declare/resources/resource.js";
 import { answer } from "../../src/publish/sidecar/answer.js";
@@ -86,7 +86,7 @@ function valuesOf({ subject: { unit }, values }: GeneratedRequest, name: string)
 	return unit.from === "claim" ? values : values.map((value) => value.replace(/^[ \t]+|[ \t]+$/g, ""));
 }
 
-/** Of the claims that are generated; docs and design name their headers. */
+/** Headers of the generated claims. */
 const headerOf = (unit: Exclude<GeneratedRequest["subject"]["unit"], { from: "cookie" }>): string =>
 	unit.from === "header" ? unit.header : `x-weir-claim-${unit.claim.replace(".", "-2e").replace("_", "-5f")}`;
 

@@ -1,4 +1,4 @@
-/** Generated requests, as bytes and as what they say: caller, method, path, and a unit where the Service looks for it. */
+/** Generated requests, as bytes and decoded: caller, method, path, and a unit where the Service reads it. */
 import { createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject, sign } from "node:crypto";
 import type { UnitSource } from "../../src/declare/resources/resource.js";
 import { rawGet } from "../envoy/pipeline.js";
@@ -182,7 +182,7 @@ export function generateRequests(generated: Generated, options: RequestOptions):
 const judging = ({ subjects }: Generated): readonly Subject[] =>
 	subjects.filter(({ policies }) => policies.some(({ spec }) => spec.pathPrefixes.length > 0)).slice(0, 4);
 
-/** Each prefix itself, by everyone whom its policy is about. */
+/** Requests for each prefix, by every principal of its policy. */
 function exact(generated: Generated, subject: Subject, spiffe: (who: string) => string): readonly GeneratedRequest[] {
 	if (!judging(generated).includes(subject)) return [];
 	return subject.policies.flatMap(({ spec: { principals, methods, pathPrefixes } }) =>

@@ -11,10 +11,10 @@ import { ASKED_AGAIN_MAX, askAgain, runSecure } from "./secure/run.js";
 // Alone this file has the runner's default of 30 s, which a slow machine needs for Envoy's start.
 t.setTimeout(600_000);
 
-t.test("who may do what: one verdict and one reason in every execution", { timeout: 240_000 }, async (t) => {
+t.test("every execution gives the same verdict and reason", { timeout: 240_000 }, async (t) => {
 	const { requests, mismatches, seen } = await runSecure(t, { seed: 5, services: 40, requests: 3_400 });
 	t.same(mismatches.slice(0, 10), [], `${mismatches.length} mismatches in ${requests} requests`);
-	t.ok(requests >= 10_000, "as many as docs/meshes.md says");
+	t.ok(requests >= 10_000, "the number in docs/meshes.md");
 	for (const what of ["allowed", "open", "forbidden", "no-policy-allows", "invalid-token", "not-canonical"]) {
 		const count = [...seen].filter(([key]) => key.startsWith(what)).reduce((sum, [, times]) => sum + times, 0);
 		t.ok(count > 60, `${what} occurs: ${count}`);
@@ -46,7 +46,7 @@ t.test("the suite notices rules that are missing or too wide", { timeout: 240_00
 	}
 });
 
-t.test("few requests without a verdict are asked once more, many are not", async (t) => {
+t.test("a few requests without a verdict are repeated, many are not", async (t) => {
 	const upstream = await startVariantServer("v", (socket) =>
 		socket.write("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"),
 	);

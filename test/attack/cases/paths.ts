@@ -70,7 +70,7 @@ export const PATH_ATTACKS: readonly Attack[] = [
 	refused("T-host", "no Host at all", latin1("GET / HTTP/1.1\r\nConnection: close\r\n\r\n")),
 	forbidden(
 		"T-absolute-form",
-		"the host of an absolute form counts",
+		"the host of an absolute-form request counts",
 		latin1("GET http://guarded.test/admin HTTP/1.1\r\nHost: open.test\r\nConnection: close\r\n\r\n"),
 		"bob",
 	),

@@ -68,7 +68,7 @@ export const SMUGGLING_ATTACKS: readonly Attack[] = [
 	),
 	refusing(
 		"T-te-variant",
-		"a blank before its colon",
+		"a blank before the colon of Transfer-Encoding",
 		["Transfer-Encoding : chunked", "Content-Length: 5"],
 		`0\r\n\r\n${SMUGGLED}`,
 	),
@@ -93,7 +93,7 @@ export const SMUGGLING_ATTACKS: readonly Attack[] = [
 	),
 	smuggling(
 		"T-cl-twice",
-		"two that are the same",
+		"two equal Content-Lengths",
 		[`Content-Length: ${SMUGGLED.length}`, `Content-Length: ${SMUGGLED.length}`],
 		SMUGGLED,
 	),

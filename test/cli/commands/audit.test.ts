@@ -117,7 +117,7 @@ t.test("policy shadow counts changes by declared shadow policies only, and since
 		principal: "spiffe://a.test/web",
 		requestId: policy,
 		namespace: "envoy.filters.http.rbac",
-		said: { weir_deny_shadow_engine_result: "denied", weir_deny_shadow_effective_policy_id: policy },
+		metadata: { weir_deny_shadow_engine_result: "denied", weir_deny_shadow_effective_policy_id: policy },
 	});
 	await rig.send([tried("try"), tried("gone"), tried("enforced"), tried("none")]);
 	const enforced = accessPolicy("enforced", "deny", ["shop"]);
@@ -147,11 +147,11 @@ t.test("audit requests reports dropped records once, beside the records that are
 	const ids = (name: string, count: number) => Array.from({ length: count }, (_, index) => `${name}${index}`);
 	const denied = (requestId: string): Entry => ({
 		...{ ...common, requestId, status: 403, codeDetails: "rbac_access_denied_matched_policy[none]" },
-		said: { weir_allow_enforced_engine_result: "denied" },
+		metadata: { weir_allow_enforced_engine_result: "denied" },
 	});
 	const tried = (requestId: string): Entry => ({
 		...{ ...common, requestId, path: `/${requestId}` },
-		said: { weir_deny_shadow_engine_result: "denied", weir_deny_shadow_effective_policy_id: "try" },
+		metadata: { weir_deny_shadow_engine_result: "denied", weir_deny_shadow_effective_policy_id: "try" },
 	});
 	await rig.send([...ids("r", 5).map(denied), ...ids("t", 5).map(tried)]);
 	await rig.send(ids("n", 3).map((id) => ({ ...denied(id), routeName: "" })));

@@ -37,7 +37,7 @@ const tried = (service: string): Entry => ({
 	routeName: `weir|p1|${service}|-`,
 	startMs: 999_000,
 	namespace: "envoy.filters.http.rbac",
-	said: { weir_deny_shadow_engine_result: "denied", weir_deny_shadow_effective_policy_id: "try" },
+	metadata: { weir_deny_shadow_engine_result: "denied", weir_deny_shadow_effective_policy_id: "try" },
 });
 
 async function started(t: Parameters<typeof mutualApi>[0]) {

@@ -38,7 +38,7 @@ t.test("policy shadow shows denials without a policy and their reason, also when
 	const tried = (path: string, rule: string) => ({
 		...({ kind: "end", unit: null, requestId: path, startMs: 999_000, plan: "unknown", path } as const),
 		namespace: "envoy.filters.http.rbac",
-		said: { weir_deny_shadow_engine_result: "denied", weir_deny_shadow_effective_policy_id: rule },
+		metadata: { weir_deny_shadow_engine_result: "denied", weir_deny_shadow_effective_policy_id: rule },
 	});
 	await api.rig.send([
 		tried("/a", "(invalid token) typ"),

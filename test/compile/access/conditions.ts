@@ -1,4 +1,4 @@
-/** Conditions in CEL, each with its meaning written by hand beside it: true, false, or unknown where CEL has an error. */
+/** Conditions in CEL, each with its hand-written meaning: true, false, or unknown if CEL has an error. */
 import type { ReferenceRequest } from "./reference.js";
 
 type Meaning = (request: ReferenceRequest, service: string) => boolean | null;

@@ -1,4 +1,4 @@
-/** Dry runs in Envoy where not all shadow policies can be tried there: uncertain results are not reported. */
+/** Dry runs in Envoy if it cannot try all shadow policies: uncertain results are not reported. */
 import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";

@@ -1,4 +1,4 @@
-/** AccessPolicies on a real Envoy with mTLS: its verdict is authorize()'s, and what it denies reaches no upstream. */
+/** AccessPolicies on a real Envoy with mTLS: its verdicts equal authorize(), and denied requests reach no upstream. */
 import t from "tap";
 import { authorize } from "../../../src/compile/access/rules/policy.js";
 import { compile, NO_COLLECTORS } from "../../../src/compile/compile.js";

@@ -1,4 +1,4 @@
-/** x-forwarded-client-cert: the cases of Kuadrant/authorino's xfcc_test.go and more, and any text at all. */
+/** x-forwarded-client-cert: the cases of Kuadrant/authorino's xfcc_test.go and more, and random text. */
 import { createHash } from "node:crypto";
 import { isDeepStrictEqual } from "node:util";
 import fc from "fast-check";

@@ -34,15 +34,18 @@ t.test("a new Experiment has the allocation of its first step, or the given allo
 	t.same(JSON.parse(JSON.stringify(table)), table, "the table is JSON");
 });
 
-t.test("salt and layer are qualified by a namespace other than default; a declared salt and seed stand", async (t) => {
-	const other = experimentOf({ namespace: "team-a", name: "x" });
-	t.equal(experimentSalt(other), "team-a/x");
-	t.equal(layerName(other), "team-a/models");
-	t.equal(experimentSalt(experimentOf({ namespace: "team-a", salt: "S" })), "S");
-	const experiment = experimentOf();
-	const table = experimentTable(experiment, layerOf("18446744073709551615"), freshStatus(experiment, null));
-	t.equal(table?.layerSeed, "18446744073709551615");
-});
+t.test(
+	"salt and layer are qualified by a namespace other than default; a declared salt and seed are kept",
+	async (t) => {
+		const other = experimentOf({ namespace: "team-a", name: "x" });
+		t.equal(experimentSalt(other), "team-a/x");
+		t.equal(layerName(other), "team-a/models");
+		t.equal(experimentSalt(experimentOf({ namespace: "team-a", salt: "S" })), "S");
+		const experiment = experimentOf();
+		const table = experimentTable(experiment, layerOf("18446744073709551615"), freshStatus(experiment, null));
+		t.equal(table?.layerSeed, "18446744073709551615");
+	},
+);
 
 t.test("the phase decides whether an Experiment assigns and exposes", async (t) => {
 	const experiment = experimentOf();

@@ -96,7 +96,7 @@ t.test("the native share of at least 100 public policies is as documented", asyn
 	t.same(row(testData), "108 | 36 | 22 | 50");
 	t.equal(run.cannot.get(PORT), 34);
 	const page = readFileSync(new URL("../../../../docs/meshes.md", import.meta.url), "utf8");
-	for (const share of [run, testData]) t.match(page, `| ${row(share)} |`, "docs/meshes.md says it");
+	for (const share of [run, testData]) t.match(page, `| ${row(share)} |`, "docs/meshes.md has the figure");
 	t.match(page, `${run.cannot.get(PORT)} of the ${sum(run.cannot.values())}`, "and how many name a port");
 	for (const repository of new Set(all.map((one) => one.repository))) t.match(page, repository);
 });

@@ -1,6 +1,6 @@
 /**
- * Reports of whole experiments: people come day by day, decide() is asked every day, and what it says is kept as the
- * store keeps it. Deterministic.
+ * Reports of whole experiments: units arrive daily, decide() is called daily, and its decisions are kept as in the
+ * store. Deterministic.
  */
 
 import type { ReportInput } from "../../../src/decide/report/reportInput.js";
@@ -58,7 +58,7 @@ export const DECLARED: Experiment = experiment(["boosted"], {
 	rollout: { ...ROLLOUT, everyMs: DAY_MS, minUnits: 500, maxDurationMs: 30 * DAY_MS },
 });
 
-/** The experiment as it stands after so many days. */
+/** The state of the experiment after some days. */
 export function reportInput(
 	story: Story,
 	declared: Experiment = DECLARED,

@@ -15,7 +15,7 @@ import { mergeMoments, NO_MOMENTS } from "../../../src/infer/statistics/statisti
 import { experiment, METRICS, rate } from "../rollout/example.js";
 import { DAY_MS, DECLARED, HARMFUL, MEASURING, reportInput, START_MS, WINNING } from "./example.js";
 
-t.test("an earlier interval is what the analysis said of the people until then", (t) => {
+t.test("an earlier interval is the analysis of the units until then", (t) => {
 	const input = reportInput(MEASURING);
 	const { history, claims } = reportOf(input);
 	const evidence = input.evidence as Evidence;
@@ -57,7 +57,7 @@ t.test("an earlier interval is what the analysis said of the people until then",
 	t.end();
 });
 
-t.test("without periods the decisions tell how it went", (t) => {
+t.test("without periods the course comes from the decisions", (t) => {
 	const input = reportInput(MEASURING);
 	const evidence = { ...(input.evidence as Evidence), periods: [] };
 	const { history, effects } = reportOf({ ...input, evidence });
@@ -75,7 +75,7 @@ t.test("without periods the decisions tell how it went", (t) => {
 	t.end();
 });
 
-t.test("the allocation is what the decisions made it, and a promotion takes over", (t) => {
+t.test("the report's allocation follows the decisions, also through a takeover", (t) => {
 	const { allocation } = reportOf(reportInput(WINNING));
 	t.same(
 		allocation.map(({ allocationPpm, takeoverPpm, phase }) => [phase, allocationPpm / 10_000, takeoverPpm / 10_000]),
@@ -91,7 +91,7 @@ t.test("the allocation is what the decisions made it, and a promotion takes over
 	t.end();
 });
 
-t.test("expected people are those of each plan's live points", (t) => {
+t.test("expected units follow each plan's live points", (t) => {
 	const input = reportInput(MEASURING);
 	const exposures = [
 		{ planVersion: "a", firstMs: 1, counts: { control: 90, boosted: 110 }, livePoints: { control: 100, boosted: 100 } },
@@ -107,7 +107,7 @@ t.test("expected people are those of each plan's live points", (t) => {
 	t.end();
 });
 
-t.test("segments: harm in one country is found, the others are only told", (t) => {
+t.test("harm in one country's segment is found, the other segments are only reported", (t) => {
 	const story = { ...MEASURING, days: 12, peoplePerDay: 6_000, inCountry: { FR: -0.3 } };
 	const { segments } = reportOf(
 		reportInput(story, {
@@ -128,7 +128,7 @@ t.test("segments: harm in one country is found, the others are only told", (t) =
 	t.end();
 });
 
-t.test("beliefs: chances sum to 1, the better arm has the larger one and the smaller loss", (t) => {
+t.test("chances to win sum to 1, and the better arm has the larger chance and the smaller loss", (t) => {
 	const { beliefs } = reportOf(reportInput(WINNING));
 	const [control, boosted] = beliefs?.arms ?? [];
 	t.ok(Math.abs((control?.chanceToWin ?? 0) + (boosted?.chanceToWin ?? 0) - 1) < 1e-12);
@@ -139,14 +139,14 @@ t.test("beliefs: chances sum to 1, the better arm has the larger one and the sma
 	});
 	const evidence = reportInput(MEASURING).evidence as Evidence;
 	const arms = evidence.arms.map((arm, index) => ({ ...arm, metrics: { revenue: { n: 4, mean: index, m2: 12 } } }));
-	const told = reportOf({
+	const report = reportOf({
 		...reportInput(MEASURING),
 		experiment: means,
 		metrics: { revenue: METRICS.revenue as never },
 		evidence: { ...evidence, arms },
 	});
 	// Difference 1, standard error sqrt(1 + 1): Φ(1/√2).
-	t.ok(Math.abs((told.beliefs?.arms[1]?.chanceToWin ?? 0) - 0.7602499389065233) < 1e-9);
+	t.ok(Math.abs((report.beliefs?.arms[1]?.chanceToWin ?? 0) - 0.7602499389065233) < 1e-9);
 	const later = { ...(means.spec.arms[1] as (typeof means.spec.arms)[number]), name: "later", weight: 0 };
 	const beside = reportOf({
 		...reportInput(MEASURING),
@@ -154,11 +154,11 @@ t.test("beliefs: chances sum to 1, the better arm has the larger one and the sma
 		metrics: { revenue: METRICS.revenue as never },
 		evidence: { ...evidence, arms },
 	});
-	t.same(beside.beliefs, told.beliefs, "an arm without weight takes nothing away from the others");
+	t.same(beside.beliefs, report.beliefs, "an arm without weight takes nothing away from the others");
 	t.end();
 });
 
-t.test("numbers are written alike everywhere", (t) => {
+t.test("numbers have one format everywhere", (t) => {
 	t.same(
 		[
 			size("points", 0.01234),
@@ -201,7 +201,7 @@ t.test("each arm has its own level, and a latency quantile its side of the thres
 	t.end();
 });
 
-t.test("the chance to beat the baseline, by a flat prior and for a sceptic, on the goal's own scale", (t) => {
+t.test("the chance to beat the baseline has a flat and a sceptical prior, on the goal's own scale", (t) => {
 	const input = reportInput(MEASURING);
 	const evidence = input.evidence as Evidence;
 	const arms = evidence.arms.map((arm, index) => ({
@@ -227,7 +227,7 @@ t.test("the chance to beat the baseline, by a flat prior and for a sceptic, on t
 	t.end();
 });
 
-t.test("the classical sample ratio stands beside the one that holds at every look", (t) => {
+t.test("the report has the classical sample ratio test next to the always-valid one", (t) => {
 	const input = reportInput(MEASURING);
 	const exposures = [
 		{ planVersion: "a", firstMs: 1, counts: { control: 500, boosted: 560 }, livePoints: { control: 1, boosted: 1 } },
@@ -242,7 +242,7 @@ t.test("the classical sample ratio stands beside the one that holds at every loo
 	t.end();
 });
 
-t.test("all looks together are the intersection of the intervals, and say so where it is empty", (t) => {
+t.test("all looks together give the intersection of intervals, with a note if it is empty", (t) => {
 	const input = reportInput(MEASURING);
 	const accuracy = (own: ReportInput) => reportOf(own).history.find(({ metric }) => metric === "accuracy");
 	const { points = [], together } = accuracy(input) ?? {};
@@ -297,62 +297,59 @@ t.test("failures of the last minute are compared by counts alone", (t) => {
 	t.end();
 });
 
-t.test("the goal by segment has a stratified estimate beside the plain one", (t) => {
+t.test("the goal by segment has a stratified estimate next to the plain one", (t) => {
 	const input = reportInput(MEASURING);
-	const told = reportOf(input);
-	const goal = told.segments.find(({ role }) => role === "goal");
-	const claim = told.claims.find(({ role }) => role === "goal");
+	const report = reportOf(input);
+	const goal = report.segments.find(({ role }) => role === "goal");
+	const claim = report.claims.find(({ role }) => role === "goal");
 	t.equal(goal?.stratified?.strata, 4);
 	t.ok(Math.abs((goal?.stratified?.crude.improvement ?? 0) - (claim?.improvement ?? 1)) < 1e-9);
 	t.ok(Math.abs((goal?.stratified?.improvement ?? 0) - (claim?.improvement ?? 1)) < 0.01);
-	t.match(reportPage(told), /Adjusted to equal shares of every <bdi>country<\/bdi>/);
+	t.match(reportPage(report), /Adjusted to equal shares of every <bdi>country<\/bdi>/);
 	t.end();
 });
 
-t.test(
-	"planned looks are told with their classical test; their bound lies above the line where the goal is proved",
-	(t) => {
-		const planned = (inference: InferenceDesign) =>
-			reportInput(
-				{ ...WINNING, days: 20 },
-				{ ...DECLARED, spec: { ...DECLARED.spec, rollout: { ...DECLARED.spec.rollout, inference } } },
-			);
-		const line = 0.005;
-		for (const design of [
-			{ design: "group-sequential", looks: 4, units: 24_000, spending: "pocock" },
-			{ design: "fixed-horizon", units: 16_000 },
-		] as const) {
-			const input = planned(design);
-			const { looks } = reportOf(input);
-			t.same(
-				looks.map(({ atMs, arms: [one] }) => ({ atMs, units: one?.units, boundary: one?.boundary })),
-				(input.status.looks ?? []).map(({ atMs, units, boundary }) => ({ atMs, units, boundary })),
-			);
-			t.ok(looks.length >= 1 && looks.some(({ arms }) => arms[0]?.proved), `${design.design}: ${looks.length} looks`);
-			for (const { arms } of looks)
-				for (const { z, boundary, proved, test } of arms) {
-					t.ok(Math.abs((test?.z ?? 0) - (z ?? 1)) < 1e-12, "the z that was decided by");
-					t.equal((test?.lower ?? 0) > line, proved);
-					t.equal((test?.pValue ?? 1) < normalSf(boundary), proved);
-					t.match(test, { test: "score" });
-				}
-			const told = reportPage(reportOf(input));
-			t.match(told, /Planned looks at accuracy/);
-			t.match(told, /✓ proved/);
-		}
-		const without = reportOf({ ...planned({ design: "fixed-horizon", units: 16_000 }), decisions: [] });
-		t.equal(without.looks[0]?.arms[0]?.test, null, "where the decision is not kept its z is");
-		t.ok((without.looks[0]?.arms[0]?.z ?? 0) > 2);
-		t.match(
-			reportPage(reportOf(planned({ design: "fixed-horizon", units: 900_000 }))),
-			/No planned look has been taken yet/,
+t.test("planned looks have their classical test, and a bound above the line if the goal is proved", (t) => {
+	const planned = (inference: InferenceDesign) =>
+		reportInput(
+			{ ...WINNING, days: 20 },
+			{ ...DECLARED, spec: { ...DECLARED.spec, rollout: { ...DECLARED.spec.rollout, inference } } },
 		);
-		t.same(reportOf(reportInput(MEASURING)).looks, []);
-		t.end();
-	},
-);
+	const line = 0.005;
+	for (const design of [
+		{ design: "group-sequential", looks: 4, units: 24_000, spending: "pocock" },
+		{ design: "fixed-horizon", units: 16_000 },
+	] as const) {
+		const input = planned(design);
+		const { looks } = reportOf(input);
+		t.same(
+			looks.map(({ atMs, arms: [one] }) => ({ atMs, units: one?.units, boundary: one?.boundary })),
+			(input.status.looks ?? []).map(({ atMs, units, boundary }) => ({ atMs, units, boundary })),
+		);
+		t.ok(looks.length >= 1 && looks.some(({ arms }) => arms[0]?.proved), `${design.design}: ${looks.length} looks`);
+		for (const { arms } of looks)
+			for (const { z, boundary, proved, test } of arms) {
+				t.ok(Math.abs((test?.z ?? 0) - (z ?? 1)) < 1e-12, "the z that was decided by");
+				t.equal((test?.lower ?? 0) > line, proved);
+				t.equal((test?.pValue ?? 1) < normalSf(boundary), proved);
+				t.match(test, { test: "score" });
+			}
+		const page = reportPage(reportOf(input));
+		t.match(page, /Planned looks at accuracy/);
+		t.match(page, /✓ proved/);
+	}
+	const without = reportOf({ ...planned({ design: "fixed-horizon", units: 16_000 }), decisions: [] });
+	t.equal(without.looks[0]?.arms[0]?.test, null, "where the decision is not kept its z is");
+	t.ok((without.looks[0]?.arms[0]?.z ?? 0) > 2);
+	t.match(
+		reportPage(reportOf(planned({ design: "fixed-horizon", units: 900_000 }))),
+		/No planned look has been taken yet/,
+	);
+	t.same(reportOf(reportInput(MEASURING)).looks, []);
+	t.end();
+});
 
-t.test("the p-values of several arms at one look are told by Holm too", (t) => {
+t.test("p-values of several arms at one look are also adjusted by Holm", (t) => {
 	const inference = { design: "fixed-horizon", units: 4_000 } as const;
 	const arms = [...DECLARED.spec.arms, { name: "tuned", variant: "v3", weight: 1, baseline: false, parameters: {} }];
 	const rollout = { ...DECLARED.spec.rollout, inference };
@@ -360,8 +357,8 @@ t.test("the p-values of several arms at one look are told by Holm too", (t) => {
 		...{ ...WINNING, days: 16, peoplePerDay: 1_000, accuracy: { control: 0.78, boosted: 0.8, tuned: 0.793 } },
 		...{ slow: { ...WINNING.slow, tuned: 0.0005 }, errors: { ...WINNING.errors, tuned: 0.002 } },
 	};
-	const told = reportOf(reportInput(story, { ...DECLARED, spec: { ...DECLARED.spec, arms, rollout } }));
-	const look = told.looks[0]?.arms ?? [];
+	const report = reportOf(reportInput(story, { ...DECLARED, spec: { ...DECLARED.spec, arms, rollout } }));
+	const look = report.looks[0]?.arms ?? [];
 	const [least = 1, most = 1] = look.map(({ test }) => test?.pValue ?? 1).sort((a, b) => a - b);
 	t.same(
 		look
@@ -370,70 +367,67 @@ t.test("the p-values of several arms at one look are told by Holm too", (t) => {
 			.map((p) => p.toFixed(12)),
 		[(2 * least).toFixed(12), Math.max(2 * least, most).toFixed(12)],
 	);
-	t.match(reportPage(told), /\(Holm [0-9.e-]+\)/);
+	t.match(reportPage(report), /\(Holm [0-9.e-]+\)/);
 	t.end();
 });
 
-t.test("a bandit's report says whose units it counts and why nothing is tested on the others", (t) => {
+t.test("a bandit's report names the units it counts, and why others are not tested", (t) => {
 	const bandit = { algorithm: "thompson", floorPpm: 200_000, everyMs: 3_600_000 } as const;
 	const declared = { ...DECLARED, spec: { ...DECLARED.spec, rollout: { ...DECLARED.spec.rollout, bandit } } };
 	const input = { ...reportInput(MEASURING), experiment: declared };
 	t.notMatch(reportPage(reportOf(input)), /The bandit has changed shares/, "nothing has moved yet");
 	const shares = { ppm: { control: 1_000_000, boosted: 400_000 }, firstMovedAtMs: START_MS, movedAtMs: START_MS };
-	const told = reportPage(reportOf({ ...input, status: { ...input.status, shares } }));
-	t.match(told, /The bandit has changed shares since 2026-03-02 08:00:00 UTC.*first 20% of each arm’s live points/s);
-	t.match(told, /The others are not tested/);
+	const page = reportPage(reportOf({ ...input, status: { ...input.status, shares } }));
+	t.match(page, /The bandit has changed shares since 2026-03-02 08:00:00 UTC.*first 20% of each arm’s live points/s);
+	t.match(page, /The others are not tested/);
 	t.end();
 });
 
-t.test(
-	"in a holdback the report judges its own people at its own level, and after it tells whose numbers stand",
-	(t) => {
-		const holdback = { sharePpm: 50_000, forMs: 7 * DAY_MS };
-		const declared = { ...DECLARED, spec: { ...DECLARED.spec, rollout: { ...DECLARED.spec.rollout, holdback } } };
-		const made = reportInput(MEASURING, declared);
-		const evidence = { ...(made.evidence as Evidence), periods: [] };
-		const fromMs = START_MS + DAY_MS;
-		const promotion = { arm: "boosted", variant: "v2", stepIndex: 2, takeoverPpm: 950_000 };
-		const takeover = { fromMs, heldBack: { fromMs: fromMs + 1_000, sharePpm: 50_000 } };
-		const held = { ...promotion, heldBackFromMs: fromMs + 1_000 };
-		const status = { ...made.status, phase: "Promoting" as const, promotion: held, takeover };
-		const input = { ...made, evidence, status };
-		const report = reportOf(input);
-		// Three claims; half of harm's part is the segments'.
-		t.same([...new Set(report.claims.map(({ harmAlpha }) => harmAlpha))], [0.05 / 4 / 3 / 2]);
-		t.ok(
-			report.history.every(({ points }) => points.length === 1),
-			"decisions before it looked at others",
-		);
-		t.same(report.sampleRatio?.history.length, 1);
-		const told = reportPage(report);
-		t.match(
-			told,
-			/Since 2026-03-03 08:00:01 UTC 5% of the old version’s people are held back. All numbers here are of people/,
-		);
-		t.notMatch(told, /a takeover began before it closed/);
-		const before = reportOf({ ...input, status: { ...status, phase: "Promoted" as const, promotion } });
-		t.equal(before.claims.at(-1)?.harmAlpha, (0.75 * 0.05) / 3 / 2);
-		t.ok(
-			before.history.every(({ points }) => points.length > 1),
-			"those of the experiment before the takeover",
-		);
-		const page = reportPage(before);
-		t.match(page, /The winner began to take over at 2026-03-03 08:00:00 UTC. Units that came later do not count/);
-		t.match(page, /left out: a takeover began before it closed/);
-		t.end();
-	},
-);
+t.test("a holdback's report tests its own units at its own level, and names them after its end", (t) => {
+	const holdback = { sharePpm: 50_000, forMs: 7 * DAY_MS };
+	const declared = { ...DECLARED, spec: { ...DECLARED.spec, rollout: { ...DECLARED.spec.rollout, holdback } } };
+	const made = reportInput(MEASURING, declared);
+	const evidence = { ...(made.evidence as Evidence), periods: [] };
+	const fromMs = START_MS + DAY_MS;
+	const promotion = { arm: "boosted", variant: "v2", stepIndex: 2, takeoverPpm: 950_000 };
+	const takeover = { fromMs, heldBack: { fromMs: fromMs + 1_000, sharePpm: 50_000 } };
+	const held = { ...promotion, heldBackFromMs: fromMs + 1_000 };
+	const status = { ...made.status, phase: "Promoting" as const, promotion: held, takeover };
+	const input = { ...made, evidence, status };
+	const report = reportOf(input);
+	// Three claims; half of harm's part is the segments'.
+	t.same([...new Set(report.claims.map(({ harmAlpha }) => harmAlpha))], [0.05 / 4 / 3 / 2]);
+	t.ok(
+		report.history.every(({ points }) => points.length === 1),
+		"decisions before it looked at others",
+	);
+	t.same(report.sampleRatio?.history.length, 1);
+	const page = reportPage(report);
+	t.match(
+		page,
+		/Since 2026-03-03 08:00:01 UTC 5% of the old version’s people are held back. All numbers here are of people/,
+	);
+	t.notMatch(page, /a takeover began before it closed/);
+	const before = reportOf({ ...input, status: { ...status, phase: "Promoted" as const, promotion } });
+	t.equal(before.claims.at(-1)?.harmAlpha, (0.75 * 0.05) / 3 / 2);
+	t.ok(
+		before.history.every(({ points }) => points.length > 1),
+		"those of the experiment before the takeover",
+	);
+	const laterPage = reportPage(before);
+	t.match(laterPage, /The winner began to take over at 2026-03-03 08:00:00 UTC. Units that came later do not count/);
+	t.match(laterPage, /left out: a takeover began before it closed/);
+	t.end();
+});
 
-t.test("what holds a winner beside its evidence is said, and what is not there holds none", (t) => {
+t.test("the report names causes other than evidence that hold a winner, and only present ones", (t) => {
 	const { decisions: all } = reportInput(WINNING);
 	const at = all.findIndex(({ outcome }) => outcome.action === "promote");
 	const asked = all[at]?.input;
 	if (!asked) throw new RangeError("nothing was promoted");
 	const ready: ReportInput = { ...asked, atMs: asked.nowMs, decisions: all.slice(0, at) };
 	const accessLosses = { boosted: "AccessPolicy all allows v1 and not v2" };
-	const told = (more: Partial<ReportInput> = {}, ...outcomes: readonly Outcome[]) => {
+	const answerOf = (more: Partial<ReportInput> = {}, ...outcomes: readonly Outcome[]) => {
 		const record = (outcome: Outcome): Decision => ({
 			...{ experiment: "main", sequence: 9, atMs: ready.atMs, by: "weir", acknowledgedAtMs: null },
 			...{
@@ -445,9 +439,9 @@ t.test("what holds a winner beside its evidence is said, and what is not there h
 		return reportOf({ ...ready, ...more, decisions: [...ready.decisions, ...outcomes.map(record)] }).answer;
 	};
 	const [next, howLong] = ["That is done in the next seconds.", "Now."];
-	t.has(told(), { state: "A winner", next, howLong });
+	t.has(answerOf(), { state: "A winner", next, howLong });
 
-	const concurrent = told({ beingPromoted: "other" });
+	const concurrent = answerOf({ beingPromoted: "other" });
 	t.match(
 		concurrent.sentence,
 		/^boosted would be ready, but another Experiment of the Service \(other\) is being promoted/,
@@ -458,33 +452,33 @@ t.test("what holds a winner beside its evidence is said, and what is not there h
 	);
 	t.equal(concurrent.howLong, "");
 	const paused = { beingPromoted: "other", status: { ...asked.status, phase: "Paused", hold: "person" } } as const;
-	t.has(told(paused), {
+	t.has(answerOf(paused), {
 		next: "A person decides: weir resume or abort, and promote when Experiment other has ended.",
 		howLong: "",
 	});
 
 	const shut = decide({ ...asked, accessLosses });
 	const edit: Outcome = { ...decide(asked), action: "hold", rule: "declaration" };
-	const access = told({}, shut, edit);
+	const access = answerOf({}, shut, edit);
 	t.match(access.sentence, /^boosted would be ready, but AccessPolicy all allows v1 and not v2/);
 	t.match(access.next, /^A person decides: /);
 	t.match(access.howLong, /Without a verdict by /, "it ends then");
 
 	const wanted = decide(asked);
 	const gate = { at: "before-promotion", where: "gates.example", why: "HTTP 403", status: 403 } as const;
-	const atGate = told({}, heldByGate(asked, wanted, gate));
+	const atGate = answerOf({}, heldByGate(asked, wanted, gate));
 	t.match(atGate.sentence, /gates\.example was asked and did not agree/);
 	t.has(atGate, { next: "It goes on when the gate agrees.", howLong: "" });
 	const edited = told({}, heldByGate(asked, wanted, gate), edit);
 	t.same(edited, atGate, "an edit does not answer for the gate");
-	const atStep = told({}, heldByGate(asked, wanted, { ...gate, at: "before-step" }));
+	const atStep = answerOf({}, heldByGate(asked, wanted, { ...gate, at: "before-step" }));
 	t.same(atStep, atGate, "before the takeover's first step, too");
 	const earlier = { status: { ...asked.status, stepIndex: 0 } };
-	t.notMatch(told(earlier, heldByGate(asked, wanted, gate)).sentence, /did not agree/, "of a ramp it is not asked");
+	t.notMatch(answerOf(earlier, heldByGate(asked, wanted, gate)).sentence, /did not agree/, "of a ramp it is not asked");
 
-	t.equal(told({ closed: true }, shut).next, access.next, "nor would this");
+	t.equal(answerOf({ closed: true }, shut).next, access.next, "nor would this");
 	for (const outcomes of [[], [heldByGate(asked, wanted, gate)]]) {
-		const closed = told({ closed: true }, ...outcomes);
+		const closed = answerOf({ closed: true }, ...outcomes);
 		t.match(closed.sentence, /^Held, because the Service is closed: accuracy is .*: v2 takes over/);
 		t.match(closed.next, /^That is done when the Service is open again:/);
 		t.equal(closed.howLong, "");
@@ -493,10 +487,10 @@ t.test("what holds a winner beside its evidence is said, and what is not there h
 	const gates = [{ at: "before-promotion", url: "https://gates.example", timeoutMs: 1_000 }] as const;
 	const gated = { ...asked.experiment, spec: { ...spec, rollout: { ...spec.rollout, gates } } };
 	t.match(
-		told({ closed: true, experiment: gated }).next,
+		answerOf({ closed: true, experiment: gated }).next,
 		/^That is done when the Service is open again and its gate agrees:/,
 	);
-	t.equal(told({ closed: true, beingPromoted: "other" }).next, concurrent.next, "it would not be done in an open one");
+	t.equal(answerOf({ closed: true, beingPromoted: "other" }).next, concurrent.next, "an open Service would also wait");
 	t.end();
 });
 

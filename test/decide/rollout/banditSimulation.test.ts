@@ -1,4 +1,4 @@
-/** Bandits simulated whole, by people who come back: fixed seeds, so a failure is a change and never chance. */
+/** Bandits simulated to their end with returning units; fixed seeds, so a failure is a change and not chance. */
 import t from "tap";
 import { live, type World } from "./simulateBandit.js";
 
@@ -14,7 +14,7 @@ const EQUAL: World = {
 	improveBy: 0,
 };
 
-t.test("equal arms whose level jumps are neither promoted nor convicted beyond alpha", async (t) => {
+t.test("equal arms whose level jumps are promoted or rolled back for harm in at most alpha of runs", async (t) => {
 	const runs = 60;
 	let promoted = 0;
 	let harmed = 0;
@@ -51,7 +51,7 @@ for (const [what, world] of [
 		{ ...THREE, metric: "error-rate", chance: (arm) => ({ control: 0.3, boosted: 0.25, deep: 0.36 })[arm] ?? 0 },
 	],
 ] as const satisfies readonly (readonly [string, World])[]) {
-	t.test(`a worse arm loses its traffic, no one changes arm: ${what}`, async (t) => {
+	t.test(`a worse arm loses its traffic, and no unit changes its arm: ${what}`, async (t) => {
 		for (let seed = 0; seed < 4; seed++) {
 			const { outcomes, status, late, changed } = live(900 + seed, world);
 			t.equal(changed, 0);

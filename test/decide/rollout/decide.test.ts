@@ -126,7 +126,7 @@ const CASES: readonly Case[] = [
 		},
 	},
 	{
-		fact: "how well the quantile was known is said with it",
+		fact: "the reason has the quantile's precision",
 		input: {
 			status: fresh,
 			baselineQuantiles: { "latency-p99": { valueMs: 20, standardErrorMs: 0.25, requests: 5_000, units: 200 } },
@@ -328,7 +328,7 @@ const CASES: readonly Case[] = [
 		status: { phase: "RolledBack", allocationPpm: 0, closedArms: [] },
 	},
 	{
-		fact: "maxDuration pauses where it is told to",
+		fact: "maxDuration pauses if declared so",
 		input: {
 			experiment: experiment(["boosted"], { rollout: { ...ROLLOUT, onInconclusive: "pause" } }),
 			status: status({ ...LAST_STEP, startedAtMs: -600_000 }),
@@ -407,7 +407,7 @@ const CASES: readonly Case[] = [
 		reason: /failed 2 of 100 requests/,
 	},
 	{
-		fact: "a takeover waits while the winner has too few requests to tell",
+		fact: "a takeover waits while the winner has too few requests for a verdict",
 		input: { status: status(PROMOTING), evidence: evidence(GOOD, { health: health(19, 0) }) },
 		action: "hold",
 		rule: "takeover",
@@ -503,7 +503,7 @@ for (const { fact, input: change, action, rule, waitsFor, reason, status: after,
 		t.match(recomputationText(stored), { holds: true, text: /^recomputed from its .*: every byte matches$/ });
 	});
 
-t.test("a decision whose stored numbers were touched does not recompute", async (t) => {
+t.test("a decision whose stored numbers were changed does not recompute", async (t) => {
 	const made = input({ evidence: evidence(EQUAL) });
 	const decision = {
 		experiment: "main",
@@ -516,7 +516,7 @@ t.test("a decision whose stored numbers were touched does not recompute", async 
 	};
 	t.equal(recompute(decision)?.matches, false);
 	t.match(recomputationText(decision), { holds: false, text: /^DIFFERS\n +stored .*\n +recomputed / });
-	// Its rule says that something was concluded.
+	// Its rule is one of a conclusion.
 	t.match(recomputationText({ ...decision, input: null }), { holds: false, text: /^NOT RECOMPUTED: / });
 });
 
@@ -577,7 +577,7 @@ t.test(
 );
 
 t.test(
-	"relative margins of rates are contrasts with the noisy baseline: proved later than the plug-in would say",
+	"relative margins of rates include the baseline's noise, so they are proved later than by plug-in",
 	async (t) => {
 		const guardrails = [{ metric: "error-rate", margin: { kind: "relative", value: 0.5 } }] as const;
 		const relative = experiment(["boosted"], { goal: null, guardrails });
@@ -601,14 +601,14 @@ t.test("a slower system gives no harm verdict; a slow challenger does", async (t
 		decide(
 			input({ evidence: evidence({ control: { n: 2_000, slow: control }, boosted: { n: 2_000, slow: boosted } }) }),
 		).findings[0]?.verdict;
-	t.equal(at(0.5, 0.5), "unknown", "of the thresholds that were frozen before nothing can be told");
+	t.equal(at(0.5, 0.5), "unknown", "thresholds that were frozen before give no verdict");
 	t.equal(at(0.02, 0.02), "open");
 	t.equal(at(0.01, 0.5), "harm");
 	t.equal(at(0.01, 0.01), "open", "just at the margin");
 	t.equal(at(0.01, 0.001), "pass");
 });
 
-t.test("a goal on a quantile is to have fewer slow requests by its own, lower threshold", async (t) => {
+t.test("a goal on a quantile needs fewer slow requests above its own, lower threshold", async (t) => {
 	const goal = { metric: "latency-p99", improveBy: { kind: "relative", value: 0.3 } } as const;
 	const faster = experiment(["boosted"], { goal, guardrails: [] });
 	const at = (control: number, boosted: number) =>
@@ -623,21 +623,21 @@ t.test("a goal on a quantile is to have fewer slow requests by its own, lower th
 	t.equal(at(0.01, 0.03), "open", "it may be just like the baseline, that is no harm");
 });
 
-t.test("alpha of harm is shared over challengers and claims, that of a promotion over challengers", async (t) => {
+t.test("harm's alpha is split over challengers and claims, a promotion's over challengers", async (t) => {
 	const finding = (challengers: readonly string[]) =>
 		decide(input({ experiment: experiment(challengers), evidence: evidence(EQUAL) })).findings[1];
 	t.match(finding(["boosted"]), { alpha: 0.05, harmAlpha: 0.05 / 3 });
 	t.match(finding(["boosted", "other"]), { alpha: 0.05 / 2, harmAlpha: 0.05 / 6 });
 });
 
-t.test("a time is announced to the next step, and never to a proof", async (t) => {
+t.test("an expected time is shown for the next step, and never for a proof", async (t) => {
 	const units = decide(input({ evidence: evidence({ control: { n: 130 }, boosted: { n: 100, exposed: 120 } }) }));
 	t.match(units, { waitsFor: "units", expectedMs: 50_000 });
 	const near = evidence({ control: { n: 1_200, accuracy: 0.78 }, boosted: { n: 1_200, accuracy: 0.83 } });
 	t.match(decide(input({ status: status(LAST_STEP), evidence: near })), { waitsFor: "proof", expectedMs: null });
 });
 
-t.test("an arm without weight never has a unit, and no decision waits for one", async (t) => {
+t.test("no decision waits for units of an arm without weight", async (t) => {
 	const own = experiment(["boosted", "later"]);
 	const arms = own.spec.arms.map((arm) => (arm.name === "later" ? { ...arm, weight: 0 } : arm));
 	const at = (weighted: boolean) =>

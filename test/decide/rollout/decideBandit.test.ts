@@ -1,4 +1,4 @@
-/** A bandit's shares: when they move, where to, and that nothing else does. */
+/** A bandit's shares: when they move, where to, and what does not move them. */
 import t from "tap";
 import { experimentTable } from "../../../src/compile/assignment/table.js";
 import { decide } from "../../../src/decide/rollout/decide.js";
@@ -24,7 +24,7 @@ const moved = (ppm: Readonly<Record<string, number>>, movedAtMs: number): { shar
 	shares: { ppm, firstMovedAtMs: 1_000, movedAtMs },
 });
 
-t.test("a worse arm loses its share; the leader and the baseline are wholly live", async (t) => {
+t.test("a worse arm loses its share; the leader and the baseline stay fully live", async (t) => {
 	const outcome = look({ ...ARMS, deep: { n: 1_000, accuracy: 0.77 } });
 	t.match(outcome, { action: "reallocate", rule: "bandit" });
 	const { shares, ...rest } = outcome.status;
@@ -111,11 +111,11 @@ const rows: readonly [what: string, expected: string, outcome: ReturnType<typeof
 		),
 	],
 ];
-t.test("when it speaks", async (t) => {
+t.test("a bandit moves shares only under its rules", async (t) => {
 	for (const [what, expected, outcome] of rows) t.equal(outcome.rule, expected, what);
 });
 
-t.test("small changes are ignored, so that the same few people do not switch again and again", async (t) => {
+t.test("small changes are ignored, so that the same units do not switch repeatedly", async (t) => {
 	const first = look(WORSE).status.shares;
 	const again = look(WORSE, { shares: { ...(first as ArmShares), movedAtMs: 0 } });
 	t.equal(again.rule, "wait");
@@ -132,7 +132,7 @@ t.test("a closed arm keeps no share, and the others are ranked without it", asyn
 	t.notMatch(outcome.reason, /deep/);
 });
 
-t.test("it is made again from its input, byte for byte", async (t) => {
+t.test("a bandit's decision recomputes from its input byte for byte", async (t) => {
 	const asked = input({ experiment: declared(), status: status(LAST_STEP), evidence: evidence(WORSE) });
 	const stored = {
 		experiment: "main",
@@ -146,7 +146,7 @@ t.test("it is made again from its input, byte for byte", async (t) => {
 	t.ok(recompute(JSON.parse(JSON.stringify(stored)))?.matches);
 });
 
-t.test("the table: live points, the core, and from the first move on the core alone", async (t) => {
+t.test("a bandit's table has live points and the core, and from the first move on the core alone", async (t) => {
 	const plan = declared();
 	const before = experimentTable(plan, null, status({ stepIndex: 1, allocationPpm: 500_000 }));
 	t.same(before?.core, { ppm: 100_000, alone: false });
@@ -163,14 +163,14 @@ t.test("the table: live points, the core, and from the first move on the core al
 	t.equal(experimentTable(declared({ rollout: ROLLOUT }), null, status(LAST_STEP))?.core, undefined);
 });
 
-t.test("the query has the time since which only the core counts", async (t) => {
+t.test("the evidence query has the time since which only the core counts", async (t) => {
 	const plan = declared();
 	const set = resourceSet({ experiments: [plan], metrics: Object.values(METRICS) });
 	t.notOk("coreFromMs" in evidenceQuery(set, plan, status(LAST_STEP), 100_000));
 	t.equal(evidenceQuery(set, plan, status({ ...LAST_STEP, ...moved({}, 2_000) }), 100_000).coreFromMs, 1_000);
 });
 
-t.test("the shares in weir status", async (t) => {
+t.test("weir status shows the shares", async (t) => {
 	const { shares } = moved({ control: 1_000_000, boosted: 375_000, deep: 0 }, 1);
 	t.equal(
 		sharesSentence({ shares, closedArms: ["deep"] }),

@@ -223,7 +223,7 @@ const scored = (change: Partial<MetricEvidence>) => {
 	);
 };
 
-t.test("extremes outside of the range or beside the mean are no data", async (t) => {
+t.test("extremes outside of the range or inconsistent with the mean are invalid", async (t) => {
 	t.equal(scored({}).action, "promote", scored({}).reason);
 	for (const [lo, hi, reason] of [
 		[0.2, 7, /score of arm boosted: the least value is 0.2 and the greatest 7, outside of its range \[0, 1\]/],
@@ -234,12 +234,12 @@ t.test("extremes outside of the range or beside the mean are no data", async (t)
 		[0.2, Number.NaN, /where values are/],
 	] as const)
 		t.match(scored({ extremes: [{ lo: lo as number, hi }] }), { action: "hold", rule: "data", reason }, `${lo} ${hi}`);
-	const said = (lo: number, hi: number) => scored({ extremes: [{ lo, hi }] }).summary;
-	t.match(said(0.2, 7), /score of boosted has values outside of its range \[0, 1\]\./);
-	t.match(said(0.2, 0.5), /score of boosted has a mean that its least and greatest value cannot have\./);
+	const summaryOf = (lo: number, hi: number) => scored({ extremes: [{ lo, hi }] }).summary;
+	t.match(summaryOf(0.2, 7), /score of boosted has values outside of its range \[0, 1\]\./);
+	t.match(summaryOf(0.2, 0.5), /score of boosted has a mean that its least and greatest value cannot have\./);
 });
 
-t.test("an end of the range is passed by rounding, and by no more", async (t) => {
+t.test("a mean may exceed the range by a rounding error, and by no more", async (t) => {
 	for (const [lo, hi] of [
 		[0.2, 1.0000000000000002],
 		[-1e-17, 0.8],
@@ -254,9 +254,9 @@ t.test("an end of the range is passed by rounding, and by no more", async (t) =>
 		t.match(scored({ extremes: [{ lo, hi }] }), { rule: "data", reason: /outside of its range/ }, `${lo} ${hi}`);
 });
 
-t.test("log-capital that no values of the mean have earned proves nothing", async (t) => {
+t.test("a log-capital that the mean cannot reach proves nothing", async (t) => {
 	const whole = logCapitalOf(Array.from({ length: 6_000 }, (_, i) => (i < 4_500 ? 0.8 : 0.2)));
-	// Of a large bet a wide range of sums is possible, of a small one next to none.
+	// A large bet allows a wide range of sums, a small one almost none.
 	for (const index of [0, 8, 16])
 		for (const of of ["up", "down"] as const)
 			for (const sum of [0, 7, (whole[of][index] ?? 0) * (index === 0 ? 0.99 : 0.1)]) {
@@ -273,7 +273,7 @@ t.test("log-capital that no values of the mean have earned proves nothing", asyn
 	t.equal(scored({ capital: whole }).action, "promote");
 });
 
-t.test("a threshold is not given up on a share that is no number", async (t) => {
+t.test("a share that is not a number does not drop a threshold", async (t) => {
 	const made = evidence(GOOD);
 	const slow = (mean: number | null) => ({
 		...made,
@@ -288,7 +288,7 @@ t.test("a threshold is not given up on a share that is no number", async (t) => 
 	t.match(at(null), { rule: "data", reason: /latency-p99 of arm control: the mean is null/ });
 });
 
-t.test("shares above the thresholds of a grid are shares, fall, and are the metric's at its own", async (t) => {
+t.test("shares above a grid's thresholds must lie in [0, 1], fall, and match the metric's own", async (t) => {
 	const above = gridQuantiles(0.99).map((q) => 1 - q);
 	const n = 6_000;
 	const made = evidence({ control: { n, accuracy: 0.7 }, boosted: { n, accuracy: 0.8, slow: 0.001 } });
@@ -333,7 +333,7 @@ t.test("shares above the thresholds of a grid are shares, fall, and are the metr
 
 const LOST = { droppedEntries: 1_000 };
 
-t.test("broken data hold a promotion, not harm, not a pause, not the end", async (t) => {
+t.test("broken data hold a promotion, but not harm, a pause or the end", async (t) => {
 	const at = (change: Partial<DecisionInput>) => decide(input(change));
 	t.equal(at({ status: status(LAST_STEP), evidence: evidence(GOOD) }).action, "promote");
 	t.match(at({ status: status(LAST_STEP), evidence: evidence(GOOD, LOST) }), { action: "hold", rule: "data" });
@@ -362,7 +362,7 @@ t.test("an empty arm and a metric without data are unknown, never a pass", async
 	t.not(without.action, "promote");
 });
 
-/** 2,430 people in each arm, of whom so many have an outcome. */
+/** 2,430 units in each arm, of which this many have an outcome. */
 const outcomesOf = (control: number, boosted: number) => {
 	const made = evidence({ control: { n: 2_430 }, boosted: { n: 2_430 } });
 	const arms = made.arms.map((arm) => {
@@ -374,7 +374,7 @@ const outcomesOf = (control: number, boosted: number) => {
 	return { ...made, arms };
 };
 
-t.test("missing outcomes are not reported as missing people, and have no time estimate", async (t) => {
+t.test("missing outcomes are not reported as missing units, and have no time estimate", async (t) => {
 	const none = { evidence: outcomesOf(0, 0) };
 	const ended = { status: status({ startedAtMs: -600_000 }) };
 	t.match(decide(input(none)), {
@@ -420,7 +420,7 @@ t.test("missing outcomes are not reported as missing people, and have no time es
 	});
 });
 
-t.test("people are waited for before values, and of those since a threshold was frozen there are few at first", (t) => {
+t.test("a wait names missing units before missing values; few units follow a frozen threshold at first", (t) => {
 	const few = evidence({ control: { n: 150 }, boosted: { n: 150 } });
 	const arms = few.arms.map((arm) => ({ ...arm, metrics: {}, missingUnits: { accuracy: 150 } }));
 	t.match(decide(input({ evidence: { ...few, arms } })), {
@@ -443,7 +443,7 @@ t.test("people are waited for before values, and of those since a threshold was 
 	t.end();
 });
 
-t.test("too few people are neither success nor failure, and the missing number is reported", async (t) => {
+t.test("too few units are neither success nor failure, and the missing number is reported", async (t) => {
 	const few = { control: { n: 150 }, boosted: { n: 150 } };
 	const waiting = decide(input({ evidence: evidence(few) }));
 	t.match(waiting, {

@@ -85,7 +85,7 @@ t.test("harm in one segment rolls back and names it", async (t) => {
 	t.match(inCountries(bySegment({ FR: 0, "": 0.2 })).reason, /in country \(all rarer values\)/);
 });
 
-t.test("no harm in any segment, an undeclared one, broken numbers: nothing is found", async (t) => {
+t.test("no harm is found without harm in a segment, in an undeclared segment, or in broken numbers", async (t) => {
 	t.equal(inCountries(bySegment({ FR: 0, DE: 0.004 })).action, "ramp");
 	t.equal(inCountries(bySegment({ DE: 0.2 }, 400, "device")).action, "ramp");
 	const broken = bySegment({ DE: 0.2 }).map((entry) => ({
@@ -96,7 +96,7 @@ t.test("no harm in any segment, an undeclared one, broken numbers: nothing is fo
 });
 
 t.test(
-	"segments take half of harm's alpha, each value by its rank: later values take nothing from earlier ones",
+	"segments get half of harm's alpha, split by rank, so that later values take none from earlier ones",
 	async (t) => {
 		const { harm, segmentHarm, pass } = levels(SEGMENTED);
 		t.equal(harm, 0.05 / 3 / 2);
@@ -129,7 +129,7 @@ t.test("the same errors that are harm as the first value of a segment need more 
 	t.same([found(0, 200), found(20, 200), found(20, 800)], [true, false, true]);
 });
 
-t.test("a quantile's claim in a segment: its own level, and no tolerance for harm, as over all units", async (t) => {
+t.test("a quantile's claim in a segment has its own level and no tolerance for harm, as over all units", async (t) => {
 	const slow = (n: number, share: number, inBaseline = 0.01): SegmentEvidence => ({
 		...{ segment: "country", value: "DE", rank: 1 },
 		arms: [
@@ -189,56 +189,53 @@ t.test("a mean with too heavy tails is neither harm nor a pass, and the note sug
 		});
 });
 
-t.test(
-	"the worst legal Experiment is decided with little work: a bound is searched for only where harm is near",
-	async (t) => {
-		const arms = Array.from({ length: 6 }, (_, index) => `arm-${index}`);
-		const names = Array.from({ length: 15 }, (_, index) => `m${index}`);
-		const large = experiment(arms, {
-			goal: { metric: "m0", improveBy: { kind: "absolute", value: 0.001 } },
-			guardrails: names.slice(1).map((name) => ({ metric: name, margin: { kind: "absolute", value: 0.0001 } })),
-			segments: ["a", "b", "c", "d", "e"].map((name) => ({ name, header: `x-${name}` })),
-		});
-		const next = random(5);
-		const part = (arm: string, n: number) => ({
-			arm,
-			metrics: Object.fromEntries(
-				// Every challenger is seen a little worse everywhere, and nowhere is it proved.
-				names.map((name) => [name, rate(n, Math.round(n * (arm === "control" ? 0.5 : 0.499 - 0.004 * next())) / n)]),
-			),
-		});
-		const everyone = ["control", ...arms];
-		const made = evidence(Object.fromEntries(everyone.map((arm) => [arm, { n: 50_000 }])), {
-			segments: large.spec.segments.flatMap(({ name }) =>
-				Array.from({ length: 21 }, (_, rank) => ({
-					segment: name,
-					value: `v${rank}`,
-					rank,
-					arms: everyone.map((arm) => part(arm, 5_000)),
-				})),
-			),
-		});
-		const whole = { ...made, arms: made.arms.map((arm) => ({ ...arm, ...part(arm.arm, 50_000) })) };
-		const metrics = Object.fromEntries(names.map((name) => [name, metric(name, {})]));
-		// What the search is made of: work, and not this machine's time.
-		const { log } = Math;
-		let logs = 0;
-		Math.log = (x) => {
-			logs += 1;
-			return log(x);
-		};
-		t.teardown(() => {
-			Math.log = log;
-		});
-		const outcome = decide(input({ experiment: large, metrics, status: status({ thresholds: {} }), evidence: whole }));
+t.test("the largest valid Experiment is decided with little work: bounds are computed only near harm", async (t) => {
+	const arms = Array.from({ length: 6 }, (_, index) => `arm-${index}`);
+	const names = Array.from({ length: 15 }, (_, index) => `m${index}`);
+	const large = experiment(arms, {
+		goal: { metric: "m0", improveBy: { kind: "absolute", value: 0.001 } },
+		guardrails: names.slice(1).map((name) => ({ metric: name, margin: { kind: "absolute", value: 0.0001 } })),
+		segments: ["a", "b", "c", "d", "e"].map((name) => ({ name, header: `x-${name}` })),
+	});
+	const next = random(5);
+	const part = (arm: string, n: number) => ({
+		arm,
+		metrics: Object.fromEntries(
+			// Every challenger is seen a little worse everywhere, and nowhere is it proved.
+			names.map((name) => [name, rate(n, Math.round(n * (arm === "control" ? 0.5 : 0.499 - 0.004 * next())) / n)]),
+		),
+	});
+	const everyone = ["control", ...arms];
+	const made = evidence(Object.fromEntries(everyone.map((arm) => [arm, { n: 50_000 }])), {
+		segments: large.spec.segments.flatMap(({ name }) =>
+			Array.from({ length: 21 }, (_, rank) => ({
+				segment: name,
+				value: `v${rank}`,
+				rank,
+				arms: everyone.map((arm) => part(arm, 5_000)),
+			})),
+		),
+	});
+	const whole = { ...made, arms: made.arms.map((arm) => ({ ...arm, ...part(arm.arm, 50_000) })) };
+	const metrics = Object.fromEntries(names.map((name) => [name, metric(name, {})]));
+	// What the search is made of: work, and not this machine's time.
+	const { log } = Math;
+	let logs = 0;
+	Math.log = (x) => {
+		logs += 1;
+		return log(x);
+	};
+	t.teardown(() => {
 		Math.log = log;
-		const tests = 6 * 15 * 105;
-		t.equal(outcome.findings.length, 6 * 15, "and no harm is found");
-		t.ok(logs < 5 * tests, `${logs} logarithms for ${tests} tests`);
-	},
-);
+	});
+	const outcome = decide(input({ experiment: large, metrics, status: status({ thresholds: {} }), evidence: whole }));
+	Math.log = log;
+	const tests = 6 * 15 * 105;
+	t.equal(outcome.findings.length, 6 * 15, "and no harm is found");
+	t.ok(logs < 5 * tests, `${logs} logarithms for ${tests} tests`);
+});
 
-t.test("where a value is not even seen to be worse nothing is computed", async (t) => {
+t.test("no bound is computed for a value that is not worse by its estimate", async (t) => {
 	const { log } = Math;
 	t.teardown(() => {
 		Math.log = log;
@@ -323,7 +320,7 @@ t.test("an impossible variance of shares gives no harm verdict", async (t) => {
 	);
 });
 
-t.test("no latency and no count freeze nothing", async (t) => {
+t.test("without latency and counts nothing is frozen", async (t) => {
 	const fresh = status({ thresholds: {} });
 	for (const measured of [
 		{ valueMs: -1, requests: 10_000, units: 10_000 },

@@ -1,4 +1,4 @@
-/** A takeover that leaves a share of the baseline's units where they are, for a while. */
+/** A takeover that keeps a share of the baseline's units on the baseline for a while. */
 import t from "tap";
 import { experimentTable } from "../../../src/compile/assignment/table.js";
 import { weightedEntries } from "../../../src/compile/envoy/weights.js";
@@ -32,7 +32,7 @@ const promoting = (stepIndex: number, takeoverPpm: number) => ({
 	promotion: { arm: "boosted", variant: "v2", stepIndex, takeoverPpm },
 });
 
-t.test("its last step switches the default and holds the share back, none of another challenger", async (t) => {
+t.test("a takeover's last step switches the default and keeps back only the baseline's share", async (t) => {
 	t.match(at(promoting(0, 200_000)), {
 		action: "advance-takeover",
 		status: { promotion: { takeoverPpm: 500_000 } },
@@ -43,7 +43,11 @@ t.test("its last step switches the default and holds the share back, none of ano
 		action: "advance-takeover",
 		reason: /from 50% to all but 5% of the baseline's units, which stay for 60 s; it is the Service's default now/,
 		summary: /All users get v2 now, except 5% of the people who had the old version/,
-		status: { phase: "Promoting", closedArms: ["other"], promotion: { takeoverPpm: 950_000, heldBackFromMs: 100_000 } },
+		status: {
+			phase: "Promoting",
+			closedArms: ["other"],
+			promotion: { takeoverPpm: 950_000, heldBackFromMs: 100_000 },
+		},
 		defaultVariant: "v2",
 	});
 	const table = experimentTable(HELD, null, begun.status);
@@ -84,7 +88,7 @@ t.test(
 	},
 );
 
-t.test("it stays with guardrails watched, then it completes", async (t) => {
+t.test("a holdback lasts its time under its guardrails, then completes", async (t) => {
 	const begun = at(promoting(1, 500_000)).status;
 	t.match(at(begun, { nowMs: 130_000 }), {
 		action: "hold",
@@ -127,7 +131,7 @@ t.test("late harm rolls the winner and the default back; onHarm freeze leaves it
 });
 
 t.test(
-	"a holdback is judged by its own people at its own share of alpha; by old rules by all people at the whole alpha",
+	"a holdback is tested on its own units at its share of alpha; under old rules on all units at all of alpha",
 	(t) => {
 		const begun = at(promoting(1, 500_000)).status;
 		const bad = evidence({ ...GOOD, boosted: { n: 6_000, errors: 0.05 } }, HEALTHY);
@@ -151,7 +155,7 @@ t.test(
 	},
 );
 
-t.test("evidence queries from the promotion to the end of the holdback, and after it", (t) => {
+t.test("evidence queries from the promotion to after the end of the holdback have the right window", (t) => {
 	const asked = (given: ExperimentStatus) => {
 		const resources = resourceSet({ experiments: [HELD], metrics: [WITH_COVARIATE] });
 		const { exposedAfterMs, closeUntilMs, metrics } = evidenceQuery(resources, HELD, given, 500_000);
@@ -173,21 +177,21 @@ t.test("evidence queries from the promotion to the end of the holdback, and afte
 	t.end();
 });
 
-t.test("missing measurements are not absence of harm: the counts are reported for each claim", (t) => {
+t.test("missing measurements are no proof of no harm: each claim reports its counts", (t) => {
 	const begun = at(promoting(1, 500_000)).status;
-	const nobody = evidence({ control: { n: 0, exposed: 5_000 }, boosted: { n: 0, exposed: 5_000 } }, HEALTHY);
-	t.match(at(begun, { evidence: nobody, nowMs: 130_000 }), {
+	const unmeasured = evidence({ control: { n: 0, exposed: 5_000 }, boosted: { n: 0, exposed: 5_000 } }, HEALTHY);
+	t.match(at(begun, { evidence: unmeasured, nowMs: 130_000 }), {
 		action: "hold",
 		reason: /for 30 s more: nothing could be judged yet \(latency-p99: no data in the baseline, .*accuracy/,
 		summary: /for 30 s more: nothing could be judged yet\.$/,
 	});
-	t.match(at(begun, { evidence: nobody, nowMs: 160_000 }), {
+	t.match(at(begun, { evidence: unmeasured, nowMs: 160_000 }), {
 		action: "complete",
 		reason: /the holdback has ended; nothing could be judged \(/,
 		summary: "all users get v2 now: nothing could be judged.",
 	});
 	const some = {
-		...nobody,
+		...unmeasured,
 		arms: evidence({ control: { n: 300, exposed: 5_000 }, boosted: { n: 5_000 } }).arms.map((arm) => ({
 			...arm,
 			metrics: { "error-rate": arm.metrics["error-rate"] ?? rate(0, 0) },
@@ -240,7 +244,7 @@ t.test("a harm that a person accepted is only reported; another one rolls back",
 		summary: new RegExp(`: it was worse by ${where} before, which is not proved again yet; no harm`),
 	});
 	t.equal(at({ ...begun, frozenHarms: [] }, inPart).action, "roll-back");
-	// Of a guardrail that was taken away since: it is not that it is not proved again.
+	// Harm of a guardrail that was removed since then is not the same as harm that is not proved again.
 	const gone = ["boosted|error-rate|guardrail", "boosted|error-rate-of-all|guardrail|country|DE", ...begun.frozenHarms];
 	const some = { ...HELD, spec: { ...HELD.spec, guardrails: [] } };
 	const without = { experiment: some, nowMs: 130_000 };
@@ -253,7 +257,7 @@ t.test("a harm that a person accepted is only reported; another one rolls back",
 	t.end();
 });
 
-t.test("a holdback reports among how many people no harm was found", (t) => {
+t.test("a holdback reports the number of units without harm", (t) => {
 	const begun = at(promoting(1, 500_000)).status;
 	const whole = /now: no harm has been found among 6,000 people against 6,000\.$/;
 	t.match(at(begun, { nowMs: 160_000 }).summary, whole);
@@ -299,20 +303,20 @@ t.test("harm on broken data counts in a holdback too, with a warning", (t) => {
 	const begun = at(promoting(1, 500_000)).status;
 	const skewed = evidence({ control: { n: 3_000 }, boosted: { n: 6_000, errors: 0.05 } }, HEALTHY);
 	const found = { evidence: skewed, nowMs: 130_000 };
-	const told = {
+	const expected = {
 		reason: /error-rate of .* though the data are broken: sample ratio mismatch, p \S+ over 9000 exposed units\.$/,
 		summary: /^errors of .*, although what is measured cannot be trusted \(people are not split/,
 	};
-	t.match(at(begun, found), { action: "roll-back", rule: "harm", ...told });
+	t.match(at(begun, found), { action: "roll-back", rule: "harm", ...expected });
 	const freezing = { ...HELD, spec: { ...HELD.spec, rollout: { ...HELD.spec.rollout, onHarm: "freeze" as const } } };
-	t.match(at(begun, { ...found, experiment: freezing }), { action: "hold", waitsFor: "person", ...told });
-	t.match(at({}, found), { action: "close-arm", rule: "harm", ...told }, "and before it");
-	t.match(at({}, { ...found, experiment: freezing }), { action: "pause", rule: "harm", ...told });
-	t.match(at({ closedArms: ["other"] }, found), { action: "roll-back", rule: "harm", ...told });
+	t.match(at(begun, { ...found, experiment: freezing }), { action: "hold", waitsFor: "person", ...expected });
+	t.match(at({}, found), { action: "close-arm", rule: "harm", ...expected }, "and before it");
+	t.match(at({}, { ...found, experiment: freezing }), { action: "pause", rule: "harm", ...expected });
+	t.match(at({ closedArms: ["other"] }, found), { action: "roll-back", rule: "harm", ...expected });
 	t.end();
 });
 
-t.test("where harm freezes, a holdback that found it ends by a person: abort, or promote once more", (t) => {
+t.test("with onHarm freeze, a person ends a holdback with harm: abort or promote again", (t) => {
 	const freezing = { ...HELD, spec: { ...HELD.spec, rollout: { ...HELD.spec.rollout, onHarm: "freeze" as const } } };
 	const begun = at(promoting(1, 500_000)).status;
 	const bad = evidence({ ...GOOD, boosted: { n: 6_000, errors: 0.05 } }, HEALTHY);
@@ -339,7 +343,7 @@ t.test("where harm freezes, a holdback that found it ends by a person: abort, or
 	t.end();
 });
 
-t.test("a holdback's claims have no look and no covariate of the time before it", async (t) => {
+t.test("a holdback's claims have no planned look and no covariate from before it", async (t) => {
 	const begun = at(promoting(1, 500_000)).status;
 	const inference = { design: "fixed-horizon", units: 8_000 } as const;
 	const planned = { ...HELD, spec: { ...HELD.spec, rollout: { ...HELD.spec.rollout, inference } } };
@@ -370,23 +374,20 @@ t.test("a holdback's claims have no look and no covariate of the time before it"
 	t.ok(Math.abs((goal({}, given)?.improvement ?? 0) + 0.5) < 1e-9);
 });
 
-t.test(
-	"what ends without the winner goes back to the Variant that it replaced, not to the one before that",
-	async (t) => {
-		const begun = at(promoting(1, 500_000), { replaces: "v3" }).status;
-		t.equal(begun.promotion?.replaced, "v3");
-		const person = { experiment: HELD, status: begun, by: "ada", nowMs: 1 };
-		t.match(commandOutcome(person, { verb: "abort" }), { defaultVariant: "v3", reason: /goes back to variant v3/ });
-		const harmed = { control: { n: 6_000 }, other: { n: 6_000 }, boosted: { n: 6_000, errors: 0.5 } };
-		t.match(at(begun, { evidence: evidence(harmed, HEALTHY) }), {
-			...{ action: "roll-back", defaultVariant: "v3", summary: /: boosted is rolled back to v3, as it does harm/ },
-		});
-		t.notHas(at(promoting(1, 500_000)).status.promotion, "replaced");
-		const own = at(promoting(1, 500_000), { replaces: "v2" }).status;
-		t.notHas(own.promotion, "replaced", "its own Variant was the default before: harm takes it back all the same");
-		t.equal(
-			commandOutcome({ ...person, status: at(promoting(1, 500_000)).status }, { verb: "abort" }).defaultVariant,
-			"v1",
-		);
-	},
-);
+t.test("a holdback that ends without the winner returns to the Variant that the winner replaced", async (t) => {
+	const begun = at(promoting(1, 500_000), { replaces: "v3" }).status;
+	t.equal(begun.promotion?.replaced, "v3");
+	const person = { experiment: HELD, status: begun, by: "ada", nowMs: 1 };
+	t.match(commandOutcome(person, { verb: "abort" }), { defaultVariant: "v3", reason: /goes back to variant v3/ });
+	const harmed = { control: { n: 6_000 }, other: { n: 6_000 }, boosted: { n: 6_000, errors: 0.5 } };
+	t.match(at(begun, { evidence: evidence(harmed, HEALTHY) }), {
+		...{ action: "roll-back", defaultVariant: "v3", summary: /: boosted is rolled back to v3, as it does harm/ },
+	});
+	t.notHas(at(promoting(1, 500_000)).status.promotion, "replaced");
+	const own = at(promoting(1, 500_000), { replaces: "v2" }).status;
+	t.notHas(own.promotion, "replaced", "its own Variant was the default before: harm takes it back all the same");
+	t.equal(
+		commandOutcome({ ...person, status: at(promoting(1, 500_000)).status }, { verb: "abort" }).defaultVariant,
+		"v1",
+	);
+});

@@ -1,4 +1,4 @@
-/** What holds a promotion that every claim would allow: an effect that fades, an arm of another Experiment. */
+/** Reasons to hold a promotion with all claims proved: an effect that fades, an arm of another Experiment. */
 import t from "tap";
 import { decide } from "../../../src/decide/rollout/decide.js";
 import type { PeriodEvidence } from "../../../src/infer/statistics/evidence.js";
@@ -19,7 +19,7 @@ const periods = (...shares: readonly (readonly [control: number, boosted: number
 		],
 	}));
 
-t.test("a steady effect promotes without a word about time", async (t) => {
+t.test("a steady effect promotes without a note on time", async (t) => {
 	const outcome = ready({ periods: periods([0.78, 0.83], [0.78, 0.83]) });
 	t.equal(outcome.action, "promote");
 	t.notMatch(outcome.reason, /weakens/);
@@ -38,7 +38,7 @@ t.test("an effect that weakens but stays above the line is promoted with a cauti
 	});
 });
 
-t.test("an effect that is gone among those who came late is held for a person", async (t) => {
+t.test("an effect that is gone in late units is held for a person", async (t) => {
 	const outcome = ready({ periods: periods([0.78, 0.9], [0.78, 0.72]) });
 	t.match(outcome, {
 		action: "hold",
@@ -47,7 +47,7 @@ t.test("an effect that is gone among those who came late is held for a person", 
 			/the effect of arm boosted on accuracy fades: at least 0.0\d+ among units first exposed before 10000, at most -0.0\d+ since, the line is 0.005/,
 		summary: /those who came later no longer gain as much as was asked for/,
 	});
-	t.equal(ready({ periods: periods([0.78, 0.9]) }).action, "promote", "one period says nothing");
+	t.equal(ready({ periods: periods([0.78, 0.9]) }).action, "promote", "one period gives no trend");
 	const odd = ready({ periods: periods([0.78, 0.9], [0.78, 0.9], [0.78, 0.7], [0.78, 0.7]) });
 	t.equal(odd.rule, "novelty", "halves of several periods");
 	const six = ready({
@@ -98,7 +98,7 @@ t.test("assignments that depend on each other are held", async (t) => {
 	});
 });
 
-t.test("an arm that was frozen for harm is promoted by a person alone; one that was not goes before it", (t) => {
+t.test("an arm that was frozen for harm is promoted only by a person; other arms take precedence", (t) => {
 	const by = (arms: Parameters<typeof evidence>[0]) =>
 		decide(
 			input({

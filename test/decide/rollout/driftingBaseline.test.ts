@@ -71,14 +71,14 @@ t.test("after a change of the baseline the thresholds are dropped and frozen aga
 });
 
 t.test(
-	"a slow challenger beside a baseline that is faster by now is convicted; beside a slower one it is not yet",
+	"a slow challenger is harm next to a baseline that became faster, and not yet next to a slower one",
 	async (t) => {
 		t.match(decide(at(0, 0.2)), { action: "roll-back", rule: "harm" });
 		t.match(decide(at(0.2, 0.5)), { rule: "baseline-moved" });
 	},
 );
 
-t.test("a challenger that stays fast beside a baseline that slows down passes all the same", async (t) => {
+t.test("a challenger that stays fast passes while the baseline slows down", async (t) => {
 	const outcome = decide(at(0.2, 0, { status: status(LAST_STEP) }));
 	t.not(outcome.rule, "baseline-moved");
 	t.equal(outcome.findings.find(({ metric }) => metric === "latency-p99")?.verdict, "pass");
@@ -103,7 +103,7 @@ t.test("no harm in a segment by thresholds from before a change of the baseline"
 	t.same([of(0.01), of(0.2)], ["harm", "baseline-moved"]);
 });
 
-t.test("a goal on a quantile convicts no challenger that is like the baseline", async (t) => {
+t.test("a goal on a quantile finds no harm in a challenger that equals the baseline", async (t) => {
 	const goal = { metric: "latency-p99", improveBy: { kind: "relative", value: 0.3 } } as const;
 	const outcome = decide({ ...at(0.01, 0.03), experiment: experiment(["boosted"], { goal, guardrails: [] }) });
 	t.not(outcome.rule, "harm");

@@ -1,4 +1,4 @@
-/** What of an Experiment was still open when it was aborted is looked at until the last window is over. */
+/** An aborted Experiment is looked at until its last window is over. */
 import t from "tap";
 import { Endings } from "../../../src/decide/rollout/endings.js";
 import type { EvidenceSource, State } from "../../../src/decide/rollout/ports.js";
@@ -72,7 +72,7 @@ async function looks(status: ExperimentStatus, fromMs = ENDED, fails = false): P
 	return at;
 }
 
-t.test("until its longest window is over, and once after it", async (t) => {
+t.test("an ended Experiment is looked at until its longest window is over, and once after", async (t) => {
 	const all = [0, 20, 40, 60, 80, 100, 120, 140];
 	t.same(await looks(aborted), all);
 	t.same(await looks({ ...aborted, phase: "RolledBack" }), all);
@@ -81,13 +81,13 @@ t.test("until its longest window is over, and once after it", async (t) => {
 	t.ok(140 - 121 < EVENTS_MARGIN_MS / MINUTE);
 });
 
-t.test("a loop that starts anew looks once more where rows may be left, and tries again", async (t) => {
+t.test("after a restart the loop looks once more if rows may be left, and retries", async (t) => {
 	t.same(await looks(aborted, ENDED + 150 * MINUTE), [150]);
 	t.same(await looks(aborted, ENDED + 121 * MINUTE + EVENTS_MARGIN_MS + 1_000), []);
 	t.same((await looks(aborted, ENDED, true)).slice(-1), [180], "while rows may be left");
 });
 
-t.test("not where nothing is open, or is looked at anyway", async (t) => {
+t.test("no look is made if no window is open, or if another look covers it", async (t) => {
 	t.same(await looks({ ...aborted, takeover }), [], "what was open when the takeover began never counts");
 	t.same(await looks({ ...aborted, phase: "Promoted", takeover }), []);
 	t.same(await looks({ ...aborted, phase: "Running" }), []);
@@ -111,20 +111,23 @@ t.test("an experiment that is no longer declared is dropped", async (t) => {
 	t.equal(seen.get("one"), 2);
 });
 
-t.test("one of the same name that ends again is another, and who waits no more is not looked at", async (t) => {
-	const { seen, source } = counting();
-	const endings = new Endings();
-	const first = endedOnes(["one"]);
-	await endings.look(first, ENDED, source);
-	const again = {
-		...first,
-		status: { ...first.status, experiments: { one: { ...aborted, endedAtMs: ENDED + MINUTE } } },
-	};
-	await endings.look(again, ENDED + MINUTE, source);
-	t.equal(seen.get("one"), 2);
-	const many = endedOnes(["a", "b"]);
-	await endings.look(many, ENDED + 2 * MINUTE, source);
-	const running = { ...many.status.experiments, b: { ...aborted, phase: "Running" as const } };
-	await endings.look({ ...many, status: { ...many.status, experiments: running } }, ENDED + 3 * MINUTE, source);
-	t.same([seen.get("a"), seen.get("b")], [1, undefined]);
-});
+t.test(
+	"an experiment of the same name that ends again is a new one; one that no longer waits gets no look",
+	async (t) => {
+		const { seen, source } = counting();
+		const endings = new Endings();
+		const first = endedOnes(["one"]);
+		await endings.look(first, ENDED, source);
+		const again = {
+			...first,
+			status: { ...first.status, experiments: { one: { ...aborted, endedAtMs: ENDED + MINUTE } } },
+		};
+		await endings.look(again, ENDED + MINUTE, source);
+		t.equal(seen.get("one"), 2);
+		const many = endedOnes(["a", "b"]);
+		await endings.look(many, ENDED + 2 * MINUTE, source);
+		const running = { ...many.status.experiments, b: { ...aborted, phase: "Running" as const } };
+		await endings.look({ ...many, status: { ...many.status, experiments: running } }, ENDED + 3 * MINUTE, source);
+		t.same([seen.get("a"), seen.get("b")], [1, undefined]);
+	},
+);

@@ -1,6 +1,6 @@
 /**
- * A holdback under a season that moves both arms alike: it changes the ratio of the arms to one in twenty, and pooled with
- * what was before it rolled truly better versions back and saw no harm that came late (Simpson).
+ * A holdback under a season that moves both arms alike. It changes the ratio of the arms to one in twenty; pooled with
+ * earlier data it rolled back better versions and missed late harm (Simpson's paradox).
  */
 import t from "tap";
 import { recompute } from "../../../src/decide/rollout/recompute.js";
@@ -9,7 +9,7 @@ import { live, type Season } from "./simulateHoldback.js";
 const SEASON: Season = { before: 0.3, after: 0.22, better: 0.02, looks: 75 };
 const SEEDS = [300, 302, 303, 304];
 
-t.test("a version that is better at every moment stays, when the level falls and when it rises", async (t) => {
+t.test("a version that is always better stays, whether the level falls or rises", async (t) => {
 	for (const seed of SEEDS) {
 		for (const after of [0.22, 0.36]) {
 			const { heldAt, end } = live(seed, { ...SEASON, after });

@@ -1,6 +1,6 @@
 /**
- * What a planned look counts: units that tell something of its comparison. The error of all looks together is simulated from the
- * boundaries that decide() took, with the information that the looks really had.
+ * A planned look counts units that give information on its comparison. The error of all looks together is simulated from the
+ * boundaries that decide() used, with the information that the looks had.
  */
 import t from "tap";
 import { decide } from "../../../src/decide/rollout/decide.js";
@@ -44,7 +44,7 @@ function looksOf({ arms, looks, units, spending, withGoal, matured, change = {} 
 			return { arm: name, exposedUnits: all, maturedUnits: all, metrics: { revenue }, missingUnits: {} };
 		};
 		const all = ["control", ...arms].map(arm);
-		// Whom the sample ratio is judged by: a closed arm has no live points, and that is not the matter here.
+		// A closed arm has no live points; the sample ratio is not tested here.
 		const none = evidence(Object.fromEntries(all.map(({ arm }) => [arm, { n: 1 }])));
 		const at = { experiment: own, metrics: METRIC, status: now, evidence: { ...none, arms: all } };
 		const outcome = decide(input(at));
@@ -86,7 +86,7 @@ for (const [name, looks, frozenAt, spending] of [
 	["Pocock, ten looks, frozen at 8 %", 10, 0.08, "pocock"],
 	["O'Brien–Fleming, five looks, frozen at 15 %", 5, 0.15, "obrien-fleming"],
 ] as const)
-	t.test(`a cap that is frozen while units come: ${name}`, async (t) => {
+	t.test(`looks keep their error if a cap is frozen while units arrive: ${name}`, async (t) => {
 		const units = 60_000;
 		const scene = {
 			arms: ["boosted"],
@@ -157,7 +157,7 @@ t.test(
 	},
 );
 
-t.test("an arm's boundary is by its own earlier information, and half a unit is none", async (t) => {
+t.test("an arm's boundary uses its own earlier information, and half a unit counts as none", async (t) => {
 	const inference = { design: "group-sequential", looks: 3, units: 30_003, spending: "pocock" } as const;
 	const own = experiment(["boosted", "deep"], {
 		guardrails: [],

@@ -49,7 +49,7 @@ t.test("promote uses the only open challenger or the named one", async (t) => {
 	t.equal(act({ phase: "Paused", hold: "srm" }, { verb: "promote", arm: null }).status.hold, null);
 });
 
-t.test("an arm that was frozen for proved harm is promoted only by its name, with that in the reason", async (t) => {
+t.test("an arm that was frozen for proved harm is promoted only by name, with the harm in the reason", async (t) => {
 	const frozenHarms = [
 		"boosted|error-rate|guardrail",
 		"boosted|error-rate|guardrail|country|DE",
@@ -76,7 +76,7 @@ t.test("an arm that was frozen for proved harm is promoted only by its name, wit
 	t.match(
 		act(parts, { verb: "promote", arm: "boosted" }).reason,
 		/, though error-rate where country is D\|E, accuracy where country is anything else was proved worse; it/,
-		"and where, if it was not of everybody",
+		"the reason names the segment, if it was not all units",
 	);
 	const others = { frozenHarms: ["other|accuracy|goal"] };
 	t.notMatch(act(others, { verb: "promote", arm: null }).reason, /worse/);
@@ -108,7 +108,7 @@ t.test("an arm with parameters is not promoted: its Variant would serve without 
 	t.equal(outcome.status.promotion?.arm, "boosted", "nor are the baseline's");
 });
 
-t.test("abort goes back to the default, from a takeover too", async (t) => {
+t.test("abort returns to the default Variant, also from a takeover", async (t) => {
 	const promotion = { arm: "boosted", variant: "v2", stepIndex: 0, takeoverPpm: 200_000 };
 	for (const change of [{}, { phase: "Paused", hold: "srm" }, { ...LAST_STEP, phase: "Promoting", promotion }] as const)
 		t.match(act(change, { verb: "abort" }).status, { phase: "Aborted", allocationPpm: 0, hold: null, promotion: null });
@@ -122,7 +122,7 @@ t.test("impossible commands fail with failed-precondition", async () => {
 		"other",
 	]);
 	refused({}, { verb: "promote", arm: "control" }, /is the baseline/);
-	refused({}, { verb: "promote", arm: "nobody" }, /there is no arm nobody/);
+	refused({}, { verb: "promote", arm: "none" }, /there is no arm none/);
 	refused({}, { verb: "promote", arm: null }, /2 challengers are open/, ["boosted", "other"]);
 	refused({ phase: "RolledBack" }, { verb: "promote", arm: null }, /is RolledBack/);
 	refused({ phase: "Promoted" }, { verb: "abort" }, /has ended: Promoted/);
@@ -188,7 +188,7 @@ t.test(
 	},
 );
 
-t.test("a margin that changes again and again spends the alpha of eras, not the whole of it each time", async (t) => {
+t.test("a margin that changes repeatedly spends the alpha of eras, not all of it each time", async (t) => {
 	const guarded = (value: number, kind: "relative" | "absolute" = "relative") =>
 		experiment(["boosted"], { guardrails: [{ metric: "latency-p99", margin: { kind, value } }], goal: null });
 	const quantile = { valueMs: 21, requests: 5_000, units: 500 };

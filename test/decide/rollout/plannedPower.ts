@@ -134,7 +134,7 @@ export interface PlannedAndSeen {
 	readonly seen: readonly number[];
 }
 
-/** Of every scene, by so many simulated experiments. */
+/** The power of every scene, by this many simulated experiments. */
 export function plannedAndSeen(runs: number): readonly PlannedAndSeen[] {
 	return SCENES.map(([name, scene, known], index) => {
 		const { goal, metric: declared, inference: design } = scene;

@@ -1,5 +1,5 @@
 /**
- * A gate hears of a rollback at least once: control is killed before and while it sends the message to a real receiver.
+ * A gate gets a rollback's notification at least once: control is killed before and while it sends to a real receiver.
  */
 import { type ChildProcess, fork } from "node:child_process";
 import { once } from "node:events";
@@ -65,7 +65,7 @@ t.test(
 		};
 
 		const directory = temporaryDirectory(t);
-		const url = `http://127.0.0.1:${(receiver.address() as AddressInfo).port}/told`;
+		const url = `http://127.0.0.1:${(receiver.address() as AddressInfo).port}/rollback`;
 		const gates = `, gates: [{at: after-rollback, url: "${url}", timeout: 1m}]`;
 		const text = [SERVICE, METRIC, declared("boosted").replace(", alpha: 0.05", `, alpha: 0.05${gates}`)].join("---\n");
 		const open = () => new Store(join(directory, "state"), { allowLocalGates: true });
@@ -99,7 +99,7 @@ t.test(
 			to: { phase: "RolledBack", allocationPpm: 0 },
 			reason: "Rolled back.",
 		});
-		// It was heard and not answered: to be told again is the only way to be sure.
+		// It was received and not answered, so only a repeat is sure to arrive.
 		await kill(running);
 		running = await control(t, directory);
 		const second = await call(2);

@@ -26,7 +26,7 @@ function house(waiting: readonly PendingNotification[], isReadable: (key: string
 	const answers = new Map<string, (answer: WebhookAnswer) => void>();
 	const box = new Map(waiting.map((one) => [one.key, one]));
 	const time = { nowMs: 1_000 };
-	const teller = new RollbackNotifier({
+	const notifier = new RollbackNotifier({
 		outbox: {
 			pending: async () => [...box.values()],
 			message: async (key) => {
@@ -44,11 +44,11 @@ function house(waiting: readonly PendingNotification[], isReadable: (key: string
 		report: () => {},
 		holding: ({ message: why }) => void held.push(why),
 	});
-	teller.start();
+	notifier.start();
 	return {
 		asked,
 		held,
-		teller,
+		notifier,
 		time,
 		take: (key: string) => box.delete(key),
 		put: (more: readonly PendingNotification[]) => more.map((one) => box.set(one.key, one)),
@@ -56,17 +56,17 @@ function house(waiting: readonly PendingNotification[], isReadable: (key: string
 			answers.get(key)?.(ok ? { ok } : { ok, why: "" });
 			await settled();
 		},
-		/** What a look begins to tell. */
+		/** The notifications that a look starts to send. */
 		look: async () => {
 			const from = asked.length;
-			await teller.look();
+			await notifier.look();
 			await settled();
 			return asked.slice(from);
 		},
 	};
 }
 
-t.test("limited concurrency; untried ones first, then the longest overdue", async (t) => {
+t.test("notifications have limited concurrency; untried ones go first, then the longest overdue", async (t) => {
 	const { look, put, answer, time } = house(pending("b", GATE_NOTIFICATIONS_AT_ONCE_MAX + 1));
 	const first = await look();
 	t.equal(first.length, GATE_NOTIFICATIONS_AT_ONCE_MAX);
@@ -83,8 +83,8 @@ t.test("limited concurrency; untried ones first, then the longest overdue", asyn
 });
 
 t.test("a notification dropped since it was listed is not sent, and takes no slot", async (t) => {
-	const { take, teller, asked } = house([...pending("team/a", 4), ...pending("team/b", 1)]);
-	const looking = teller.look();
+	const { take, notifier, asked } = house([...pending("team/a", 4), ...pending("team/b", 1)]);
+	const looking = notifier.look();
 	for (let at = 0; at < 4; at++) take(`team/a#${at}`);
 	await looking;
 	await settled();

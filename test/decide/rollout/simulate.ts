@@ -1,6 +1,6 @@
 /**
- * Whole experiments, simulated: people who send 1 to 3 requests come, are exposed by the live allocation, mature,
- * and decide() is asked at every look until it ends.
+ * Simulates whole experiments: units that send 1 to 3 requests arrive, are exposed by the live allocation and mature,
+ * and decide() is called at every look until the end.
  */
 
 import { decide } from "../../../src/decide/rollout/decide.js";

@@ -1,7 +1,7 @@
 /**
- * A bandit's whole life, with people who come back: fixed points in [0, 1) of their arms' regions, one to five visits
- * at any time, the arm by the very table that Envoy gets, and decide() at every look. What counts is kept as the store
- * keeps it: the first exposures of all units until the shares first move, then those of the core.
+ * Simulates a bandit to its end, with returning units: fixed points in [0, 1) of their arms' regions, one to five visits
+ * at any time, the arm by the table that Envoy gets, and decide() at every look. Counted units are kept as in the
+ * store: the first exposures of all units until the shares first move, then those of the core.
  */
 
 import { compileAssignment } from "../../../src/compile/assignment/assign.js";

@@ -1,6 +1,6 @@
 /**
- * A whole life through a promotion into a holdback: new people at every look, the arm by the very table that Envoy gets,
- * what counts of them by the very question that the store is asked, and decide() at every look. The outcomes' level moves
+ * Simulates an experiment through a promotion into a holdback: new units at every look, the arm by the table that Envoy
+ * gets, counted units by the store's own query, and decide() at every look. The outcomes' level moves
  * with the season, alike in both arms.
  */
 
@@ -37,7 +37,7 @@ export interface HeldLife {
 
 export const PEOPLE_PER_LOOK = 1_500;
 const LOOK_MS = 1_000;
-/** Of the metric and its delivery: a unit is measured two looks after it came. */
+/** The metric's window with its delivery: a unit is measured two looks after its arrival. */
 const DUE_MS = 1_500;
 
 export const HELD = experiment(["boosted"], {

@@ -1,7 +1,7 @@
 /**
- * Experiments whose latency guardrail decides: the goal is surely met, so that an arm is promoted when its p90 is proved to
+ * Experiments whose latency guardrail decides: the goal is always met, so an arm is promoted when its p90 is proved to
  * be no more than twice the baseline's, whose own times move. Requests are drawn as milliseconds and judged by the
- * thresholds that decide() freezes, gives up and freezes again.
+ * thresholds that decide() freezes, drops and freezes again.
  */
 
 import { decide } from "../../../src/decide/rollout/decide.js";
@@ -24,9 +24,9 @@ export interface World {
 	/** People of each arm at one look, one request each. */
 	readonly perLook: number;
 	readonly looks: number;
-	/** Of the guardrail; absent: the p90. */
+	/** The guardrail's quantile; absent: the p90. */
 	readonly quantile?: number;
-	/** Of the guardrail, as a share of the baseline's quantile; absent: 1. */
+	/** The guardrail's margin as a share of the baseline's quantile; absent: 1. */
 	readonly margin?: number;
 	/** The machine's load wanders, both arms alike: standard deviation of its logarithm's step from look to look; absent: 0. */
 	readonly walk?: number;
@@ -94,7 +94,7 @@ export const WORLDS: readonly World[] = [
 	},
 ];
 
-/** Of a normal law: the p90, the p87.5, the p99 and the p98.75. */
+/** The normal distribution's p90, p87.5, p99 and p98.75. */
 const [Z90, Z875, Z99, Z9875] = [1.2815515655446004, 1.1503493803760079, 2.3263478740408408, 2.2414027276049464];
 /** Twice the baseline's quantile is what a share of the challenger's requests is above, and nothing of it is near. */
 const few = (share: number) => (_: number, u: number) => (u < share ? 1e6 : 1);

@@ -1,4 +1,4 @@
-/** Whole experiments end as they should: the better is promoted, the worse rolled back, equals left alone. */
+/** Simulated experiments end correctly: the better is promoted, the worse rolled back, equals left alone. */
 import t from "tap";
 import type { Outcome } from "../../../src/decide/rollout/decision.js";
 import { equalVariants, PLAIN, simulate } from "./simulate.js";

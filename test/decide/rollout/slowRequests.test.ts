@@ -1,6 +1,6 @@
 /**
- * Sentences about a latency quantile. Each arm has its own threshold and the margin lies between the two: the summary
- * says that it is fine, or by how much it is worse at least; the reason names both thresholds.
+ * Sentences about a latency quantile. Each arm has its own threshold, and the margin lies between the two. The summary
+ * has only the verdict or how much worse it is at least; the reason names both thresholds.
  */
 import t from "tap";
 import { decide } from "../../../src/decide/rollout/decide.js";
@@ -22,7 +22,7 @@ const recomputes = ({ made, outcome }: ReturnType<typeof decided>): boolean => {
 	return recompute(JSON.parse(JSON.stringify(stored)))?.matches === true;
 };
 
-t.test("the reason of a pass names both thresholds, the summary calls it fine", (t) => {
+t.test("the reason of a pass names both thresholds, and the summary calls it fine", (t) => {
 	const passed = decided({ n: 20_000, accuracy: 0.83, slow: 0.0056 });
 	t.match(passed.outcome, {
 		action: "promote",
@@ -39,7 +39,7 @@ t.test("the reason of a pass names both thresholds, the summary calls it fine", 
 	t.end();
 });
 
-t.test("harm names the line that was judged", (t) => {
+t.test("the reason of harm names the line that was tested", (t) => {
 	const harmed = decided({ n: 800_000, accuracy: 0.78, slow: 0.0112 });
 	t.match(harmed.outcome, {
 		action: "roll-back",
@@ -63,7 +63,7 @@ t.test("an open claim is described with its own thresholds", (t) => {
 	t.end();
 });
 
-t.test("margins in milliseconds, of nothing, and a goal that is to be faster", (t) => {
+t.test("sentences cover margins in milliseconds, zero margins, and a goal of lower latency", (t) => {
 	const limited = (kind: "absolute" | "relative", value: number, thresholdMs: number) => {
 		const own = experiment(["boosted"], { guardrails: [{ metric: "latency-p99", margin: { kind, value } }] });
 		const thresholds = { "latency-p99": { thresholdMs, referenceMs: 20, frozenAtMs: 5_000, sampleSize: 900, era: 1 } };

@@ -1,4 +1,4 @@
-/** A share of the baseline where that has no event: nothing bounds how bad it may be, and no number says otherwise. */
+/** A relative margin if the baseline has no event: no bound exists, and none is reported. */
 import t from "tap";
 import { scaleOf } from "../../../src/decide/report/format.js";
 import { intervalText } from "../../../src/decide/report/page/interval.js";

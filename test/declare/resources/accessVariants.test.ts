@@ -68,7 +68,7 @@ t.test("a request that is authorised for one Variant is never served by another"
 	t.same(shortProblemsOf(served(policy("methods: [GET]"))), [], "no policy judges Variants");
 	t.same(shortProblemsOf(emptied), [], "fail, which is the default");
 	const fails = served(emptied).replace("noEndpoint: default-variant", "noEndpoint: fail");
-	t.same(shortProblemsOf(fails), [], "as the hint says");
+	t.same(shortProblemsOf(fails), [], "as in the hint");
 });
 
 t.test("two policies about Variants cause one problem of the Service", async (t) => {

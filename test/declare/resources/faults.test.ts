@@ -348,7 +348,7 @@ const faults: readonly [what: string, from: string, to: string, problems: readon
 		["w.yaml:50:44: arm boosted has no live point at step 2%: 1 of 1000000 points are its region"],
 	],
 	[
-		"baseline without anybody",
+		"baseline without weight",
 		"weight: 1, baseline",
 		"weight: 0, baseline",
 		["w.yaml:49:44: baseline arm control has weight 0: nothing can be compared with it"],

@@ -64,7 +64,7 @@ checkRows(t, [
 	],
 	["a holdback longer than the longest window", rollout("holdback: {share: 5%, for: 61m}"), []],
 	[
-		"a holdback that ends before anybody of it is measured",
+		"a holdback that ends before any of its units is measured",
 		rollout("holdback: {share: 5%, for: 60m}"),
 		[
 			"w.yaml:58:32: a holdback of 1h measures no unit by latency-p99: a unit that comes in it counts after 3606s (its window, and what it takes to arrive)",

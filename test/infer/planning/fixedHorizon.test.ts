@@ -19,7 +19,7 @@ const rows = JSON.parse(readFileSync("test/fixtures/statistics/planning.json", "
 
 const near = (seen: number, truth: number, tolerance: number): boolean => Math.abs(seen / truth - 1) <= tolerance;
 
-t.test("power and units are statsmodels', for shares 1 to 4, one side and two, and levels no one uses", async (t) => {
+t.test("power and units equal statsmodels', for shares 1 to 4, one side and two, and unusual levels", async (t) => {
 	for (const { effect, sd, ratio, alpha, power, sides, units, powerAt100 } of rows) {
 		const design: FixedHorizonDesign = {
 			alpha,
@@ -81,7 +81,7 @@ t.test("golden values by the formula that leaves the other tail out", async (t) 
 	t.ok(near(units(0.343 * 0.657, 0.34 * 0.66, 0.003), 392_226.834378, 5e-6));
 });
 
-t.test("no distance, no test; and what is no test is refused", async (t) => {
+t.test("a test needs a distance, and an invalid test is refused", async (t) => {
 	const design: FixedHorizonDesign = { alpha: 0.05, sides: 1, varianceT: 1, varianceC: 1, shareT: 1, shareC: 1 };
 	t.equal(fixedUnits(design, 0, 0.8), Number.POSITIVE_INFINITY);
 	t.equal(fixedUnits(design, -1, 0.8), Number.POSITIVE_INFINITY);

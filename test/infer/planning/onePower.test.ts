@@ -44,27 +44,30 @@ const share = (direction: "up" | "down", pT: number, pC: number, line: number): 
 		},
 	);
 
-t.test("shares: the sum over all pairs of counts; the normal law beside it", async (t) => {
-	for (const { pT, n, pC, m, line, direction, score, uncorrected } of golden.counts) {
-		const metric = share(direction, pT, pC, line);
-		const shares = { challenger: n, baseline: m };
-		const { power, by } = onePower(metric, LEVEL, shares, n + m);
-		t.equal(by, "counts");
-		t.ok(Math.abs(power - score) < 1e-9, `${n} at ${pT} against ${m} at ${pC}: ${power} of ${score}`);
-		const units = n + m;
-		const normal = fixedPower(
-			fixedDesign(metric, 0.05, shares, metric.believed),
-			distanceOf(metric, metric.believed),
-			units,
-		);
-		const rare = Math.min(n * Math.min(pT, 1 - pT), m * Math.min(pC, 1 - pC));
-		// It knows no skewness, for which the look's statistic is corrected.
-		t.comment(`normal law ${normal - power} off with ${rare} of the rarer`);
-		t.ok(Math.abs(normal - uncorrected) < (rare >= 100 ? 0.003 : 0.01), `${rare}: ${normal} of ${uncorrected}`);
-	}
-});
+t.test(
+	"the power of shares equals the sum over all pairs of counts, and the normal approximation is close",
+	async (t) => {
+		for (const { pT, n, pC, m, line, direction, score, uncorrected } of golden.counts) {
+			const metric = share(direction, pT, pC, line);
+			const shares = { challenger: n, baseline: m };
+			const { power, by } = onePower(metric, LEVEL, shares, n + m);
+			t.equal(by, "counts");
+			t.ok(Math.abs(power - score) < 1e-9, `${n} at ${pT} against ${m} at ${pC}: ${power} of ${score}`);
+			const units = n + m;
+			const normal = fixedPower(
+				fixedDesign(metric, 0.05, shares, metric.believed),
+				distanceOf(metric, metric.believed),
+				units,
+			);
+			const rare = Math.min(n * Math.min(pT, 1 - pT), m * Math.min(pC, 1 - pC));
+			// It knows no skewness, for which the look's statistic is corrected.
+			t.comment(`normal law ${normal - power} off with ${rare} of the rarer`);
+			t.ok(Math.abs(normal - uncorrected) < (rare >= 100 ? 0.003 : 0.01), `${rare}: ${normal} of ${uncorrected}`);
+		}
+	},
+);
 
-t.test("it is the look's own statistic that is summed, of ratios too", async (t) => {
+t.test("the power uses the look's own statistic, also for ratios", async (t) => {
 	for (const metric of [
 		share("up", 0.4, 0.25, 0.02),
 		share("down", 0.2, 0.4, 0),
@@ -100,7 +103,7 @@ t.test("it is the look's own statistic that is summed, of ratios too", async (t)
 	}
 });
 
-t.test("means: the noncentral t of statsmodels where jStat is right, the normal law beyond", async (t) => {
+t.test("the power of means is statsmodels' noncentral t where jStat is exact, else the normal one", async (t) => {
 	for (const { effect, n, ratio, alpha, power } of golden.noncentral) {
 		const metric = claim(
 			"score",

@@ -129,7 +129,7 @@ export function unitsUntilProof(claim: SequentialClaim, effect: number, runs: nu
 		let proof = most;
 		for (let n = 1; n <= most; n++) {
 			const arm = next() < chance ? "t" : "c";
-			// Exponential values where the mean is positive: skewed, and their variance is what the claim says.
+			// Exponential values where the mean is positive: skewed, and their variance is the claim's.
 			const value =
 				method.test === "asympcs"
 					? means[arm] + Math.sqrt(method.variance) * (-Math.log(1 - next()) - 1)

@@ -1,4 +1,4 @@
-/** Which method answers for which metric, and that each says what its own room says. */
+/** The method for each metric, and that its results equal those of its own module. */
 
 import t from "tap";
 import type { Effect, Metric } from "../../../src/declare/resources/resource.js";
@@ -34,7 +34,7 @@ const measured = (question: Question, t: MetricEvidence, c: MetricEvidence) => {
 	return result;
 };
 
-t.test("the table of methods", async (t) => {
+t.test("each metric has its method in the table", async (t) => {
 	const range = { lo: 1, hi: 5 };
 	for (const [spec, effect, method] of [
 		[{ type: "rate" }, ABSOLUTE, "bernoulli-mixture"],
@@ -51,7 +51,7 @@ t.test("the table of methods", async (t) => {
 		t.equal(methodOf(ask(spec, effect)), method, JSON.stringify(spec));
 });
 
-t.test("a mean in a range is its shares of the range: exact from the first unit on", async (t) => {
+t.test("a mean in a range is exact from the first unit on", async (t) => {
 	const stars = (n: number, mean: number): MetricEvidence => ({ n, mean, m2: n });
 	const { improvement, lower, upper, logE } = measured(
 		ask({ type: "mean", range: { lo: 1, hi: 5 } }),
@@ -111,7 +111,7 @@ t.test("a covariate narrows the interval by what it explains, in both directions
 	t.equal(adjusted.challenger.mean, challenger.cuped.mean, "the level shown is what the units did");
 });
 
-t.test("a ratio is of sums, with the noise of its denominator; without one it says so", async (t) => {
+t.test("a ratio of sums includes its denominator's noise; without a denominator there is a reason", async (t) => {
 	const spec = { type: "ratio", perUnit: "sum", denominator: "requests" } as const;
 	const [challenger, baseline] = [units(4_000, 1, 3), units(4_000, 0, 4)];
 	const relative = measured(ask(spec, RELATIVE), challenger.ratio, baseline.ratio);
@@ -129,7 +129,7 @@ t.test("a ratio is of sums, with the noise of its denominator; without one it sa
 	});
 });
 
-t.test("what cannot be compared has a reason and no number", async (t) => {
+t.test("an impossible comparison has a reason and no number", async (t) => {
 	const good = rate(4_000, 0.5);
 	for (const [what, bad] of Object.entries({
 		NaN: { n: 4_000, mean: Number.NaN, m2: 1 },
@@ -164,7 +164,7 @@ t.test("ln e reaches ln(1/alpha) exactly where the bound passes the line", async
 			}
 });
 
-/** Values with this mean that differ from it by at most `spread`, as the store would tell of them. */
+/** Values with this mean that differ from it by at most `spread`, in the store's form. */
 function stars(n: number, mean: number, spread: number, range: { readonly lo: number; readonly hi: number }) {
 	const values = Array.from({ length: n }, (_, index) => mean + spread * (2 * ((index + 0.5) / n) - 1));
 	const moments = momentsAt(
@@ -238,7 +238,7 @@ const reaching = (mean: number, lo: number, hi: number): MetricEvidence => ({
 	extremes: [{ lo, hi }],
 });
 
-t.test("one unit that outweighs the others: a mean says that it cannot tell", async (t) => {
+t.test("a mean is unknown if one unit outweighs the others", async (t) => {
 	// SE = √((0.25 + 0.24)/4000) = 0.01107; a unit at distance d moves the difference by d/4000, so 0.2 SE are d = 8.85.
 	const near = measured(ask({ type: "mean" }), reaching(0.5, 0, 9.3), reaching(0.4, 0, 1));
 	t.same(near, measured(ask({ type: "mean" }), rate(4_000, 0.5), rate(4_000, 0.4)), "and else changes no number");
@@ -269,13 +269,13 @@ t.test("for ratios and with a covariate each variable counts along its gradient"
 			{ lo: 1, hi: second },
 		],
 	});
-	const told = (spec: Partial<Metric["spec"]>, t: MetricEvidence): boolean =>
+	const isKnown = (spec: Partial<Metric["spec"]>, t: MetricEvidence): boolean =>
 		isMeasured(compare(ask(spec), t, arm(4, 3)));
 	const ratio = { type: "ratio", perUnit: "sum", denominator: "requests" } as const;
-	for (const spec of [ratio, { type: "mean", covariateMs: 1_000 }] as const) t.ok(told(spec, arm(4, 3)), spec.type);
-	t.notOk(told(ratio, arm(60, 3)));
-	t.notOk(told(ratio, arm(4, 60)), "a unit with very many requests outweighs the others too");
-	t.notOk(told({ type: "mean", covariateMs: 1_000 }, arm(60, 3)));
+	for (const spec of [ratio, { type: "mean", covariateMs: 1_000 }] as const) t.ok(isKnown(spec, arm(4, 3)), spec.type);
+	t.notOk(isKnown(ratio, arm(60, 3)));
+	t.notOk(isKnown(ratio, arm(4, 60)), "a unit with very many requests outweighs the others too");
+	t.notOk(isKnown({ type: "mean", covariateMs: 1_000 }, arm(60, 3)));
 });
 
 t.test("ln e of a mean is an e-value, not cut off at 0", async (t) => {
@@ -319,7 +319,7 @@ t.test(
 	},
 );
 
-t.test("of means whose fourth powers no double holds there is a reason, and no bound that is no number", async (t) => {
+t.test("means whose fourth powers overflow give a reason, and no NaN bound", async (t) => {
 	const huge = (mean: number): MetricEvidence => ({ n: 4_000, mean: mean * 1e77, m2: 4_000 * 1e154 });
 	const found = compare(ask({ type: "mean" }, RELATIVE), huge(5), huge(4));
 	t.match(found, { note: "values too large for double precision" });

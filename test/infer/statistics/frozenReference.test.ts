@@ -1,4 +1,4 @@
-/** What thresholds still say when the baseline has moved: where that begins, how often it is said wrongly, what it costs. */
+/** Detection of a moved baseline behind frozen thresholds: its limits, false alarms and cost. */
 import t from "tap";
 import {
 	baselineMoved,
@@ -23,7 +23,7 @@ function unitsUntil(holds: (n: number) => boolean): number {
 	return n;
 }
 
-t.test("eras share a level: all of them together have no more than it", async (t) => {
+t.test("all eras together have at most one level", async (t) => {
 	t.same([1, 2, 3, 4].map(eraShare), [3 / 4, 1 / 8, 1 / 24, 1 / 48]);
 	let spent = 0;
 	for (let era = 1; era <= 100_000; era++) spent += eraShare(era);
@@ -44,7 +44,7 @@ t.test("the band is one of odds, so that it is none below 0 or above 1 for any q
 	}
 });
 
-t.test("that a baseline moved is seen soon, and never where it has not", async (t) => {
+t.test("a moved baseline is detected soon, an unmoved one never", async (t) => {
 	const moved = (share: number) => unitsUntil((n) => baselineMoved(P99, rate(n, share)) !== null);
 	t.equal(baselineMoved(P99, rate(400, 0.1)), "slower");
 	t.equal(baselineMoved(P99, rate(4_000, 0)), "faster");
@@ -53,7 +53,7 @@ t.test("that a baseline moved is seen soon, and never where it has not", async (
 		t.equal(moved(share) >= 1e6, true, `${share} is still where it was, however many units`);
 });
 
-t.test("at the very edge of where it was it is said to have moved in at most half a percent", async (t) => {
+t.test("a baseline at the edge of the band is reported as moved in at most half a percent", async (t) => {
 	const RUNS = 1_000;
 	const next = random(7);
 	for (const [share, quantile] of [
@@ -81,7 +81,7 @@ t.test("a pass near the quantile needs some thousand units of a p99, and never c
 		unitsUntil((n) => passIsNear(P99, ASKED, rate(n, slow), rate(n, share), 0.0375));
 	t.ok(pass(0.01, 0.01) < 1_200, "both where they were");
 	t.ok(pass(0.01, 0.9) < 1_200, "a baseline that slows down takes nothing from a challenger that does not");
-	t.equal(pass(0.001, 0.002) >= 1e6, true, "a baseline that has become fast says nothing of the old threshold");
+	t.equal(pass(0.001, 0.002) >= 1e6, true, "a baseline that has become fast makes the old threshold useless");
 	t.equal(pass(0.05, 0.9) >= 1e6, true, "no challenger hides behind a slow baseline");
 });
 

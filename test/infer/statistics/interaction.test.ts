@@ -1,4 +1,4 @@
-/** Interactions at just the level that they are said to have. */
+/** Interactions are tested at exactly the declared level. */
 import t from "tap";
 import type { InteractionEvidence } from "../../../src/infer/statistics/evidence.js";
 import { interactions } from "../../../src/infer/statistics/interaction.js";
@@ -25,7 +25,7 @@ const QUESTION = questionOf(
 const found = (...evidence: readonly InteractionEvidence[]) =>
 	interactions(QUESTION, { metric: "accuracy", arm: "boosted", experiment: OWN }, evidence, ALPHA);
 
-t.test("effects: half of alpha, two sides of each cell of all others", async (t) => {
+t.test("effects have half of alpha, over two sides of each cell of all others", async (t) => {
 	const n = 2_000;
 	for (const others of [1, 2]) {
 		const level = ALPHA / 2 / 2 / (2 * others);
@@ -51,7 +51,7 @@ t.test("effects: half of alpha, two sides of each cell of all others", async (t)
 	}
 });
 
-t.test("assignments: half of alpha over all others", async (t) => {
+t.test("assignments have half of alpha over all others", async (t) => {
 	const livePoints = { boosted: 1, control: 1 };
 	for (const others of [1, 3]) {
 		let between = 0;

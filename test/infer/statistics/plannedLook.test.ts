@@ -80,7 +80,7 @@ function goalOf(spec: Partial<Metric["spec"]>) {
 	return { metric: metric("goal", spec), role: "goal", effect, slowLine: 0 } as const;
 }
 
-t.test("far out a z stays a number, in both directions", async (t) => {
+t.test("an extreme z stays finite in both directions", async (t) => {
 	const goal = goalOf({ type: "mean" });
 	const arm = (mean: number) => ({ n: 3_000, mean, m2: 2_999 });
 	for (const [mean, sign] of [
@@ -100,7 +100,7 @@ t.test("shares of a unit's several outcomes are no bits: Welch's t of them, whic
 	t.ok(!isNoEstimate(found) && found.z > 2.9 && found.z < 3, JSON.stringify(found));
 });
 
-t.test("so many units are so much information, and no fewer are", async (t) => {
+t.test("information maps to the least number of units", async (t) => {
 	for (const weights of [[1], [1, 1], [5], [1, 5], [2, 2], [6, 7, 11]]) {
 		const own = experiment(weights.map((_, index) => `b${index}`));
 		const arms = own.spec.arms.map((arm, index) => ({ ...arm, weight: weights[index - 1] ?? 1 }));

@@ -34,7 +34,7 @@ t.test("differences and lifts are those of the regression, standard errors too",
 	t.equal(golden.length, 24);
 });
 
-t.test("an imbalance that chance brought is taken out", async (t) => {
+t.test("a chance imbalance is removed", async (t) => {
 	const arm = (n: number, mean: number) => ({ n, mean, m2: n });
 	// No effect anywhere; but the challenger has more of those who have more.
 	const values = [
@@ -48,7 +48,7 @@ t.test("an imbalance that chance brought is taken out", async (t) => {
 	t.equal(found.units, 1_400);
 });
 
-t.test("values with few people are put together, and too few are none", async (t) => {
+t.test("values with few units are merged, and too few units give no result", async (t) => {
 	const arm = (n: number, mean: number) => ({ n, mean, m2: n });
 	const large = { baseline: arm(400, 1), challenger: arm(300, 1.5) };
 	const other = { baseline: arm(100, 4), challenger: arm(90, 4.5) };

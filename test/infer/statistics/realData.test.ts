@@ -1,8 +1,7 @@
 /**
- * Real randomised data, as aggregates of the rows (test/fixtures/statistics/realData.py, PROVENANCE.md): our fixed
- * tests and estimators give the numbers that scipy and statsmodels get from the rows, to 1e-8; where a formula differs
- * the test says how and by how much. Then the same aggregates go through analyse(): the interval that holds at all
- * looks contains the one for a single look, and the verdict is the right one or "open".
+ * Real randomised data as aggregates (test/fixtures/statistics/realData.py, PROVENANCE.md): our fixed tests and estimators
+ * equal scipy and statsmodels on the rows to 1e-8, or the test states the difference. With analyse() the interval over all
+ * looks contains the one for a single look, and the verdict is correct or open.
  */
 
 import { readFileSync } from "node:fs";
@@ -186,7 +185,7 @@ t.test("three campaigns as strata: statsmodels' saturated OLS with HC2", async (
 	t.ok(same(errorOf(ours), error), `${errorOf(ours)} for ${error}`);
 });
 
-t.test("propensities: Thompson's log alone tells the random arm's click rate", async (t) => {
+t.test("propensities: Thompson's log alone gives the random arm's click rate", async (t) => {
 	for (const campaign of CAMPAIGNS) {
 		const { ips, days, logE, z } = data.zozotown[campaign];
 		const ours = sure(difference(mean(ips.guess), mean(ips.random)));
@@ -263,7 +262,7 @@ t.test("ratio of sums: Poisson regression with exposure and HC0, which has no n/
 	}
 });
 
-t.test("means at all looks: proved where thousands say so, unknown where hundreds do", async (t) => {
+t.test("means at all looks are proved with thousands of units, unknown with hundreds", async (t) => {
 	const withCo = ({ co, challenger, baseline }: Adjusted): Arms<MetricEvidence> => ({
 		challenger: { ...challenger, co: co.challenger },
 		baseline: { ...baseline, co: co.baseline },

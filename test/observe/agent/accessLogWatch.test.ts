@@ -16,7 +16,7 @@ function folder(t: Test): string {
 /** Numbers of streams that wait for a connection, and of dropped entries. */
 type Numbers = readonly [waiting: number, dropped: number];
 
-t.test("entries that were dropped since the look before, and whether all is written", async (t) => {
+t.test("the watch counts entries dropped since its last look, and reports whether all are written", async (t) => {
 	const adminSocket = join(folder(t), "admin.sock");
 	const at = { ms: 1_000, numbers: null as Numbers | null };
 	const admin = createServer((_request, response) => {

@@ -41,7 +41,7 @@ async function traffic(scene: AttackScene): Promise<readonly number[]> {
 	return statuses;
 }
 
-/** The bootstrap without these HTTP filters, and without what routes say of them. */
+/** The bootstrap without these HTTP filters and their per-route settings. */
 const without =
 	(...names: readonly string[]) =>
 	(bootstrap: object): object =>
@@ -55,7 +55,7 @@ const DENIED = ["guarded denied", "wide denied"];
 const NONE = { envoy: 0, sidecar: 0 };
 
 for (const form of Object.keys(FORMS))
-	t.test(`${form}: all is denied, and what is served was judged`, async (t) => {
+	t.test(`${form}: all probes are denied, and each served request has a verdict`, async (t) => {
 		const scene = await attackScene(t, form);
 		const round = await proberOf(scene);
 		t.match(await round(), { outcomes: DENIED, unjudged: NONE });
@@ -88,7 +88,7 @@ for (const [form, filter] of [
 	broken(form, [filter, "weir.proof"], "bypassed", { sidecar: 6 });
 }
 
-t.test("a listener that is not there, or that cannot be probed", async (t) => {
+t.test("an absent listener, or one that cannot be probed, is reported", async (t) => {
 	const scene = await attackScene(t, "native", (port, tls) => ({
 		...attackedResources(port, tls),
 		gateways: [gateway({ tls: tls.gateway })],
@@ -110,7 +110,7 @@ t.test("a listener that is not there, or that cannot be probed", async (t) => {
 	]);
 });
 
-t.test("where Envoy's admin does not answer, nothing is said to be denied", async (t) => {
+t.test("no probe counts as denied if Envoy's admin does not answer", async (t) => {
 	const prober = new Prober({ admin: envoyAdmin("/nowhere.sock"), meshTls: null });
 	const targets = {
 		version: "1",
@@ -120,7 +120,7 @@ t.test("where Envoy's admin does not answer, nothing is said to be denied", asyn
 	t.match((await prober.round(targets)).results, [{ outcome: "unanswered", detail: /Envoy's admin cannot be read/ }]);
 });
 
-t.test("a listener that is silent costs the time of one Service", async (t) => {
+t.test("a silent listener delays the probe by one Service's timeout", async (t) => {
 	const sockets = new Set<{ destroy(): void }>();
 	const server = createServer((socket) => {
 		sockets.add(socket);

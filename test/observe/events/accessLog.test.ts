@@ -50,7 +50,7 @@ t.test("only the start of a request in a live arm is an exposure, and a unit is 
 		},
 	]);
 	t.equal(evidence.droppedEntries, 0);
-	t.equal(rig.meter.counts.get(entries("ignored")), 1, "the rest's start says nothing");
+	t.equal(rig.meter.counts.get(entries("ignored")), 1, "a start outside of the arms is ignored");
 });
 
 t.test(
@@ -92,7 +92,7 @@ t.test("no exposures while promoting", async (t) => {
 t.test("a unit seen in two arms is left out, counted, and raises an alarm without its id", async (t) => {
 	const rig = await startRig();
 	t.teardown(() => rig.close());
-	const [twice = "", once = ""] = unitsOf("control", 2, "somebody");
+	const [twice = "", once = ""] = unitsOf("control", 2, "other");
 	await rig.send([start(twice, "r1", 999_000), start(once, "r2", 999_000)]);
 	t.equal((await rig.ingest.evidence.evidence(query())).conflictingUnits, 0);
 	await rig.send([start(twice, "r3", 999_100, { plan: "p2" }), start(twice, "r4", 999_200, { plan: "p2" })]);

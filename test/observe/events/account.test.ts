@@ -86,7 +86,7 @@ t.test("a plan that is gone, a host that is no Service's", async (t) => {
 
 t.test("what the sidecar decided is shown as it answered", async (t) => {
 	const rig = await rigWith(t);
-	const said = {
+	const metadata = {
 		plan: "callout",
 		service: "shop",
 		experiment: "models",
@@ -97,31 +97,31 @@ t.test("what the sidecar decided is shown as it answered", async (t) => {
 		reason: "allowed",
 		policy: "readers",
 	};
-	const account = (over: Partial<Entry>) => accountOf(rig, { unit: null, plan: "callout", said, ...over });
+	const account = (over: Partial<Entry>) => accountOf(rig, { unit: null, plan: "callout", metadata, ...over });
 	t.match(await account({}), {
 		access: { by: "sidecar", kind: "allowed", reason: "allowed", policy: "readers" },
 		route: {
 			assignment: { by: "sidecar", plan: "callout", unitFrom: { from: "cookie", cookie: "id" }, arm: "control" },
 		},
 	});
-	const denial = { ...said, verdict: "deny", reason: "forbidden", policy: "no-v2" };
-	t.match(await account({ said: denial, codeDetails: "ext_authz_denied", status: 403, cluster: "" }), {
+	const denial = { ...metadata, verdict: "deny", reason: "forbidden", policy: "no-v2" };
+	t.match(await account({ metadata: denial, codeDetails: "ext_authz_denied", status: 403, cluster: "" }), {
 		access: { kind: "denied", by: "sidecar", reason: "forbidden", policy: "no-v2" },
 	});
-	const { said: _, ...silent } = { said, unit: null, plan: "callout", requestId: "r2" };
+	const { metadata: _, ...silent } = { metadata, unit: null, plan: "callout", requestId: "r2" };
 	t.match(await accountOf(rig, { ...silent, codeDetails: "ext_authz_error", status: 503, cluster: "" }), {
 		access: { kind: "denied", reason: "unanswered" },
 		route: { assignment: null },
 	});
 	// Envoy assigned and the sidecar judged, by a newer plan.
 	const judged = { plan: "callout", service: "shop", verdict: "allow", reason: "open" };
-	t.match(await accountOf(rig, { plan: "verdict", said: judged }), {
+	t.match(await accountOf(rig, { plan: "verdict", metadata: judged }), {
 		access: { by: "sidecar", reason: "open" },
 		route: { plan: "verdict", assignment: { by: "envoy", plan: "verdict", arm: "control" } },
 	});
 	t.notMatch(JSON.stringify(await account({})), new RegExp(`${control}\\b`));
 	const [proxy, boss] = ["spiffe://a.test/proxy", "spiffe://a.test/boss"];
-	const proxied = { principal: proxy, said: { ...said, via: proxy, principal: boss } };
+	const proxied = { principal: proxy, metadata: { ...metadata, via: proxy, principal: boss } };
 	t.match(await account(proxied), { principal: boss, via: proxy }, "the client that was judged");
 });
 
@@ -148,7 +148,7 @@ t.test("an old request has only an outline, and an unknown one is not found", as
 	const ended = (await get(rig, ENDED)).json as OutlineAccount;
 	t.match(ended, { known: "outline", ended: true, status: 404, durationMs: 5, variant: "v1", unit: /^[0-9a-f]{32}$/ });
 	t.equal(open.unit, ended.unit);
-	const { status, json } = await get(rig, "nobody%20knows");
+	const { status, json } = await get(rig, "no%20such%20id");
 	t.equal(status, 404);
 	t.match(json, { error: { code: "not-found", hint: /x-request-id/ } });
 	t.equal((await get(rig, "")).status, 400);
@@ -163,7 +163,7 @@ t.test("a request that ends during the query is returned complete", async (t) =>
 	const rig = await startRig({
 		plans: async (version) => {
 			plan.emit("asked");
-			await once(plan, "told");
+			await once(plan, "answered");
 			return PLANS[version] ?? null;
 		},
 	});
@@ -173,6 +173,6 @@ t.test("a request that ends during the query is returned complete", async (t) =>
 	const answer = get(rig, request.requestId);
 	await asked;
 	await rig.send([{ kind: "end", ...request }]);
-	plan.emit("told");
+	plan.emit("answered");
 	t.match((await answer).json, { known: "whole", status: 200 });
 });

@@ -1,4 +1,4 @@
-/** What `weir why` shows of a request's access is what the decision log has of it. */
+/** `weir why` shows a request's access as the decision log does. */
 import t from "tap";
 import type { DecisionsAnswer } from "../../../src/observe/events/decisions/decisionQuery.js";
 import { accountOf, alice, rigWith } from "./accountRig.js";
@@ -32,10 +32,10 @@ t.test("what has no route of ours has the decision log's reason", async (t) => {
 
 t.test("who judged is the same in the account and in the decision log", async (t) => {
 	const rig = await rigWith(t, { allowedDecisionsPpm: 1_000_000 });
-	const both = async (plan: string, said: Record<string, string>, over: Partial<Entry> = {}) => {
-		const requestId = `r-${plan}-${said.reason}-${said.policy}`;
-		const answer = { plan, service: "shop", verdict: "allow", ...said };
-		const request = { ...{ plan, requestId, said: answer, principal: alice, codeDetails: "via_upstream" }, ...over };
+	const both = async (plan: string, verdict: Record<string, string>, over: Partial<Entry> = {}) => {
+		const requestId = `r-${plan}-${verdict.reason}-${verdict.policy}`;
+		const metadata = { plan, service: "shop", verdict: "allow", ...verdict };
+		const request = { ...{ plan, requestId, metadata, principal: alice, codeDetails: "via_upstream" }, ...over };
 		const { access } = await accountOf(rig, { ...request, unit: null });
 		const { json } = await rig.call("GET", `/v1/requests?requestId=${requestId}`, "");
 		const [record] = (json as DecisionsAnswer).decisions;

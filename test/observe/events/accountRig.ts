@@ -1,4 +1,4 @@
-/** What the tests of one request's account share: plans, and the account of an entry that ingest was sent. */
+/** Plans, and the account of an entry that was sent to ingest. */
 import type { WholeAccount } from "../../../src/observe/events/accessLog/account.js";
 import type { IngestOptions } from "../../../src/observe/events/ingest.js";
 import {

@@ -1,4 +1,4 @@
-/** Outcomes of some units, the statements over them, and what plain arithmetic makes of them. */
+/** Outcomes of some units, the SQL statements over them, and the results by plain arithmetic. */
 
 import { packedIndex } from "../../../src/infer/statistics/statistics/coMoments.js";
 import { logCapitalOf } from "../../../src/infer/statistics/statistics/logCapital.js";
@@ -30,7 +30,7 @@ export const WANTED: readonly Wanted[] = [
 	{ ...alike, series: 5, name: "it's", perUnit: "sum", denominator: "spent" },
 ];
 
-/** Of one variable each, and of one name each: these are summed without a join. */
+/** Metrics of one variable and one name each, which are summed without a join. */
 const PLAIN: readonly Wanted[] = [
 	{ ...alike, series: 3, name: "spent", perUnit: "sum", cap: 90 },
 	{ ...alike, series: 0, name: "score" },

@@ -1,6 +1,6 @@
 /**
  * While ingest is away Envoy's entries are lost. Of a request that begins then the end is heard where it comes late enough:
- * the slower arm's. Such requests are nobody's, whichever of their entries are heard.
+ * the slower arm's. Such requests count for no unit, whichever of their entries arrive.
  */
 import t from "tap";
 import { compileAssignment } from "../../../src/compile/assignment/assign.js";
@@ -21,7 +21,7 @@ const asked = (windowMs: number) => [
 ];
 
 for (const plan of ["claim", "p1"])
-	t.test(`${plan === "p1" ? "a header" : "a claim"}: over two restarts both arms keep what they had`, async (t) => {
+	t.test(`${plan === "p1" ? "a header" : "a claim"}: both arms keep their requests over two restarts`, async (t) => {
 		const rig = await startRig();
 		t.teardown(() => rig.close());
 		const arms = ["control", "boosted"].map((arm) => unitsOf(arm, 3));
@@ -33,23 +33,23 @@ for (const plan of ["claim", "p1"])
 			plan,
 		});
 		const begun = (...one: [string, string, number]) => [of("start", ...one), of("sent", ...one)];
-		const each = (make: (known: string, stranger: string, later: string, slow: boolean) => Entry[]) =>
-			rig.send(arms.flatMap(([known = "", stranger = "", later = ""], arm) => make(known, stranger, later, arm === 1)));
+		const each = (make: (known: string, unknown: string, later: string, slow: boolean) => Entry[]) =>
+			rig.send(arms.flatMap(([known = "", unknown = "", later = ""], arm) => make(known, unknown, later, arm === 1)));
 		await each((known) => [...begun("hung", known, T0), ...begun("ended", known, T0), of("end", "ended", known, T0)]);
 		rig.nowMs = T0 + 60_001;
 		await rig.send([{ kind: "end", unit: null, requestId: "later", startMs: rig.nowMs }]);
 		await rig.restart();
-		// Of what began meanwhile the slower arm's is heard of, after one restart and after two.
+		// Only the slower arm's requests from the outage have entries, after one restart and after two.
 		const awayMs = T0 + 60_002;
-		await each((known, stranger, later, slow) =>
-			[known, stranger, later].flatMap((unit) =>
+		await each((known, unknown, later, slow) =>
+			[known, unknown, later].flatMap((unit) =>
 				slow ? [of("sent", "away", unit, awayMs), of("periodic", "away", unit, awayMs)] : [],
 			),
 		);
 		await rig.restart();
 		rig.nowMs = T0 + 60_003;
-		await each((known, stranger, later, slow) => [
-			...[known, stranger, later].flatMap((unit) => (slow ? [of("end", "away", unit, awayMs)] : [])),
+		await each((known, unknown, later, slow) => [
+			...[known, unknown, later].flatMap((unit) => (slow ? [of("end", "away", unit, awayMs)] : [])),
 			...begun("after", later, rig.nowMs),
 			of("end", "after", later, rig.nowMs),
 		]);
@@ -126,10 +126,10 @@ t.test("behind a real Envoy, on a protected Service and an open one", { timeout:
 	await rig.ingest.close();
 	const away = [...sendAll(0, "/slow"), ...sendAll(1, "/slow")];
 	while (held.length < 4) await sleep(20);
-	// Envoy tries to tell of them every 200 ms.
+	// Envoy tries to send them every 200 ms.
 	await sleep(1_000);
 	await rig.reopen();
-	// A periodic entry of what is still open.
+	// A periodic entry of the open request.
 	await sleep(1_500);
 	for (const answer of held) answer();
 	const ids = await Promise.all([...away, ...sendAll(2, "/")]);

@@ -1,4 +1,4 @@
-/** A burst of requests with long paths: what their entries need is kept until ingest has read it. */
+/** Entries of a burst of requests with long paths are kept until ingest has read them. */
 
 import { once } from "node:events";
 import { connect } from "node:http2";

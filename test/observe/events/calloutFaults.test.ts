@@ -1,4 +1,4 @@
-/** What callouts cost honest users, as access logs tell it: an alarm of the Gateway while it goes on, wherever its Envoy and sidecar run. */
+/** Callouts that fail for legitimate users raise an alarm of the Gateway, counted from access logs. */
 import t from "tap";
 import { calloutAlarms } from "../../../src/cli/roles/calloutAlarms.js";
 import { GAUGES } from "../../../src/observe/events/meter.js";
@@ -11,9 +11,9 @@ const refused = (over: Partial<Entry>): Entry => ({
 	...over,
 });
 const unanswered = { status: 503, codeDetails: "ext_authz_error" } as const;
-const denied = (said: Readonly<Record<string, string>>): Partial<Entry> => ({
+const denied = (metadata: Readonly<Record<string, string>>): Partial<Entry> => ({
 	...{ status: 401, codeDetails: "ext_authz_denied" },
-	said: { plan: "callout", verdict: "deny", reason: "invalid-token", ...said },
+	metadata: { plan: "callout", verdict: "deny", reason: "invalid-token", ...metadata },
 });
 const keyless = denied({ fault: "no-issuer-keys" });
 
@@ -40,7 +40,7 @@ t.test("an alarm for a minute after the last request", async (t) => {
 	t.same([counted("unanswered"), counted("no-issuer-keys")], [2, 1]);
 });
 
-t.test("none for what is refused as it should be, nor for the probe, which has an alarm of its own", async (t) => {
+t.test("correct refusals and the probe's requests raise no alarm", async (t) => {
 	const rig = await startRig();
 	t.teardown(() => rig.close());
 	await rig.send(

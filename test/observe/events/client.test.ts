@@ -34,7 +34,7 @@ t.test("the client answers what the owner answers", async (t) => {
 	await t.rejects(client.evidence({ ...asked, experiment: "" }), { code: "invalid-argument", message: /experiment/ });
 	const ranged = query(metric("errors", { range: { lo: 0, hi: 4 } }));
 	t.same(await client.evidence(ranged), await rig.ingest.evidence.evidence(ranged), "log-capital comes whole");
-	// Nobody erred: bets on more earned nothing.
+	// No request failed, so bets on more errors earned nothing.
 	t.match((await client.evidence(ranged)).arms[1]?.metrics.errors?.capital, {
 		bets: BETS_NAME,
 		n: 5,
@@ -61,7 +61,7 @@ t.test("a dead owner is unavailable, a silent one exceeds the deadline", async (
 	await t.rejects(ingestClient(path, 100).evidence(query()), { code: "deadline-exceeded" });
 });
 
-t.test("a code that is none of ours is unavailable, whatever its name", async (t) => {
+t.test("an unknown error code counts as unavailable", async (t) => {
 	const path = join(mkdtempSync(join(tmpdir(), "weir-client-")), "other.sock");
 	const server = createHttpServer((request, response) => {
 		request.resume();

@@ -17,7 +17,7 @@ async function begun({ httpSocket }: Rig, body: string): Promise<ClientRequest> 
 	return asked;
 }
 
-t.test("a query that is under way is answered, and its connection closed", async (t) => {
+t.test("a query in progress is answered at shutdown, and its connection closed", async (t) => {
 	const rig = await startRig();
 	t.teardown(() => rig.close());
 	const body = JSON.stringify(query(metric("errors")));
@@ -36,16 +36,16 @@ t.test("a request without its body is aborted, and no exposure settles meanwhile
 	const rig = await startRig({ exposureSettlesMs: EXPOSURE_SETTLES_MS });
 	t.teardown(() => rig.close());
 	const [early = "", late = ""] = unitsOf("control", 2);
-	const told = (unit: string) => {
+	const sendStart = (unit: string) => {
 		const one = { requestId: unit, startMs: rig.nowMs, plan: "claim" };
 		return rig.send([
 			{ ...one, kind: "start", unit: null },
 			{ ...one, kind: "sent", unit },
 		]);
 	};
-	await told(early);
+	await sendStart(early);
 	rig.nowMs += 60_000;
-	await told(late);
+	await sendStart(late);
 	const asked = await begun(rig, "{}");
 	const lost = once(asked, "error");
 	const closed = rig.ingest.close();

@@ -1,4 +1,4 @@
-/** The decision log: which requests leave a record, what it says, and what it never says. */
+/** The decision log: which requests leave a record, its fields, and what it never contains. */
 
 import { join } from "node:path";
 import t from "tap";
@@ -135,7 +135,7 @@ t.test("a reason that no record can have is refused, with those that there are",
 t.test("reasons of every execution", async (t) => {
 	const rig = await startRig();
 	t.teardown(() => rig.close());
-	const said = { plan: "callout", service: "shop", verdict: "deny", reason: "no-policy-allows", policy: "" };
+	const metadata = { plan: "callout", service: "shop", verdict: "deny", reason: "no-policy-allows", policy: "" };
 	const cases: readonly (readonly [Partial<Entry>, string, string | null, string])[] = [
 		[{ codeDetails: "rbac_access_denied_matched_policy[team/block]" }, "forbidden", "team/block", "envoy"],
 		[{ codeDetails: "rbac_access_denied_matched_policy[(not_canonical_path)]" }, "not-canonical", null, "envoy"],
@@ -143,13 +143,13 @@ t.test("reasons of every execution", async (t) => {
 		[{ codeDetails: "rbac_access_denied_matched_policy[(loop)]", status: 508 }, "loop-detected", null, "envoy"],
 		[{ codeDetails: "jwt_authn_access_denied{Jwt_is_expired}", status: 401 }, "invalid-token", null, "envoy"],
 		[{ codeDetails: "local_rate_limited", status: 429 }, "rate-limited", null, "envoy"],
-		[{ codeDetails: "ext_authz_denied", plan: "callout", unit: null, said }, "no-policy-allows", null, "sidecar"],
+		[{ codeDetails: "ext_authz_denied", plan: "callout", unit: null, metadata }, "no-policy-allows", null, "sidecar"],
 		[
 			{
 				codeDetails: "weir_forbidden",
 				plan: "callout",
 				unit: null,
-				said: { ...said, reason: "forbidden", policy: "p" },
+				metadata: { ...metadata, reason: "forbidden", policy: "p" },
 			},
 			"forbidden",
 			"p",
@@ -189,24 +189,24 @@ t.test("the bypass probe is counted and leaves no record", async (t) => {
 		denied(probe),
 		denied({ ...probe, plan: "callout", unit: null, codeDetails: "weir_not_canonical" }),
 		denied({ ...probe, requestId: "control", principal: "spiffe://a.test/weir/control" }),
-		// By the rules; shadow policies say nothing of it.
+		// The rules in force allow it; shadow policies do not count.
 		denied({
 			...probe,
 			codeDetails: "rbac_access_denied_matched_policy[x]",
 			namespace: "envoy.filters.http.rbac",
-			said: { weir_allow_shadow_engine_result: "allowed", weir_allow_shadow_effective_policy_id: "wide" },
+			metadata: { weir_allow_shadow_engine_result: "allowed", weir_allow_shadow_effective_policy_id: "wide" },
 		}),
 		denied({ ...probe, requestId: "get", method: "GET" }),
 		denied({ ...probe, requestId: "below", path: "/.well-known/weir-probe/x" }),
 		denied({ ...probe, requestId: "passed", status: 200, codeDetails: "via_upstream" }),
-		// Whatever else asks there: an oracle for stolen tokens would be one that nobody hears of.
+		// Other callers of that path are recorded, or it would be a silent oracle for stolen tokens.
 		denied({ ...probe, requestId: "web", principal: WEB }),
 		denied({ ...probe, requestId: "token", headerBytes: 200 }),
 		denied({ ...probe, requestId: "bad-token", status: 401, codeDetails: "jwt_authn_access_denied{Jwt_is_expired}" }),
 		denied({ ...probe, requestId: "unanswered", status: 503, codeDetails: "ext_authz_error" }),
 	]);
-	const told = ["bad-token", "below", "control", "get", "passed", "token", "unanswered", "web"];
-	t.same((await decisions(rig)).map(({ requestId }) => requestId).sort(), told);
+	const recorded = ["bad-token", "below", "control", "get", "passed", "token", "unanswered", "web"];
+	t.same((await decisions(rig)).map(({ requestId }) => requestId).sort(), recorded);
 	const refused = (by: string) => rig.meter.counts.get(seriesKey("weir_ingest_probes_refused_total", { by }));
 	t.equal(refused("envoy"), 2);
 	t.equal(refused("sidecar"), 1);
@@ -227,7 +227,7 @@ t.test("addresses of people in paths are masked, in records and in shadow counts
 				status: 200,
 				codeDetails: "via_upstream",
 				namespace: "envoy.filters.http.rbac",
-				said: { weir_deny_shadow_engine_result: "denied", weir_deny_shadow_effective_policy_id: "try" },
+				metadata: { weir_deny_shadow_engine_result: "denied", weir_deny_shadow_effective_policy_id: "try" },
 			}),
 		]),
 	);
@@ -391,14 +391,14 @@ t.test("a change across a restart of ingest is reported once", async (t) => {
 		// Began before what is known.
 		end("p2", second, 500),
 	]);
-	const told = [
+	const wanted = [
 		[`p2-${control}-2000`, "control", "boosted"],
 		[`p1-${boosted}-2000`, null, "boosted"],
 	];
-	t.same(await changes(), told, "another arm than before it ended; the same arm, and who is new, are no news");
+	t.same(await changes(), wanted, "a change of arm is recorded; the same arm and a new unit are not");
 	await rig.restart();
 	await rig.send([end("p1", boosted, 3_000), end("p2", control, 3_000)]);
-	t.same(await changes(), told, "once");
+	t.same(await changes(), wanted, "once");
 
 	await rig.send([end("p2", boosted, 4_000)]);
 	t.equal((await changes()).length, 3);
@@ -411,7 +411,7 @@ t.test("a change across a restart of ingest is reported once", async (t) => {
 	t.equal((await changes()).length, 3, "recorded, though the request itself was lost with the process");
 });
 
-t.test("of more units than are kept the one seen longest ago is forgotten: its next arm is no change", async (t) => {
+t.test("beyond the bound the unit seen longest ago is forgotten: its next arm is no change", async (t) => {
 	const changes = new AssignmentChanges(2);
 	const see = (unit: bigint, arm: string, plan: string, startUs: number) =>
 		changes.see({ experiment: "models", unit, arm, plan, startUs });
@@ -480,7 +480,7 @@ t.test("a full queue drops records and counts them", async (t) => {
 	const counted = (result: string) =>
 		meter.counts.get(seriesKey("weir_ingest_decision_records_total", { kind: "denied", result }));
 	t.equal(counted("dropped"), 7);
-	t.same(lines, ["decision records are dropped: the queue is full"], "said once");
+	t.same(lines, ["decision records are dropped: the queue is full"], "logged once");
 	await decisionLog.queue.close();
 	t.equal(counted("stored"), queueMax);
 	const [row] = await store.decisions.transaction((lane) => lane.rows("SELECT count(*) AS n FROM decisions"));
@@ -493,7 +493,7 @@ t.test("the sidecar's record: by the plan that it answered by", async (t) => {
 			planWith({ ...EXPERIMENT, unit: { from: "cookie", cookie: "id", maxAgeMs: 1 } }, { callout: CALLOUT }),
 	});
 	t.teardown(() => rig.close());
-	const said = {
+	const metadata = {
 		plan: "p9",
 		service: "shop",
 		experiment: "models",
@@ -504,7 +504,7 @@ t.test("the sidecar's record: by the plan that it answered by", async (t) => {
 		reason: "forbidden",
 		policy: "p",
 	};
-	await rig.send([denied({ unit: null, plan: "p8", codeDetails: "ext_authz_denied", said })]);
+	await rig.send([denied({ unit: null, plan: "p8", codeDetails: "ext_authz_denied", metadata })]);
 	t.match(await decisions(rig), [
 		{ plan: "p9", experiment: "models", arm: "boosted", unit: /^[0-9a-f]{32}$/, policy: "p", by: "sidecar" },
 	]);
@@ -515,24 +515,25 @@ t.test("behind a trusted proxy the record has the judged client and the proxy", 
 	const rig = await startRig({ allowedDecisionsPpm: 1_000_000 });
 	t.teardown(() => rig.close());
 	const [proxy, boss] = ["spiffe://a.test/proxy", "spiffe://a.test/boss"];
-	const said = { plan: "callout", service: "shop", verdict: "deny", reason: "forbidden", policy: "p", shadow: "allow" };
+	const why = { reason: "forbidden", policy: "p" };
+	const metadata = { plan: "callout", service: "shop", verdict: "deny", ...why, shadow: "allow" };
 	const asked = (requestId: string, over: Partial<Entry>) =>
 		denied({ requestId, principal: proxy, plan: "callout", unit: null, codeDetails: "ext_authz_denied", ...over });
 	await rig.send([
-		asked("named", { said: { ...said, principal: boss, via: proxy } }),
+		asked("named", { metadata: { ...metadata, principal: boss, via: proxy } }),
 		asked("let-on", {
-			said: { ...said, verdict: "allow", shadow: "deny", principal: boss, via: proxy },
+			metadata: { ...metadata, verdict: "allow", shadow: "deny", principal: boss, via: proxy },
 			codeDetails: "via_upstream",
 			status: 200,
 		}),
-		asked("nobody", { said: { ...said, via: proxy } }),
-		asked("itself", { said }),
-		asked("of-another", { said: { ...said, principal: boss, via: WEB } }),
+		asked("unnamed", { metadata: { ...metadata, via: proxy } }),
+		asked("itself", { metadata }),
+		asked("of-another", { metadata: { ...metadata, principal: boss, via: WEB } }),
 	]);
 	const byId = new Map((await decisions(rig)).map((one) => [one.requestId, one]));
 	t.match(byId.get("named"), { kind: "denied", principal: boss, via: proxy });
 	t.match(byId.get("let-on"), { kind: "allowed", principal: boss, via: proxy });
-	t.match(byId.get("nobody"), { principal: null, via: proxy });
+	t.match(byId.get("unnamed"), { principal: null, via: proxy });
 	t.match(byId.get("itself"), { principal: proxy, via: null });
 	t.match(byId.get("of-another"), { principal: proxy, via: null }, "Envoy has proved the peer: it is not that proxy");
 	const found = (await decisions(rig, `principal=${encodeURIComponent(boss)}`)).map(({ requestId }) => requestId);

@@ -1,4 +1,4 @@
-/** The response of an overloaded Envoy is no verdict, whatever its client does then. */
+/** The response of an overloaded Envoy is no verdict, whether or not its client reads it. */
 import t from "tap";
 import type { AccessLogEntry } from "../../../src/observe/events/accessLog/accessLogEntry.js";
 import { decodeMessage } from "../../../src/observe/events/accessLog/entryDecoder.js";
@@ -30,7 +30,7 @@ for (const [words, entry, reason] of [
 	["a protected Service's", left(), "unanswered"],
 	["a closed Service's", left(""), "configuration-refused"],
 ] as const)
-	t.test(`${words} 503 is a denial, but for an overload`, async (t) => {
+	t.test(`${words} 503 is a denial, except in an overload`, async (t) => {
 		t.match(denialOf(entry), { reason });
 		const overloaded = { ...entry, flags: entry.flags | OVERLOAD_FLAG };
 		t.equal(denialOf(overloaded), null);

@@ -1,4 +1,4 @@
-/** A denial is an outcome of the arm where the rules judge Variants; elsewhere it says nothing about the arm. */
+/** A denial is an outcome of the arm where the rules judge Variants; elsewhere it does not count. */
 import t from "tap";
 import { compileAssignment } from "../../../src/compile/assignment/assign.js";
 import type { AccessTable } from "../../../src/compile/table/plan.js";
@@ -42,11 +42,11 @@ async function failed(access: AccessTable, over: Partial<Entry>): Promise<boolea
 
 const caller = { principal: "spiffe://a/b" };
 
-t.test("403 by RBAC, ext_authz and ext_proc", async (t) => {
+t.test("403s of RBAC, ext_authz and ext_proc count for the arm", async (t) => {
 	t.equal(compileAssignment(EXPERIMENT).arm(boosted), "boosted");
 	for (const codeDetails of ["rbac_access_denied_matched_policy[none]", "ext_authz_denied", "weir_no_policy_allows"]) {
-		const said = { plan: "p1", service: "shop", verdict: "deny", reason: "no-policy-allows" };
-		const how = { status: 403, codeDetails, said, ...caller };
+		const metadata = { plan: "p1", service: "shop", verdict: "deny", reason: "no-policy-allows" };
+		const how = { status: 403, codeDetails, metadata, ...caller };
 		t.equal(await failed(rules(["v1"]), how), true, `${codeDetails}, rules judge Variants`);
 		t.equal(await failed(rules([]), how), false, `${codeDetails}, they do not`);
 	}

@@ -19,12 +19,12 @@ const UNITS = Array.from({ length: 16 }, (_, index) => `person-${index}`);
 for (const protocol of ["ext_authz", "ext_proc"] as const) {
 	t.test(protocol, { timeout: 60_000 }, async (t) => {
 		const tls = await mutualTls(t);
-		// Each Variant answers with its name and with the arm that it was told.
+		// Each Variant answers with its name and with the arm that it received.
 		const upstreams = await Promise.all(
 			["v1", "v2"].map((name) =>
 				startVariantServer(name, (socket, head) => {
 					const arm = /^x-weir-arm: (.*)\r$/im.exec(head)?.[1] ?? "none";
-					socket.write(`HTTP/1.1 200 OK\r\nx-served: ${name}\r\nx-told: ${arm}\r\ncontent-length: 0\r\n\r\n`);
+					socket.write(`HTTP/1.1 200 OK\r\nx-served: ${name}\r\nx-arm: ${arm}\r\ncontent-length: 0\r\n\r\n`);
 				}),
 			),
 		);
@@ -65,8 +65,8 @@ for (const protocol of ["ext_authz", "ext_proc"] as const) {
 				clients.get(who) ?? envoy.port(),
 				rawGet(`${host}.test`, [Buffer.from(`x-user-id: ${unit}`)]),
 			);
-			const [served, told] = ["x-served", "x-told"].map((name) => headerValues(answer, name)[0] ?? null);
-			return { status: answer.status, served, told, id: headerValues(answer, "x-request-id")[0] ?? "" };
+			const [served, arm] = ["x-served", "x-arm"].map((name) => headerValues(answer, name)[0] ?? null);
+			return { status: answer.status, served, arm, id: headerValues(answer, "x-request-id")[0] ?? "" };
 		};
 		const account = async (id: string) => {
 			for (let tries = 0; ; tries++) {
@@ -87,9 +87,9 @@ for (const protocol of ["ext_authz", "ext_proc"] as const) {
 			for (const unit of UNITS) {
 				const arm = armOf(unit);
 				const variantOf = arm === "arm2" ? "v2" : "v1";
-				t.match(await ask("alice", host, unit), { status: 200, served: variantOf, told: `e-${host}/${arm}` }, unit);
+				t.match(await ask("alice", host, unit), { status: 200, served: variantOf, arm: `e-${host}/${arm}` }, unit);
 				const other = `${unit}-of-bob`;
-				t.match(await ask("bob", host, other), { status: 200, served: "v1", told: "none" }, `bob, ${armOf(other)}`);
+				t.match(await ask("bob", host, other), { status: 200, served: "v1", arm: "none" }, `bob, ${armOf(other)}`);
 				t.match(
 					await ask("carol", host, `${unit}-of-carol`),
 					{ status: 403, served: null },

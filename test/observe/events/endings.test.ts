@@ -1,4 +1,4 @@
-/** What the decision log says of requests that no access rule refused, as a real Envoy ends them. */
+/** Records of the decision log for requests that no access rule refused, as a real Envoy ends them. */
 import { connect as connectHttp2 } from "node:http2";
 import { connect, createServer } from "node:net";
 import { join } from "node:path";

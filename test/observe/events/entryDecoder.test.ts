@@ -31,7 +31,7 @@ t.test("every field that Weir reads has the upstream number", async (t) => {
 	t.equal(start?.startUs, end?.startUs);
 });
 
-t.test("request headers are found by name, in any place", async (t) => {
+t.test("request headers are found by name at any position", async (t) => {
 	const [entry] = decode(fixtures.startAndEnd);
 	t.same([...(entry?.headers ?? [])].sort(), [
 		["x-other", "other"],
@@ -40,15 +40,15 @@ t.test("request headers are found by name, in any place", async (t) => {
 	]);
 });
 
-t.test("a periodic entry is known as one", async (t) => {
+t.test("a periodic entry is decoded as periodic", async (t) => {
 	t.match(decode(fixtures.periodic), [{ kind: "periodic" }]);
 });
 
-t.test("without x-request-id the stream id stands in", async (t) => {
+t.test("an entry without x-request-id has the stream id as its request id", async (t) => {
 	t.match(decode(fixtures.streamIdOnly), [{ requestId: "f0000000-0000-4000-8000-000000000001", status: 503 }]);
 });
 
-t.test("response flags count against the arm as design.md says", async (t) => {
+t.test("response flags count against the arm as in docs/experiments.md", async (t) => {
 	const unhealthy = new Set([
 		"no_healthy_upstream",
 		"upstream_request_timeout",

@@ -1,4 +1,4 @@
-/** When a connection of an Envoy to the access log ends: between which times its entries may be missing, and when none is. */
+/** The time range in which entries may be missing after an Envoy's access-log connection ended. */
 import { EventEmitter } from "node:events";
 import type { ServerHttp2Stream } from "node:http2";
 import type { Socket } from "node:net";
@@ -194,7 +194,7 @@ t.test("a drained Envoy with a live connection is complete, until new entries ar
 	const drained = connections.drained(EDGE, "edge", "a");
 	await connections.drained({ kind: "owner" }, "other", "a");
 	for (const { session } of [quiet, twin, speaks]) session.pong();
-	// Nobody knows what of that connection has come.
+	// The entries that arrived on that connection are unknown.
 	await drained;
 	dead.session.destroy();
 	speaks.stream.heard();

@@ -233,7 +233,7 @@ t.test("the baseline's quantile is over the default Variant outside challenger a
 	t.match(await rig.ingest.evidence.baselineQuantile(ask), { valueMs: 30, requests: 4, units: 2 });
 });
 
-t.test("the baseline's quantile says how well it is known, by units and not by requests", async (t) => {
+t.test("the baseline's quantile has its precision by units, not by requests", async (t) => {
 	const rig = await startRig();
 	t.teardown(() => rig.close());
 	const people = unitsOf(null, 60);
@@ -271,7 +271,7 @@ t.test("a stall in one stretch of time does not set the baseline's quantile", as
 	t.match(await rig.ingest.evidence.baselineQuantile(ask), { valueMs: 10, requests: 200 });
 });
 
-t.test("the newest first exposure is told, so that a silent sender differs from silent traffic", async (t) => {
+t.test("evidence has the newest first exposure, so that a silent sender differs from silent traffic", async (t) => {
 	const rig = await startRig();
 	t.teardown(() => rig.close());
 	const [one = "", two = ""] = unitsOf("control", 2);
@@ -306,7 +306,7 @@ t.test("a metric that no look can take in costs that metric alone, and is named"
 		t.same(unreadable, ["revenue"]);
 		for (const { metrics, maturedUnits } of arms)
 			t.match([maturedUnits, metrics], [3, { errors: { n: 3 }, accuracy: { n: 3, mean: 1 } }]);
-		t.equal(rig.lines.filter((line) => /VARPOP/.test(JSON.stringify(line))).length, 1, "said once");
+		t.equal(rig.lines.filter((line) => /VARPOP/.test(JSON.stringify(line))).length, 1, "logged once");
 	}
 	await t.rejects(rig.ingest.evidence.evidence({ ...query(metric("errors")), segments: [1 as never] }), {
 		code: "unavailable",

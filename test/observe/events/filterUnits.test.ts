@@ -1,6 +1,6 @@
 /**
  * A real Envoy, the real sidecar and ingest: units that a filter makes (a verified claim, a cookie that the sidecar
- * mints) become exposures, a hung request too, and each request can be told about, with its identity.
+ * mints) become exposures, a hung request too, and each request has an account with its identity.
  */
 import { createSign, generateKeyPairSync } from "node:crypto";
 import { writeFile } from "node:fs/promises";
@@ -103,9 +103,9 @@ for (const [version, protocol] of [
 		);
 		const sidecar = await startSidecar(t, plan);
 		const envoy = await startEnvoy(t, bootstrapOf(plan, collectors, sidecar.socketPath), { version });
-		const [alice, stranger] = [
+		const [alice, unknown] = [
 			await tls.ca.issue({ spiffeId: spiffe("alice") }),
-			await tls.ca.issue({ spiffeId: spiffe("stranger") }),
+			await tls.ca.issue({ spiffeId: spiffe("unknown") }),
 		];
 		const call = (host: string, path: string, headers: Record<string, string> = {}, caller = alice) =>
 			request({
@@ -132,7 +132,7 @@ for (const [version, protocol] of [
 		/** Goes before it is answered. */
 		const leave = (host: string, headers: Record<string, string>): Promise<void> =>
 			new Promise((resolve) => {
-				const sent = call(host, "/", headers, stranger);
+				const sent = call(host, "/", headers, unknown);
 				sent.on("error", () => undefined).on("close", () => resolve());
 				sent.on("socket", (socket) => socket.once("secureConnect", () => setTimeout(() => sent.destroy(), 1)));
 				sent.on("response", (response) => response.resume());
@@ -179,8 +179,8 @@ for (const [version, protocol] of [
 			}
 			const of = (arm: string): number => [...arms.values()].filter((own) => own === arm).length;
 			const early = await evidence(name, host);
-			t.same(early.exposures, [], "before two intervals are over nobody is looked at");
-			// Hangs, is seen by a periodic entry. Who is refused for no Variant is nobody of the Experiment.
+			t.same(early.exposures, [], "no unit counts before two intervals are over");
+			// It hangs and has a periodic entry. A unit that is refused every Variant is not in the Experiment.
 			const hung = call(host, "/hang", headers("hanging"));
 			hung.on("error", () => undefined).end();
 			const denied = await ask(host, "/admin", headers("denied"));
@@ -188,13 +188,13 @@ for (const [version, protocol] of [
 			for (let index = 0; index < 300; index++) {
 				const unit = `person-${index}`;
 				if (index % 3 === 0) await leave(host, headers(unit));
-				else t.equal((await ask(host, "/", headers(unit), stranger)).status, 403);
+				else t.equal((await ask(host, "/", headers(unit), unknown)).status, 403);
 			}
 			const fresh = host === "cookies" ? await ask(host, "/") : null;
 			const more = fresh === null ? 1 : 2;
 			const total = (found: Evidence): number => found.arms.reduce((sum, { exposedUnits }) => sum + exposedUnits, 0);
 			const found = await until(name, host, (one) => total(one) >= 12 + more);
-			t.equal(total(found), 12 + more, "each once, the one that hangs among them");
+			t.equal(total(found), 12 + more, "each once, also the one that hangs");
 			t.equal(found.conflictingUnits, 0);
 			t.equal(found.droppedEntries, 0, rig.lines.join("\n"));
 			for (const arm of ["arm1", "arm2"]) {
@@ -240,7 +240,7 @@ for (const [version, protocol] of [
 			route: { assignment: { unitFrom: null, variant: "v1" } },
 		});
 		t.match((await whole(await ask("plain", "/admin/x"))).access, { by: "envoy", kind: "denied", policy: "no-admin" });
-		t.equal((await whole(await ask("nobody", "/"))).route, null, "no Service has that host");
+		t.equal((await whole(await ask("unknown", "/"))).route, null, "no Service has that host");
 
 		// Without the sidecar a verdict fails closed; the request is outside the experiment.
 		await sidecar.server.close();

@@ -1,4 +1,4 @@
-/** A store whose disk is full: who waits is told so, `weir status` has an alarm, the log a line a minute, and nothing is lost. */
+/** A full disk: waiting senders get an error, `weir status` an alarm, the log a line a minute, and nothing is lost. */
 import t from "tap";
 import { unwrittenEvents } from "../../../src/cli/roles/unwrittenAlarms.js";
 import { Lane } from "../../../src/observe/events/store/store.js";
@@ -25,7 +25,7 @@ function fillDisk(t: { teardown(end: () => void): unknown }): () => void {
 	return free;
 }
 
-t.test("a failed write is logged, and an alarm", async (t) => {
+t.test("a failed write is logged and raises an alarm", async (t) => {
 	const meter = createMeter({ role: "ingest" });
 	const rig = await startRig({ meter });
 	t.teardown(() => rig.close());
@@ -59,7 +59,7 @@ t.test("a failed write is logged, and an alarm", async (t) => {
 	]);
 	t.match(await alarms(), [{ why: /decision records/ }]);
 	t.match(await alarms(), [{ why: /outcomes/ }]);
-	t.same(await alarms(60_000), [], "of outcomes that nobody sends again it ends by itself");
+	t.same(await alarms(60_000), [], "the alarm ends even if outcomes are not sent again");
 	for (const what of ["access-log entries", "decision records", "outcomes"])
 		t.equal(rig.lines.filter((line) => line.includes(`${what} could not be committed`)).length, 1, "one line a minute");
 	t.notMatch(rig.lines.join(), /a request failed/);

@@ -1,4 +1,4 @@
-/** Rows that an Experiment under way still needs outlive their time: those it has not looked at, and those it freezes from. */
+/** Rows that a running Experiment still needs are kept: those without a look, and those that a cap is frozen from. */
 
 import t from "tap";
 import type { Judge } from "../../../src/decide/rollout/judges.js";
@@ -32,7 +32,7 @@ async function houseWith(
 	const rig = await startRig({ metrics: async () => [revenue], ...options });
 	t.teardown(() => rig.close());
 	const units = [...unitsOf("control", 30)];
-	/** One that comes now, and brings 100. */
+	/** A unit that arrives now, with an outcome of 100. */
 	const come = async (): Promise<void> => {
 		const unit = units.pop() ?? "";
 		await rig.send([{ kind: "start", unit, requestId: unit, startMs: rig.nowMs }]);
@@ -87,7 +87,7 @@ t.test("an Experiment that was never looked at counts from its first unit on", a
 	t.match(await seen(), { units: 2, mean: 100 });
 });
 
-t.test("looks at nothing new let rows go, and so does the end of the Experiment", async (t) => {
+t.test("rows are removed after a look without new entries, and after the end of the Experiment", async (t) => {
 	const { rig, judges, come, pass, seen } = await house(t, UNDER_WAY);
 	await come();
 	for (let n = 0; n < 3; n++) {
@@ -116,7 +116,7 @@ t.test("rows are held for EVENTS_HELD_MS at most", async (t) => {
 	}
 });
 
-t.test("a cap is frozen from all that was accepted, and then the rows go", async (t) => {
+t.test("a cap is frozen from all accepted rows, which are then removed", async (t) => {
 	const { rig, judges, come, pass, seen } = await house(t);
 	const sinceMs = rig.nowMs;
 	judges.push({ ...UNDER_WAY, freezingSinceMs: sinceMs });
@@ -159,7 +159,7 @@ t.test("a threshold is frozen from all requests since the start, however few com
 	t.match(await rig.ingest.evidence.baselineQuantile(question), { requests: 5 });
 });
 
-t.test("a cap is frozen from outcomes by request, too: of these the starts are held, and nothing else", async (t) => {
+t.test("a cap is frozen from outcomes by request too, for which only the starts are held", async (t) => {
 	const { rig, judges, pass, seen } = await house(t);
 	const sinceMs = rig.nowMs;
 	judges.push({ ...UNDER_WAY, freezingSinceMs: sinceMs });
@@ -184,7 +184,7 @@ t.test("a cap is frozen from outcomes by request, too: of these the starts are h
 	t.same([entriesIn(rig), outcomesIn(rig)], [5, 5]);
 });
 
-t.test("units whose outcomes are held no more are not those that brought nothing, and freeze no cap", async (t) => {
+t.test("units whose outcomes were removed freeze no cap, and do not count as units without outcomes", async (t) => {
 	for (const [freezingRowsMax, everyMs, outcomes, units] of [
 		[5, HOUR, 5, 4],
 		[0, HOUR, 0, 0],
@@ -253,7 +253,7 @@ async function besideBusy(t: { teardown(close: () => Promise<void>): void }, jud
 	return { rig, day, frozenFrom };
 }
 
-t.test("another Service's requests take no threshold away, and are not held for it", async (t) => {
+t.test("another Service's requests change no threshold, and are not held for it", async (t) => {
 	const judges: Judge[] = [];
 	const { rig, day, frozenFrom } = await besideBusy(t, judges, 100);
 	const sinceMs = rig.nowMs;

@@ -1,4 +1,4 @@
-/** Whose observations count once a winner takes over, and in a holdback. */
+/** Observations that count during a takeover and in a holdback. */
 import t from "tap";
 import { compileAssignment } from "../../../src/compile/assignment/assign.js";
 import type { EvidenceQuery } from "../../../src/infer/statistics/evidence.js";
@@ -17,7 +17,7 @@ function kept(arm: (typeof ARMS)[number], count: number): readonly string[] {
 		.slice(0, count);
 }
 
-t.test("windows open at a takeover never count; a holdback counts only its own people", async (t) => {
+t.test("windows open at a takeover never count; a holdback counts only its own units", async (t) => {
 	const rig = await startRig();
 	t.teardown(() => rig.close());
 	const look = async (since: Pick<EvidenceQuery, "closeUntilMs" | "exposedAfterMs">) => {
@@ -32,18 +32,18 @@ t.test("windows open at a takeover never count; a holdback counts only its own p
 			exposures: found.exposures.map(({ counts, livePoints }) => ({ counts, livePoints })),
 		};
 	};
-	const say = (unit: string, value: number, eventMs: number) =>
+	const post = (unit: string, value: number, eventMs: number) =>
 		rig.post({ outcomes: [{ metric: "accuracy", unit, value, time: new Date(eventMs).toISOString() }] });
 	for (const arm of ARMS) {
 		const [early = "", open = ""] = kept(arm, 2);
 		await rig.send(sent(early, "p1", T0));
 		await rig.send(sent(open, "p1", TAKEOVER - 700));
-		t.equal((await say(early, 1, T0 + 100)).status, 200);
+		t.equal((await post(early, 1, T0 + 100)).status, 200);
 	}
 	rig.nowMs = TAKEOVER - 100;
 	t.match(await look({}), { errors: [1, 1], accuracy: [1, 1], exposed: [2, 2] });
 	// Under the taker's version by now, and the label is still the baseline's.
-	for (const arm of ARMS) await say(kept(arm, 2)[1] ?? "", 0, TAKEOVER + 200);
+	for (const arm of ARMS) await post(kept(arm, 2)[1] ?? "", 0, TAKEOVER + 200);
 	const before = {
 		...{ errors: [1, 1], accuracy: [1, 1], matured: [1, 1], exposed: [2, 2], byPeriod: [1, 1] },
 		exposures: [{ counts: { boosted: 2, control: 2 }, livePoints: { boosted: 400_000, control: 400_000 } }],
@@ -55,7 +55,7 @@ t.test("windows open at a takeover never count; a holdback counts only its own p
 	for (const arm of ARMS) {
 		const [early = "", open = "", ...fresh] = kept(arm, arm === "boosted" ? 6 : 3);
 		for (const unit of [early, open, ...fresh]) await rig.send(sent(unit, "heldBack", HELD + 200));
-		await say(fresh[0] ?? "", 0, HELD + 300);
+		await post(fresh[0] ?? "", 0, HELD + 300);
 	}
 	const own = {
 		...{ errors: [4, 1], accuracy: [0, 0], matured: [4, 1], exposed: [4, 1], byPeriod: [4, 1] },

@@ -1,7 +1,7 @@
 import t from "tap";
 import { runHistory } from "./increments.js";
 
-t.test("whatever comes in whatever order, a look at what is new gives what a count of everything would", async (t) => {
+t.test("evidence by increments equals a full recount, for any order of entries", async (t) => {
 	const wrong: string[] = [];
 	let checks = 0;
 	for (const seed of [1, 2]) {

@@ -1,6 +1,6 @@
 /**
  * A store driven through a random history, and a plain model of what its evidence must then be: the model keeps every
- * unit and outcome and computes all from the beginning, the store only ever takes in what is new.
+ * unit and outcome and computes all from the beginning; the store adds only what is new.
  */
 
 import { mkdtempSync, rmSync } from "node:fs";
@@ -32,7 +32,7 @@ interface Person {
 	readonly receivedMs: number;
 	readonly country: string | null;
 	left: boolean;
-	/** Of each metric once closed: which definition, and the variables; null = no data. */
+	/** Each closed metric's definition and variables; null = no data. */
 	readonly closed: Map<string, { readonly kind: string; readonly values: readonly (number | null)[] | null }>;
 }
 
@@ -137,7 +137,7 @@ class Model {
 		return [one(inside) ?? 0, ...(covariateMs === null ? [] : [one(before)])];
 	}
 
-	/** Of the people who were closed under this definition and had data. */
+	/** Units that were closed under this definition with data. */
 	#observed(metric: EvidenceMetric, people: Iterable<Person>): (readonly (number | null)[])[] {
 		return [...people].flatMap((person) => {
 			const closed = person.left ? undefined : person.closed.get(metric.name);
@@ -252,7 +252,7 @@ export async function runHistory(seed: number, looks: number, check: Check): Pro
 	}
 
 	function exposureOf({ unit, arm, firstMs, receivedMs, country }: Person): Exposure {
-		const said: Record<string, string> = country === null ? {} : { country };
+		const segments: Record<string, string> = country === null ? {} : { country };
 		return {
 			experiment: "models",
 			unit,
@@ -262,7 +262,7 @@ export async function runHistory(seed: number, looks: number, check: Check): Pro
 			receivedMs,
 			livePoints: { control: 1, boosted: 1 },
 			core: true,
-			segments: said,
+			segments,
 		};
 	}
 
@@ -305,7 +305,7 @@ export async function runHistory(seed: number, looks: number, check: Check): Pro
 		return anyone().map((person) => {
 			leave(person);
 			const other = ARMS.find((arm) => arm !== person.arm) ?? "";
-			// It comes after the one that counts.
+			// It arrives after the outcome that counts.
 			return { ...exposureOf(person), arm: other, firstMs: person.firstMs + 5_000 };
 		});
 	}

@@ -1,4 +1,4 @@
-/** What an Envoy writes while ingest is away is lost, and lies within the time that the decision log says is missing. */
+/** Entries that an Envoy writes while ingest is down are lost, within the time that the decision log reports as missing. */
 
 import { Agent } from "node:http";
 import { setTimeout as pause } from "node:timers/promises";
@@ -9,12 +9,12 @@ import { answerOf } from "../../fixtures/answerOf.js";
 import { GUARDED, startLiveRig } from "./rig.js";
 
 for (const version of ["1.40.0", "1.36.2"])
-	t.test(`Envoy ${version}`, { timeout: 60_000 }, async (t) => {
+	t.test(`Envoy ${version}: the gap covers all lost entries`, { timeout: 60_000 }, async (t) => {
 		const { rig, planOf, collectors } = await startLiveRig(t);
 		const plan = planOf(GUARDED);
 		const envoy = await startEnvoy(t, bootstrapOf(plan, collectors), { version, concurrency: 2 });
 		const agent = new Agent({ keepAlive: true });
-		/** When each was refused, by its id. */
+		/** Time of each refusal by request id. */
 		const denied = new Map<string, number>();
 		const ask = async (): Promise<void> => {
 			const { headers } = await answerOf({ port: envoy.port(), path: "/no", headers: { host: "guarded.test" }, agent });
@@ -30,7 +30,7 @@ for (const version of ["1.40.0", "1.36.2"])
 		agent.destroy();
 		const asked = async () =>
 			((await rig.call("GET", "/v1/requests?limit=1000", "")).json as DecisionsAnswer).decisions;
-		/** Of both connections, which may be of two workers. */
+		/** The last ids of both connections, which two workers may hold. */
 		const last = [...denied.keys()].slice(-10);
 		let decisions = await asked();
 		while (!last.every((id) => decisions.some(({ requestId }) => requestId === id))) {
@@ -41,8 +41,8 @@ for (const version of ["1.40.0", "1.36.2"])
 		t.match(gap, { reason: "not-received" });
 		t.same(others, []);
 		const [fromMs, untilMs] = [gap?.atMs ?? 0, (gap?.atMs ?? 0) + (gap?.latencyMs ?? 0)];
-		const told = new Set(decisions.map(({ requestId }) => requestId));
-		const lost = [...denied].filter(([id]) => !told.has(id)).map(([, atMs]) => atMs);
+		const recorded = new Set(decisions.map(({ requestId }) => requestId));
+		const lost = [...denied].filter(([id]) => !recorded.has(id)).map(([, atMs]) => atMs);
 		t.ok(lost.length > 20 && lost.length < denied.size, `${lost.length} of ${denied.size} have no record`);
 		t.same(
 			lost.filter((atMs) => atMs < fromMs || atMs > untilMs),

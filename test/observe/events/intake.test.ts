@@ -38,7 +38,7 @@ t.test("beyond its bound the queue drops, counts, and keeps the loss with its ti
 	await store.close();
 });
 
-t.test("what is lost while a commit runs is stored without waiting for an entry", async (t) => {
+t.test("a loss during a commit is stored without waiting for an entry", async (t) => {
 	const store = await openEventStore(mkdtempSync(join(tmpdir(), "weir-intake-")));
 	const plans = new PlanReader(async (version) => PLANS[version] ?? null);
 	const intake = new Intake({ store, plans, clock: () => 5, meter: new TestMeter(), log });
@@ -109,7 +109,7 @@ t.test("a commit that fails loses nothing: the rows go with the next one", async
 	await store.close();
 });
 
-t.test("what a full disk refuses is tried again after a while, however much waits", async (t) => {
+t.test("rows that a full disk refused are retried after a while, however many wait", async (t) => {
 	const store = await openEventStore(mkdtempSync(join(tmpdir(), "weir-intake-")));
 	const plans = new PlanReader(async (version) => PLANS[version] ?? null);
 	await plans.load("p1");
@@ -137,13 +137,13 @@ t.test("what a full disk refuses is tried again after a while, however much wait
 		t.ok((begun[at + 1] ?? 0) - endedMs >= ACCESS_LOG_COMMIT_MS - 5, "no busy loop");
 	await t.rejects(intake.close(), "its rows are not kept");
 	const tries = begun.length;
-	t.same(times, ["1", String(tries - 1)], "what is not told yet is told at the end");
+	t.same(times, ["1", String(tries - 1)], "the rest is reported at the end");
 	await new Promise((resolve) => setTimeout(resolve, 2 * ACCESS_LOG_COMMIT_MS));
 	t.equal(begun.length, tries, "who is closed tries no more");
 	await store.close();
 });
 
-t.test("what came while a commit ran that is refused is tried at the end", async (t) => {
+t.test("entries that arrived during a failed commit are written at the end", async (t) => {
 	const store = await openEventStore(mkdtempSync(join(tmpdir(), "weir-intake-")));
 	const plans = new PlanReader(async (version) => PLANS[version] ?? null);
 	await plans.load("p1");

@@ -1,4 +1,4 @@
-/** Units that a filter makes: verified claims (Envoy assigns) and what the sidecar says (it assigns). */
+/** Units that a filter makes: verified claims (Envoy assigns) and units in metadata of the sidecar (it assigns). */
 import t from "tap";
 import { ACCESS_LOG_PERIODIC_MS } from "../../../src/limits/index.js";
 import { EXPOSURE_SETTLES_MS } from "../../../src/observe/events/evidence/settlingExposures.js";
@@ -18,7 +18,7 @@ import {
 	withStarts,
 } from "./rig.js";
 
-type Words = Readonly<Record<string, string>>;
+type Metadata = Readonly<Record<string, string>>;
 
 const T0 = 1_000_000;
 const entries = (result: string): string => seriesKey(COUNTERS.entries.name, { result });
@@ -27,7 +27,7 @@ const [boosted = ""] = unitsOf("boosted", 1);
 const [rest = ""] = unitsOf(null, 1);
 
 /** The sidecar's answer about a unit of the plan `callout`. */
-const said = (unit: string, arm: string | null, over: Words = {}): Words => ({
+const assigned = (unit: string, arm: string | null, over: Metadata = {}): Metadata => ({
 	plan: "callout",
 	service: "shop",
 	experiment: "models",
@@ -54,7 +54,7 @@ for (const [execution, plan] of [
 	const entry = (kind: Entry["kind"], unit: string, arm: string, requestId: string, startMs = T0): Entry =>
 		plan === "claim"
 			? { kind, unit, requestId, startMs, plan }
-			: callout(kind, requestId, { startMs, said: said(unit, arm) });
+			: callout(kind, requestId, { startMs, metadata: assigned(unit, arm) });
 
 	t.test(`${execution}: the first entry with the unit is the exposure, once`, async (t) => {
 		const rig = await startRig();
@@ -69,7 +69,7 @@ for (const [execution, plan] of [
 			entry("periodic", boosted, "boosted", "r2"),
 		]);
 		const early = await rig.ingest.evidence.evidence(query(metric("errors")));
-		t.same(early.exposures, [], "SRM looks at nobody before both arms are told of equally far");
+		t.same(early.exposures, [], "SRM counts no unit before the entries of both arms are complete");
 		rig.nowMs = T0 + 2_200;
 		await rig.send([
 			entry("periodic", boosted, "boosted", "r2"),
@@ -97,19 +97,21 @@ for (const [execution, plan] of [
 		t.equal(rig.meter.counts.get(entries("ignored")), 4, "two starts, two periodic entries of a known request");
 	});
 
-	/** As the router's log tells: of an attempt, by its own start; of what the sidecar said, the header alone. */
+	/** An entry of the router's log: the attempt's own start, and of the sidecar's metadata only the header. */
 	const attempt = (unit: string, arm: string, requestId: string, startMs: number, header = arm): Entry => ({
 		kind: "sent",
 		requestId,
 		startMs,
 		unit,
-		...(plan === "claim" ? { plan } : { routeName: "weir|told|shop|-", headers: { "x-weir-arm": `models/${header}` } }),
+		...(plan === "claim"
+			? { plan }
+			: { routeName: "weir|sidecar|shop|-", headers: { "x-weir-arm": `models/${header}` } }),
 	});
 
-	t.test(`${execution}: sent on, it counts from its start, with or without an end`, async (t) => {
+	t.test(`${execution}: a forwarded request counts from its start, with or without an end`, async (t) => {
 		const rig = await startRig();
 		t.teardown(() => rig.close());
-		const ruling = plan === "claim" ? plan : "told";
+		const ruling = plan === "claim" ? plan : "sidecar";
 		const opening = (requestId: string): Entry => ({ kind: "start", unit: null, requestId, startMs: T0, plan: ruling });
 		await rig.send([
 			opening("r1"),
@@ -124,13 +126,13 @@ for (const [execution, plan] of [
 		await rig.ingest.evidence.evidence(query());
 		rig.nowMs = T0 + 500;
 		const end = entry("end", control, "control", "r1");
-		await rig.send([plan === "claim" ? end : { ...end, plan: ruling, said: { ...end.said, plan: ruling } }]);
+		await rig.send([plan === "claim" ? end : { ...end, plan: ruling, metadata: { ...end.metadata, plan: ruling } }]);
 		rig.nowMs = T0 + 5_000;
 		const { exposures, arms } = await rig.ingest.evidence.evidence(query(metric("errors")));
 		t.same(
 			exposures.map(({ firstMs, counts }) => [firstMs, counts]),
 			[[T0, { boosted: 1, control: 1 }]],
-			"what has no start known says nothing",
+			"an entry without a known start does not count",
 		);
 		t.same(
 			arms.map(({ arm, metrics }) => [arm, metrics.errors]),
@@ -142,10 +144,10 @@ for (const [execution, plan] of [
 		);
 	});
 
-	t.test(`${execution}: what began just before ingest was away is left out, what hung before has failed`, async (t) => {
+	t.test(`${execution}: requests before an outage of ingest are left out, hung ones have failed`, async (t) => {
 		const rig = await startRig();
 		t.teardown(() => rig.close());
-		const ruling = plan === "claim" ? plan : "told";
+		const ruling = plan === "claim" ? plan : "sidecar";
 		const T1 = T0 + 60_001;
 		const begun = (unit: string, arm: string, requestId: string, startMs: number): readonly Entry[] => [
 			{ kind: "start", unit: null, requestId, startMs, plan: ruling },
@@ -153,7 +155,7 @@ for (const [execution, plan] of [
 		];
 		const end = (unit: string, arm: string, requestId: string): Entry => {
 			const one = entry("end", unit, arm, requestId, T1);
-			return plan === "claim" ? one : { ...one, plan: ruling, said: { ...one.said, plan: ruling } };
+			return plan === "claim" ? one : { ...one, plan: ruling, metadata: { ...one.metadata, plan: ruling } };
 		};
 		rig.nowMs = T0;
 		await rig.send(begun(third, "control", "hung", T0));
@@ -180,11 +182,11 @@ for (const [execution, plan] of [
 	});
 
 	if (plan === "callout")
-		t.test("an arm that the plan does not give is not believed of an attempt", async (t) => {
+		t.test("an attempt's arm that is not in the plan is ignored", async (t) => {
 			const rig = await startRig();
 			t.teardown(() => rig.close());
 			await rig.send([
-				{ kind: "start", unit: null, requestId: "r1", startMs: T0, plan: "told" },
+				{ kind: "start", unit: null, requestId: "r1", startMs: T0, plan: "sidecar" },
 				attempt(control, "control", "r1", T0, "boosted"),
 				attempt(control, "control", "r1", T0, "-"),
 			]);
@@ -192,23 +194,20 @@ for (const [execution, plan] of [
 			t.same((await rig.ingest.evidence.evidence(query())).exposures, []);
 		});
 
-	t.test(
-		`${execution}: of two requests of a unit the earlier is the first, though its entry comes later`,
-		async (t) => {
-			const rig = await startRig();
-			t.teardown(() => rig.close());
-			rig.nowMs = T0 + 600;
-			await rig.send(withStarts([entry("end", control, "control", "fast", T0 + 500)]));
-			await rig.ingest.evidence.evidence(query());
-			rig.nowMs = T0 + 1_100;
-			await rig.send(withStarts([entry("periodic", control, "control", "slow", T0)]));
-			rig.nowMs = T0 + 2 * ACCESS_LOG_PERIODIC_MS;
-			t.equal((await rig.ingest.evidence.evidence(query())).exposures[0]?.firstMs, T0);
-		},
-	);
+	t.test(`${execution}: the earlier of two requests is a unit's first, even if its entry arrives later`, async (t) => {
+		const rig = await startRig();
+		t.teardown(() => rig.close());
+		rig.nowMs = T0 + 600;
+		await rig.send(withStarts([entry("end", control, "control", "fast", T0 + 500)]));
+		await rig.ingest.evidence.evidence(query());
+		rig.nowMs = T0 + 1_100;
+		await rig.send(withStarts([entry("periodic", control, "control", "slow", T0)]));
+		rig.nowMs = T0 + 2 * ACCESS_LOG_PERIODIC_MS;
+		t.equal((await rig.ingest.evidence.evidence(query())).exposures[0]?.firstMs, T0);
+	});
 }
 
-t.test("an orderly end keeps a header unit that has not waited its second", async (t) => {
+t.test("a graceful shutdown keeps a header unit that has waited less than a second", async (t) => {
 	const rig = await startRig({ exposureSettlesMs: EXPOSURE_SETTLES_MS });
 	t.teardown(() => rig.close());
 	await rig.send([{ kind: "start", unit: control, requestId: "r1", startMs: T0 }]);
@@ -216,7 +215,7 @@ t.test("an orderly end keeps a header unit that has not waited its second", asyn
 	t.same((await rig.ingest.evidence.evidence(query())).exposures[0]?.counts, { boosted: 0, control: 1 });
 });
 
-t.test("a header unit counts at the start, and periodic entries say nothing", async (t) => {
+t.test("a header unit counts at the start, and periodic entries do not count", async (t) => {
 	const rig = await startRig();
 	t.teardown(() => rig.close());
 	await rig.send([
@@ -229,73 +228,72 @@ t.test("a header unit counts at the start, and periodic entries say nothing", as
 	t.equal(rig.meter.counts.get(entries("ignored")), 2);
 });
 
-t.test("exposures settle by themselves", async (t) => {
+t.test("exposures settle without another entry", async (t) => {
 	const rig = await startRig({ clock: Date.now });
 	t.teardown(() => rig.close());
-	await rig.send(withStarts([callout("end", "r1", { startMs: Date.now() - 1_500, said: said(control, "control") })]));
+	await rig.send(
+		withStarts([callout("end", "r1", { startMs: Date.now() - 1_500, metadata: assigned(control, "control") })]),
+	);
 	const exposed = seriesKey(COUNTERS.exposures.name, { experiment: "models", arm: "control" });
 	// No query, no other entry: the next commits take it along.
 	while ((rig.meter.counts.get(exposed) ?? 0) < 1) await new Promise((resolve) => setTimeout(resolve, 20));
 	t.equal(rig.meter.counts.get(exposed), 1);
 });
 
-t.test("what the sidecar says is checked against the plan that it names", async (t) => {
+t.test("the sidecar's arm is checked against the plan that it names", async (t) => {
 	const rig = await startRig();
 	t.teardown(() => rig.close());
 	rig.nowMs = T0 + 10_000;
 	await rig.send(
 		withStarts([
-			callout("end", "wrong-arm", { said: said(control, "boosted") }),
-			callout("end", "claims-an-arm", { said: said(rest, "control") }),
-			callout("end", "denies-its-arm", { said: said(control, null) }),
-			callout("end", "no-experiment", { said: said(control, "control", { experiment: "" }) }),
-			callout("end", "other-experiment", { said: said(control, "control", { experiment: "other" }) }),
-			callout("end", "other-service", { said: said(control, "control", { service: "other" }) }),
-			callout("end", "no-unit", { said: said("not a unit", "control") }),
+			callout("end", "wrong-arm", { metadata: assigned(control, "boosted") }),
+			callout("end", "claims-an-arm", { metadata: assigned(rest, "control") }),
+			callout("end", "denies-its-arm", { metadata: assigned(control, null) }),
+			callout("end", "no-experiment", { metadata: assigned(control, "control", { experiment: "" }) }),
+			callout("end", "other-experiment", { metadata: assigned(control, "control", { experiment: "other" }) }),
+			callout("end", "other-service", { metadata: assigned(control, "control", { service: "other" }) }),
+			callout("end", "no-unit", { metadata: assigned("not a unit", "control") }),
 		]),
 	);
 	const evidence = await rig.ingest.evidence.evidence(query());
 	t.same(evidence.exposures, []);
 	t.equal(evidence.droppedEntries, 7);
 	t.equal(rig.meter.counts.get(seriesKey(COUNTERS.contradictions.name, { service: "shop" })), 7);
-	t.equal(rig.lines.filter((line) => /not the plan's/.test(line)).length, 1, "said once");
+	t.equal(rig.lines.filter((line) => /not the plan's/.test(line)).length, 1, "logged once");
 	t.notMatch(rig.lines.join("\n"), new RegExp(`${control}|${rest}`));
 });
 
-t.test(
-	"outside though the unit lies in the slot is no contradiction where who may use which Variant matters",
-	async (t) => {
-		const judging = { ...TRIED_POLICY, shadow: false, variants: ["v2"] };
-		const access = {
-			open: false,
-			policies: [{ ...judging, name: "all", action: "allow" as const, variants: [] }, judging],
-		};
-		const cookies = { ...EXPERIMENT, unit: { from: "cookie", cookie: "id", maxAgeMs: 1_000 } } as const;
-		const rig = await startRig({ plans: async () => planWith(cookies, { callout: CALLOUT, access }) });
-		t.teardown(() => rig.close());
-		rig.nowMs = T0 + 10_000;
-		const outside = { experiment: "", variant: "v1" };
-		await rig.send(
-			withStarts([
-				callout("end", "r1", { said: said(control, null, outside) }),
-				callout("end", "r2", { said: said(boosted, null, outside) }),
-				callout("periodic", "r3", { said: said(boosted, null, outside) }),
-				callout("end", "r4", { said: said(other, "control") }),
-			]),
-		);
-		const evidence = await rig.ingest.evidence.evidence(query());
-		t.same(evidence.exposures[0]?.counts, { boosted: 0, control: 1 }, "they are no exposures");
-		t.same([evidence.droppedEntries, evidence.conflictingUnits], [0, 0]);
-		await rig.send(
-			withStarts([
-				callout("end", "r5", { said: said(boosted, null) }),
-				callout("end", "r6", { said: said(boosted, "boosted", { experiment: "" }) }),
-				callout("end", "r7", { said: said(boosted, "control") }),
-			]),
-		);
-		t.equal((await rig.ingest.evidence.evidence(query())).droppedEntries, 3, "nothing else is taken from the sidecar");
-	},
-);
+t.test("a unit of the slot may be outside if its caller may not use each Variant: no contradiction", async (t) => {
+	const judging = { ...TRIED_POLICY, shadow: false, variants: ["v2"] };
+	const access = {
+		open: false,
+		policies: [{ ...judging, name: "all", action: "allow" as const, variants: [] }, judging],
+	};
+	const cookies = { ...EXPERIMENT, unit: { from: "cookie", cookie: "id", maxAgeMs: 1_000 } } as const;
+	const rig = await startRig({ plans: async () => planWith(cookies, { callout: CALLOUT, access }) });
+	t.teardown(() => rig.close());
+	rig.nowMs = T0 + 10_000;
+	const outside = { experiment: "", variant: "v1" };
+	await rig.send(
+		withStarts([
+			callout("end", "r1", { metadata: assigned(control, null, outside) }),
+			callout("end", "r2", { metadata: assigned(boosted, null, outside) }),
+			callout("periodic", "r3", { metadata: assigned(boosted, null, outside) }),
+			callout("end", "r4", { metadata: assigned(other, "control") }),
+		]),
+	);
+	const evidence = await rig.ingest.evidence.evidence(query());
+	t.same(evidence.exposures[0]?.counts, { boosted: 0, control: 1 }, "they are no exposures");
+	t.same([evidence.droppedEntries, evidence.conflictingUnits], [0, 0]);
+	await rig.send(
+		withStarts([
+			callout("end", "r5", { metadata: assigned(boosted, null) }),
+			callout("end", "r6", { metadata: assigned(boosted, "boosted", { experiment: "" }) }),
+			callout("end", "r7", { metadata: assigned(boosted, "control") }),
+		]),
+	);
+	t.equal((await rig.ingest.evidence.evidence(query())).droppedEntries, 3, "nothing else is taken from the sidecar");
+});
 
 t.test("the sidecar may answer by another plan than the route's: that one explains the arm", async (t) => {
 	let asked = 0;
@@ -315,8 +313,8 @@ t.test("the sidecar may answer by another plan than the route's: that one explai
 	rig.nowMs = T0 + 10_000;
 	await rig.send(
 		withStarts([
-			callout("end", "r1", { said: said(control, "boosted", { plan: "newer" }) }),
-			callout("end", "r2", { said: said(other, "control", { plan: "never-kept" }) }),
+			callout("end", "r1", { metadata: assigned(control, "boosted", { plan: "newer" }) }),
+			callout("end", "r2", { metadata: assigned(other, "control", { plan: "never-kept" }) }),
 		]),
 	);
 	while ((rig.meter.counts.get(entries("unreadable")) ?? 0) < 1)
@@ -326,10 +324,10 @@ t.test("the sidecar may answer by another plan than the route's: that one explai
 		exposures.map(({ planVersion, counts }) => [planVersion, counts.boosted]),
 		[["newer", 1]],
 	);
-	t.equal(droppedEntries, 1, "a plan that nobody keeps");
+	t.equal(droppedEntries, 1, "an unknown plan");
 });
 
-t.test("while a winner takes over, its arm is no contradiction", async (t) => {
+t.test("the winner's arm is no contradiction during a takeover", async (t) => {
 	const promoting = planWith(
 		{
 			...EXPERIMENT,
@@ -343,30 +341,33 @@ t.test("while a winner takes over, its arm is no contradiction", async (t) => {
 	t.teardown(() => rig.close());
 	await rig.send(
 		withStarts([
-			callout("end", "r1", { said: said(control, "boosted") }),
-			callout("end", "r2", { said: said(control, "control") }),
-			callout("end", "r3", { said: said(boosted, "control") }),
+			callout("end", "r1", { metadata: assigned(control, "boosted") }),
+			callout("end", "r2", { metadata: assigned(control, "control") }),
+			callout("end", "r3", { metadata: assigned(boosted, "control") }),
 		]),
 	);
 	const { exposures, droppedEntries } = await rig.ingest.evidence.evidence(query());
 	t.same([exposures, droppedEntries], [[], 1]);
 });
 
-t.test("a denied request is an exposure with its denial; without an answer it is outside", async (t) => {
+t.test("a denied request is an exposure with a denial; one without an answer is outside", async (t) => {
 	const rig = await startRig();
 	t.teardown(() => rig.close());
 	rig.nowMs = T0 + 10_000;
 	await rig.send(
 		withStarts([
-			callout("end", "r1", { status: 403, said: said(control, "control", { verdict: "deny", reason: "forbidden" }) }),
+			callout("end", "r1", {
+				status: 403,
+				metadata: assigned(control, "control", { verdict: "deny", reason: "forbidden" }),
+			}),
 			callout("end", "r2", { status: 503 }),
 			callout("periodic", "r3"),
-			callout("end", "r4", { status: 403, said: { plan: "callout", verdict: "deny", reason: "unknown-service" } }),
-			callout("end", "r5", { said: { plan: "callout", service: "shop", verdict: "allow", reason: "open" } }),
-			callout("periodic", "r6", { said: said(rest, null) }),
-			callout("end", "r7", { said: said(rest, null), cluster: "shop/v1" }),
-			callout("end", "r8", { said: said(third, "control"), namespace: "weir" }),
-			callout("end", "r9", { said: said(boosted, "boosted"), namespace: "somebody.else" }),
+			callout("end", "r4", { status: 403, metadata: { plan: "callout", verdict: "deny", reason: "unknown-service" } }),
+			callout("end", "r5", { metadata: { plan: "callout", service: "shop", verdict: "allow", reason: "open" } }),
+			callout("periodic", "r6", { metadata: assigned(rest, null) }),
+			callout("end", "r7", { metadata: assigned(rest, null), cluster: "shop/v1" }),
+			callout("end", "r8", { metadata: assigned(third, "control"), namespace: "weir" }),
+			callout("end", "r9", { metadata: assigned(boosted, "boosted"), namespace: "other.filter" }),
 		]),
 	);
 	const evidence = await rig.ingest.evidence.evidence(query());

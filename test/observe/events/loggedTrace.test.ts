@@ -51,7 +51,7 @@ async function recordOf(rig: Rig, requestId: string): Promise<ShownDecision> {
 }
 
 for (const version of VERSIONS)
-	t.test(`Envoy ${version}: its own denials, and what it sends on`, async (t) => {
+	t.test(`Envoy ${version}: its own denials and forwarded requests have their trace`, async (t) => {
 		const { rig, plans, collectors, spans } = await collecting(t, 0);
 		const port = await startUpstream(t, ({ headers }, response) => {
 			response.setHeader("x-saw", headers.traceparent ?? "").end();
@@ -75,7 +75,7 @@ for (const version of VERSIONS)
 		for (const [method, host, reason] of [
 			["POST", "guarded.test", "no-policy-allows"],
 			["TRACE", "guarded.test", "not-canonical"],
-			["GET", "nobody.test", "unknown-service"],
+			["GET", "unknown.test", "unknown-service"],
 		] as const) {
 			const { id } = await ask(method, {}, host);
 			const { kind, traceId, ...record } = await recordOf(rig, id);
@@ -87,7 +87,7 @@ for (const version of VERSIONS)
 		const served = await ask("GET");
 		t.equal(served.status, 200);
 		const [, seen, parent] = /^00-([0-9a-f]{32})-([0-9a-f]{16})-00$/.exec(served.saw) ?? [];
-		t.match(await recordOf(rig, served.id), { kind: "allowed", traceId: seen }, "the one that the Service was told");
+		t.match(await recordOf(rig, served.id), { kind: "allowed", traceId: seen }, "the Service's trace id");
 		t.not(parent, "0000000000000001", "whose parent is Envoy's own span");
 		const refused = await ask("POST", { traceparent: UNSAMPLED });
 		t.match(await recordOf(rig, refused.id), { kind: "denied", traceId: CLIENTS }, "a client's own goes on");

@@ -1,4 +1,4 @@
-/** What a look costs where nothing is new, and that it misses nothing that is. */
+/** A look without new entries is cheap, and no look misses a new one. */
 import t, { type Test } from "tap";
 import type { EvidenceQuery } from "../../../src/infer/statistics/evidence.js";
 import { RESOURCES_MAX } from "../../../src/limits/index.js";
@@ -31,7 +31,7 @@ async function come(rig: Rig, units: readonly string[], startMs: number, duratio
 	await rig.send(units.map((unit) => ({ kind: "end", unit, requestId: `${unit}-${startMs}`, startMs, durationMs })));
 }
 
-t.test("a look at nothing new asks five things and writes nothing, and says the same", async (t) => {
+t.test("a look without new entries makes five queries, writes nothing and has the same result", async (t) => {
 	const rig = await startRig();
 	t.teardown(() => rig.close());
 	const look = (asked: EvidenceQuery = ASKED) => rig.ingest.evidence.evidence(asked);
@@ -52,7 +52,7 @@ t.test("a look at nothing new asks five things and writes nothing, and says the 
 	t.ok(statements.writes > 0, "another question is a whole look");
 });
 
-t.test("what comes, falls due, is in two arms or is lost after a look is seen by the next one", async (t) => {
+t.test("the next look sees entries that arrived, fell due, were in two arms or got lost", async (t) => {
 	const rig = await startRig();
 	t.teardown(() => rig.close());
 	const look = async () => {
@@ -83,7 +83,7 @@ t.test("what comes, falls due, is in two arms or is lost after a look is seen by
 	t.same(await look(), [1, 1, 1, 2], "seen in the other arm");
 });
 
-t.test("units that never count wake no look: those open at a takeover, those from before a holdback", async (t) => {
+t.test("units that never count cause no look: those open at a takeover, those from before a holdback", async (t) => {
 	const rig = await startRig();
 	t.teardown(() => rig.close());
 	const statements = counted(t);
@@ -99,7 +99,7 @@ t.test("units that never count wake no look: those open at a takeover, those fro
 	}
 });
 
-t.test("as many Experiments as there can be are looked at in turn, and none of them wholly again", async (t) => {
+t.test("the largest number of Experiments is looked at in turn, and none is recounted in full", async (t) => {
 	const looks = new Looks();
 	const rig = await startRig();
 	t.teardown(() => rig.close());

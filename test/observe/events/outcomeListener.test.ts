@@ -16,7 +16,7 @@ const ROW = { metric: "accuracy", value: 1, unit: "user-1" };
 const as = (id: string) => ({ [CALLER_HEADER]: encodeCaller(id) });
 
 /** Reason, sender, Metric and count of each record, sorted. */
-async function told(rig: Rig): Promise<readonly string[]> {
+async function refusals(rig: Rig): Promise<readonly string[]> {
 	const { decisions } = (await rig.call("GET", "/v1/requests?kind=outcome-refused", "")).json as DecisionsAnswer;
 	return decisions.map(({ reason, principal, policy, count }) => `${reason} ${principal} ${policy} ${count}`).sort();
 }
@@ -35,35 +35,35 @@ t.test("a sender in no Metric is refused before its body arrives", async (t) => 
 	const rig = await startRig({ metrics: async () => GRANTED });
 	t.teardown(() => rig.close());
 	t.equal(await headAlone(rig, MALLORY), "403");
-	t.equal(await headAlone(rig, MALLORY, "text/plain"), "403", "of what type");
-	t.equal(await headAlone(rig, TRAINER, "text/plain"), "415", "a sender is told what it may send");
+	t.equal(await headAlone(rig, MALLORY, "text/plain"), "403", "before its content type is checked");
+	t.equal(await headAlone(rig, TRAINER, "text/plain"), "415", "the refusal names the accepted types");
 	const bodies = [ROW, { ...ROW, nonsense: 1 }, [], "{", "null", Array(OUTCOMES_ROWS_MAX + 1).fill(ROW)];
 	for (const body of bodies)
 		t.equal((await rig.post(body, as(MALLORY))).status, 403, JSON.stringify(body).slice(0, 60));
 	const labels = { reason: "sender-not-granted" };
 	t.equal(rig.meter.counts.get(seriesKey("weir_ingest_refused_outcomes_total", labels)), 2 + bodies.length);
-	t.same(await told(rig), [`sender-not-granted ${MALLORY} null 1`], "the first at once");
+	t.same(await refusals(rig), [`sender-not-granted ${MALLORY} null 1`], "the first at once");
 	await rig.restart();
 	t.same(
-		await told(rig),
+		await refusals(rig),
 		[`sender-not-granted ${MALLORY} null 1`, `sender-not-granted ${MALLORY} null ${1 + bodies.length}`],
 		"and the others with their number",
 	);
 });
 
-t.test("where no Metric names anybody the owner alone is read", async (t) => {
+t.test("if no Metric names a sender, only the owner's outcomes are accepted", async (t) => {
 	const rig = await startRig();
 	t.teardown(() => rig.close());
 	t.equal(await headAlone(rig, TRAINER), "403");
 	t.equal((await rig.post(ROW)).status, 200);
 });
 
-t.test("a row that its sender may not post is refused for that, whatever else is in it", async (t) => {
+t.test("a row that its sender may not post is refused as sender-not-granted, even if it is also invalid", async (t) => {
 	const rig = await startRig({ metrics: async () => GRANTED });
 	t.teardown(() => rig.close());
 	for (const row of [{ metric: "revenue", nonsense: 1 }, { nonsense: 1, metric: "p99" }, { nonsense: 1 }])
 		t.equal((await rig.post([ROW, row], as(TRAINER))).status, 403, JSON.stringify(row));
-	t.same(await told(rig), [
+	t.same(await refusals(rig), [
 		`sender-not-granted ${TRAINER} null 1`,
 		`sender-not-granted ${TRAINER} p99 2`,
 		`sender-not-granted ${TRAINER} revenue 2`,

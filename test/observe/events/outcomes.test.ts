@@ -147,7 +147,7 @@ t.test("each form of body is read", async (t) => {
 	}
 });
 
-t.test("what is no outcomes request at all is refused whole", async (t) => {
+t.test("a request that holds no outcomes is refused whole", async (t) => {
 	const rig = await startRig();
 	t.teardown(() => rig.close());
 	const row = JSON.stringify(ROW);
@@ -162,7 +162,7 @@ t.test("what is no outcomes request at all is refused whole", async (t) => {
 		["too many bytes", " ".repeat(OUTCOMES_BODY_BYTES_MAX + 1), {}, 413, /larger than/],
 		["too many rows", JSON.stringify(Array(OUTCOMES_ROWS_MAX + 1).fill(1)), {}, 413, /10001 rows/],
 		["outcomes that are none", '{"outcomes": 1}', {}, 400, /outcomes/],
-		["a batch that is none", row, { "content-type": "application/cloudevents-batch+json" }, 400, /array/],
+		["an invalid batch", row, { "content-type": "application/cloudevents-batch+json" }, 400, /array/],
 		["an empty key", row, { "idempotency-key": "" }, 400, /Idempotency-Key/],
 	];
 	for (const [name, body, headers, status, message] of cases) {
@@ -174,7 +174,7 @@ t.test("what is no outcomes request at all is refused whole", async (t) => {
 	t.equal((await rig.call("GET", "/v1/outcomes", "")).status, 405);
 	t.equal((await rig.call("POST", "/v1/other", "{}")).status, 404);
 	t.same((await rig.call("GET", "/healthz", "")).json, { status: "ok" });
-	t.equal((await rig.post(ROW)).status, 200, "and the door still works");
+	t.equal((await rig.post(ROW)).status, 200, "and the listener still accepts rows");
 	t.equal(await stored(rig), 1);
 });
 

@@ -26,7 +26,7 @@ function only(message: Buffer): AccessLogEntry {
 const named = (numbers: object): string =>
 	JSON.stringify(numbers, (_, value) => (typeof value === "bigint" ? String(value) : value));
 
-t.test("which numbers an Envoy may write", (t) => {
+t.test("numbers that no Envoy writes are invalid", (t) => {
 	for (const [of, numbers] of POISON) t.equal(entryFault(only(poisoned(numbers)), RECEIVED_MS), of, named(numbers));
 	for (const numbers of SOUND) t.equal(entryFault(only(poisoned(numbers)), RECEIVED_MS), null, named(numbers));
 	t.end();
@@ -37,7 +37,7 @@ async function exposed(rig: Rig): Promise<number | undefined> {
 	return arms.find(({ arm }) => arm === "boosted")?.exposedUnits;
 }
 
-t.test("of another Envoy, over mTLS: evidence continues after each, and the loss is reported", async (t) => {
+t.test("evidence continues after each invalid entry of an Envoy over mTLS, and the loss is reported", async (t) => {
 	const ca = await createDevelopmentCa({ trustDomain: TRUST_DOMAIN, nowMs: Date.now(), lifetimeMs: 3_600_000 });
 	const identity = await ownIdentity(ca, "control");
 	const gateways: Readonly<Record<string, readonly string[]>> = { edge: ["edge"], tenant: ["tenant/gw"] };
@@ -68,9 +68,9 @@ t.test("of another Envoy, over mTLS: evidence continues after each, and the loss
 	const { droppedEntries } = await rig.ingest.evidence.evidence(query());
 	t.equal(droppedEntries, POISON.length);
 	t.equal(rig.meter.counts.get(seriesKey(COUNTERS.entries.name, { result: "unreadable" })), POISON.length);
-	t.equal(rig.lines.length, POISON.length, "each stream is told of");
+	t.equal(rig.lines.length, POISON.length, "each stream is logged");
 	t.match(rig.lines[0], /impossible numbers.*"status".*weir\/envoy\/tenant.*tenant\/gw/);
-	// As many as one likes in one stream: one line, and those of nobody's route are no loss.
+	// Any number in one stream makes one line, and entries without a route are no loss.
 	const foreign = POISON.map(([, numbers], at) =>
 		poisoned(numbers, { routeName: "theirs", ...(at === 0 ? { from: tenant } : {}) }),
 	);
@@ -82,7 +82,7 @@ t.test("of another Envoy, over mTLS: evidence continues after each, and the loss
 	t.notMatch(rig.lines.join(), /poison/, "neither unit nor request");
 });
 
-t.test("the decision log goes on", async (t) => {
+t.test("the decision log continues after invalid entries", async (t) => {
 	const rig = await startRig();
 	t.teardown(() => rig.close());
 	rig.nowMs = RECEIVED_MS;

@@ -9,12 +9,12 @@ export interface Numbers {
 	readonly duration?: { readonly seconds?: bigint; readonly nanos?: number };
 }
 
-/** When entries are received, in seconds: late enough for one that began before the oldest that is taken. */
+/** Time of receipt in seconds: late enough for an entry older than the oldest accepted one. */
 export const RECEIVED_SECONDS = 4_000_000n;
 
 const DAY = 24n * 60n * 60n;
 
-/** By what is wrong with them. */
+/** Invalid entries by their fault. */
 export const POISON: readonly (readonly [of: "status" | "start" | "duration", numbers: Numbers])[] = [
 	["status", { status: 1_000 }],
 	["status", { status: 70_000 }],

@@ -17,7 +17,7 @@ t.test("a unit is HMAC-SHA256 under the key, cut to 128 bits", async (t) => {
 	t.not(pseudonyms.unit("user-1"), pseudonyms.request("user-1"));
 });
 
-t.test("a UUID stands for itself, whatever its letters' case; other request ids are hashed", async (t) => {
+t.test("a UUID is kept as the id, in lower case; other request ids are hashed", async (t) => {
 	const { request } = loadPseudonyms(fresh(), true);
 	t.equal(request("F0000000-0000-4000-8000-00000000000A"), 0xf000000000004000800000000000000an);
 	t.equal(request("f0000000-0000-4000-8000-00000000000a"), 0xf000000000004000800000000000000an);

@@ -89,7 +89,7 @@ t.test("a grid of thresholds: queried in parts, closed together, merged, returne
 	});
 });
 
-t.test("other quantiles of the baseline are asked for with its own, of the same stretches", async (t) => {
+t.test("further quantiles of the baseline come with the metric's own, over the same intervals", async (t) => {
 	const rig = await startRig();
 	t.teardown(() => rig.close());
 	const cluster = "shop/v1";

@@ -3,7 +3,7 @@ import type { ServerResponse } from "node:http";
 import t from "tap";
 import { QUERIES_WAITING_MAX, QueryQueue } from "../../../src/observe/events/evidence/queryQueue.js";
 
-/** A queue with one query in progress, which ends when the test says so. */
+/** A queue with one query in progress, which the test ends. */
 function busyQueue() {
 	const queue = new QueryQueue();
 	const ran: string[] = [];
@@ -19,7 +19,7 @@ function busyQueue() {
 	return { ran, ask, first, end: () => end() };
 }
 
-t.test("the loop's queries come first, the others in order, one at a time; who has gone is skipped", async (t) => {
+t.test("the loop's queries run first, then the others in order; disconnected clients are skipped", async (t) => {
 	const { ran, ask, first, end } = busyQueue();
 	const gone = { destroyed: false };
 	const asked = [ask("users", "p1"), ask("users", "gone", gone), ask("users", "p2"), ask("loop", "l1")];
@@ -33,7 +33,7 @@ t.test("the loop's queries come first, the others in order, one at a time; who h
 	t.equal(ran.at(-1), "later");
 });
 
-t.test("so many of people's queries wait, and the loop's all the same", async (t) => {
+t.test("queries of people are bounded in number, those of the loop are not", async (t) => {
 	const { ran, ask, first, end } = busyQueue();
 	const asked = Array.from({ length: QUERIES_WAITING_MAX }, (_, at) => ask("users", `p${at}`));
 	await t.rejects(ask("users", "one too many"), { code: "unavailable" });
@@ -43,7 +43,7 @@ t.test("so many of people's queries wait, and the loop's all the same", async (t
 	t.equal(ran.length, 2 + QUERIES_WAITING_MAX);
 });
 
-t.test("a query that fails leaves the queue to the next", async (t) => {
+t.test("after a failed query the next one runs", async (t) => {
 	const queue = new QueryQueue();
 	const response = { destroyed: false } as ServerResponse;
 	await t.rejects(

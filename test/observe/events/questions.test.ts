@@ -1,4 +1,4 @@
-/** The decision log's commits and its readers' questions, each held up: neither waits for the other. */
+/** Commits of the decision log and queries of its readers do not wait for each other. */
 import t from "tap";
 import { outlineOf } from "../../../src/observe/events/accessLog/account.js";
 import { DecisionLog } from "../../../src/observe/events/decisions/decisionLog.js";
@@ -38,7 +38,7 @@ async function holding(lane: Lane, meanwhile: () => Promise<void>): Promise<void
 	}
 }
 
-t.test("commits wait for no question, and questions for no commit or evidence", async (t) => {
+t.test("commits do not wait for queries, nor queries for a commit or evidence", async (t) => {
 	const store = await openEventStore(temporaryDirectory(t));
 	t.teardown(() => store.close());
 	const quiet = (): void => undefined;

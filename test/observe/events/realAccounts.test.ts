@@ -1,4 +1,4 @@
-/** With a real Envoy and a real sidecar `weir why` and the decision log tell the same of a request: who judged, what, and why not. */
+/** `weir why` and the decision log agree on each request of a real Envoy and sidecar: judge, verdict, reason. */
 import { type ClientRequest, request } from "node:http";
 import { setTimeout as pause } from "node:timers/promises";
 import t from "tap";
@@ -50,15 +50,15 @@ for (const [version, protocol] of [
 				);
 				sent.on("error", reject).end();
 			});
-		/** What both tell, once they do. */
-		const told = async (host: string, method: string, path: string) => {
+		/** Waits until both have the request. */
+		const accountAndRecord = async (host: string, method: string, path: string) => {
 			const id = await ask(host, method, path);
 			for (let tries = 0; ; tries++) {
 				const account = (await rig.call("GET", `/v1/requests/${id}`, "")).json as WholeAccount;
 				const { decisions } = (await rig.call("GET", `/v1/requests?requestId=${id}`, "")).json as DecisionsAnswer;
 				const [record] = decisions;
 				if (account.known === "whole" && record !== undefined) return { account, record };
-				if (tries > 200) throw new Error(`not told: ${JSON.stringify([account, decisions])}`);
+				if (tries > 200) throw new Error(`not recorded: ${JSON.stringify([account, decisions])}`);
 				await pause(50);
 			}
 		};
@@ -71,17 +71,17 @@ for (const [version, protocol] of [
 			["cookies", "GET", "/secret", "forbidden", "no-secrets", "envoy"],
 			["cookies", "GET", "/a;b", "not-canonical", null, "envoy"],
 		] as const) {
-			const { account, record } = await told(host, method, path);
+			const { account, record } = await accountAndRecord(host, method, path);
 			const what = `${method} ${host}${path}`;
 			t.match(account.access, { reason, policy, by }, what);
 			t.match(record, { reason, by, method: account.method }, what);
 			if (host === "cookies") t.equal(account.route?.assignment === null, path !== "/", what);
 		}
-		const { account, record } = await told("shut", "GET", "/");
+		const { account, record } = await accountAndRecord("shut", "GET", "/");
 		t.match([account.access, record], Array(2).fill({ kind: "denied", reason: "configuration-refused", by: "envoy" }));
-		t.equal((await told("nobodys", "GET", "/")).account.access.reason, "unknown-service");
+		t.equal((await accountAndRecord("nobodys", "GET", "/")).account.access.reason, "unknown-service");
 		await sidecar.server.close();
-		const silent = await told("cookies", "GET", "/");
+		const silent = await accountAndRecord("cookies", "GET", "/");
 		t.match(silent.account, { access: { kind: "denied", reason: "unanswered" }, route: { assignment: null } });
 		t.match(silent.record, { kind: "denied", reason: "unanswered" });
 	});

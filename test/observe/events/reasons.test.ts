@@ -1,4 +1,4 @@
-/** One set of words: whatever the table of reasons in docs/access.md names, `weir why` tells by the word that the decision log has. */
+/** Each reason in the table of docs/access.md has the same name in `weir why` and in the decision log. */
 import { readFile } from "node:fs/promises";
 import t from "tap";
 import type { WholeAccount } from "../../../src/observe/events/accessLog/account.js";
@@ -35,7 +35,7 @@ const rule = (name: string): Partial<Entry> => ({ codeDetails: `rbac_access_deni
 const byEnvoy = (over: Partial<Entry>, plans = ANY): Scene => [plans, over];
 const bySidecar = (reason: string): Scene => [
 	BY_SIDECAR,
-	{ codeDetails: "ext_authz_denied", said: { plan: "both", service: "shop", verdict: "deny", reason } },
+	{ codeDetails: "ext_authz_denied", metadata: { plan: "both", service: "shop", verdict: "deny", reason } },
 ];
 const without = (codeDetails: string, more: Partial<Entry> = {}): Scene => [
 	["native"],
@@ -107,7 +107,7 @@ t.test("weir why and the decision log agree on each row of the table in docs/acc
 		const record = records.get(`r${index}`);
 		const what = `${reason}, ${plan}: ${over.codeDetails}`;
 		t.equal(account.access.reason, record?.reason, what);
-		// A host that nobody protects has no denial either.
+		// A host that no policy protects has no denial either.
 		if (over.codeDetails !== "route_not_found") t.equal(record?.kind, "denied", what);
 		t.equal(record?.reason, reason, what);
 		t.equal(account.access.kind, record?.kind, what);

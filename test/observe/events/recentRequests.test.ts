@@ -33,10 +33,10 @@ t.test("an entry is found by its id, decoded as it came, apart from the message 
 	t.equal(recent.find("r"), null, "the whole id");
 	t.equal(recent.find("r4"), null);
 	t.equal(recent.find(""), null);
-	t.equal(recent.find("user-1"), null, "not what is somewhere else in the entry");
+	t.equal(recent.find("user-1"), null, "an id elsewhere in the entry is not found");
 });
 
-t.test("of two requests with one id the newer is returned", async (t) => {
+t.test("the newer of two requests with one id is returned", async (t) => {
 	const recent = new RecentRequests(10, 10_000);
 	keep(recent, decoded(end("r1", { status: 500 }), end("r1", { status: 200 })));
 	t.equal(recent.find("r1")?.status, 200);

@@ -36,7 +36,7 @@ const withBan = (ban: Partial<AccessTable["policies"][number]>) =>
 			],
 		},
 	});
-/** The log says of nobody whether it is of a group, and has no word for that method. */
+/** The access log has no groups of a caller, and no value for that method. */
 const byGroup = withBan({ more: { ...NO_MORE, groups: ["banned"] } });
 const byMethod = withBan({ methods: ["PURGE"] });
 const plans = new Map([
@@ -56,9 +56,9 @@ const served = (unit: string, requestId: string, startMs = T0): Entry[] => [
 	begun(unit, requestId, startMs),
 	{ kind: "end", unit, requestId, startMs, cluster: "shop/v1" },
 ];
-const NOBODY = { status: 403, codeDetails: "rbac_access_denied_matched_policy[none]" };
+const NO_POLICY = { status: 403, codeDetails: "rbac_access_denied_matched_policy[none]" };
 const refusals: Readonly<Record<string, Partial<Entry>>> = {
-	"no policy allows": { ...NOBODY, principal: "spiffe://a/stranger" },
+	"no policy allows": { ...NO_POLICY, principal: "spiffe://a/unknown" },
 	"the gate": { status: 400, codeDetails: "rbac_access_denied_matched_policy[(not_canonical)]" },
 	"a token": { status: 401, codeDetails: "jwt_authn_access_denied{Jwt_is_missing}" },
 	"too many": { status: 429, codeDetails: "local_rate_limited", flag: 12 },
@@ -68,7 +68,7 @@ const refusals: Readonly<Record<string, Partial<Entry>>> = {
 };
 const counts = (exposures: readonly { readonly counts: object }[]) => exposures.map(({ counts }) => counts);
 
-t.test("neither exposure nor outcome, whether the refusal comes at once or after a commit", async (t) => {
+t.test("a refused request makes neither exposure nor outcome, also if refused after a commit", async (t) => {
 	const rig = await rigOf();
 	t.teardown(() => rig.close());
 	const [own = "", other = ""] = unitsOf("control", 2);
@@ -78,7 +78,7 @@ t.test("neither exposure nor outcome, whether the refusal comes at once or after
 	await rig.send([
 		...served(own, "own", T0 + 200),
 		...served(taken, "taken", T0 + 200),
-		// A stranger names those people, earlier and later, and one who never came.
+		// An unauthorized client sends those units, earlier and later, and one more.
 		...kinds.flatMap(([kind, how]) =>
 			[own, taken, other].flatMap((unit, at): Entry[] => {
 				const startMs = T0 + at * 100 + 50;
@@ -95,7 +95,7 @@ t.test("neither exposure nor outcome, whether the refusal comes at once or after
 	rig.nowMs = T0 + 10_000;
 	const { arms, exposures, health } = await rig.ingest.evidence.evidence(query(metric("errors")));
 	t.same(counts(exposures), [{ boosted: 1, control: 1 }]);
-	t.equal(exposures[0]?.firstMs, T0 + 200, "nobody made it earlier");
+	t.equal(exposures[0]?.firstMs, T0 + 200, "no refused request made it earlier");
 	t.same(
 		arms.map(({ metrics }) => metrics.errors?.mean),
 		[0, 0],
@@ -104,7 +104,7 @@ t.test("neither exposure nor outcome, whether the refusal comes at once or after
 });
 
 t.test(
-	"on an open Service an exposure waits from when it is heard of: the client decides how long its head takes",
+	"on an open Service an exposure waits from its first entry: the client decides how long its head takes",
 	async (t) => {
 		const rig = await rigOf();
 		t.teardown(() => rig.close());
@@ -130,7 +130,7 @@ t.test("a refusal that its client does not read exposes no unit", async (t) => {
 	t.same((await rig.ingest.evidence.evidence(query(metric("errors")))).exposures, []);
 });
 
-t.test("what hangs, and what found no server, counts", async (t) => {
+t.test("a request that hangs, or that found no server, counts", async (t) => {
 	const rig = await rigOf();
 	t.teardown(() => rig.close());
 	const [one = "", two = "", three = "", four = ""] = unitsOf("boosted", 4);
@@ -167,31 +167,33 @@ t.test("what hangs, and what found no server, counts", async (t) => {
 	t.match(arms[0]?.metrics.errors, { n: 4, mean: 1 });
 });
 
-t.test("a denial is the arm's where the caller may use another arm's Variant", async (t) => {
+t.test("a denial counts for the arm if the caller may use another arm's Variant", async (t) => {
 	const rig = await rigOf();
 	t.teardown(() => rig.close());
 	const [one = "", two = ""] = unitsOf("boosted", 2);
 	const denied = (unit: string, principal: string): Entry[] => [
 		begun(unit, unit),
-		{ ...begun(unit, unit), kind: "end", ...NOBODY, principal },
+		{ ...begun(unit, unit), kind: "end", ...NO_POLICY, principal },
 	];
-	await rig.send([...denied(one, "spiffe://a/v1-only"), ...denied(two, "spiffe://a/stranger")]);
+	await rig.send([...denied(one, "spiffe://a/v1-only"), ...denied(two, "spiffe://a/unknown")]);
 	rig.nowMs = T0 + 10_000;
 	const { arms, exposures } = await rig.ingest.evidence.evidence(query(metric("errors")));
 	t.same(counts(exposures), [{ boosted: 1, control: 0 }]);
 	t.match(arms[0]?.metrics.errors, { n: 1, mean: 1 });
 });
 
-t.test("so is one whose answer its client did not take", async (t) => {
+t.test("a denial counts for the arm also if its client did not read the answer", async (t) => {
 	const rig = await rigOf();
 	t.teardown(() => rig.close());
 	const [one = "", two = ""] = unitsOf("boosted", 2);
-	const left = { status: 403, codeDetails: "http2.remote_reset", flag: 28, namespace: "envoy.filters.http.rbac" };
+	const metadata = { weir_allow_enforced_engine_result: "denied" };
+	const rbac = { namespace: "envoy.filters.http.rbac", metadata };
+	const left = { status: 403, codeDetails: "http2.remote_reset", flag: 28, ...rbac };
 	const denied = (unit: string, principal: string): Entry[] => [
 		begun(unit, unit),
-		{ ...begun(unit, unit), kind: "end", ...left, said: { weir_allow_enforced_engine_result: "denied" }, principal },
+		{ ...begun(unit, unit), kind: "end", ...left, principal },
 	];
-	await rig.send([...denied(one, "spiffe://a/v1-only"), ...denied(two, "spiffe://a/stranger")]);
+	await rig.send([...denied(one, "spiffe://a/v1-only"), ...denied(two, "spiffe://a/unknown")]);
 	rig.nowMs = T0 + 10_000;
 	t.same(counts((await rig.ingest.evidence.evidence(query(metric("errors")))).exposures), [{ boosted: 1, control: 0 }]);
 });
@@ -202,7 +204,7 @@ t.test("a denial counts for no unit if the log lacks a part of the rules", async
 	const [one = "", two = "", three = ""] = unitsOf("boosted", 3);
 	const denied = (entry: Entry): Entry[] => [
 		entry,
-		{ ...entry, kind: "end", ...NOBODY, principal: "spiffe://a/v1-only" },
+		{ ...entry, kind: "end", ...NO_POLICY, principal: "spiffe://a/v1-only" },
 	];
 	await rig.send([
 		...denied({ ...begun(one, one), plan: "by-group" }),
@@ -215,12 +217,12 @@ t.test("a denial counts for no unit if the log lacks a part of the rules", async
 	t.same(counts((await rig.ingest.evidence.evidence(query(metric("errors")))).exposures), [{ boosted: 1, control: 0 }]);
 });
 
-t.test("also if the sidecar assigns, and for periodic entries", async (t) => {
+t.test("a denied request is no exposure if the sidecar assigns, after a periodic entry either", async (t) => {
 	const rig = await rigOf();
 	t.teardown(() => rig.close());
 	const [unit = ""] = unitsOf("control", 1);
-	const said = { plan: "late", service: "shop", experiment: "models", arm: "control", variant: "v1", unit };
-	const entry = { unit: null, requestId: "r", startMs: T0, plan: "late", said };
+	const metadata = { plan: "late", service: "shop", experiment: "models", arm: "control", variant: "v1", unit };
+	const entry = { unit: null, requestId: "r", startMs: T0, plan: "late", metadata };
 	rig.nowMs = T0 + 1_100;
 	await rig.send(withStarts([{ ...entry, kind: "periodic", attempts: 0 }]));
 	await rig.ingest.evidence.evidence(query(metric("errors")));
@@ -230,7 +232,7 @@ t.test("also if the sidecar assigns, and for periodic entries", async (t) => {
 			kind: "end",
 			status: 403,
 			codeDetails: "ext_authz_denied",
-			said: { ...said, verdict: "deny", reason: "no-policy-allows" },
+			metadata: { ...metadata, verdict: "deny", reason: "no-policy-allows" },
 		},
 	]);
 	rig.nowMs = T0 + 10_000;

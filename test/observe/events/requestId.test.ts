@@ -1,4 +1,4 @@
-/** A request's id is Envoy's or none: a client's own id is stored nowhere, and no request is confused with another. */
+/** A request's id comes from Envoy: a client's own id is not stored, so no request is confused with another. */
 import { connect as connectHttp2 } from "node:http2";
 import { connect } from "node:net";
 import t from "tap";
@@ -12,7 +12,7 @@ import { type Entry, encode, JUDGED, startLiveRig, startRig } from "./rig.js";
 t.setTimeout(120_000);
 
 const REFUSED: Entry = { kind: "end", requestId: "theirs", startMs: 900_000, routeName: "", status: 400 };
-const told = (entry: Partial<Entry>): string => {
+const idOf = (entry: Partial<Entry>): string => {
 	let id = "";
 	decodeMessage(encode([{ ...REFUSED, ...entry }]), ({ requestId }) => {
 		id = requestId;
@@ -20,14 +20,14 @@ const told = (entry: Partial<Entry>): string => {
 	return id;
 };
 
-t.test("an id is believed only of an entry that shows that its request got a route or a verdict", async (t) => {
+t.test("an id is accepted only from an entry with a route or a verdict", async (t) => {
 	for (const codeDetails of ["path_normalization_failed", "overload", "a_word_of_a_later_envoy", "via_upstream", ""])
-		t.equal(told({ codeDetails }), "", codeDetails);
+		t.equal(idOf({ codeDetails }), "", codeDetails);
 	// What another filter may leave as an answer goes out.
-	t.equal(told({ said: {}, namespace: "envoy.filters.http.ext_proc" }), "");
-	t.equal(told(JUDGED), "theirs");
-	t.equal(told({ routeName: "weir|p1|shop|-" }), "theirs");
-	t.equal(told({ codeDetails: "direct_response", status: 503 }), "theirs", "a closed Service's route has no name");
+	t.equal(idOf({ metadata: {}, namespace: "envoy.filters.http.ext_proc" }), "");
+	t.equal(idOf(JUDGED), "theirs");
+	t.equal(idOf({ routeName: "weir|p1|shop|-" }), "theirs");
+	t.equal(idOf({ codeDetails: "direct_response", status: 503 }), "theirs", "a closed Service's route has no name");
 });
 
 t.test("a share of the requests without an id is recorded, not all or none", async (t) => {
@@ -47,7 +47,7 @@ t.test("a share of the requests without an id is recorded, not all or none", asy
 const JWT = `eyJhbGciOiJFUzI1NiJ9.${"c3ViamVjdA".repeat(4)}.${"c2lnbmF0dXJl".repeat(7)}`;
 
 for (const version of ["1.40.0", "1.38.3", "1.36.2"])
-	t.test(`Envoy ${version}: what it refuses before it made an id has none`, { timeout: 60_000 }, async (t) => {
+	t.test(`Envoy ${version}: a request refused before Envoy made an id has none`, { timeout: 60_000 }, async (t) => {
 		const port = await startUpstream(t, (_, response) => void response.end("ok"));
 		const { rig, planOf, collectors } = await startLiveRig(t, { allowedDecisionsPpm: 1_000_000 });
 		const plan = planOf(
@@ -97,7 +97,7 @@ for (const version of ["1.40.0", "1.38.3", "1.36.2"])
 					String(status),
 					`${line} ${headers.join().slice(0, 40)}`,
 				);
-		// Whose client does not take the answer either.
+		// Its client does not read the answer either.
 		for (const own of [id, JWT]) {
 			const session = connectHttp2(`http://127.0.0.1:${envoy.port()}`, { settings: { initialWindowSize: 0 } });
 			session.on("error", () => undefined);
@@ -108,7 +108,7 @@ for (const version of ["1.40.0", "1.38.3", "1.36.2"])
 		}
 		const judged: readonly (readonly [status: number, path: string, host: string])[] = [
 			[403, "/no", "guarded.test"],
-			[403, "/ok/nobody", "nobody.test"],
+			[403, "/ok/unknown", "unknown.test"],
 			[503, "/ok/shut", "shut.test"],
 		];
 		for (const [status, path, name] of judged)

@@ -86,7 +86,7 @@ export const PLANS: Readonly<Record<string, PlanTable>> = {
 	banditMoved: planWith({ ...EXPERIMENT, core: { ppm: 200_000, alone: true } }),
 	claim: planWith({ ...EXPERIMENT, unit: { from: "claim", header: "x-user-id", claim: "sub" } }),
 	/** The sidecar assigns by a header. */
-	told: planWith(EXPERIMENT, { callout: CALLOUT }),
+	sidecar: planWith(EXPERIMENT, { callout: CALLOUT }),
 	callout: planWith({ ...EXPERIMENT, unit: { from: "cookie", cookie: "id", maxAgeMs: 1_000 } }, { callout: CALLOUT }),
 };
 
@@ -152,7 +152,7 @@ export function query(...metrics: readonly EvidenceMetric[]): EvidenceQuery {
 
 export interface Entry {
 	readonly kind: "start" | "sent" | "periodic" | "end";
-	/** How often it was sent to an upstream by then; of a periodic entry once where nothing is said. */
+	/** How often it was sent to an upstream by then; in a periodic entry 1 by default. */
 	readonly attempts?: number;
 	readonly unit?: string | null;
 	readonly requestId: string;
@@ -164,23 +164,23 @@ export interface Entry {
 	/** Field number of ResponseFlags. */
 	readonly flag?: number;
 	readonly cluster?: string;
-	/** What the sidecar said, as dynamic metadata under the namespace. */
-	readonly said?: Readonly<Record<string, string>>;
+	/** Dynamic metadata under the namespace, as the sidecar sets it. */
+	readonly metadata?: Readonly<Record<string, string>>;
 	readonly namespace?: string;
-	/** Request headers that Envoy was told to log. */
+	/** Request headers that Envoy logs. */
 	readonly headers?: Readonly<Record<string, string>>;
 	readonly principal?: string;
 	readonly path?: string;
 	/** POST; PURGE is one that Envoy's enumeration lacks. */
 	readonly method?: "GET" | "POST" | "OPTIONS" | "PURGE";
 	readonly codeDetails?: string;
-	/** Of the request's headers as they came, by HTTP/1.1; else Envoy says nothing of either. */
+	/** Bytes of the request's headers on the wire; Envoy counts them for HTTP/1.1 only. */
 	readonly headerBytes?: number;
 }
 
 /** As RBAC leaves it of a request that it refused, or let pass, on whatever route. */
-export const JUDGED: Pick<Entry, "said" | "namespace"> = {
-	said: { weir_allow_enforced_engine_result: "denied" },
+export const JUDGED: Pick<Entry, "metadata" | "namespace"> = {
+	metadata: { weir_allow_enforced_engine_result: "denied" },
 	namespace: "envoy.filters.http.rbac",
 };
 
@@ -237,12 +237,12 @@ export function encodeEntry(writer: BinaryWriter, entry: Entry): BinaryWriter {
 		.join();
 	if (entry.cluster !== undefined) writer.tag(15, 2).string(entry.cluster);
 	if (entry.flag !== undefined) writer.tag(16, 2).fork().tag(entry.flag, 0).bool(true).join();
-	if (entry.said !== undefined) {
+	if (entry.metadata !== undefined) {
 		const namespace = entry.namespace ?? "envoy.filters.http.ext_authz";
 		const struct = writer.tag(17, 2).fork().tag(1, 2).fork().tag(1, 2).string(namespace).tag(2, 2).fork();
 		// As ext_authz does: a number among the texts.
 		struct.tag(1, 2).fork().tag(1, 2).string("ext_authz_duration").tag(2, 2).fork().tag(2, 1).double(1).join().join();
-		for (const [key, value] of Object.entries(entry.said)) {
+		for (const [key, value] of Object.entries(entry.metadata)) {
 			struct.tag(1, 2).fork().tag(1, 2).string(key).tag(2, 2).fork().tag(3, 2).string(value).join().join();
 		}
 		struct.join().join().join();

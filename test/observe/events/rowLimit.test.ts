@@ -41,7 +41,7 @@ async function started(t: { teardown(run: () => Promise<void>): unknown }, decis
 	return rig;
 }
 
-t.test("beyond so many the oldest go, and each answer says so for as long as records are kept", async (t) => {
+t.test("beyond the limit the oldest records go, and each answer reports that while records are kept", async (t) => {
 	const rig = await started(t, 20);
 	await rig.send([...denials("team/shop", 15), ...denials(null, 15, START + 100)]);
 	t.equal((await asked(rig)).dropped, undefined);
@@ -53,7 +53,7 @@ t.test("beyond so many the oldest go, and each answer says so for as long as rec
 	t.equal(rig.meter.counts.get(seriesKey(DROPPED, { table: "decisions" })), 10);
 	t.equal(rig.meter.counts.get(seriesKey("weir_ingest_pruned_rows_total", { table: "decisions" })), undefined);
 	t.same((await asked(rig)).dropped, dropped);
-	t.same((await asked(rig, "", "default")).dropped, dropped, "whoever asks");
+	t.same((await asked(rig, "", "default")).dropped, dropped, "for every reader");
 	t.same((await asked(rig, `&since=${dropped.wholeSinceMs}`)).dropped, undefined);
 	t.same((await asked(rig, `&since=${dropped.wholeSinceMs - 1}`)).dropped, dropped);
 
@@ -66,12 +66,12 @@ t.test("beyond so many the oldest go, and each answer says so for as long as rec
 	t.same(await asked(rig), { decisions: [], next: null }, "what is past its time lacks nothing");
 });
 
-t.test("and the answer of them says so", async (t) => {
+t.test("shadow counts beyond the limit are removed, and their answer reports that", async (t) => {
 	const rig = await startRig({ decisionRowsMax: 1 });
 	t.teardown(() => rig.close());
 	const tried = (requestId: string): Entry => ({
 		...{ kind: "end", unit: null, requestId, startMs: START, namespace: "envoy.filters.http.rbac" },
-		said: { weir_deny_shadow_engine_result: "denied", weir_deny_shadow_effective_policy_id: "try" },
+		metadata: { weir_deny_shadow_engine_result: "denied", weir_deny_shadow_effective_policy_id: "try" },
 	});
 	const counts = async () => (await rig.call("GET", "/v1/requests?view=shadow&rules=all", "")).json as ShadowAnswer;
 	await rig.send([tried("r1")]);

@@ -45,7 +45,7 @@ async function rigWith(t: { teardown(close: () => Promise<void>): void }): Promi
 	return rig;
 }
 
-t.test("units by the value of their first request, in order of appearance; the rest is one group", async (t) => {
+t.test("units are grouped by their first request's value, in order of appearance; others share a group", async (t) => {
 	const rig = await rigWith(t);
 	const units = unitsOf("control", SEGMENT_VALUES_MAX + 5);
 	const [first = "", second = "", third = "", fourth = "", fifth = ""] = units;
@@ -71,7 +71,7 @@ t.test("units by the value of their first request, in order of appearance; the r
 	t.match(of("se")?.arms.find(({ arm }) => arm === "control")?.metrics.revenue, { n: 1, mean: 0 });
 	t.match(of("de"), { rank: 1 });
 	t.match(of(`land-${SEGMENT_VALUES_MAX - 3}`), { rank: SEGMENT_VALUES_MAX - 1 });
-	t.equal(of("fr"), undefined, "first said se");
+	t.equal(of("fr"), undefined, "its first request had se");
 	// third, fourth, fifth, and what came when all ranks were taken
 	const rest = of(null);
 	t.equal(rest?.rank, SEGMENT_VALUES_MAX);
@@ -85,7 +85,7 @@ t.test("units by the value of their first request, in order of appearance; the r
 t.test("a unit that the sidecar puts into another arm than the plan is left out and counted", async (t) => {
 	const rig = await rigWith(t);
 	const [forced = "", other = ""] = unitsOf("control", 2);
-	const said = (unit: string, arm: string) => ({
+	const assigned = (unit: string, arm: string) => ({
 		plan: "callout",
 		service: "shop",
 		experiment: "models",
@@ -99,7 +99,7 @@ t.test("a unit that the sidecar puts into another arm than the plan is left out 
 		requestId,
 		startMs: T0,
 		plan: "callout",
-		said: said(unit, arm),
+		metadata: assigned(unit, arm),
 	});
 	await rig.send(withStarts([end(forced, "boosted", "r1"), end(other, "control", "r2")]));
 	await rig.send(withStarts([end(forced, "control", "r3")]));
@@ -119,7 +119,7 @@ t.test("a unit that the sidecar puts into another arm than the plan is left out 
 	);
 });
 
-t.test("moments over both assignments of units that are in two experiments", async (t) => {
+t.test("units in two experiments have moments over both assignments", async (t) => {
 	const rig = await rigWith(t);
 	const units = [...unitsOf("control", 3), ...unitsOf("boosted", 2)];
 	await rig.send(units.map((unit) => start(unit, null)));
@@ -163,7 +163,7 @@ t.test("values outside a Metric's range are refused one by one; infinities are n
 	t.match(await rig.post('[{"metric": "stars", "value": 1e999, "unit": "u"}]'), { status: 422 });
 });
 
-t.test("the newest outcome of each metric, also once its rows are gone", async (t) => {
+t.test("the newest outcome of each metric is known, also once its rows are gone", async (t) => {
 	const rig = await rigWith(t);
 	await rig.post([
 		{ metric: "revenue", value: 1, unit: "u", time: T0 - 50 },
@@ -176,34 +176,31 @@ t.test("the newest outcome of each metric, also once its rows are gone", async (
 	t.same((await rig.ingest.evidence.evidence(asked)).newestOutcomeMs, { revenue: T0 - 20 });
 });
 
-t.test(
-	"a quantile of the units' values for a cap, those without any among them where they count as nought",
-	async (t) => {
-		const rig = await rigWith(t);
-		const units = unitsOf("control", 5);
-		const ask = { experiment: "models", service: "shop", quantile: 0.5, sinceMs: 0, untilMs: T0 + 2_000 };
-		const spent = metric("revenue", { perUnit: "sum", cap: "unfrozen" });
-		t.equal(await rig.ingest.evidence.baselineQuantile({ ...ask, valuesOf: spent }), null);
-		await rig.send(units.map((unit) => start(unit, null)));
-		await rig.post(
-			units
-				.slice(0, 3)
-				.flatMap((unit, index) => [10, index].map((value) => ({ metric: "revenue", value, unit, time: T0 }))),
-		);
-		rig.nowMs = T0 + 2_000;
-		const found = await rig.ingest.evidence.baselineQuantile({ ...ask, valuesOf: spent });
-		t.same(found, { valueMs: 11, requests: 3, units: 3 });
-		const zeros = { ...spent, missing: "zero" as const };
-		t.same(await rig.ingest.evidence.baselineQuantile({ ...ask, valuesOf: zeros }), {
-			valueMs: 10,
-			requests: 5,
-			units: 5,
-		});
-	},
-);
+t.test("a cap's quantile includes units without a value if they count as zero", async (t) => {
+	const rig = await rigWith(t);
+	const units = unitsOf("control", 5);
+	const ask = { experiment: "models", service: "shop", quantile: 0.5, sinceMs: 0, untilMs: T0 + 2_000 };
+	const spent = metric("revenue", { perUnit: "sum", cap: "unfrozen" });
+	t.equal(await rig.ingest.evidence.baselineQuantile({ ...ask, valuesOf: spent }), null);
+	await rig.send(units.map((unit) => start(unit, null)));
+	await rig.post(
+		units
+			.slice(0, 3)
+			.flatMap((unit, index) => [10, index].map((value) => ({ metric: "revenue", value, unit, time: T0 }))),
+	);
+	rig.nowMs = T0 + 2_000;
+	const found = await rig.ingest.evidence.baselineQuantile({ ...ask, valuesOf: spent });
+	t.same(found, { valueMs: 11, requests: 3, units: 3 });
+	const zeros = { ...spent, missing: "zero" as const };
+	t.same(await rig.ingest.evidence.baselineQuantile({ ...ask, valuesOf: zeros }), {
+		valueMs: 10,
+		requests: 5,
+		units: 5,
+	});
+});
 
 t.test(
-	"outcomes per request, and the mean duration, a request without an end lasting until it is given up",
+	"a request without an end lasts until it is given up, in outcomes per request and in the mean duration",
 	async (t) => {
 		const rig = await rigWith(t);
 		const [a = "", b = ""] = unitsOf("control", 2);

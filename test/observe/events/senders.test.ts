@@ -14,7 +14,7 @@ const REFUSED = "weir_ingest_refused_outcomes_total";
 const audit = async (rig: Rig): Promise<readonly ShownDecision[]> =>
 	((await rig.call("GET", "/v1/requests?kind=outcome-refused", "")).json as DecisionsAnswer).decisions;
 
-t.test("the public API's word on the socket: a grant per metric, whole requests refused", async (t) => {
+t.test("a sender needs a grant for each metric, or its whole request is refused", async (t) => {
 	const rig = await startRig({ metrics: async () => GRANTED });
 	t.teardown(() => rig.close());
 	const as = async (word: string, body: unknown): Promise<number> =>
@@ -68,7 +68,7 @@ t.test("the public API's word on the socket: a grant per metric, whole requests 
 	t.notOk(JSON.stringify(records).includes(unit), "no unit");
 });
 
-t.test("on the socket a request with no sender, or with two, is anonymous", async (t) => {
+t.test("a request on the socket with no sender, or with two, is anonymous", async (t) => {
 	const rig = await startRig({ metrics: async () => GRANTED });
 	t.teardown(() => rig.close());
 	const owner = encodeCaller("local:root");
@@ -90,7 +90,7 @@ t.test("on the socket a request with no sender, or with two, is anonymous", asyn
 	}
 });
 
-t.test("forged outcomes move no statistics, whatever key they come with", async (t) => {
+t.test("forged outcomes change no statistics, with any key", async (t) => {
 	const rig = await startRig({ metrics: async () => GRANTED });
 	t.teardown(() => rig.close());
 	await rig.send([{ kind: "start", unit, requestId: "r", startMs: 999_000 }]);

@@ -1,4 +1,4 @@
-/** What waits, and for how long: bounded in number and in time, whatever clients and clocks do. */
+/** Waiting exposures are bounded in number and in time, for any clients and clocks. */
 import t from "tap";
 import { UNIT_CACHE_MAX } from "../../../src/limits/index.js";
 import { SettlingExposures } from "../../../src/observe/events/evidence/settlingExposures.js";
@@ -39,7 +39,7 @@ t.test("an Envoy whose clock is ahead does not hold back its exposures", (t) => 
 	t.end();
 });
 
-t.test("at an end a unit that came with its request is kept, a late one by its time", (t) => {
+t.test("at shutdown a unit that arrived with its request is kept, a late unit if it waited long enough", (t) => {
 	const settling = new SettlingExposures(1_000);
 	settling.add(request(1), exposure(1), false);
 	settling.add(request(2), exposure(2), true);

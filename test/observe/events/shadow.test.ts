@@ -1,4 +1,4 @@
-/** What shadow policies would change, from Envoy's shadow rules and from the sidecar's own word. */
+/** Counts of what shadow policies would change, from Envoy's shadow rules and the sidecar's metadata. */
 import t from "tap";
 import type { PlanTable } from "../../../src/compile/table/plan.js";
 import type { ShadowAnswer } from "../../../src/observe/events/decisions/decisionQuery.js";
@@ -27,8 +27,8 @@ const end = (over: Partial<Entry>): Entry => ({
 	principal: WEB,
 	...over,
 });
-const rbac = (said: Record<string, string>, over: Partial<Entry> = {}): Entry =>
-	end({ namespace: "envoy.filters.http.rbac", said, ...over });
+const rbac = (metadata: Record<string, string>, over: Partial<Entry> = {}): Entry =>
+	end({ namespace: "envoy.filters.http.rbac", metadata, ...over });
 const deny = (result: string, policy = "none") => ({
 	weir_deny_shadow_engine_result: result,
 	weir_deny_shadow_effective_policy_id: policy,
@@ -39,7 +39,7 @@ const allow = (result: string, policy = "none") => ({
 });
 const NONE = "rbac_access_denied_matched_policy[none]";
 
-t.test("who, service, method, path, count; by Envoy", async (t) => {
+t.test("shadow changes that Envoy logs are counted by caller, Service, method and path", async (t) => {
 	const rig = await startRig(tryingOut());
 	t.teardown(() => rig.close());
 	await rig.send([
@@ -52,7 +52,7 @@ t.test("who, service, method, path, count; by Envoy", async (t) => {
 		// Nothing changes:
 		rbac({ ...deny("allowed"), ...allow("allowed", "p") }),
 		rbac({ ...deny("allowed"), ...allow("denied") }, { status: 403, codeDetails: NONE }),
-		// The deny filter's shadow rules let it on; that says nothing of what allows.
+		// The deny filter's shadow rules pass it; the allow filter may still refuse.
 		rbac({ ...deny("allowed") }, { status: 403, codeDetails: NONE }),
 		// No policy decides these.
 		rbac({ ...allow("allowed", "wide") }, { status: 401, codeDetails: "jwt_authn_access_denied{Jwt_is_expired}" }),
@@ -61,7 +61,7 @@ t.test("who, service, method, path, count; by Envoy", async (t) => {
 			{ status: 403, codeDetails: "rbac_access_denied_matched_policy[(not_canonical_path)]" },
 		),
 		// Others' metadata.
-		end({ namespace: "envoy.filters.http.jwt_authn", said: deny("denied", "x") }),
+		end({ namespace: "envoy.filters.http.jwt_authn", metadata: deny("denied", "x") }),
 	]);
 	const { changes, cut } = await shadow(rig);
 	t.equal(cut, false);
@@ -92,10 +92,10 @@ t.test("who, service, method, path, count; by Envoy", async (t) => {
 	t.equal((await shadow(rig, "&among=wide,other")).changes.length, 2);
 });
 
-t.test("where untried policies could turn a result of the allows, the other one alone counts", async (t) => {
+t.test("a result of allow rules that untried policies could change does not count", async (t) => {
 	const rig = await startRig(tryingOut());
 	t.teardown(() => rig.close());
-	const said = (would: "allow" | "deny", result: string, policy = "none") =>
+	const tried = (would: "allow" | "deny", result: string, policy = "none") =>
 		Object.fromEntries(
 			Object.entries(allow(result, policy)).map(([key, value]) => [
 				`weir_would_${would}_${key.slice("weir_allow_".length)}`,
@@ -104,11 +104,11 @@ t.test("where untried policies could turn a result of the allows, the other one 
 		);
 	const denied = { status: 403, codeDetails: NONE } as const;
 	await rig.send([
-		rbac({ ...deny("allowed"), ...said("allow", "denied") }, { path: "/a" }),
-		rbac({ ...deny("allowed"), ...said("allow", "allowed", "wide") }, { path: "/b", ...denied }),
-		rbac({ ...deny("allowed"), ...said("deny", "denied") }, { path: "/c" }),
-		rbac({ ...deny("allowed"), ...said("deny", "allowed", "wide") }, { path: "/d", ...denied }),
-		rbac({ ...deny("denied", "try"), ...said("allow", "denied") }, { path: "/e" }),
+		rbac({ ...deny("allowed"), ...tried("allow", "denied") }, { path: "/a" }),
+		rbac({ ...deny("allowed"), ...tried("allow", "allowed", "wide") }, { path: "/b", ...denied }),
+		rbac({ ...deny("allowed"), ...tried("deny", "denied") }, { path: "/c" }),
+		rbac({ ...deny("allowed"), ...tried("deny", "allowed", "wide") }, { path: "/d", ...denied }),
+		rbac({ ...deny("denied", "try"), ...tried("allow", "denied") }, { path: "/e" }),
 	]);
 	const { changes } = await shadow(rig);
 	t.match(
@@ -122,20 +122,20 @@ t.test("where untried policies could turn a result of the allows, the other one 
 	t.equal(changes.length, 3);
 });
 
-t.test("by the sidecar", async (t) => {
+t.test("shadow changes that the sidecar reports are counted", async (t) => {
 	const rig = await startRig(tryingOut({ callout: CALLOUT }));
 	t.teardown(() => rig.close());
-	const said = { plan: "callout", service: "shop", verdict: "allow", reason: "allowed", policy: "p" };
+	const metadata = { plan: "callout", service: "shop", verdict: "allow", reason: "allowed", policy: "p" };
 	const denied = { plan: "callout", status: 403, codeDetails: "ext_authz_denied" } as const;
 	await rig.send([
 		end({
 			plan: "callout",
 			path: "/a",
-			said: { ...said, shadow: "deny", shadowPolicy: "try", shadowReason: "forbidden" },
+			metadata: { ...metadata, shadow: "deny", shadowPolicy: "try", shadowReason: "forbidden" },
 		}),
-		end({ ...denied, path: "/b", said: { ...said, verdict: "deny", shadow: "allow", shadowPolicy: "wide" } }),
-		end({ plan: "callout", said: { ...said, shadow: "allow", shadowPolicy: "wide" } }),
-		end({ plan: "callout", said }),
+		end({ ...denied, path: "/b", metadata: { ...metadata, verdict: "deny", shadow: "allow", shadowPolicy: "wide" } }),
+		end({ plan: "callout", metadata: { ...metadata, shadow: "allow", shadowPolicy: "wide" } }),
+		end({ plan: "callout", metadata }),
 	]);
 	t.match((await shadow(rig)).changes, [
 		{ change: "would-allow", policy: "wide", reason: null, path: "/b", count: 1 },
@@ -155,7 +155,7 @@ t.test("a refusal without a policy has its reason and no policy name, in every e
 				? rbac(rule === "none" ? { ...deny("allowed"), ...allow("denied") } : deny("denied", rule), { path })
 				: end({
 						...{ plan: "callout", path },
-						said: { plan: "callout", service: "shop", verdict: "allow", shadow: "deny", shadowReason },
+						metadata: { plan: "callout", service: "shop", verdict: "allow", shadow: "deny", shadowReason },
 					});
 		await rig.send([
 			tried("/a", "(invalid token) alg", "invalid-token"),
@@ -175,7 +175,7 @@ t.test("a refusal without a policy has its reason and no policy name, in every e
 	}
 });
 
-t.test("counts of other rules than those in force stand apart", async (t) => {
+t.test("counts under earlier rules are kept apart", async (t) => {
 	const access = (...names: readonly string[]) => ({
 		open: false,
 		policies: names.map((name) => ({ ...TRIED_POLICY, name })),
@@ -215,7 +215,7 @@ t.test("counts of other rules than those in force stand apart", async (t) => {
 	t.match(await rig.call("GET", "/v1/requests?rules=all", ""), { status: 400 });
 });
 
-t.test("a policy that would change all is counted in bounded memory, and rightly", (t) => {
+t.test("a policy that would change every request is counted correctly in bounded memory", (t) => {
 	const counts = new ShadowCounts();
 	const requests = SHADOW_KEYS_MAX + 300;
 	const change = { change: "would-deny", policy: "try", reason: "forbidden" } as const;

@@ -1,4 +1,4 @@
-/** A burst that meets a connection to ingest which is only being made: Envoy keeps its entries until it stands. */
+/** Envoy keeps the entries of a burst until its connection to ingest is established. */
 
 import { Agent } from "node:http";
 import { type AddressInfo, connect, createServer, type Socket } from "node:net";
@@ -48,18 +48,18 @@ function overTls(bootstrap: object, port: number): object {
 }
 
 for (const version of ["1.40.0", "1.36.2"])
-	t.test(`Envoy ${version}`, { timeout: 120_000 }, async (t) => {
+	t.test(`Envoy ${version} keeps entries until ingest accepts its connection`, { timeout: 120_000 }, async (t) => {
 		const { rig, planOf, collectors } = await startLiveRig(t);
 		const ca = await createDevelopmentCa({ trustDomain: TRUST_DOMAIN, nowMs: Date.now(), lifetimeMs: 3_600_000 });
 		const { certificate: cert, privateKey: key } = await ca.issue({ spiffeId: idOf("control") });
 		const waiting: Socket[] = [];
-		const door = createServer((client) => void waiting.push(client.on("error", () => undefined)));
-		await new Promise<void>((resolve) => door.listen(0, "127.0.0.1", resolve));
+		const server = createServer((client) => void waiting.push(client.on("error", () => undefined)));
+		await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
 		t.teardown(() => {
 			for (const client of waiting) client.destroy();
-			door.close();
+			server.close();
 		});
-		const { port } = door.address() as AddressInfo;
+		const { port } = server.address() as AddressInfo;
 		const plan = planOf(GUARDED);
 		const envoy = await startEnvoy(t, (admin) => overTls(bootstrapOf(plan, collectors)(admin), port), {
 			version,

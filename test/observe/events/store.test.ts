@@ -60,7 +60,7 @@ t.test("a store of a newer Weir, of another key, or that is no store is refused"
 	await t.rejects(openEventStore(none), { code: "failed-precondition", message: /cannot be opened/ });
 });
 
-t.test("its files are its user's alone, also ones made readable and ones that come later", async (t) => {
+t.test("only the store's user can read its files, also ones made readable and later ones", async (t) => {
 	const directory = fresh();
 	const former = process.umask(0o022);
 	t.teardown(() => void process.umask(former));
@@ -100,7 +100,7 @@ t.test("a transaction that fails leaves nothing, and the next one works", async 
 	t.equal(Number(row?.n), 2);
 });
 
-t.test("when an entry was last heard before an opening is kept as long as the entry", async (t) => {
+t.test("the time of the last entry before an opening is kept as long as the entry", async (t) => {
 	const rig = await startRig();
 	t.teardown(() => rig.close());
 	const pruned = () => rig.meter.counts.get(seriesKey(COUNTERS.pruned.name, { table: "openings" }));

@@ -1,4 +1,4 @@
-/** Access-log streams: of Envoys, for their own Gateway; forged ones are refused, counted and recorded. */
+/** An Envoy opens access-log streams for its own Gateway; forged ones are refused, counted and recorded. */
 import { connect as connectHttp2 } from "node:http2";
 import { type AddressInfo, connect, createServer, type Socket } from "node:net";
 import { setTimeout as pause } from "node:timers/promises";
@@ -23,7 +23,7 @@ t.jobs = 4;
 const gatewaysOf = (envoy: string): readonly string[] | null => (envoy === "edge" ? ["edge", "team/edge"] : []);
 const trust = { trustDomain: TRUST_DOMAIN, gatewaysOf };
 
-t.test("identity against claim", (t) => {
+t.test("a stream's node and Gateway must match its Envoy's identity", (t) => {
 	const spiffe = (id: string) => ({ kind: "spiffe", id }) as const;
 	const claim = (nodeId: string, logName = "weir|edge") => ({ nodeId, instance: null, logName });
 	const edge = spiffe(idOf("envoy/edge"));
@@ -52,7 +52,7 @@ t.test("identity against claim", (t) => {
 	t.end();
 });
 
-t.test("over TCP: only an Envoy's SVID, for its own node and Gateway", async (t) => {
+t.test("over TCP only an Envoy's SVID opens a stream, for its own node and Gateway", async (t) => {
 	const ca = await createDevelopmentCa({ trustDomain: TRUST_DOMAIN, nowMs: Date.now(), lifetimeMs: 3_600_000 });
 	const identity = await ownIdentity(ca, "control");
 	const rig: Rig = await startRig({
@@ -160,7 +160,7 @@ t.test("over TCP: only an Envoy's SVID, for its own node and Gateway", async (t)
 	t.ok(decisions.some(({ reason, principal }) => reason === "not-an-envoy" && principal === idOf("sidecar")));
 });
 
-/** A rig with a door over TCP, whose clock goes. */
+/** A rig with a TCP listener and a clock that runs. */
 async function tcpRig(t: Test): Promise<{ rig: Rig; ca: DevelopmentCa; later(ms: number): void }> {
 	const ca = await createDevelopmentCa({ trustDomain: TRUST_DOMAIN, nowMs: Date.now(), lifetimeMs: 3_600_000 });
 	const identity = await ownIdentity(ca, "control");
@@ -188,11 +188,11 @@ async function tcpRig(t: Test): Promise<{ rig: Rig; ca: DevelopmentCa; later(ms:
 const DENIED = { kind: "end", status: 403, codeDetails: "rbac_access_denied_matched_policy[none]" } as const;
 
 t.test(
-	"a stream ends in order before its Envoy's certificate does, and nothing is missing",
+	"a stream ends gracefully before its Envoy's certificate expires, and no entry is lost",
 	{ timeout: 60_000 },
 	async (t) => {
 		const { rig, ca } = await tcpRig(t);
-		const told = async (kind: string) =>
+		const decisionsOf = async (kind: string) =>
 			((await rig.call("GET", `/v1/requests?kind=${kind}`, "")).json as DecisionsAnswer).decisions;
 		const opened = (lifetimeMs: number) => ca.issue({ spiffeId: idOf("envoy/edge"), lifetimeMs, nowMs: Date.now() });
 		const denied = (requestId: string) =>
@@ -204,8 +204,8 @@ t.test(
 		const lasted = Date.now() - began;
 		t.ok(lasted > 2_000 && lasted < 16_000, `${lasted} ms, before the certificate's end`);
 		await streamOverTls(rig.ingest.accessLogPort ?? 0, ca.certificate, await opened(3_600_000), [denied("r2")]);
-		while ((await told("denied")).length < 2) await pause(20);
-		t.same(await told("records-missing"), []);
+		while ((await decisionsOf("denied")).length < 2) await pause(20);
+		t.same(await decisionsOf("records-missing"), []);
 	},
 );
 
@@ -214,7 +214,7 @@ async function silentEnvoy(t: Test) {
 	const { rig, ca, later } = await tcpRig(t);
 	const openedMs = rig.nowMs;
 	const certificate = await ca.issue({ spiffeId: idOf("envoy/edge") });
-	/** A network that goes away and tells nobody. */
+	/** A network that fails without closing its connections. */
 	const ways: Socket[] = [];
 	const network = createServer((client) => {
 		const to = connect(rig.ingest.accessLogPort ?? 0, "127.0.0.1");
@@ -247,21 +247,21 @@ async function silentEnvoy(t: Test) {
 	const head = Buffer.alloc(5);
 	head.writeUInt32BE(message.length, 1);
 	stream.on("error", () => undefined).write(Buffer.concat([head, message]));
-	const told = async (kind: string) =>
+	const decisionsOf = async (kind: string) =>
 		((await rig.call("GET", `/v1/requests?kind=${kind}`, "")).json as DecisionsAnswer).decisions;
-	while ((await told("denied")).length === 0) await pause(20);
+	while ((await decisionsOf("denied")).length === 0) await pause(20);
 	for (const way of ways) way.unpipe().pause();
-	return { rig, told, later, openedMs, silentMs: rig.nowMs };
+	return { rig, decisionsOf, later, openedMs, silentMs: rig.nowMs };
 }
 
-t.test("an Envoy that answers nothing is missed since its last sign of life", { timeout: 60_000 }, async (t) => {
-	const { told, later, openedMs, silentMs } = await silentEnvoy(t);
+t.test("the gap of an Envoy that stopped answering begins at its last entry", { timeout: 60_000 }, async (t) => {
+	const { decisionsOf, later, openedMs, silentMs } = await silentEnvoy(t);
 	let gap: DecisionsAnswer["decisions"][number] | undefined;
 	while (gap === undefined) {
 		await pause(100);
 		// It is recorded some time after it is over; what waits for answers has a clock of its own.
 		later(5_000);
-		[gap] = await told("records-missing");
+		[gap] = await decisionsOf("records-missing");
 	}
 	t.match(gap, { reason: "not-received", gateway: "edge", principal: idOf("envoy/edge") });
 	const fromMs = gap.atMs;
@@ -270,11 +270,11 @@ t.test("an Envoy that answers nothing is missed since its last sign of life", { 
 });
 
 t.test(
-	"`weir envoy` reports for its own Envoy: of a forged report nothing is taken",
+	"`weir envoy` reports dropped entries of its own Envoy only; a forged report is ignored",
 	{ timeout: 60_000 },
 	async (t) => {
 		const { rig, ca, later } = await tcpRig(t);
-		const keeper = async (name: string, node: string) => {
+		const agentOf = async (name: string, node: string) => {
 			const { certificate: cert, privateKey: key } = await ca.issue({ spiffeId: idOf(name) });
 			const secret = { cert, key, ca: ca.certificate, checkServerIdentity: () => undefined };
 			const passedMs = (): number => performance.now();
@@ -284,10 +284,10 @@ t.test(
 					connectTls({ port: rig.ingest.accessLogPort ?? 0, host: "127.0.0.1", ALPNProtocols: ["h2"], ...secret }),
 			});
 		};
-		const told = async (kind: string) =>
+		const decisionsOf = async (kind: string) =>
 			((await rig.call("GET", `/v1/requests?kind=${kind}`, "")).json as DecisionsAnswer).decisions;
 		const lie = async (name: string, node: string): Promise<void> => {
-			const liar = await keeper(name, node);
+			const liar = await agentOf(name, node);
 			liar.dropped(7, performance.now() - 1_000);
 			await liar.ask(true);
 		};
@@ -302,24 +302,24 @@ t.test(
 		const refused = (reason: string) => rig.meter.counts.get(seriesKey(COUNTERS.streams.name, { reason }));
 		t.equal(undelivered(), undefined);
 		t.same([refused("other-node"), refused("other-gateway"), refused("not-an-envoy")], [2, 1, 1]);
-		const own = await keeper("envoy/edge", "edge");
+		const own = await agentOf("envoy/edge", "edge");
 		own.dropped(5, performance.now() - 1_000);
 		await own.ask();
 		t.equal(undelivered(), 5, "and its own is");
 		later(60_000);
 		await pause(20);
-		let missing = await told("records-missing");
-		for (; missing.length === 0; missing = await told("records-missing")) await pause(50);
+		let missing = await decisionsOf("records-missing");
+		for (; missing.length === 0; missing = await decisionsOf("records-missing")) await pause(50);
 		t.match(missing, [{ reason: "not-received", count: 5, gateway: null, principal: idOf("envoy/edge") }]);
-		// It goes on for ever.
+		// The forger continues.
 		for (let times = 0; times < 4; times++) await lie("envoy/inner", "inner");
 		const records = async () =>
-			(await told("stream-refused"))
+			(await decisionsOf("stream-refused"))
 				.filter(({ reason, principal }) => reason === "other-gateway" && principal === idOf("envoy/inner"))
 				.map(({ count }) => count);
 		t.same(await records(), [1], "once a minute");
 		await rig.restart();
-		t.same((await records()).sort(), [1, 4], "and what was not told at the end");
+		t.same((await records()).sort(), [1, 4], "the rest when ingest ends");
 	},
 );
 
@@ -332,7 +332,7 @@ t.test("a connection that opens hundreds of streams at once is cut, and recorded
 	t.match(decisions, [{ kind: "stream-refused", principal: idOf("envoy/inner"), gateway: null, count: 1 }]);
 });
 
-t.test("plain TCP is never an access log's door", async (t) => {
+t.test("the access log has no listener over plain TCP", async (t) => {
 	await t.rejects(
 		startRig({
 			accessLogTcp: {

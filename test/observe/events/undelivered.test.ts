@@ -1,4 +1,4 @@
-/** Entries that Envoy dropped: the data are broken, and requests of that time give no harm verdict. */
+/** Entries that Envoy dropped: the data are incomplete, and requests of that time give no harm verdict. */
 import t from "tap";
 import { COUNTERS } from "../../../src/observe/events/meter.js";
 import { metric, query, seriesKey, startRig, unitsOf } from "./rig.js";
@@ -6,7 +6,7 @@ import { metric, query, seriesKey, startRig, unitsOf } from "./rig.js";
 const T0 = 1_000_000;
 const MINUTE = 60_000;
 
-t.test("what was heard of in the minute before, and soon after, is left out, with and without an end", async (t) => {
+t.test("requests logged in the minute before lost entries, or soon after, are left out", async (t) => {
 	const rig = await startRig();
 	t.teardown(() => rig.close());
 	const [before = "", heard = "", unheard = "", within = "", behind = "", after = ""] = unitsOf("control", 6);
@@ -17,7 +17,7 @@ t.test("what was heard of in the minute before, and soon after, is left out, wit
 	await send(before, T0, "start");
 	await send(heard, T0 + 1, "start", "end");
 	await send(unheard, T0 + 2, "start");
-	// Nobody could ask Envoy for three minutes.
+	// Envoy's admin was unreachable for three minutes.
 	await send(within, T0 + 2.5 * MINUTE, "start", "end");
 	rig.nowMs = T0 + 4 * MINUTE;
 	rig.ingest.undelivered(7, T0 + MINUTE);

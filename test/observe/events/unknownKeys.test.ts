@@ -1,4 +1,4 @@
-/** Which refused tokens make control ask an issuer for its keys. */
+/** Refused tokens that make control fetch an issuer's keys. */
 import t from "tap";
 import { ingestClient } from "../../../src/observe/events/client.js";
 import { type Entry, startRig } from "./rig.js";
@@ -10,7 +10,7 @@ const refused = (over: Partial<Entry>): Entry => ({
 	...over,
 });
 
-t.test("tokens that name a key which Envoy does not have are counted by Gateway", async (t) => {
+t.test("tokens with a key that Envoy does not have are counted by Gateway", async (t) => {
 	const rig = await startRig();
 	t.teardown(() => rig.close());
 	const counted = async (over: Partial<Entry>): Promise<number> => {

@@ -1,6 +1,6 @@
 /**
  * One record per denied request, whatever its client does then. A client of HTTP/2 that takes no byte of the answer and
- * goes has the last word in Envoy's response_code_details: what denied the request is found elsewhere in the entry.
+ * goes overwrites Envoy's response_code_details: the entry has the cause of the denial in other fields.
  */
 import { once } from "node:events";
 import { writeFile } from "node:fs/promises";
@@ -31,7 +31,7 @@ const LEAVING: Readonly<Record<string, (stream: ClientHttp2Stream, session: Clie
 	protests: (stream) => stream.close(constants.NGHTTP2_PROTOCOL_ERROR),
 	refuses: (stream) => stream.close(constants.NGHTTP2_REFUSED_STREAM),
 	disconnects: (_stream, session) => session.destroy(),
-	// Envoy closes a connection on which most requests are reset at once, and says no more of the others on it.
+	// Envoy closes a connection on which most requests are reset at once, and does not log the others on it.
 	floods: async (_stream, session) => {
 		for (let n = 0; n < 1_000; n++) {
 			const one = session.request({ ":path": "/", ":authority": "open.test" });
@@ -42,9 +42,9 @@ const LEAVING: Readonly<Record<string, (stream: ClientHttp2Stream, session: Clie
 	},
 };
 
-/** What is asked, by whom, the status, and what the record of each says. */
+/** Caller, host, path, headers, status, and the reason and policy of the record. */
 const ASKED = [
-	["stranger", "guarded", "/nobody", {}, 403, "no-policy-allows", null],
+	["unknown", "guarded", "/none", {}, 403, "no-policy-allows", null],
 	["alice", "guarded", "/secret", {}, 403, "forbidden", "no-secrets"],
 	["alice", "guarded", "/gate", { "x-http-method-override": "PUT" }, 403, "not-canonical", null],
 	["alice", "users", "/token", { authorization: "Bearer x" }, 401, "invalid-token", null],
@@ -58,8 +58,8 @@ const ASKED = [
 	["alice", "empty", "/no-server", {}, 503, null, null],
 ] as const;
 
-/** A flood takes a while, so one each of what metadata and what the status tells. */
-const FLOODED: ReadonlySet<string> = new Set(["/nobody", "/token", "/shut"]);
+/** A flood takes a while, so only one path each for metadata and for the status. */
+const FLOODED: ReadonlySet<string> = new Set(["/none", "/token", "/shut"]);
 
 /** Before the sidecar is asked, and so never by it. */
 const BY_ENVOY: ReadonlySet<string> = new Set(["/gate", "/limit", "/shut", "/unknown"]);
@@ -127,15 +127,15 @@ for (const version of ["1.40.0", "1.36.2"])
 						const by = mode === "native" || BY_ENVOY.has(path) ? "envoy" : "sidecar";
 						if (reason !== null) wanted.push([own, status, "denied deny", reason, policy, by].join(" "));
 					}
-				const told = async (): Promise<readonly ShownDecision[]> =>
+				const shown = async (): Promise<readonly ShownDecision[]> =>
 					((await rig.call("GET", "/v1/requests?limit=1000", "")).json as DecisionsAnswer).decisions;
 				// Entries come in their order: after this one's none of the others is still to come.
-				t.equal(await ask("stranger", "guarded", "/last", {}, "cancels"), 403);
+				t.equal(await ask("unknown", "guarded", "/last", {}, "cancels"), 403);
 				wanted.push(`/last 403 denied deny no-policy-allows  ${mode === "native" ? "envoy" : "sidecar"}`);
-				for (let tries = 0; (await told()).length < wanted.length && tries < 60; tries++)
+				for (let tries = 0; (await shown()).length < wanted.length && tries < 60; tries++)
 					await new Promise((resolve) => setTimeout(resolve, 100));
 				t.same(
-					(await told())
+					(await shown())
 						.map(({ path, status, kind, verdict, reason, policy, by }) =>
 							[path, status, `${kind} ${verdict}`, reason, policy, by].join(" "),
 						)

@@ -1,7 +1,7 @@
 /**
- * A client of HTTP/2 decides when it takes a refusal: Envoy ends its request only then. Until that, and after it, the
- * request makes nobody one of the Experiment. One that an allowed client left open at an upstream does, and one whose answer
- * it does not take: else an arm whose answers are long would seem to have fewer people.
+ * A client of HTTP/2 decides when it reads a refusal, and Envoy ends its request only then. Before and after, a refused
+ * request exposes no unit. A request that an allowed client left open at an upstream does, or whose answer it did not read:
+ * otherwise an arm with long answers would seem to have fewer units.
  */
 import { once } from "node:events";
 import t, { type Test } from "tap";
@@ -71,8 +71,8 @@ async function untaken(t: Test, version: string, protocol: "ext_authz" | "ext_pr
 			await new Promise((resolve) => setTimeout(resolve, 50));
 		}
 	};
-	const [stranger, alice] = [await open("stranger"), await open("alice")];
-	const refused = Array.from({ length: 50 }, (_, index) => stranger(`forged-${index}`));
+	const [unknown, alice] = [await open("unknown"), await open("alice")];
+	const refused = Array.from({ length: 50 }, (_, index) => unknown(`forged-${index}`));
 	for (const one of refused) t.equal((await once(one, "response"))[0][":status"], 403);
 	// She began later, so that by the time she counts they would.
 	alice("hers");

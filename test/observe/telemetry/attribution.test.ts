@@ -13,7 +13,7 @@ t.test("arm header and cluster imply experiment, feature flag, service and varia
 	t.end();
 });
 
-t.test("what a span says itself is not said again, and what has no slash implies nothing", (t) => {
+t.test("attributes that a span has are not repeated, and a value without a slash implies none", (t) => {
 	t.same(impliedAttributes({ upstream_cluster: "model/v2", "weir.service": "own" }), { "weir.variant": "v2" });
 	t.same(impliedAttributes({ "weir.arm": "odd", upstream_cluster: "/x" }), {});
 	t.end();

@@ -1,4 +1,4 @@
-/** Who decides whether a request is traced, at every tested Envoy: its client, where it says so, else `--trace-sampling`. */
+/** A client's sampling flag decides whether a request is traced, else `--trace-sampling`; on every tested Envoy. */
 import { mkdtemp, rm } from "node:fs/promises";
 import { request } from "node:http";
 import { tmpdir } from "node:os";
@@ -51,8 +51,8 @@ for (const [version, percent] of [
 					(answer) => {
 						answer.resume();
 						const text = (name: string) => String(answer.headers[name] ?? "");
-						const told = { id: text("x-request-id"), parent: text("x-traceparent"), state: text("x-tracestate") };
-						answer.on("end", () => resolve(told));
+						const seen = { id: text("x-request-id"), parent: text("x-traceparent"), state: text("x-tracestate") };
+						answer.on("end", () => resolve(seen));
 					},
 				);
 				asked.on("error", reject).end();
@@ -92,6 +92,6 @@ for (const [version, percent] of [
 			t.same(store.find(traceIdOf(1, index)), [], "what its client does not trace has no span");
 		t.ok(
 			own.every(({ id }) => /^[0-9a-f]{8}-[0-9a-f]{4}-4/.test(id)),
-			"no id tells a further Envoy to trace",
+			"no id makes a further Envoy trace",
 		);
 	});

@@ -143,7 +143,7 @@ const SECRETS = {
 	response_flags: "-".repeat(300),
 };
 
-t.test("only known attributes are stored, URLs without their query, texts cut", async (t) => {
+t.test("only known attributes are stored, URLs without their query, long texts cut", async (t) => {
 	const { spans } = decodeTraces(exportBytes({ name: "GET /a?user=alice", attributes: SECRETS }));
 	t.equal(spans[0]?.name, "GET /a");
 	t.same(spans[0]?.attributes, {
@@ -156,7 +156,7 @@ t.test("only known attributes are stored, URLs without their query, texts cut", 
 });
 
 t.test(
-	"paths and URLs of spans are masked as the decision log's are, in the store and for another collector",
+	"paths and URLs of spans are masked as in the decision log, in the store and for another collector",
 	async (t) => {
 		const token = `${Buffer.from('{"alg":"HS256"}').toString("base64url")}.AAAA.${"s".repeat(43)}`;
 		const attributes = {

@@ -38,7 +38,7 @@ const predictor = recordedSpan({
 	attributes: { "http.response.status_code": 500, "model.name": "m", "model.version": "2", "weir.variant": "v2" },
 });
 
-t.test("the path is an indented timeline with the facts of each hop", async (t) => {
+t.test("a rendered trace is an indented timeline with the attributes of each hop", async (t) => {
 	await golden(t, "trace", renderTrace([predictor, upstream, ingress]));
 });
 
@@ -51,7 +51,7 @@ t.test("clocks that disagree do not put a child before its parent", async (t) =>
 	t.match(lines[3], /^ {4}-0\.120 .* {6}└ weir-predictor: POST infer/);
 });
 
-t.test("a span whose parent is elsewhere stands at the left, and a cycle ends", async (t) => {
+t.test("a span without its parent is not indented, and a cycle ends", async (t) => {
 	t.match(renderTrace([predictor]), / {2}weir-predictor: POST infer/);
 	const loop = [
 		recordedSpan({ spanId: "a".repeat(16), parentSpanId: "b".repeat(16) }),

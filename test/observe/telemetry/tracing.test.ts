@@ -27,7 +27,7 @@ const makeSpan = (): string => {
 	return span.spanContext().traceId;
 };
 
-t.test("the standard variables say where spans go", async (t) => {
+t.test("the standard variables set the collector of spans", async (t) => {
 	const cases: readonly [Record<string, string>, string | null][] = [
 		[{}, null],
 		[{ OTEL_EXPORTER_OTLP_ENDPOINT: "" }, null],
@@ -53,7 +53,7 @@ t.test("spans are exported by OTLP, and shutdown sends the last ones", async (t)
 	t.notOk(isSpanContextValid(trace.getTracer("t").startSpan("after").spanContext()), "tracing has ended");
 });
 
-t.test("spans go over a UNIX socket, unless the standard variables name a place or none", async (t) => {
+t.test("spans go over a UNIX socket, unless the standard variables name a collector or `none`", async (t) => {
 	const store = new SpanStore();
 	const directory = await mkdtemp(join(tmpdir(), "weir-traces-"));
 	const socket = join(directory, "t.sock");
@@ -94,7 +94,7 @@ t.test("OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES win over the default name
 	}
 });
 
-t.test("the sampler is OTEL_TRACES_SAMPLER's", async (t) => {
+t.test("OTEL_TRACES_SAMPLER sets the sampler", async (t) => {
 	const { store, url } = await collector(t);
 	process.env.OTEL_TRACES_SAMPLER = "always_off";
 	const tracing = startTracing({ environment: { OTEL_EXPORTER_OTLP_ENDPOINT: url }, serviceName: "weir-test" });
@@ -118,7 +118,7 @@ t.test("without an endpoint, or disabled, nothing is recorded", async (t) => {
 	t.equal(store.size, 0);
 });
 
-t.test("a collector that is not there does not hold up the shutdown", async (t) => {
+t.test("an unreachable collector does not delay the shutdown", async (t) => {
 	const environment = { OTEL_EXPORTER_OTLP_ENDPOINT: "http://127.0.0.1:1" };
 	const tracing = startTracing({ environment, serviceName: "weir-test" });
 	makeSpan();

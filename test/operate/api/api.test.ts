@@ -34,7 +34,7 @@ async function running(t: Test, more: Partial<ApiOptions> = {}): Promise<Running
 const wet = { dryRun: false };
 const OWNER = `local:${process.getuid?.()}`;
 
-/** A request as it stands, for what a good client would not send. */
+/** A raw request, for what a correct client would not send. */
 function raw(
 	url: string,
 	options: { method?: string; headers?: Record<string, string>; body?: string } = {},
@@ -147,7 +147,7 @@ t.test("problems come with file, line and column, over one YAML body and over se
 	t.match(await client.apply(files, wet), { outcome: "applied", revision: 1 }, "files may name each other");
 });
 
-t.test("a namespaced experiment is one path segment", async (t) => {
+t.test("the name of a namespaced experiment is one path segment", async (t) => {
 	const { client } = await running(t);
 	const inTeam = (text: string) => text.replace("metadata: {", "metadata: {namespace: team, ");
 	await client.apply(file([SERVICE, METRIC, experiment("boosted")].map(inTeam).join("---\n")), wet);
@@ -286,14 +286,14 @@ const BAD: readonly BadRequest[] = [
 		match: /true or false/,
 	},
 	{
-		what: "a revision that is none",
+		what: "an invalid revision",
 		path: "/v1/resources?onlyAt=new",
 		method: "POST",
 		status: 400,
 		match: /'onlyAt' is not valid.*whole number/,
 	},
 	{
-		what: "a revision for what is not applied",
+		what: "a revision on an operation that applies nothing",
 		path: "/v1/deletions?onlyAt=1",
 		method: "POST",
 		status: 400,
@@ -339,7 +339,7 @@ t.test("wrong requests are refused, and change nothing", async (t) => {
 	t.equal((await client.get()).revision, 1);
 });
 
-t.test("health, readiness and mounts", async (t) => {
+t.test("health, readiness and mounted routes answer", async (t) => {
 	const reasons: string[] = ["xds is not connected"];
 	const seen: string[] = [];
 	const { api } = await running(t, {
@@ -400,7 +400,7 @@ t.test("the API listens on the loopback only, and starts both listeners or none"
 	t.equal(statSync(socket).mode & 0o777, 0o600);
 });
 
-t.test("what ingest reads over the UNIX socket, and what is reported of Envoys", async (t) => {
+t.test("ingest reads the plan over the UNIX socket, and reports on Envoys are stored", async (t) => {
 	const { store, state, client } = await running(t);
 	await client.apply(file(ALL), wet);
 	await store.keepPlan("00ff", { gateways: [], services: [] });
@@ -415,7 +415,7 @@ t.test("what ingest reads over the UNIX socket, and what is reported of Envoys",
 	t.match(
 		await client.standing("boosted"),
 		{ closed: true, defaultVariant: "v1" },
-		"what moves traffic waits, and a report says so",
+		"the status has the closed Service",
 	);
 	t.same(await state.metricNames(), [
 		{

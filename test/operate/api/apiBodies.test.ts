@@ -1,6 +1,6 @@
 /**
- * Bodies that never end, at the API: clients without rights are refused unread, each subject and all together have a limit, and
- * others are served.
+ * Endless request bodies: the API refuses clients without rights unread, limits each subject and all together, and
+ * serves others.
  */
 
 import { fork } from "node:child_process";
@@ -186,7 +186,7 @@ t.test(
 			socket.on("error", () => {}).write(`GET ${path} HTTP/1.1\r\nhost: localhost\r\n${framing}\r\n\r\n`);
 			// Below the time for which a connection may be idle.
 			const feeding = setInterval(() => socket.write(part), 200);
-			// In order, or by a reset under what is still being sent.
+			// A clean close, or a reset while the client still sends.
 			await new Promise((resolve) => socket.once("close", resolve));
 			clearInterval(feeding);
 			return text;

@@ -61,7 +61,7 @@ t.test("repeated connections of a workload without a role do not keep operators 
 		objects: ["the API's TCP listener"],
 		why: /the listener was full/,
 	});
-	t.ok(records.length <= 2, "one of each minute stands for all");
+	t.ok(records.length <= 2, "one record a minute for all");
 });
 
 t.test("TLS connections without a token do not keep operators out", async (t) => {
@@ -133,7 +133,7 @@ t.test("a connection ends with its certificate: gracefully before it, and unauth
 
 	const next = await ca.issue({ spiffeId: operator("ada"), nowMs: Date.now(), lifetimeMs: LIFE_MS });
 	Object.assign(agent.options, { cert: next.certificate, key: next.privateKey });
-	const said: (readonly [number | undefined, string | undefined])[] = [await ask()];
-	while (said.at(-1)?.[1] !== "close") said.push(await ask());
-	t.same(new Set(said.map(([status]) => status)), new Set([200]), "before its end it is asked to leave, and served");
+	const answers: (readonly [number | undefined, string | undefined])[] = [await ask()];
+	while (answers.at(-1)?.[1] !== "close") answers.push(await ask());
+	t.same(new Set(answers.map(([status]) => status)), new Set([200]), "served, then asked to close");
 });

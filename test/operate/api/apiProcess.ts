@@ -1,5 +1,5 @@
 /**
- * The API as a process of its own, to be killed: `node apiProcess.js DIRECTORY [TCP.json]`; prints READY and its
+ * The API as a process that tests kill: `node apiProcess.js DIRECTORY [TCP.json]` prints READY and its
  * URL. TCP.json: PEM of an mTLS listener, {key, cert, ca}; without it the UNIX socket alone. A message names a method
  * of the Store and is answered with its result; any other one with the bytes of memory that it has.
  */

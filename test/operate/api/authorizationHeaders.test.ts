@@ -1,4 +1,4 @@
-/** Two Authorization headers at the API: who else reads them could believe the other one. */
+/** Two Authorization headers at the API are refused: another reader could use the other one. */
 import { once } from "node:events";
 import type { IncomingMessage } from "node:http";
 import { request } from "node:https";
@@ -7,7 +7,7 @@ import t from "tap";
 import { file } from "../employment.js";
 import { mutualApi } from "../mutualApi.js";
 
-t.test("a second Authorization header is refused, whichever of them holds", async (t) => {
+t.test("a second Authorization header is refused, even if one of them is valid", async (t) => {
 	const asked: string[] = [];
 	const tokens = async (authorization: string) => {
 		asked.push(authorization);

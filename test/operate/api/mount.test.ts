@@ -1,10 +1,10 @@
-/** What the operators' audit keeps of a path that another role answers. */
+/** Paths of mounted routes in the audit log. */
 import type { IncomingMessage, ServerResponse } from "node:http";
 import t from "tap";
 import { forward } from "../../../src/operate/api/mount.js";
 import type { Rights } from "../../../src/operate/state/rights/rights.js";
 
-t.test("an escaped query is not kept, nor is a token", async (t) => {
+t.test("the audit log keeps no escaped query and no token of a path", async (t) => {
 	const seen: unknown[] = [];
 	const rights = {
 		demand: (_call: unknown, _needs: unknown, _verb: string, of: readonly string[]) => seen.push(...of),

@@ -1,4 +1,4 @@
-/** Who may do what over the API: real certificates, a real HTTPS listener, RoleBindings as operators write them. */
+/** Authorisation at the API: real certificates, a real HTTPS listener and RoleBindings. */
 import { request as httpsRequest } from "node:https";
 import t from "tap";
 import { StateClient } from "../../../src/operate/api/client.js";
@@ -50,7 +50,7 @@ t.test("a caller needs a certificate that the listener trusts", async (t) => {
 	const connects = () => store.audit.page(0, 10, "refused").records.filter(({ verb }) => verb === "connect");
 	t.equal(connects().length, 2, "one record a minute for each reason");
 	await api.close();
-	t.match(connects()[2], { subject: null, why: "no-certificate, 5 times" }, "with how many it stands for");
+	t.match(connects()[2], { subject: null, why: "no-certificate, 5 times" }, "with the number of attempts");
 });
 
 t.test("deny by default: a known operator without a binding does nothing, and every attempt is recorded", async (t) => {
@@ -107,7 +107,7 @@ t.test("deny by default: a known operator without a binding does nothing, and ev
 	);
 });
 
-t.test("each verb opens its own operations, in its own namespaces", async (t) => {
+t.test("each verb allows its own operations, in its own namespaces", async (t) => {
 	const { owner, as } = await mutualApi(t);
 	for (const namespace of ["team", "other"]) {
 		await owner.apply(file(inNamespace(namespace, [SERVICE, METRIC, experiment("boosted")].join("---\n"))), now);
@@ -185,7 +185,7 @@ t.test("reads return resources of the caller's namespaces only", async (t) => {
 	);
 });
 
-t.test("bindings, policies, data classes and Gateways take an admin, wherever they reach", async (t) => {
+t.test("bindings, policies, data classes and Gateways need an admin in each namespace that they affect", async (t) => {
 	const { owner, as } = await mutualApi(t);
 	await owner.apply(
 		file(
@@ -240,7 +240,7 @@ t.test("an unchanged resource needs no right except read", async (t) => {
 	await t.rejects(ada.apply(file(`${changed}---\n${shared}`), now), { code: "permission-denied" });
 });
 
-t.test("tokens: a subject and its groups; one that does not hold is refused beside any certificate", async (t) => {
+t.test("a token gives a subject and groups; an invalid one is refused even with a certificate", async (t) => {
 	const tokens = async (authorization: string) =>
 		authorization === "Bearer good"
 			? { subject: "https://issuer.example#ada", groups: ["ml"] }
@@ -272,7 +272,7 @@ t.test("tokens: a subject and its groups; one that does not hold is refused besi
 	t.notMatch(JSON.stringify(refused), /Bearer|liar|forged/);
 });
 
-t.test("the network has no internal API, no foreign pages, and a browser's certificate is no help", async (t) => {
+t.test("the TCP listener serves no internal API and no cross-site request of a browser", async (t) => {
 	const { api, ca, owner, store } = await mutualApi(t);
 	const own = await ca.issue({ spiffeId: operator("ada") });
 	const get = (path: string, headers: Record<string, string> = {}): Promise<number> =>
@@ -300,7 +300,7 @@ t.test("the network has no internal API, no foreign pages, and a browser's certi
 	t.equal(store.current.revision, 1);
 });
 
-t.test("mounts get the caller; without more they want read everywhere", async (t) => {
+t.test("mounted routes get the caller; by default they need read in every namespace", async (t) => {
 	const seen: unknown[] = [];
 	const { owner, as, store } = await mutualApi(t, {
 		mounts: {
@@ -366,7 +366,7 @@ t.test("bootstrap admins need no binding, and a renewed certificate is shown to 
 	t.match(await (await operatorClient(next, api.url, "root")).get(), { resources: [{ kind: "Metric" }] });
 });
 
-t.test("plain HTTP is for unit tests: off the loopback it does not open", async (t) => {
+t.test("a plain HTTP listener opens on the loopback only", async (t) => {
 	const { store } = await mutualApi(t);
 	const { startApi } = await import("../../../src/operate/api/api.js");
 	const socket = `${temporaryDirectory(t)}/b.sock`;

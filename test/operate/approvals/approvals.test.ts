@@ -1,4 +1,4 @@
-/** Two-person approval over real certificates: what waits, who may let it happen, and when it is void. */
+/** Two-person approval over real certificates: what waits, who may approve, and when a request is void. */
 import t from "tap";
 import type { ApiClient } from "../../../src/operate/api/apiClient.js";
 import type { RequestAnswer } from "../../../src/operate/api/wire.js";
@@ -120,7 +120,7 @@ t.test("a repeated request is the pending one, until its resources have changed"
 	});
 });
 
-t.test("two approvals are two subjects", async (t) => {
+t.test("two approvals need two subjects", async (t) => {
 	const { ada, bob, carol, store } = await scene(t, "{verbs: [apply], namespaces: [default], approvals: 2}");
 	const { id } = await asked(ada);
 	t.match(await bob.approve(id), { state: "pending" });
@@ -313,10 +313,10 @@ t.test("a request ends by expiry, by a rejection, or by its author", async (t) =
 	t.match(await ada.request(late.id), { state: "void" });
 	nowMs += 31 * 24 * 3_600_000;
 	await asked(ada);
-	t.equal((await owner.requests()).length, 1, "what is over is not kept for ever");
+	t.equal((await owner.requests()).length, 1, "finished requests are not kept for ever");
 });
 
-t.test("requests are seen where their namespaces are", async (t) => {
+t.test("requests are visible to readers of their namespaces", async (t) => {
 	const { ada, as, bob, owner, store } = await scene(t, "{verbs: [apply], namespaces: [default]}");
 	const { id } = await asked(ada);
 	const eve = await as("eve");

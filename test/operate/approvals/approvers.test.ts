@@ -1,4 +1,4 @@
-/** No change may leave fewer others than a policy wants: everything would wait for people who do not exist. */
+/** A change that leaves too few approvers for a policy is refused: all further changes would wait for ever. */
 import t from "tap";
 import { file } from "../employment.js";
 import { metricText } from "../guarded.js";

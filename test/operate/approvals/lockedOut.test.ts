@@ -34,7 +34,7 @@ async function pending(answer: ReturnType<ApiClient["apply"]>): Promise<RequestA
 	return made.request;
 }
 
-t.test("a namespace's policy binds no act of the platform, and the platform's admins free the namespace", async (t) => {
+t.test("a namespace's policy does not bind the platform's admins, who can unlock the namespace", async (t) => {
 	const { owner, as, store } = await shut(t, binding("platform", "admin", ["zoe"], "['*']"));
 	const zoe = await as("zoe");
 	t.match(await owner.apply(file(SLOW), now), applied, "a Gateway");
@@ -71,7 +71,7 @@ t.test("rights in the namespace alone, or without platform admin, bypass nothing
 	t.equal(store.current.resources.roleBindings.length, 4);
 });
 
-t.test("a policy on all namespaces binds the platform's admins, and the namespace has no say in it", async (t) => {
+t.test("a policy on all namespaces binds the platform's admins, and a namespace cannot change it", async (t) => {
 	const platform = [binding("platform", "admin", ["zoe"], "['*']"), binding("carl", "approve", ["carl"], "['*']")];
 	const { owner, as } = await shut(t, ...platform);
 	await owner.apply(file(policy("all", "'*'").replace("[apply]", "[promote]")), now);
@@ -87,7 +87,7 @@ t.test("a policy on all namespaces binds the platform's admins, and the namespac
 	t.match(await zoe.approve(mine.id), { state: "done" });
 });
 
-t.test("a requester that lost platform admin counts as one of the namespace", async (t) => {
+t.test("a requester that lost platform admin counts as a user of the namespace", async (t) => {
 	const both = binding("zoe", "admin", ["zoe"], "[team]");
 	const wide = [binding("wide", "admin", ["zoe"], "['*']"), binding("more", "approve", ["carl", "dan"], "['*']")];
 	const { owner, as } = await shut(t, both, ...wide);

@@ -1,4 +1,4 @@
-/** A request that touches several namespaces: each wants its own approvals, by people who can read all of them. */
+/** A request on several namespaces needs approvals in each, by people who can read all of them. */
 import t from "tap";
 import { file } from "../employment.js";
 import { policyText, RULES_GATEWAY, serviceText } from "../guarded.js";
@@ -51,7 +51,7 @@ t.test("a request is visible to readers of all its resources; they approve where
 	t.ok(store.current.resources.accessPolicies.some(({ metadata }) => metadata.name === "central"));
 });
 
-t.test("each namespace wants its own approvals; one person with both counts in both", async (t) => {
+t.test("each namespace needs its own approvals; a person with both rights counts in both", async (t) => {
 	const { as, owner, store } = await scene(t, two("shop", ", approvals: 2"), two("security"));
 	await owner.apply(file(binding("readers", "read", ["seca", "shopa", "shopb"], "[security, shop]")), now);
 	const [sec, seca, shopa, shopb, both] = [

@@ -1,4 +1,4 @@
-/** Ways around a guard that look like something else: another's server, one person twice. */
+/** Indirect ways around approvals: another namespace's server, one person with two identities. */
 import t from "tap";
 import { ALL, file, METRIC, SERVICE } from "../employment.js";
 import { mutualApi, operator } from "../mutualApi.js";
@@ -23,8 +23,8 @@ t.test("another namespace's server is refused, and named only to readers of that
 		file([guarded, binding("ada", "apply", "[team-b]"), binding("bob", "apply", "[team-b, team-a]")].join("---\n")),
 		now,
 	);
-	const backdoor = SERVICE.replace("{name: employment}", "{name: backdoor, namespace: team-b}");
-	const refused = await (await as("ada")).apply(file(backdoor), now);
+	const otherServer = SERVICE.replace("{name: employment}", "{name: other-server, namespace: team-b}");
+	const refused = await (await as("ada")).apply(file(otherServer), now);
 	t.match(refused, {
 		outcome: "refused",
 		problems: [
@@ -36,12 +36,12 @@ t.test("another namespace's server is refused, and named only to readers of that
 		],
 	});
 	t.notMatch(JSON.stringify(refused), /guarded|team-a/);
-	t.match(await (await as("bob")).apply(file(backdoor), now), {
+	t.match(await (await as("bob")).apply(file(otherServer), now), {
 		outcome: "refused",
 		problems: [{ message: /is declared by Service team-a\/guarded/ }, {}],
 	});
-	t.match(await owner.apply(file(backdoor), now), { outcome: "refused" }, "an admin neither");
-	t.match(await owner.apply(file(backdoor.replace("team-b", "team-a")), now), { outcome: "applied" });
+	t.match(await owner.apply(file(otherServer), now), { outcome: "refused" }, "an admin neither");
+	t.match(await owner.apply(file(otherServer.replace("team-b", "team-a")), now), { outcome: "applied" });
 });
 
 t.test("the local owner and the operator's certificate are one person", async (t) => {

@@ -1,4 +1,4 @@
-/** kill -9 while operators ask, approve and act over mTLS: what was acknowledged is there, whole, and in the audit log. */
+/** kill -9 during operations over mTLS: each acknowledged operation is stored whole and in the audit log. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { writeFileSync } from "node:fs";

@@ -1,4 +1,4 @@
-/** An API with an Experiment whose gates answer as a test says, and who may promote, approve and override them. */
+/** An API with an Experiment whose gates a test controls, and operators who promote, approve and override. */
 import type { GateQuestion } from "../../../src/decide/rollout/gate.js";
 import type { WebhookAnswer } from "../../../src/decide/rollout/ports.js";
 import { experiment, file, METRIC, SERVICE } from "../employment.js";
@@ -21,7 +21,7 @@ export const GATED = DECLARED.replace(
 	},
 );
 
-/** Gates say yes where `answers` has nothing else for them; ada may promote, bob approve, root is an admin. */
+/** Gates agree unless `answers` has another answer; ada may promote, bob approve, root is an admin. */
 export async function gatedScene(t: Parameters<typeof mutualApi>[0], more: MutualApiOptions = {}) {
 	const asked: GateQuestion[] = [];
 	const answers: (WebhookAnswer | (() => Promise<WebhookAnswer>))[] = [];

@@ -1,4 +1,4 @@
-/** References to other namespaces: only with that namespace's grant, for those kinds alone, and no longer than the grant. */
+/** References to other namespaces need that namespace's grant, for its kinds only, and end with it. */
 import t from "tap";
 import { authorize } from "../../../src/compile/access/rules/policy.js";
 import { compile, NO_COLLECTORS } from "../../../src/compile/compile.js";
@@ -58,7 +58,7 @@ function allows(store: Store, caller: string, service = "shop/cart"): boolean {
 	return verdict;
 }
 
-t.test("no grant: refused, with the grant to write, whether the other exists or not", async (t) => {
+t.test("a reference without a grant is refused with the grant to write", async (t) => {
 	const store = opened(t, serviceText("cart", "shop"), policyText("own", "cart", "shop"));
 	for (const name of ["cart", "none"]) {
 		const refused = textOf(store.apply(file(policyText("central", `shop/${name}`, "security")), options));
@@ -160,7 +160,7 @@ t.test("a grant of one kind, name or namespace gives no other", async (t) => {
 	t.match(star, /selects nothing: there is no Service in namespace security/, "a star is of its own namespace");
 });
 
-t.test("a Service under another namespace's DataClass: its regions count, and none without the grant", async (t) => {
+t.test("a Service under another namespace's DataClass has its regions, and none without the grant", async (t) => {
 	const cart = serviceText("cart", "shop", "  dataClass: governance/personal\n");
 	const refused = opened(t, CLASS, serviceText("cart", "shop"), policyText("own", "cart", "shop"));
 	t.match(
@@ -188,7 +188,7 @@ t.test("a Service under another namespace's DataClass: its regions count, and no
 	);
 });
 
-t.test("a reference that is never allowed has its own error", async (t) => {
+t.test("a reference of a kind that no grant allows has its own error", async (t) => {
 	const store = opened(
 		t,
 		serviceText("cart", "shop"),
@@ -209,7 +209,7 @@ t.test("a reference that is never allowed has its own error", async (t) => {
 	}
 });
 
-t.test("a grant is an admin's, for it gives others a say", async (t) => {
+t.test("only an admin creates a grant, as it gives rights to others", async (t) => {
 	const { owner, as } = await mutualApi(t);
 	const rules = [binding("ada", "apply", ["ada"], "[shop]"), binding("eve", "apply", ["eve"], "[security]")];
 	const shop = [RULES_GATEWAY, serviceText("cart", "shop"), policyText("own", "cart", "shop")];
@@ -262,7 +262,7 @@ spec: {verbs: [apply], namespaces: [shop], approvals: 1}
 	t.match(
 		await eve.apply(file(policyText("other", "own", "security")), now),
 		{ outcome: "applied" },
-		"what names no Service of theirs is none of their business",
+		"a policy without their Services",
 	);
 
 	const gone = await eve.delete("AccessPolicy", "security/central", now);

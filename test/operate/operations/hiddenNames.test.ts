@@ -6,7 +6,7 @@ import { policyText, RULES_GATEWAY, serviceText } from "../guarded.js";
 import { mutualApi } from "../mutualApi.js";
 import { binding } from "../operatorBinding.js";
 
-t.test("names of other namespaces are hidden, and whether they exist; the caller's own are shown", async (t) => {
+t.test("names of other namespaces are hidden, also whether they exist; the caller's own are shown", async (t) => {
 	const { owner, as } = await mutualApi(t);
 	const documents = [
 		RULES_GATEWAY,
@@ -134,7 +134,7 @@ t.test("no salt reveals or reserves names in another namespace", async (t) => {
 			],
 		);
 	t.same(await answerTo(eve, SHARED("x", "b/any")), ["applied"], "one's own");
-	// Nor by an edit of one that stands.
+	// An edit of a stored Experiment does not either.
 	await eve.apply(file(SHARED("x", "b/x")), { dryRun: false });
 	const edits = ["team-a/there", "team-a/gone", "team-a/none", "there", "gone", "none"].map(async (name) =>
 		(await answerTo(eve, SHARED("x", name))).map((problem) => problem.replaceAll(name, "NAME")).sort(),
@@ -192,7 +192,7 @@ t.test("an error quotes the caller's text, whether or not a hidden resource has 
 		metric('{type: mean, "Service m": 1}'),
 		metric("{type: mean}").replace("kind: Metric", 'kind: "Service m"'),
 		policyText("p", "m", "b", '  regions: ["Service m"]\n').replace('["m"]', '["zz"]'),
-		// Of one's own namespace, which the caller may read.
+		// The caller may read its own namespace.
 		[experiment("b/1"), experiment("b/2", "2")].join("---\n"),
 		experiment("b/1").replace("variant: v1", "variant: v3"),
 	]) {

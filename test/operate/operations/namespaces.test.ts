@@ -1,4 +1,4 @@
-/** A resource of one namespace names nothing of another: every kind of reference, and what is one for all. */
+/** References of every kind stay within a namespace; some names are global. */
 import t from "tap";
 import { initialStatus } from "../../../src/decide/rollout/status.js";
 import { parseResources } from "../../../src/declare/resources/parse.js";
@@ -83,7 +83,7 @@ const CASES: readonly { readonly what: string; readonly text: string; readonly m
 	},
 ];
 
-t.test("every kind of reference ends at the namespace", async (t) => {
+t.test("references of every kind resolve only within their namespace", async (t) => {
 	const store = new Store(temporaryDirectory(t));
 	t.teardown(() => store.close());
 	const options = { by: "owner", dryRun: false, nowMs: 1_000 };
@@ -102,7 +102,7 @@ t.test("every kind of reference ends at the namespace", async (t) => {
 	t.equal(store.current.revision, 1);
 });
 
-t.test("the same names in two namespaces are two things", async (t) => {
+t.test("the same name in two namespaces is two resources", async (t) => {
 	const store = new Store(temporaryDirectory(t));
 	t.teardown(() => store.close());
 	const options = { by: "owner", dryRun: false, nowMs: 1_000 };
@@ -124,7 +124,7 @@ t.test("the same names in two namespaces are two things", async (t) => {
 	t.equal(left.outcome === "refused" ? left.problems.length : 0, 1);
 });
 
-t.test("a host under another namespace's wildcard is theirs, in whichever order they come", async (t) => {
+t.test("a host under another namespace's wildcard belongs to that namespace, in any order of applies", async (t) => {
 	const options = { by: "owner", dryRun: false, nowMs: 1_000 };
 	const [wide, narrow] = ["*.example.com", "api.example.com"].map((host) =>
 		SERVICE.replace("employment.example", `'${host}'`),
@@ -143,7 +143,7 @@ t.test("a host under another namespace's wildcard is theirs, in whichever order 
 	}
 });
 
-t.test("a gate is https, or this machine where control allows that, and holds no credentials", async (t) => {
+t.test("a gate's URL is https, or loopback if control allows that, and has no credentials", async (t) => {
 	const store = new Store(temporaryDirectory(t));
 	t.teardown(() => store.close());
 	const options = { by: "owner", dryRun: true, nowMs: 1_000 };

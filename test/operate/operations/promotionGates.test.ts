@@ -1,4 +1,4 @@
-/** A person's promotion asks the gates before-promotion and before-step: a no holds it, an admin may override with a reason, all recorded. */
+/** A person's promotion asks the gates before-promotion and before-step; a no holds it, an admin may override. */
 import t from "tap";
 import { file, SERVICE } from "../employment.js";
 import { mutualApi } from "../mutualApi.js";
@@ -9,7 +9,7 @@ import { GATED as ALL, gatedScene as scene } from "./gatedScene.js";
 const now = { dryRun: false };
 const policy = (name: string, who: string, variant: string) =>
 	`apiVersion: weir.dev/v1alpha1\nkind: AccessPolicy\nmetadata: {name: ${name}}\nspec: {services: [employment], principals: ["${who}"], variants: [${variant}]}\n`;
-/** By which a promotion of v2 takes callers their access. */
+/** A policy by which callers lose access when v2 is promoted. */
 const RULES = [
 	SERVICE.replace("  access: open\n", ""),
 	policy("all-may-v1", "spiffe://weir.test/*", "v1"),
@@ -215,7 +215,7 @@ t.test("an approver that lost and regained its right completes the request", asy
 	});
 });
 
-t.test("a control that cannot ask lets nothing pass", async (t) => {
+t.test("promotions wait if control cannot ask the gates", async (t) => {
 	const { owner } = await mutualApi(t);
 	await owner.apply(file(ALL), now);
 	await t.rejects(owner.act("boosted", "promote"), { code: "failed-precondition", message: /no way to ask/ });

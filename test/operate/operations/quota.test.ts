@@ -1,4 +1,4 @@
-/** What is declared fits into the table that is published. */
+/** Declared resources must fit into the published table. */
 
 import t, { type Test } from "tap";
 import { EMPTY_STATUS } from "../../../src/decide/rollout/status.js";
@@ -138,7 +138,7 @@ t.test("rules are counted for each Service of their namespace that they select",
 	);
 	t.same(counted(own(400, "gold"), rules(enough, ["*"], { dataClasses: ["gold"] })), [times]);
 	t.same(counted(own(400, "gold"), rules(enough, ["*"], { dataClasses: ["silver"] })), []);
-	t.same(counted(services, rules(enough, ["*"]), enough), [], "what is beyond it already can be changed");
+	t.same(counted(services, rules(enough, ["*"]), enough), [], "beyond the limit");
 });
 
 t.test("the texts of all documents are bounded, comments included, over any number of applies", async (t) => {
@@ -147,7 +147,7 @@ t.test("the texts of all documents are bounded, comments included, over any numb
 	const most = Math.floor(DECLARED_BYTES_MAX / 4_000_100);
 	for (let at = 0; at < most; at++) t.same(problemsOf(store, metric(at)), []);
 	t.match(problemsOf(store, metric(most)), [/^\d+ bytes would be declared, more than/]);
-	t.same(problemsOf(store, metric(0)), [], "what stands may be applied again");
+	t.same(problemsOf(store, metric(0)), [], "a stored declaration may be applied again");
 	t.same(problemsOf(store, METRIC), []);
 });
 

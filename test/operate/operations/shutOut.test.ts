@@ -1,4 +1,4 @@
-/** Promotions by which callers would lose access: refused, allowed with --shut-out and a reason, and approved, through the API. */
+/** Promotions by which callers would lose access: refused, or allowed with --shut-out and a reason, or approved. */
 import t from "tap";
 import { completedStatus } from "../../../src/decide/rollout/takeover.js";
 import { experiment, file, METRIC, outcome, SERVICE } from "../employment.js";
@@ -78,8 +78,8 @@ t.test("another person approves it; a policy change meanwhile does not widen the
 	const { as, owner, phase } = await scene(t);
 	await owner.apply(file(TWO), now);
 	const [ada, bob] = [await as("ada"), await as("bob")];
-	const ask = async (said: Parameters<typeof ada.act>[2]) => {
-		const asked = await ada.act("boosted", "promote", said);
+	const ask = async (options: Parameters<typeof ada.act>[2]) => {
+		const asked = await ada.act("boosted", "promote", options);
 		if (asked.outcome !== "pending") throw new Error(JSON.stringify(asked));
 		return asked.request;
 	};
@@ -109,7 +109,7 @@ t.test("a Service is promoted to one winner at a time, by persons too", async (t
 		hint: /weir promote one .* weir abort one /,
 	});
 	t.equal(store.current.status.experiments.other?.phase, "Running");
-	t.match(await owner.standing("other"), { beingPromoted: "one" }, "as a report says it");
+	t.match(await owner.standing("other"), { beingPromoted: "one" }, "as the status reports");
 	await owner.act("one", "abort");
 	t.notHas(await owner.standing("other"), "beingPromoted");
 	await ada.act("other", "promote", MEANT);
@@ -185,5 +185,5 @@ t.test("a promotion survives an unchanged apply, and ends with a changed default
 	t.equal(live(), "v2", "a promotion survives an unchanged apply");
 	await owner.apply(file(CLOSED.replace("defaultVariant: v1", "defaultVariant: v2")), now);
 	await owner.apply(file(CLOSED), now);
-	t.equal(live(), null, "undone as the hint says");
+	t.equal(live(), null, "undone as in the hint");
 });

@@ -103,7 +103,7 @@ t.test("a caller that lost its right then does not promote, and a new approval p
 	t.equal(phase(), "Running");
 });
 
-t.test("of two simultaneous approvals, the last asks the gates", async (t) => {
+t.test("the last of two simultaneous approvals asks the gates", async (t) => {
 	const { store, owner, pending, phase } = await slowScene(t);
 	const people = ["carol", "dora"].map((name) => binding(name, "approve", [name], "[default]"));
 	const more = TWO.replace("namespaces: [default]", "namespaces: [default], approvals: 2");

@@ -1,4 +1,4 @@
-/** A Gateway that gets trusted proxies must not switch off what a stored Service counts on. */
+/** Trusted proxies of a Gateway must not disable access rules of a stored Service. */
 import t from "tap";
 import { formatProblem } from "../../../src/declare/resources/resource.js";
 import { Store } from "../../../src/operate/state/store/store.js";

@@ -1,4 +1,4 @@
-/** kill -9 in the middle of a stream of applies, decisions and plans, round after round, over real sockets. */
+/** Repeated kill -9 during a stream of applies, decisions and plans over real sockets. */
 import { type ChildProcess, fork } from "node:child_process";
 import { once } from "node:events";
 import { createInterface } from "node:readline";
@@ -69,7 +69,7 @@ const ROUNDS = 10;
 // Every act is a durable write, and the machine may be busy.
 t.setTimeout(300_000);
 
-t.test("after kill -9 all that was acknowledged is there, and nothing is half applied", async (t) => {
+t.test("after kill -9 every acknowledged change is stored, and none is half applied", async (t) => {
 	const directory = temporaryDirectory(t);
 	const acknowledged = { pairs: new Set<string>(), plans: new Set<string>(), decisions: 0, revision: 0 };
 	let running = await start(directory);

@@ -1,4 +1,4 @@
-/** A state file that cannot grow: the write is refused by name and leaves nothing, what was there stays and is written on. */
+/** A state file that cannot grow: the write fails with an error and leaves nothing; stored data stays usable. */
 import { spawnSync } from "node:child_process";
 import fs, { mkdtempSync, rmSync } from "node:fs";
 import { syncBuiltinESMExports } from "node:module";
@@ -25,7 +25,7 @@ const SCRIPT = `
 		console.log(JSON.stringify({ code, message, hint, written, left }));
 	}`;
 
-t.test("a disk that is full refuses the change, and nothing else", (t) => {
+t.test("a full disk refuses the change, and nothing else", (t) => {
 	const directory = mkdtempSync(join(tmpdir(), "weir-full-"));
 	t.teardown(() => rmSync(directory, { recursive: true, force: true }));
 	// A file may not grow beyond 4,096 blocks: to the file's owner that looks like a full disk.
@@ -79,7 +79,7 @@ function disk(t: Test) {
 
 t.test("a full disk is reported before a write fails, also after a restart, until there is space", (t) => {
 	const has = disk(t);
-	// What is small finds room in the file itself.
+	// A small write fits into the file itself.
 	const writes = new Writes("/data", (change) => change(), t.fail);
 	t.equal(writes.fault(), "no space left on the disk");
 	writes.run(() => 1);
@@ -88,11 +88,11 @@ t.test("a full disk is reported before a write fails, also after a restart, unti
 	t.equal(writes.fault(), null);
 	has.bavail = 0;
 	has.blocks = 0;
-	t.equal(writes.fault(), null, "a file system that tells no sizes");
+	t.equal(writes.fault(), null, "a file system without sizes");
 	t.end();
 });
 
-t.test("room that comes is seen, whatever was refused", (t) => {
+t.test("free space is noticed after any refused write", (t) => {
 	const has = disk(t);
 	let error: Error | null = Object.assign(new Error("Input/output error"), { code: 5 });
 	const commit = <T>(change: () => T): T => {

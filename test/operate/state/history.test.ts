@@ -1,4 +1,4 @@
-/** How far back the history goes, and what it says of a revision that it no longer has. */
+/** The depth of the history, and its error for a revision that it no longer has. */
 import t from "tap";
 import { HISTORY_REVISIONS_MAX, History } from "../../../src/operate/state/history/history.js";
 import { Store } from "../../../src/operate/state/store/store.js";
@@ -28,7 +28,7 @@ t.test("the oldest revisions are dropped, and a rollback to them is refused", (t
 	t.end();
 });
 
-t.test("it is in the state file, with the text as it was written", async (t) => {
+t.test("the history is in the state file, with the text as written", async (t) => {
 	const directory = temporaryDirectory(t);
 	const options = { by: "ada", dryRun: false, nowMs: 1 };
 	const before = new Store(directory);

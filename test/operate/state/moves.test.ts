@@ -1,4 +1,4 @@
-/** The decisions that moved live traffic, up to a moment: what stood behind a request's allocation. */
+/** The decisions that moved live traffic up to a time: the cause of a request's allocation. */
 import t from "tap";
 import type { ExperimentStatus } from "../../../src/decide/rollout/status.js";
 import { startApi } from "../../../src/operate/api/api.js";

@@ -61,7 +61,7 @@ t.test("a delivered notification is removed", (t) => {
 	t.end();
 });
 
-t.test("the age is that of the decision", async (t) => {
+t.test("a notification's age is that of its decision", async (t) => {
 	const store = new Store(temporaryDirectory(t));
 	t.teardown(() => store.close());
 	const gates = `alpha: 0.05, gates: [{at: after-rollback, url: "${GATE.url}"}]`;

@@ -1,4 +1,4 @@
-/** What a running Experiment depends on takes `promote` to change, and waits where promotions wait. */
+/** A change of what a running Experiment depends on needs `promote`, and waits where promotions wait. */
 import t from "tap";
 import { experiment, file, METRIC, SERVICE } from "../employment.js";
 import { operatorScene, TWO } from "../operatorScene.js";
@@ -24,7 +24,7 @@ const scene = (t: Parameters<typeof operatorScene>[0]) =>
 		experiment("boosted"),
 	);
 
-t.test("apply alone changes none of it; with promote it happens at once", async (t) => {
+t.test("a change of a running Experiment is refused with apply alone, and immediate with promote", async (t) => {
 	const { ada, bob } = await scene(t);
 	for (const [what, text] of Object.entries(CHANGES)) {
 		await t.rejects(
@@ -48,7 +48,7 @@ t.test("apply alone changes none of it; with promote it happens at once", async 
 	for (const text of unrelated) t.match(await ada.apply(file(text), try_), { outcome: "applied" }, text);
 });
 
-t.test("it waits when promotions wait, and reports why", async (t) => {
+t.test("a change of a running Experiment waits if promotions wait, and reports why", async (t) => {
 	const { bob, carol, owner, store } = await scene(t);
 	await owner.apply(file(TWO), now);
 	for (const what of ["its steps", "a Metric that judges it"] as const)

@@ -1,10 +1,10 @@
-/** The cost of listing what shadow policies cannot try: for every reader, and after every change. */
+/** The cost of listing what shadow policies cannot try, for each reader and each change. */
 import t from "tap";
 import { resourcesOf } from "../../../src/declare/resources/kinds.js";
 import { visibleShadowGaps } from "../../../src/operate/state/shadowGaps.js";
 import { accessPolicy, gateway, resourceSet, service, variant } from "../../fixtures/resources.js";
 
-t.test("each stored resource is checked once, and none for an empty change", async (t) => {
+t.test("shadow gaps check each stored resource once, and none for an empty change", async (t) => {
 	const shadow = { mode: "shadow", condition: "request.path == '/x'" } as const;
 	const names = Array.from({ length: 20 }, (_, at) => `s${at}`);
 	const resources = resourceSet({

@@ -214,7 +214,7 @@ t.test("after a promotion the baseline of a new experiment must be on the live d
 	});
 	const whole = [SERVICE, METRIC, onV2("next")].join("---\n");
 	t.match(store.apply(file(whole), at(6_000)), { outcome: "applied" }, "also beside the unchanged Service");
-	t.equal(store.current.resources.services[0]?.spec.defaultVariant, "v1", "what is stored is what was declared");
+	t.equal(store.current.resources.services[0]?.spec.defaultVariant, "v1", "the store keeps the declared spec");
 	t.match(statusOf(store, "next"), { phase: "Running" });
 	t.match(store.apply(file(whole), at(7_000)), { outcome: "applied", revision: store.current.revision });
 	const other = METRIC.replaceAll("accuracy", "clicks");
@@ -225,7 +225,11 @@ t.test("after a promotion the baseline of a new experiment must be on the live d
 		"by a deletion as well",
 	);
 	const v2 = SERVICE.replace("defaultVariant: v1", "defaultVariant: v2");
-	t.match(store.apply(file(v2), at(8_000)), { outcome: "applied" }, "to declare what is live moves nothing");
+	t.match(
+		store.apply(file(v2), at(8_000)),
+		{ outcome: "applied" },
+		"a declaration of the live Variant changes nothing",
+	);
 	t.match(store.apply(file(SERVICE), at(9_000)), { outcome: "refused" }, "to declare another moves its baseline away");
 });
 
@@ -343,7 +347,7 @@ t.test("an acknowledgement starts the step of a moved Experiment, once", async (
 	t.equal(statusOf(store, "boosted").stepStartedAtMs, 1_200);
 	await decide(store, "boosted", { allocationPpm: 100_000, stepIndex: 1, stepStartedAtMs: 5_000 });
 	await store.acknowledge(1, 5_500);
-	t.equal(statusOf(store, "boosted").stepStartedAtMs, 5_000, "an older plan says nothing of it");
+	t.equal(statusOf(store, "boosted").stepStartedAtMs, 5_000, "an older plan does not count");
 	await store.acknowledge(2, 6_000);
 	t.equal(statusOf(store, "boosted").stepStartedAtMs, 6_000);
 	await store.acknowledge(2, 9_000);
@@ -362,7 +366,7 @@ t.test("a closed Service is not acknowledged with the rest, but when it is open 
 	t.equal(statusOf(store, "boosted").stepStartedAtMs, 1_000);
 	await decide(store, "boosted", {});
 	const times = () => store.decisions("boosted", 0, 10).decisions.map((one) => one.acknowledgedAtMs);
-	t.same(times(), [null, null], "a decision that changes nothing stands on one that no Envoy has taken");
+	t.same(times(), [null, null], "an unchanged status keeps a step time that no Envoy has acknowledged");
 	await store.acknowledge(1, 1_300, ["another"]);
 	t.equal(statusOf(store, "boosted").stepStartedAtMs, 1_300);
 	t.same(times(), [1_300, 1_300]);
@@ -421,7 +425,7 @@ t.test("decisions come in pages, numbered without a gap, each experiment its own
 	t.equal(store.decisions("ab", 0, 5).decisions.length, 2);
 });
 
-t.test("old plans go, the latest and the young ones stay", async (t) => {
+t.test("old plans are removed, the latest and recent ones stay", async (t) => {
 	let nowMs = 0;
 	const store = opened(t, undefined, () => nowMs);
 	t.equal(store.newestPlan, null);
@@ -448,7 +452,7 @@ t.test("old plans go, the latest and the young ones stay", async (t) => {
 	await t.rejects(store.keepPlan("../x", { gateways: [], services: [] }), { code: "invalid-argument" });
 });
 
-t.test("a wait ends with the change, at its time, with its signal or with the store", async (t) => {
+t.test("a wait ends with a change, its timeout, its signal or the store", async (t) => {
 	const store = opened(t);
 	t.same((await store.state(-1, 0))?.revision, 0, "-1 is below every revision");
 	t.equal(await store.state(0, 0), null);
@@ -465,7 +469,7 @@ t.test("a wait ends with the change, at its time, with its signal or with the st
 	t.equal(await closing, null);
 });
 
-t.test("a restart finds everything", async (t) => {
+t.test("everything is there after a restart", async (t) => {
 	const directory = temporaryDirectory(t);
 	const first = new Store(directory);
 	first.apply(file(ALL), at(1_000));
@@ -480,7 +484,7 @@ t.test("a restart finds everything", async (t) => {
 	t.same(second.metricNames, metricNames);
 });
 
-t.test("a second opener is refused, in this process and in another", async (t) => {
+t.test("a second open of the store is refused, in this process and in another", async (t) => {
 	const directory = temporaryDirectory(t);
 	const store = new Store(directory);
 	t.throws(() => new Store(directory), { code: "failed-precondition", message: /is open in process/ });
@@ -497,7 +501,7 @@ t.test("a second opener is refused, in this process and in another", async (t) =
 	opened(t, directory);
 });
 
-t.test("no other user can read the state", async (t) => {
+t.test("no other user can read the state files", async (t) => {
 	const directory = join(temporaryDirectory(t), "state");
 	opened(t, directory);
 	t.equal(statSync(directory).mode & 0o777, 0o700);
@@ -508,46 +512,37 @@ t.test("no other user can read the state", async (t) => {
 	t.throws(() => new Store(wide), { code: "failed-precondition", hint: /chmod 700/ });
 });
 
-t.test(
-	"while a promotion is under way no apply moves the default Variant, which its end would move back",
-	async (t) => {
-		const v3 = SERVICE.replace("  variants:", "  variants:\n    - {name: v3, endpoints: []}");
-		const all = [v3, METRIC, experiment("boosted")].join("---\n");
-		const promotion = { arm: "boosted", variant: "v2", stepIndex: 3, takeoverPpm: 1_000_000 };
-		for (const heldBackFromMs of [undefined, 1]) {
-			const store = opened(t);
-			store.apply(file(all), at(1_000));
-			const under = { ...promotion, ...(heldBackFromMs === undefined ? {} : { heldBackFromMs }) };
-			await decide(
-				store,
-				"boosted",
-				{ phase: "Promoting", promotion: under },
-				5_000,
-				heldBackFromMs ? "v2" : undefined,
-			);
-			const to = (name: string) => file(all.replace("defaultVariant: v1", `defaultVariant: ${name}`));
-			const refused = (from: string, name: string) => {
-				const { problems } = store.apply(to(name), at(6_000)) as { problems: readonly Problem[] };
-				const found = problems.find(({ message }) => message.includes("is being promoted"));
-				t.match(found, {
-					position: { file: "weir.yaml", line: 8 },
-					message: `the default variant of Service employment would move from ${from} to ${name}, and Experiment boosted is being promoted on it`,
-					hint: "wait for its end, or abort it first: weir abort boosted",
-				});
-			};
-			if (heldBackFromMs === undefined) {
-				refused("v1", "v3");
-				continue;
-			}
-			refused("v2", "v3");
-			t.match(store.apply(to("v2"), at(6_000)), { outcome: "applied" }, "what is live moves nothing");
-			refused("v2", "v1");
-			t.match(statusOf(store, "boosted"), { phase: "Promoting" });
+t.test("during a promotion no apply moves the default Variant, as its end would move it back", async (t) => {
+	const v3 = SERVICE.replace("  variants:", "  variants:\n    - {name: v3, endpoints: []}");
+	const all = [v3, METRIC, experiment("boosted")].join("---\n");
+	const promotion = { arm: "boosted", variant: "v2", stepIndex: 3, takeoverPpm: 1_000_000 };
+	for (const heldBackFromMs of [undefined, 1]) {
+		const store = opened(t);
+		store.apply(file(all), at(1_000));
+		const under = { ...promotion, ...(heldBackFromMs === undefined ? {} : { heldBackFromMs }) };
+		await decide(store, "boosted", { phase: "Promoting", promotion: under }, 5_000, heldBackFromMs ? "v2" : undefined);
+		const to = (name: string) => file(all.replace("defaultVariant: v1", `defaultVariant: ${name}`));
+		const refused = (from: string, name: string) => {
+			const { problems } = store.apply(to(name), at(6_000)) as { problems: readonly Problem[] };
+			const found = problems.find(({ message }) => message.includes("is being promoted"));
+			t.match(found, {
+				position: { file: "weir.yaml", line: 8 },
+				message: `the default variant of Service employment would move from ${from} to ${name}, and Experiment boosted is being promoted on it`,
+				hint: "wait for its end, or abort it first: weir abort boosted",
+			});
+		};
+		if (heldBackFromMs === undefined) {
+			refused("v1", "v3");
+			continue;
 		}
-	},
-);
+		refused("v2", "v3");
+		t.match(store.apply(to("v2"), at(6_000)), { outcome: "applied" }, "the live Variant changes nothing");
+		refused("v2", "v1");
+		t.match(statusOf(store, "boosted"), { phase: "Promoting" });
+	}
+});
 
-t.test("a Variant that a holdback may return to stays declared; an undeclared one is no default", async (t) => {
+t.test("a Variant that a holdback may return to stays declared; an undeclared one cannot be default", async (t) => {
 	const store = opened(t);
 	const v3 = SERVICE.replace("  variants:", "  variants:\n    - {name: v3, endpoints: []}");
 	const all = [v3, METRIC, experiment("boosted")].join("---\n");

@@ -1,4 +1,4 @@
-/** What a gate is sent and what counts as its yes, against real servers that behave and that do not. */
+/** Requests to gates and which answers count as a yes, with real servers that work and that fail. */
 import { once } from "node:events";
 import { createServer, type IncomingMessage, type RequestListener } from "node:http";
 import { createServer as createSecureServer } from "node:https";
@@ -39,7 +39,7 @@ async function receiver(t: Test, answer: RequestListener): Promise<{ url: string
 
 const ask = (url: string, timeoutMs = 30_000) => postWebhook({ at: "before-step", url, timeoutMs }, QUESTION);
 
-t.test("a POST of JSON with its idempotency id; any 2xx is a yes", async (t) => {
+t.test("a gate gets a POST of JSON with an idempotency id; any 2xx is a yes", async (t) => {
 	let body = "";
 	const { url, calls } = await receiver(t, async (request, response) => {
 		for await (const chunk of request) body += chunk;
@@ -52,32 +52,29 @@ t.test("a POST of JSON with its idempotency id; any 2xx is a yes", async (t) => 
 	t.equal(JSON.parse(String(calls[0]?.headers["idempotency-key"])), QUESTION.id);
 });
 
-t.test(
-	"anything else is a no, with the message of a JSON answer in one line, and nothing else of any answer",
-	async (t) => {
-		const message = "change \u001b[31mfreeze\r\nuntil Monday";
-		const answers: Readonly<Record<number, readonly [type: string, body: string]>> = {
-			403: ["application/json; charset=utf-8", JSON.stringify({ message, password: "hunter2" })],
-			404: ["text/plain", "db password: hunter2"],
-			409: ["application/json", '{"message": {"password": "hunter2"}}'],
-			410: ["application/json", '"hunter2"'],
-			418: ["application/json", "hunter2"],
-			429: ["application/jsonp", '{"message": "hunter2"}'],
-			500: ["text/html", "<p>hunter2"],
-		};
-		const { url } = await receiver(t, (request, response) => {
-			const status = Number(request.url?.slice(1));
-			const [type, body] = answers[status] ?? ["text/plain", ""];
-			response.writeHead(status, { "content-type": type }).end(body);
-		});
-		t.same(await ask(`${url}/403`), { ok: false, why: "HTTP 403: change [31mfreeze", status: 403 });
-		for (const status of [404, 409, 410, 418, 429, 500]) {
-			t.same(await ask(`${url}/${status}`), { ok: false, why: `HTTP ${status}`, status });
-		}
-		t.same(await ask(`${url}/503`), { ok: false, why: "HTTP 503", status: 503 });
-		t.same(await ask(`${url}/400`), { ok: false, why: "HTTP 400", status: 400 });
-	},
-);
+t.test("any other status is a no, with the message of a JSON answer on one line and nothing else of it", async (t) => {
+	const message = "change \u001b[31mfreeze\r\nuntil Monday";
+	const answers: Readonly<Record<number, readonly [type: string, body: string]>> = {
+		403: ["application/json; charset=utf-8", JSON.stringify({ message, password: "hunter2" })],
+		404: ["text/plain", "db password: hunter2"],
+		409: ["application/json", '{"message": {"password": "hunter2"}}'],
+		410: ["application/json", '"hunter2"'],
+		418: ["application/json", "hunter2"],
+		429: ["application/jsonp", '{"message": "hunter2"}'],
+		500: ["text/html", "<p>hunter2"],
+	};
+	const { url } = await receiver(t, (request, response) => {
+		const status = Number(request.url?.slice(1));
+		const [type, body] = answers[status] ?? ["text/plain", ""];
+		response.writeHead(status, { "content-type": type }).end(body);
+	});
+	t.same(await ask(`${url}/403`), { ok: false, why: "HTTP 403: change [31mfreeze", status: 403 });
+	for (const status of [404, 409, 410, 418, 429, 500]) {
+		t.same(await ask(`${url}/${status}`), { ok: false, why: `HTTP ${status}`, status });
+	}
+	t.same(await ask(`${url}/503`), { ok: false, why: "HTTP 503", status: 503 });
+	t.same(await ask(`${url}/400`), { ok: false, why: "HTTP 400", status: 400 });
+});
 
 t.test("a redirect is a no, and is not followed", async (t) => {
 	const target = await receiver(t, (_, response) => response.writeHead(200).end());
@@ -86,7 +83,7 @@ t.test("a redirect is a no, and is not followed", async (t) => {
 	t.equal(target.calls.length, 0);
 });
 
-t.test("an answer that never ends is read no further than it is needed", async (t) => {
+t.test("an endless answer is read only up to a limit", async (t) => {
 	const { url } = await receiver(t, (request, response) => {
 		response.writeHead(Number(request.url?.slice(1)), { "content-type": "application/json" });
 		const more = (): void => {
@@ -126,7 +123,7 @@ t.test(
 	},
 );
 
-t.test("a name that leads to control's own machine is asked only where the gate is declared there", async (t) => {
+t.test("a name that resolves to control's own machine is called only if the gate is declared there", async (t) => {
 	const { url, calls } = await receiver(t, (_, response) => response.writeHead(200).end());
 	const { port } = new URL(url);
 	const refused = {
@@ -176,25 +173,28 @@ t.test("a name that leads to control's own machine is asked only where the gate 
 	}
 });
 
-t.test("credentials, other schemes and plain http beyond this machine are refused unsent", async (t) => {
-	const { url, calls } = await receiver(t, (_, response) => response.writeHead(200).end());
-	const secret = url.replace("http://", "http://user:pass@");
-	const answer = await ask(secret);
-	t.match(answer, { ok: false, why: /credentials/ });
-	t.notMatch(JSON.stringify(answer), /user|pass/);
-	for (const other of [
-		"http://gate.example/",
-		"http://127.0.0.1.evil.example/",
-		"ftp://127.0.0.1/",
-		"file:///etc/passwd",
-		"x",
-	]) {
-		t.match(await ask(other), { ok: false }, other);
-	}
-	t.equal(calls.length, 0);
-});
+t.test(
+	"URLs with credentials, other schemes or plain http to other machines are refused without a request",
+	async (t) => {
+		const { url, calls } = await receiver(t, (_, response) => response.writeHead(200).end());
+		const secret = url.replace("http://", "http://user:pass@");
+		const answer = await ask(secret);
+		t.match(answer, { ok: false, why: /credentials/ });
+		t.notMatch(JSON.stringify(answer), /user|pass/);
+		for (const other of [
+			"http://gate.example/",
+			"http://127.0.0.1.evil.example/",
+			"ftp://127.0.0.1/",
+			"file:///etc/passwd",
+			"x",
+		]) {
+			t.match(await ask(other), { ok: false }, other);
+		}
+		t.equal(calls.length, 0);
+	},
+);
 
-t.test("link-local addresses and those of metadata are not asked, whatever leads to them", async (t) => {
+t.test("link-local and metadata addresses are not called, by any name", async (t) => {
 	const { url, calls } = await receiver(t, (_, response) => response.writeHead(200).end());
 	const refused = { ok: false, why: "it cannot be reached (a link-local address)" };
 	const metadata = { ok: false, why: "it cannot be reached (an address of a cloud's metadata)" };
@@ -224,7 +224,7 @@ t.test("link-local addresses and those of metadata are not asked, whatever leads
 	t.equal(calls.length, 1);
 });
 
-t.test("https takes only a certificate that this machine trusts", async (t) => {
+t.test("https accepts only a certificate that this machine trusts", async (t) => {
 	const ca = await createDevelopmentCa({ trustDomain: "weir.test", nowMs: Date.now(), lifetimeMs: 60_000 });
 	const own = await ca.issue({ spiffeId: "spiffe://weir.test/gate", dnsNames: ["localhost"] });
 	let calls = 0;

@@ -1,6 +1,6 @@
 /**
- * The judge: what must become of a generated request, by the words of the declaration alone. It shares no code with src
- * (types apart), so that a fault that is the same in every execution is seen too.
+ * The judge: the expected result of a generated request, from the declaration alone. It shares no code with src
+ * (types apart), to find faults that all executions share.
  */
 import type { AccessPolicy, Gateway, Service, TokenIssuer } from "../../../src/declare/resources/resource.js";
 import type { Shown } from "./tokens.js";
@@ -19,11 +19,11 @@ export interface SecureRequest {
 
 export interface Judgement {
 	readonly reason: string;
-	/** Of a denial by policy. */
+	/** The policy that denied. */
 	readonly policy: string | null;
 	/** Whether shadow policies would let it pass; null = there are none, or it is refused before them. */
 	readonly shadow: boolean | null;
-	/** Of what is let through and they would refuse: the reason, and the policy or `-`; else null. */
+	/** The shadow policies' refusal of an allowed request: the reason, and the policy or `-`; else null. */
 	readonly why: string | null;
 }
 
@@ -62,7 +62,7 @@ type Token = { readonly issuer: TokenIssuer; readonly claims: Readonly<Record<st
 
 function by(policies: readonly AccessPolicy[], request: SecureRequest, token: Token) {
 	const fitting = policies.filter((policy) => fits(policy, request, token));
-	// Of several the first by name; all of a Service are of its namespace.
+	// The first by name counts; all of a Service are of its namespace.
 	const [denial] = fitting.flatMap(({ metadata, spec }) => (spec.action === "deny" ? [metadata.name] : [])).sort();
 	if (denial !== undefined) return { allowed: false, reason: "forbidden", policy: denial };
 	return fitting.length > 0

@@ -1,6 +1,6 @@
 /**
- * Generated requests through a real Envoy natively and in callout by both protocols, through the pure function, and
- * before the judge: the same verdict, reason, policy and shadow verdict.
+ * Generated requests through a real Envoy natively and in callout by both protocols, the pure function and the judge
+ * must give the same verdict, reason, policy and shadow verdict.
  */
 
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
@@ -44,7 +44,7 @@ export const SECURE_FORMS: Readonly<Record<string, Form>> = {
 export interface SecureExtent {
 	readonly seed: number;
 	readonly services: number;
-	/** Of each form. */
+	/** Requests in each form. */
 	readonly requests: number;
 	readonly forms?: readonly string[];
 	/** Damages the Plan before it runs, to see that the suite notices. */
@@ -168,18 +168,18 @@ export async function runSecure(t: Test, extent: SecureExtent): Promise<SecureRe
 			const own = plan.table.services.find((one) => one.name === request.service.metadata.name);
 			const sidecarJudges = own?.callout?.verdict === true;
 			const got = sidecarJudges ? bySidecar(answer, line, wanted) : byEnvoy(answer, line, wanted);
-			const said = JSON.stringify(wanted);
-			if (JSON.stringify(got) !== said) {
+			const expected = JSON.stringify(wanted);
+			if (JSON.stringify(got) !== expected) {
 				const dryRunAlone = sidecarJudges && request.shown.kind !== "none" && !judgesUsers(own.access);
 				const inTime = typeof got === "string" ? got : { ...got, shadow: wanted.shadow, why: wanted.why };
-				const saidSo = typeof got !== "string" && got.why?.startsWith("verification-limited ") === true;
-				const isLate = dryRunAlone && saidSo && JSON.stringify(inTime) === said;
+				const limited = typeof got !== "string" && got.why?.startsWith("verification-limited ") === true;
+				const isLate = dryRunAlone && limited && JSON.stringify(inTime) === expected;
 				const where = isLate ? late : mismatches;
-				where.push(`${name}: ${describe(request)}: the judge says ${said}, Envoy ${JSON.stringify(got)}`);
+				where.push(`${name}: ${describe(request)}: judge: ${expected}, Envoy: ${JSON.stringify(got)}`);
 			}
 			if (name === forms[0]) {
 				const pure = JSON.stringify(byFunction(request, plan, wanted));
-				if (pure !== said) mismatches.push(`${describe(request)}: the judge says ${said}, the function ${pure}`);
+				if (pure !== expected) mismatches.push(`${describe(request)}: judge: ${expected}, function: ${pure}`);
 				const key = `${wanted.reason}${wanted.shadow === null ? "" : ` shadow ${wanted.shadow}`}`;
 				seen.set(key, (seen.get(key) ?? 0) + 1);
 			}
@@ -238,7 +238,7 @@ interface Line {
 	readonly sidecar: Readonly<Record<string, string>> | null;
 }
 
-/** The native form: what Envoy says of itself, and what the client read. */
+/** The native form: the result from Envoy's access log and the client's answer. */
 function byEnvoy(answer: RawResponse, line: Line | undefined, wanted: Judgement): Judgement | string {
 	const rbac = line?.rbac ?? {};
 	const [deny, allow] = [rbac.weir_deny_shadow_engine_result, rbac.weir_allow_shadow_engine_result];
@@ -275,7 +275,7 @@ function bySidecar(answer: RawResponse, line: Line | undefined, wanted: Judgemen
 	const judged = wanted.reason !== "invalid-token" && wanted.reason !== "not-canonical";
 	const status = verdict === "allow" ? 200 : reason === "invalid-token" ? 401 : 403;
 	if (answer.status !== status) return `${answer.status} ${reason}`;
-	// It is said where it differs only.
+	// The access log has it only if it differs.
 	const tried = shadow === undefined ? verdict === "allow" : shadow === "allow";
 	return {
 		reason,

@@ -1,6 +1,6 @@
 /**
- * The key set of the generated issuers, and who signs by it: EC (of each curve) and RSA keys, with an alg and without, two
- * of one name each, as an issuer has them in the middle of a rotation, and one that is too weak for all.
+ * The key set of the generated issuers and its signers: EC keys (each curve) and RSA keys, with an alg and without, two
+ * with one kid each, as during a rotation, and one that is too weak.
  */
 import { constants, generateKeyPairSync, type KeyObject, sign } from "node:crypto";
 import { LENGTHENED } from "../../compile/envoy/secure/lengthened.js";

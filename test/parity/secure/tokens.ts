@@ -1,4 +1,4 @@
-/** Tokens of generated requests: what is sent, and what it truly says of the user. */
+/** Tokens of generated requests: the bytes that are sent, and the user's true claims. */
 
 import { createMinter, type Minter } from "../../compile/envoy/secure/tokens.js";
 import { mulberry32 } from "../../envoy/units.js";
@@ -9,7 +9,7 @@ import type { Signers } from "./signers.js";
 export interface Shown {
 	/** Values of Authorization headers. */
 	readonly authorization: readonly string[];
-	/** none: no token. bad: one that holds nowhere. good: by whom and with which claims. */
+	/** none: no token. bad: an invalid one. good: its issuer and claims. */
 	readonly kind: "none" | "bad" | "good";
 	readonly claims: Readonly<Record<string, unknown>>;
 	/** What was done to it, for messages. */

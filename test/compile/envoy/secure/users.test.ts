@@ -130,7 +130,7 @@ for (const version of ["1.40.0", "1.36.2"])
 				t.equal(reply(await ask(host, authorization)), wanted, `${host} ${authorization.join().slice(0, 40)}`);
 		});
 
-		await t.test("a token that does not hold is refused, whatever the rules say", async (t) => {
+		await t.test("an invalid token is refused under any rules", async (t) => {
 			const good = minter.token();
 			const cases: Readonly<Record<string, readonly string[]>> = {
 				"lower case scheme": [`bearer ${good}`],
@@ -189,7 +189,7 @@ for (const version of ["1.40.0", "1.36.2"])
 			);
 		});
 
-		await t.test("a token that Envoy knows is believed to the end of the skew, and no longer", async (t) => {
+		await t.test("a cached token is valid to the end of the clock skew, and no longer", async (t) => {
 			// Three to four seconds are left: Envoy's clock is the machine's own.
 			const ending = bearer({ iat: now - 600, exp: Math.floor(Date.now() / 1_000) - TOKEN_SKEW_SECONDS + 3 });
 			const hits = async (): Promise<number> =>
@@ -206,7 +206,7 @@ for (const version of ["1.40.0", "1.36.2"])
 			t.equal(answers.at(-1), INVALID, "and is over, known or not");
 		});
 
-		await t.test("a token of 8 KiB passes, and no longer one", async (t) => {
+		await t.test("a token of 8 KiB passes, a longer one does not", async (t) => {
 			const padded = (length: number): string => minter.token({ filler: "y".repeat(length) });
 			let length = 5_000;
 			while (padded(length + 1).length <= TOKEN_BYTES_MAX) length++;
@@ -220,7 +220,7 @@ for (const version of ["1.40.0", "1.36.2"])
 			);
 		});
 
-		await t.test("two Authorization headers, and a token elsewhere", async (t) => {
+		await t.test("two Authorization headers are refused, and tokens elsewhere ignored", async (t) => {
 			const good = `Bearer ${minter.token()}`;
 			t.equal(reply(await ask("denied", [good, good])), "403 access denied: not-canonical\n");
 			t.equal(reply(await ask("denied", ["Basic x", good])), "403 access denied: not-canonical\n");

@@ -31,7 +31,7 @@ t.test(
 	},
 );
 
-t.test("and a real effect is found by both that are valid", async (t) => {
+t.test("a real effect is found by core and propensities", async (t) => {
 	const world = {
 		mean: (arm: string, time: number) => 0.3 + 0.4 * time + (arm === "challenger" ? 0.08 : 0),
 		batches: 60,

@@ -54,7 +54,7 @@ function unitsToProve(logE: (n: number) => number): number {
 	return high;
 }
 
-t.test("what it costs against the Bernoulli mixture", async (t) => {
+t.test("the extra units of propensity betting over the Bernoulli mixture are bounded", async (t) => {
 	for (const [pt, pc, offset, propensity, prior, most] of [
 		[0.83, 0.78, 0, 0.5, PRIOR_RATE, 1.2],
 		[0.83, 0.78, 0.005, 0.5, PRIOR_RATE, 1.2],

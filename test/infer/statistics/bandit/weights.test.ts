@@ -16,7 +16,7 @@ const { growthbookInverse: theirs } = JSON.parse(readFileSync("test/fixtures/sta
 const lower = (means: readonly number[], sd: number) =>
 	ranking({ family: "gaussian", arms: means.map((mean) => ({ mean, sd })) }, "down");
 
-t.test("where lower is better the best arm is not starved, as it is by a peer", async (t) => {
+t.test("with lower as better the best arm keeps its share, which a peer starves", async (t) => {
 	const seen = lower(theirs.means, theirs.sd);
 	const weights = banditWeights("top-two", seen);
 	t.comment(`best by us ${weights}, by GrowthBook ${theirs.theirs}; two arms by GrowthBook: ${theirs.theirTwoArms}`);

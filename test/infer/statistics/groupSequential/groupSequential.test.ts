@@ -154,7 +154,7 @@ t.test("a last look before the plan spends the rest; later looks never move earl
 	t.ok(Math.abs(crossingProbability(tiny, 2, 0) - 0.05) < 1e-10);
 });
 
-t.test("two looks a hair apart are told apart; nominal p-values belong to their z", async (t) => {
+t.test("two very close looks are distinct; nominal p-values belong to their z", async (t) => {
 	const close = bounds(twoSided(power(1)), [0.5, 0.50003, 1]);
 	t.ok(close.every(({ z }) => z !== null) && (close[1]?.z ?? 0) > (close[0]?.z ?? 9));
 	t.ok(Math.abs(crossingProbability(close, 2, 0) - 0.05) < 1e-9);

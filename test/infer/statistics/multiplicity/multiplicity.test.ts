@@ -30,7 +30,7 @@ t.test("adjusted p-values are those of statsmodels on 300 families with ties", a
 	t.equal(golden.families.length, 300);
 });
 
-t.test("published families", async (t) => {
+t.test("published families have their adjusted p-values", async (t) => {
 	const p = [0.01, 0.04, 0.03, 0.005, 0.06, 0.007];
 	t.ok(same(adjustedPs("benjamini-hochberg", p), [0.02, 0.048, 0.045, 0.02, 0.06, 0.02]));
 	t.ok(same(adjustedPs("benjamini-yekutieli", p), [0.049, 0.1176, 0.11025, 0.049, 0.147, 0.049]));
@@ -51,7 +51,7 @@ t.test("results far below the doubles keep their order and never tie", async (t)
 	t.same(adjustedPs("holm", [0, 0]), [0, 0], "as p-values they can only tie");
 });
 
-t.test("what was not tested counts in the family and gets no answer; nonsense is not tested", async (t) => {
+t.test("untested hypotheses count in the family without a result; invalid p-values are untested", async (t) => {
 	for (const procedure of PROCEDURES) {
 		const full = adjustedPs(procedure, [0.01, 1, 1, 0.02]);
 		const holes = adjustedPs(procedure, [0.01, null, Number.NaN, 0.02]);
@@ -87,7 +87,7 @@ t.test("order of the hypotheses plays no part, and procedures keep their known o
 	);
 });
 
-t.test("e-BH discovers what its definition says, on 300 fleets", async (t) => {
+t.test("e-BH equals its definition on 300 fleets", async (t) => {
 	for (const { e, alpha, discovered } of golden.fleets)
 		t.same(discoveries(e.map(Math.log), alpha), discovered, `${e} at ${alpha}`);
 	// Exactly on the line: 2 of 2 with e = 20 at 5 % on average.

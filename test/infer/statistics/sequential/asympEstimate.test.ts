@@ -126,7 +126,7 @@ t.test("the ratio's bounds are the slopes at which the contrast is just excluded
 	t.ok(negative !== null && Math.abs(negative.lower + ratio.upper) < 1e-12, "a negative challenger mirrors it");
 });
 
-t.test("all looks together: the intersection narrows, NaN says nothing, a contradiction is kept", async (t) => {
+t.test("the intersection over looks narrows, ignores NaN and keeps a contradiction", async (t) => {
 	const first = afterLook(NO_LOOKS, { lower: -1, upper: 1, p: 0.3 });
 	const second = afterLook(first, { lower: -2, upper: 0.5, p: 0.6 });
 	t.same(second, { lower: -1, upper: 0.5, p: 0.3, looks: 2, contradicted: false });

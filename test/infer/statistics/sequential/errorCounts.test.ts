@@ -71,7 +71,7 @@ t.test("bounds are where the evidence reaches 1/alpha; without errors anything i
 	t.ok(!("reason" in none) && none.lower === 0 && none.upper < 0.4);
 });
 
-t.test("what are no counts is a reason", async (t) => {
+t.test("invalid counts give a reason", async (t) => {
 	const good: ErrorBatch = { challenger: 1, baseline: 2, share: 0.5 };
 	for (const bad of [
 		{ ...good, challenger: -1 },

@@ -138,7 +138,7 @@ t.test(
 	},
 );
 
-t.test("asked only whether a bar is reached, it says the same as the full minimum", async (t) => {
+t.test("the test for a threshold agrees with the full minimum", async (t) => {
 	const next = random(5);
 	let reached = 0;
 	for (let run = 0; run < 1_000; run++) {

@@ -66,7 +66,7 @@ t.test("a sketch's rank error widens the bounds, ties need no care", async (t) =
 	t.same(p, { p: 1 });
 });
 
-t.test("one-sided: which arm is slower, and by more than a margin", async (t) => {
+t.test("the one-sided test finds the slower arm, and by more than a margin", async (t) => {
 	const thresholds = Array.from({ length: 400 }, (_, index) => 1 + index);
 	const base = Array.from({ length: 3_000 }, (_, index) => 100 * ((index + 0.5) / 3_000));
 	const slow = counts(
@@ -92,7 +92,7 @@ t.test("one-sided: which arm is slower, and by more than a margin", async (t) =>
 	t.ok(p("below", slow, shrunk(0.8)) < 1e-3);
 });
 
-t.test("what are no counts is a reason", async (t) => {
+t.test("invalid counts give a reason", async (t) => {
 	const good = counts([1, 2, 3]);
 	for (const bad of [
 		{ ...good, n: -1 },

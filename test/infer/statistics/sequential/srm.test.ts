@@ -91,7 +91,7 @@ t.test("a zero-weight arm costs no degree of freedom: GrowthBook keeps it and hi
 	t.ok(close(theirs, 0.18303, 5e-6), "the survival function of χ² with two degrees of freedom");
 	const truth = 2 * normalSf(Math.sqrt(chi2));
 	t.ok(close(truth, 0.06534575, 5e-9), "with one");
-	// Ours, sequential, says the same with the arm and without it, and more clearly with ten times the users.
+	// Our sequential test gives the same with the arm and without it, and a clearer result with ten times the users.
 	const p = (scale: number, points: Record<string, number>): number =>
 		sampleRatio([batch("p", { a: 500 * scale, b: 560 * scale, c: 0 }, points)], 100)?.p ?? Number.NaN;
 	t.equal(p(1, { a: 1, b: 1, c: 0 }), p(1, { a: 1, b: 1 }));
@@ -109,7 +109,7 @@ const SRM_LARGE: readonly (readonly [number, number, Record<string, number>, num
 	[999_000_000, 1_000_000, { a: 999, b: 1 }, -6.98881724586062],
 ];
 
-t.test("a billion exposures, and counts that are none", async (t) => {
+t.test("the test takes a billion exposures, and refuses invalid counts", async (t) => {
 	for (const [a, b, points, truth] of SRM_LARGE) {
 		const result = sampleRatio([batch("p", { a, b }, points)]);
 		t.ok(

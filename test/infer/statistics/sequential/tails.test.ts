@@ -1,4 +1,4 @@
-/** Tails: how far one unit moves an estimate, and that claims about arms of unlike shape err as seldom as they say. */
+/** Tails: how far one unit moves an estimate, and claims on arms of unlike shape with errors within alpha. */
 
 import t from "tap";
 import { difference, liftContrast } from "../../../../src/infer/statistics/estimators/contrast.js";
