@@ -1,7 +1,4 @@
-/**
- * Reports of whole experiments: people come day by day, decide() is asked every day, and what it says is kept as the
- * store keeps it. Deterministic.
- */
+/** Report inputs of simulated Experiments: units arrive and decide() runs each day. Deterministic. */
 
 import type { ReportInput } from "../../../src/decide/report/reportInput.js";
 import { decide } from "../../../src/decide/rollout/decide.js";

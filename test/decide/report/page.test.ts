@@ -1,4 +1,4 @@
-/** The page as a string: well-formed, whole, deaf to hostile names, the same bytes for the same input. */
+/** The report page: well-formed, complete, safe with hostile names, deterministic. */
 import t from "tap";
 import { html } from "../../../src/decide/report/markup.js";
 import { reportPage } from "../../../src/decide/report/page/page.js";
@@ -35,7 +35,7 @@ const FRESH: ReportInput = {
 	atMs: START_MS,
 };
 
-t.test("every section is there, well-formed and with a heading, whatever is known", (t) => {
+t.test("the report page has every section with a heading, also when data are missing", (t) => {
 	for (const input of [
 		FRESH,
 		reportInput({ ...MEASURING, days: 0 }),
@@ -57,7 +57,7 @@ t.test("every section is there, well-formed and with a heading, whatever is know
 			pictures.every(
 				({ attributes }) => attributes["aria-hidden"] === "true" || (attributes["aria-label"] ?? "").length > 20,
 			),
-			"each picture is told in words",
+			"each chart has a text",
 		);
 		for (const { attributes } of elements.filter((one) => one.attributes.class?.includes("scroll")))
 			t.match(attributes, { tabindex: "0", role: "region" }, "what scrolls can be scrolled by key");
@@ -66,7 +66,7 @@ t.test("every section is there, well-formed and with a heading, whatever is know
 	t.end();
 });
 
-t.test("it loads nothing and runs nothing", (t) => {
+t.test("the report page contains no script and loads no resource", (t) => {
 	const text = page(reportInput(WINNING));
 	const elements = elementsOf(text.slice("<!DOCTYPE html>\n".length));
 	t.same(
@@ -87,13 +87,13 @@ t.test("it loads nothing and runs nothing", (t) => {
 	t.end();
 });
 
-t.test("the same input gives the same bytes", (t) => {
+t.test("the report page has the same bytes for the same input", (t) => {
 	const input = reportInput(MEASURING);
 	t.equal(page(input), page(JSON.parse(JSON.stringify(input))));
 	t.end();
 });
 
-t.test("hostile names and values stay text", (t) => {
+t.test("the report page escapes hostile names and values", (t) => {
 	const hostile = [
 		`</script><script>alert(1)</script>`,
 		`"><img src=x onerror=alert(1)>`,
@@ -128,7 +128,7 @@ t.test("hostile names and values stay text", (t) => {
 	t.end();
 });
 
-t.test("what is absent is said in words", (t) => {
+t.test("the report page describes missing data in text", (t) => {
 	const { segments: _, ...spec } = DECLARED.spec;
 	const without = reportInput(MEASURING, { ...DECLARED, spec: { ...spec, segments: [], goal: null } });
 	const text = page(without);
@@ -148,7 +148,7 @@ t.test("what is absent is said in words", (t) => {
 	t.end();
 });
 
-t.test("the plain answer comes first and says what follows", (t) => {
+t.test("the report page starts with the plain answer and the next step", (t) => {
 	const answers = [MEASURING, WINNING, HARMFUL].map((story) => reportOf(reportInput(story)).answer);
 	t.match(answers, [
 		{
@@ -175,7 +175,7 @@ t.test("the plain answer comes first and says what follows", (t) => {
 	t.end();
 });
 
-t.test("what a person may do is what they are told: an Experiment that runs is not resumed", (t) => {
+t.test("the report page offers an operator only valid commands: no resume of a running Experiment", (t) => {
 	const input = reportInput(WINNING);
 	const running = { phase: "Running", hold: null, promotion: null, stepIndex: 2, allocationPpm: 1_000_000 } as const;
 	const { takeover: _, ...before } = input.status;
@@ -190,7 +190,7 @@ t.test("what a person may do is what they are told: an Experiment that runs is n
 	t.end();
 });
 
-t.test("broken data are said where they are read", (t) => {
+t.test("the report page shows a data fault beside the affected numbers", (t) => {
 	const input = reportInput(MEASURING);
 	const evidence: Evidence = { ...(input.evidence as Evidence), droppedEntries: 100_000 };
 	const text = page({ ...input, evidence });
@@ -200,7 +200,7 @@ t.test("broken data are said where they are read", (t) => {
 	t.end();
 });
 
-t.test("a holdback that broken data keep open says who may end it", (t) => {
+t.test("the report page states who can end a holdback that broken data keep open", (t) => {
 	const input = reportInput(WINNING);
 	const { promotion } = input.status;
 	const status = {
@@ -216,7 +216,7 @@ t.test("a holdback that broken data keep open says who may end it", (t) => {
 	t.end();
 });
 
-t.test("a quantile's picture says which requests it counts, and that an equal version is not at its thin line", (t) => {
+t.test("a quantile's chart labels the counted requests and the threshold of an equal version", (t) => {
 	const page = reportPage(reportOf(reportInput(MEASURING)));
 	t.match(page, /latency-p99 \(requests above 40 ms \(20 ms \+ 100%\) against the baseline&#39;s above 20 ms\)/);
 	t.match(page, /guardrail, within its margin, 0\.25\u00A0pp more tolerated/);

@@ -37,14 +37,14 @@ t.test("Weir begins no promotion that would deny callers", (t) => {
 	t.end();
 });
 
-t.test("it ends with maxDuration, which does not blame the new version", async (t) => {
+t.test("a promotion held for access ends with maxDuration, without blame for the new version", async (t) => {
 	const late = { rollout: { ...ROLLOUT, maxDurationMs: 1_000 } };
 	const ended = decide(ready({ experiment: experiment(["boosted"], late), accessLosses: { boosted: LOSS } }));
 	t.match(ended, { action: "roll-back", rule: "max-duration", reason: /no promotion after .*AccessPolicy all-may-v1/ });
 	t.match(ended.summary, /, and in 100 s no one promoted it: v1 stays\.$/);
 });
 
-t.test("it is recorded once, and again when it names something else", async (t) => {
+t.test("a promotion held for access is recorded once, and again when its cause changes", async (t) => {
 	const recorded = new RecordedOutcomes();
 	const held = (policies: readonly string[]) => decide(ready({ accessLosses: { boosted: policies.join() } }));
 	t.notOk(recorded.has("main", held(["a", "b"]), 1));
@@ -75,7 +75,7 @@ t.test("it is recorded once, and again when it names something else", async (t) 
 	}
 });
 
-t.test("a person is refused, unless --shut-out is given, and the decision records it", (t) => {
+t.test("promote by an operator that would deny callers is refused without --shut-out", (t) => {
 	const by = (shutOut: boolean, losses: Readonly<Record<string, string>>, change: Parameters<typeof status>[0] = {}) =>
 		commandOutcome(
 			{ experiment: experiment(), status: status(change), by: "ada", nowMs: 7_000, accessLosses: losses },
@@ -97,7 +97,7 @@ t.test("a person is refused, unless --shut-out is given, and the decision record
 	t.end();
 });
 
-t.test("abort explains how to undo a promotion: applying an unchanged file does not", async (t) => {
+t.test("abort explains how to undo a promotion, which applying an unchanged file does not do", async (t) => {
 	const promotion = { arm: "boosted", variant: "v2", stepIndex: 3, takeoverPpm: 1_000_000 };
 	const ended = { experiment: experiment(), status: status({ phase: "Promoted", promotion }), by: "ada", nowMs: 7 };
 	t.throws(() => commandOutcome(ended, { verb: "abort" }), {
@@ -106,7 +106,7 @@ t.test("abort explains how to undo a promotion: applying an unchanged file does 
 	});
 });
 
-t.test("a policy that names the default Variant of now and not the arm's, or denies the arm's alone", (t) => {
+t.test("a policy that allows only the default Variant, or denies only the arm's, denies callers", (t) => {
 	const two = experiment(["boosted", "third"]);
 	const losses = (policies: ReturnType<typeof accessPolicy>[], defaultVariant = "v1") =>
 		accessLosses({ resources: set(...policies), status: { services: { employment: { defaultVariant } } } }, two);
@@ -122,7 +122,7 @@ t.test("a policy that names the default Variant of now and not the arm's, or den
 	t.end();
 });
 
-t.test("while another Experiment of the Service is being promoted, no promotion begins there", async (t) => {
+t.test("during a promotion no other one begins in the same Service", async (t) => {
 	const named = (name: string) => {
 		const one = experiment();
 		return { ...one, metadata: { ...one.metadata, name } };

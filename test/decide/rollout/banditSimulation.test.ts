@@ -1,4 +1,4 @@
-/** Bandits simulated whole, by people who come back: fixed seeds, so a failure is a change and never chance. */
+/** Simulated bandits with returning users. Seeds are fixed, so a failure is never chance. */
 import t from "tap";
 import { live, type World } from "./simulateBandit.js";
 
@@ -14,7 +14,7 @@ const EQUAL: World = {
 	improveBy: 0,
 };
 
-t.test("equal arms whose level jumps are neither promoted nor convicted beyond alpha", async (t) => {
+t.test("a bandit's equal arms whose level jumps are promoted or rolled back at most at alpha", async (t) => {
 	const runs = 60;
 	let promoted = 0;
 	let harmed = 0;

@@ -89,7 +89,7 @@ const CASES: readonly Case[] = [
 		status: { phase: "Running", closedArms: ["broken"], allocationPpm: 200_000 },
 	},
 	{
-		fact: "when no challenger is left it is rolled back",
+		fact: "an Experiment without open challengers is rolled back",
 		input: {
 			experiment: experiment(["boosted", "broken"]),
 			status: status({ closedArms: ["broken"] }),
@@ -126,7 +126,7 @@ const CASES: readonly Case[] = [
 		},
 	},
 	{
-		fact: "how well the quantile was known is said with it",
+		fact: "a frozen quantile is recorded with its sample size",
 		input: {
 			status: fresh,
 			baselineQuantiles: { "latency-p99": { valueMs: 20, standardErrorMs: 0.25, requests: 5_000, units: 200 } },
@@ -328,7 +328,7 @@ const CASES: readonly Case[] = [
 		status: { phase: "RolledBack", allocationPpm: 0, closedArms: [] },
 	},
 	{
-		fact: "maxDuration pauses where it is told to",
+		fact: "maxDuration pauses if declared",
 		input: {
 			experiment: experiment(["boosted"], { rollout: { ...ROLLOUT, onInconclusive: "pause" } }),
 			status: status({ ...LAST_STEP, startedAtMs: -600_000 }),
@@ -373,7 +373,7 @@ const CASES: readonly Case[] = [
 		},
 	},
 	{
-		fact: "below all steps, since they were changed, the first one comes next by the rules of any step",
+		fact: "an allocation below all changed steps goes to the first step",
 		input: { status: status({ stepIndex: -1, allocationPpm: 20_000 }), evidence: evidence(EQUAL) },
 		action: "ramp",
 		rule: "ramp",
@@ -381,14 +381,14 @@ const CASES: readonly Case[] = [
 		status: { stepIndex: 0, allocationPpm: 200_000 },
 	},
 	{
-		fact: "and none is promoted there, whatever is proved",
+		fact: "an allocation below all changed steps is not promoted, whatever is proved",
 		input: { status: status({ stepIndex: -1, allocationPpm: 20_000 }), evidence: evidence(GOOD) },
 		action: "ramp",
 		rule: "ramp",
 		reason: /from 2% to 20%/,
 	},
 	{
-		fact: "a takeover below all steps comes to the first one next, with healthy endpoints",
+		fact: "a takeover below all changed steps goes to the first step if endpoints are healthy",
 		input: {
 			status: status({ ...PROMOTING, promotion: { ...PROMOTING.promotion, stepIndex: -1, takeoverPpm: 20_000 } }),
 			evidence: evidence(GOOD, { health: health(100, 0) }),
@@ -407,7 +407,7 @@ const CASES: readonly Case[] = [
 		reason: /failed 2 of 100 requests/,
 	},
 	{
-		fact: "a takeover waits while the winner has too few requests to tell",
+		fact: "a takeover waits while the winner has too few requests",
 		input: { status: status(PROMOTING), evidence: evidence(GOOD, { health: health(19, 0) }) },
 		action: "hold",
 		rule: "takeover",
@@ -415,7 +415,7 @@ const CASES: readonly Case[] = [
 		reason: /failed 0 of 19 requests, needs 20/,
 	},
 	{
-		fact: "others that fail as much do not excuse a winner that fails a lot",
+		fact: "a takeover waits for a failing winner, even if other Variants fail as often",
 		input: {
 			status: status(PROMOTING),
 			evidence: evidence(GOOD, {
@@ -503,7 +503,7 @@ for (const { fact, input: change, action, rule, waitsFor, reason, status: after,
 		t.match(recomputationText(stored), { holds: true, text: /^recomputed from its .*: every byte matches$/ });
 	});
 
-t.test("a decision whose stored numbers were touched does not recompute", async (t) => {
+t.test("recomputing a decision detects changed stored numbers", async (t) => {
 	const made = input({ evidence: evidence(EQUAL) });
 	const decision = {
 		experiment: "main",
@@ -516,7 +516,7 @@ t.test("a decision whose stored numbers were touched does not recompute", async 
 	};
 	t.equal(recompute(decision)?.matches, false);
 	t.match(recomputationText(decision), { holds: false, text: /^DIFFERS\n +stored .*\n +recomputed / });
-	// Its rule says that something was concluded.
+	// Its rule needs an input.
 	t.match(recomputationText({ ...decision, input: null }), { holds: false, text: /^NOT RECOMPUTED: / });
 });
 
@@ -554,61 +554,55 @@ t.test("a person's command is never reported as recomputed", async (t) => {
 	}
 });
 
-t.test(
-	"means: zero variance and too few units are unknown, a clear loss is harm, a relative gain promotes",
-	async (t) => {
-		const goal = { metric: "revenue", improveBy: { kind: "relative", value: 0.02 } } as const;
-		const means = experiment(["boosted"], { goal, guardrails: [] });
-		const at = (n: number, control: number, boosted: number, variance: number) => {
-			const made = evidence({ control: { n }, boosted: { n } });
-			const arms = made.arms.map((arm) => ({
-				...arm,
-				metrics: { revenue: { n, mean: arm.arm === "control" ? control : boosted, m2: n * variance } },
-			}));
-			return decide(input({ experiment: means, status: status({ ...LAST_STEP }), evidence: { ...made, arms } }));
-		};
-		t.match(at(5_000, 10, 11, 0).reason, /unknown: zero variance/);
-		t.match(at(400, 10, 11, 1).reason, /unknown: a mean needs 2000 units per arm, there are 400/);
-		t.equal(at(5_000, 10, 11, 1).action, "promote");
-		t.equal(at(5_000, 10, 10.1, 1).action, "hold", "1 % is not 2 %");
-		t.equal(at(5_000, 10, 9, 1).action, "roll-back");
-		t.match(at(5_000, 0.001, 1, 1).reason, /not clearly different from 0/);
-	},
-);
+t.test("a mean is unknown without variance or units; a clear loss is harm, a relative gain promotes", async (t) => {
+	const goal = { metric: "revenue", improveBy: { kind: "relative", value: 0.02 } } as const;
+	const means = experiment(["boosted"], { goal, guardrails: [] });
+	const at = (n: number, control: number, boosted: number, variance: number) => {
+		const made = evidence({ control: { n }, boosted: { n } });
+		const arms = made.arms.map((arm) => ({
+			...arm,
+			metrics: { revenue: { n, mean: arm.arm === "control" ? control : boosted, m2: n * variance } },
+		}));
+		return decide(input({ experiment: means, status: status({ ...LAST_STEP }), evidence: { ...made, arms } }));
+	};
+	t.match(at(5_000, 10, 11, 0).reason, /unknown: zero variance/);
+	t.match(at(400, 10, 11, 1).reason, /unknown: a mean needs 2000 units per arm, there are 400/);
+	t.equal(at(5_000, 10, 11, 1).action, "promote");
+	t.equal(at(5_000, 10, 10.1, 1).action, "hold", "1 % is not 2 %");
+	t.equal(at(5_000, 10, 9, 1).action, "roll-back");
+	t.match(at(5_000, 0.001, 1, 1).reason, /not clearly different from 0/);
+});
 
-t.test(
-	"relative margins of rates are contrasts with the noisy baseline: proved later than the plug-in would say",
-	async (t) => {
-		const guardrails = [{ metric: "error-rate", margin: { kind: "relative", value: 0.5 } }] as const;
-		const relative = experiment(["boosted"], { goal: null, guardrails });
-		const at = (n: number, control: number, boosted: number) =>
-			decide(
-				input({
-					experiment: relative,
-					evidence: evidence({ control: { n, errors: control }, boosted: { n, errors: boosted } }),
-				}),
-			).findings[0];
-		t.equal(at(5_000, 0.1, 0.1)?.verdict, "pass");
-		t.equal(at(300, 0.1, 0.1)?.verdict, "open");
-		t.equal(at(5_000, 0.1, 0.2)?.verdict, "harm");
-		t.equal(at(5_000, 0.1, 0.15)?.verdict, "open");
-		t.equal(at(2_000, 0, 0)?.improvement, null, "no ratio to a baseline of zero");
-	},
-);
+t.test("a relative margin accounts for the baseline's noise, so it is proved later than by plug-in", async (t) => {
+	const guardrails = [{ metric: "error-rate", margin: { kind: "relative", value: 0.5 } }] as const;
+	const relative = experiment(["boosted"], { goal: null, guardrails });
+	const at = (n: number, control: number, boosted: number) =>
+		decide(
+			input({
+				experiment: relative,
+				evidence: evidence({ control: { n, errors: control }, boosted: { n, errors: boosted } }),
+			}),
+		).findings[0];
+	t.equal(at(5_000, 0.1, 0.1)?.verdict, "pass");
+	t.equal(at(300, 0.1, 0.1)?.verdict, "open");
+	t.equal(at(5_000, 0.1, 0.2)?.verdict, "harm");
+	t.equal(at(5_000, 0.1, 0.15)?.verdict, "open");
+	t.equal(at(2_000, 0, 0)?.improvement, null, "no ratio to a baseline of zero");
+});
 
-t.test("a slower system gives no harm verdict; a slow challenger does", async (t) => {
+t.test("a slow challenger is harm, an equally slow system is not", async (t) => {
 	const at = (control: number, boosted: number) =>
 		decide(
 			input({ evidence: evidence({ control: { n: 2_000, slow: control }, boosted: { n: 2_000, slow: boosted } }) }),
 		).findings[0]?.verdict;
-	t.equal(at(0.5, 0.5), "unknown", "of the thresholds that were frozen before nothing can be told");
+	t.equal(at(0.5, 0.5), "unknown", "the old frozen thresholds prove nothing");
 	t.equal(at(0.02, 0.02), "open");
 	t.equal(at(0.01, 0.5), "harm");
 	t.equal(at(0.01, 0.01), "open", "just at the margin");
 	t.equal(at(0.01, 0.001), "pass");
 });
 
-t.test("a goal on a quantile is to have fewer slow requests by its own, lower threshold", async (t) => {
+t.test("a goal on a quantile requires fewer slow requests at its own lower threshold", async (t) => {
 	const goal = { metric: "latency-p99", improveBy: { kind: "relative", value: 0.3 } } as const;
 	const faster = experiment(["boosted"], { goal, guardrails: [] });
 	const at = (control: number, boosted: number) =>
@@ -623,21 +617,21 @@ t.test("a goal on a quantile is to have fewer slow requests by its own, lower th
 	t.equal(at(0.01, 0.03), "open", "it may be just like the baseline, that is no harm");
 });
 
-t.test("alpha of harm is shared over challengers and claims, that of a promotion over challengers", async (t) => {
+t.test("harm's alpha is split over challengers and claims, a promotion's over challengers", async (t) => {
 	const finding = (challengers: readonly string[]) =>
 		decide(input({ experiment: experiment(challengers), evidence: evidence(EQUAL) })).findings[1];
 	t.match(finding(["boosted"]), { alpha: 0.05, harmAlpha: 0.05 / 3 });
 	t.match(finding(["boosted", "other"]), { alpha: 0.05 / 2, harmAlpha: 0.05 / 6 });
 });
 
-t.test("a time is announced to the next step, and never to a proof", async (t) => {
+t.test("a decision estimates the time to the next step, and never to a proof", async (t) => {
 	const units = decide(input({ evidence: evidence({ control: { n: 130 }, boosted: { n: 100, exposed: 120 } }) }));
 	t.match(units, { waitsFor: "units", expectedMs: 50_000 });
 	const near = evidence({ control: { n: 1_200, accuracy: 0.78 }, boosted: { n: 1_200, accuracy: 0.83 } });
 	t.match(decide(input({ status: status(LAST_STEP), evidence: near })), { waitsFor: "proof", expectedMs: null });
 });
 
-t.test("an arm without weight never has a unit, and no decision waits for one", async (t) => {
+t.test("no decision waits for units of an arm without weight", async (t) => {
 	const own = experiment(["boosted", "later"]);
 	const arms = own.spec.arms.map((arm) => (arm.name === "later" ? { ...arm, weight: 0 } : arm));
 	const at = (weighted: boolean) =>
@@ -651,7 +645,7 @@ t.test("an arm without weight never has a unit, and no decision waits for one", 
 	t.match(at(true), { action: "hold", waitsFor: "units", reason: /arm later has 0 of 200 matured units/ });
 });
 
-t.test("moments outside [0, 1] make a rate unknown", async (t) => {
+t.test("a rate with a mean outside [0, 1] is unknown", async (t) => {
 	const made = evidence({ control: { n: 300 }, boosted: { n: 300 } });
 	const arms = made.arms.map((arm) => ({
 		...arm,

@@ -1,4 +1,4 @@
-/** A bandit's shares: when they move, where to, and that nothing else does. */
+/** When and how a bandit changes the shares of its arms. */
 import t from "tap";
 import { experimentTable } from "../../../src/compile/assignment/table.js";
 import { decide } from "../../../src/decide/rollout/decide.js";
@@ -24,7 +24,7 @@ const moved = (ppm: Readonly<Record<string, number>>, movedAtMs: number): { shar
 	shares: { ppm, firstMovedAtMs: 1_000, movedAtMs },
 });
 
-t.test("a worse arm loses its share; the leader and the baseline are wholly live", async (t) => {
+t.test("a bandit reduces a worse arm's share; the leader and the baseline keep all points", async (t) => {
 	const outcome = look({ ...ARMS, deep: { n: 1_000, accuracy: 0.77 } });
 	t.match(outcome, { action: "reallocate", rule: "bandit" });
 	const { shares, ...rest } = outcome.status;
@@ -39,7 +39,7 @@ t.test("a worse arm loses its share; the leader and the baseline are wholly live
 	t.match(outcome.summary, /^deep is now shown to fewer people, 1\d\.\d+% of its full share: among 3,000 people/);
 });
 
-t.test("lower is better for a metric with direction down", async (t) => {
+t.test("a bandit prefers the lower value for a metric with direction down", async (t) => {
 	const plan = declared({ goal: { metric: "error-rate", improveBy: { kind: "absolute", value: 0 } } });
 	const { shares } = look(
 		{ control: { n: 1_000, errors: 0.05 }, boosted: { n: 1_000, errors: 0.04 }, deep: { n: 1_000, errors: 0.075 } },
@@ -50,7 +50,7 @@ t.test("lower is better for a metric with direction down", async (t) => {
 	t.equal(shares?.ppm.boosted, 1_000_000);
 });
 
-t.test("a mean is ranked by its units' variance", async (t) => {
+t.test("a bandit ranks a mean by the variance of its units", async (t) => {
 	const plan = declared({ goal: { metric: "revenue", improveBy: { kind: "absolute", value: 0 } } });
 	const seen = evidence({ control: { n: 1_000 }, boosted: { n: 1_000 }, deep: { n: 1_000 } });
 	const means: Readonly<Record<string, number>> = { control: 10, boosted: 10.1, deep: 9.85 };
@@ -111,18 +111,18 @@ const rows: readonly [what: string, expected: string, outcome: ReturnType<typeof
 		),
 	],
 ];
-t.test("when it speaks", async (t) => {
+t.test("a bandit moves shares at the last step only, after ramps, pauses, harm and proofs", async (t) => {
 	for (const [what, expected, outcome] of rows) t.equal(outcome.rule, expected, what);
 });
 
-t.test("small changes are ignored, so that the same few people do not switch again and again", async (t) => {
+t.test("a bandit ignores small changes, so that few units switch arms repeatedly", async (t) => {
 	const first = look(WORSE).status.shares;
 	const again = look(WORSE, { shares: { ...(first as ArmShares), movedAtMs: 0 } });
 	t.equal(again.rule, "wait");
 	t.same(again.status.shares?.ppm, first?.ppm);
 });
 
-t.test("a closed arm keeps no share, and the others are ranked without it", async (t) => {
+t.test("a bandit gives a closed arm no share and ranks the others without it", async (t) => {
 	const outcome = look(
 		{ ...ARMS, boosted: { n: 1_000, accuracy: 0.78 } },
 		{ closedArms: ["deep"] },
@@ -132,7 +132,7 @@ t.test("a closed arm keeps no share, and the others are ranked without it", asyn
 	t.notMatch(outcome.reason, /deep/);
 });
 
-t.test("it is made again from its input, byte for byte", async (t) => {
+t.test("a bandit's decision is recomputed from its input, byte for byte", async (t) => {
 	const asked = input({ experiment: declared(), status: status(LAST_STEP), evidence: evidence(WORSE) });
 	const stored = {
 		experiment: "main",
@@ -146,7 +146,7 @@ t.test("it is made again from its input, byte for byte", async (t) => {
 	t.ok(recompute(JSON.parse(JSON.stringify(stored)))?.matches);
 });
 
-t.test("the table: live points, the core, and from the first move on the core alone", async (t) => {
+t.test("a bandit's assignment table has the core, and counts it alone after the first move", async (t) => {
 	const plan = declared();
 	const before = experimentTable(plan, null, status({ stepIndex: 1, allocationPpm: 500_000 }));
 	t.same(before?.core, { ppm: 100_000, alone: false });
@@ -163,14 +163,14 @@ t.test("the table: live points, the core, and from the first move on the core al
 	t.equal(experimentTable(declared({ rollout: ROLLOUT }), null, status(LAST_STEP))?.core, undefined);
 });
 
-t.test("the query has the time since which only the core counts", async (t) => {
+t.test("the evidence query of a bandit has the time since which only the core counts", async (t) => {
 	const plan = declared();
 	const set = resourceSet({ experiments: [plan], metrics: Object.values(METRICS) });
 	t.notOk("coreFromMs" in evidenceQuery(set, plan, status(LAST_STEP), 100_000));
 	t.equal(evidenceQuery(set, plan, status({ ...LAST_STEP, ...moved({}, 2_000) }), 100_000).coreFromMs, 1_000);
 });
 
-t.test("the shares in weir status", async (t) => {
+t.test("weir status shows a bandit's shares", async (t) => {
 	const { shares } = moved({ control: 1_000_000, boosted: 375_000, deep: 0 }, 1);
 	t.equal(
 		sharesSentence({ shares, closedArms: ["deep"] }),

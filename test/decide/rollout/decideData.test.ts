@@ -1,4 +1,4 @@
-/** Broken data stop ramps and promotions with a reason, but never harm or the end. */
+/** Broken data stop ramps and promotions with a reason, but never rollbacks or the end. */
 import t from "tap";
 import { decide } from "../../../src/decide/rollout/decide.js";
 import type { DecisionInput } from "../../../src/decide/rollout/decision.js";
@@ -223,7 +223,7 @@ const scored = (change: Partial<MetricEvidence>) => {
 	);
 };
 
-t.test("extremes outside of the range or beside the mean are no data", async (t) => {
+t.test("extremes outside the declared range, or inconsistent with the mean, are invalid data", async (t) => {
 	t.equal(scored({}).action, "promote", scored({}).reason);
 	for (const [lo, hi, reason] of [
 		[0.2, 7, /score of arm boosted: the least value is 0.2 and the greatest 7, outside of its range \[0, 1\]/],
@@ -234,12 +234,12 @@ t.test("extremes outside of the range or beside the mean are no data", async (t)
 		[0.2, Number.NaN, /where values are/],
 	] as const)
 		t.match(scored({ extremes: [{ lo: lo as number, hi }] }), { action: "hold", rule: "data", reason }, `${lo} ${hi}`);
-	const said = (lo: number, hi: number) => scored({ extremes: [{ lo, hi }] }).summary;
-	t.match(said(0.2, 7), /score of boosted has values outside of its range \[0, 1\]\./);
-	t.match(said(0.2, 0.5), /score of boosted has a mean that its least and greatest value cannot have\./);
+	const summary = (lo: number, hi: number) => scored({ extremes: [{ lo, hi }] }).summary;
+	t.match(summary(0.2, 7), /score of boosted has values outside of its range \[0, 1\]\./);
+	t.match(summary(0.2, 0.5), /score of boosted has a mean that its least and greatest value cannot have\./);
 });
 
-t.test("an end of the range is passed by rounding, and by no more", async (t) => {
+t.test("extremes may exceed the range by rounding errors only", async (t) => {
 	for (const [lo, hi] of [
 		[0.2, 1.0000000000000002],
 		[-1e-17, 0.8],
@@ -254,7 +254,7 @@ t.test("an end of the range is passed by rounding, and by no more", async (t) =>
 		t.match(scored({ extremes: [{ lo, hi }] }), { rule: "data", reason: /outside of its range/ }, `${lo} ${hi}`);
 });
 
-t.test("log-capital that no values of the mean have earned proves nothing", async (t) => {
+t.test("log-capital that is impossible for the reported mean proves nothing", async (t) => {
 	const whole = logCapitalOf(Array.from({ length: 6_000 }, (_, i) => (i < 4_500 ? 0.8 : 0.2)));
 	// Of a large bet a wide range of sums is possible, of a small one next to none.
 	for (const index of [0, 8, 16])
@@ -273,7 +273,7 @@ t.test("log-capital that no values of the mean have earned proves nothing", asyn
 	t.equal(scored({ capital: whole }).action, "promote");
 });
 
-t.test("a threshold is not given up on a share that is no number", async (t) => {
+t.test("an invalid share does not reset a frozen threshold", async (t) => {
 	const made = evidence(GOOD);
 	const slow = (mean: number | null) => ({
 		...made,
@@ -288,7 +288,7 @@ t.test("a threshold is not given up on a share that is no number", async (t) => 
 	t.match(at(null), { rule: "data", reason: /latency-p99 of arm control: the mean is null/ });
 });
 
-t.test("shares above the thresholds of a grid are shares, fall, and are the metric's at its own", async (t) => {
+t.test("shares on a quantile's grid must lie in [0, 1], decrease, and match the metric's own", async (t) => {
 	const above = gridQuantiles(0.99).map((q) => 1 - q);
 	const n = 6_000;
 	const made = evidence({ control: { n, accuracy: 0.7 }, boosted: { n, accuracy: 0.8, slow: 0.001 } });
@@ -333,7 +333,7 @@ t.test("shares above the thresholds of a grid are shares, fall, and are the metr
 
 const LOST = { droppedEntries: 1_000 };
 
-t.test("broken data hold a promotion, not harm, not a pause, not the end", async (t) => {
+t.test("broken data stop a promotion, but no rollback, pause or end", async (t) => {
 	const at = (change: Partial<DecisionInput>) => decide(input(change));
 	t.equal(at({ status: status(LAST_STEP), evidence: evidence(GOOD) }).action, "promote");
 	t.match(at({ status: status(LAST_STEP), evidence: evidence(GOOD, LOST) }), { action: "hold", rule: "data" });
@@ -346,7 +346,7 @@ t.test("broken data hold a promotion, not harm, not a pause, not the end", async
 	t.match(at({ status: ended, evidence: evidence(GOOD, LOST) }), { action: "roll-back", rule: "max-duration" });
 });
 
-t.test("an empty arm and a metric without data are unknown, never a pass", async (t) => {
+t.test("an empty arm or a metric without data is unknown, never a pass", async (t) => {
 	const empty = decide(
 		input({
 			status: status(LAST_STEP),
@@ -420,7 +420,7 @@ t.test("missing outcomes are not reported as missing people, and have no time es
 	});
 });
 
-t.test("people are waited for before values, and of those since a threshold was frozen there are few at first", (t) => {
+t.test("a decision waits for units first, and then for values since a threshold was frozen", (t) => {
 	const few = evidence({ control: { n: 150 }, boosted: { n: 150 } });
 	const arms = few.arms.map((arm) => ({ ...arm, metrics: {}, missingUnits: { accuracy: 150 } }));
 	t.match(decide(input({ evidence: { ...few, arms } })), {
@@ -443,7 +443,7 @@ t.test("people are waited for before values, and of those since a threshold was 
 	t.end();
 });
 
-t.test("too few people are neither success nor failure, and the missing number is reported", async (t) => {
+t.test("an Experiment with too few units has no verdict, and the missing number is reported", async (t) => {
 	const few = { control: { n: 150 }, boosted: { n: 150 } };
 	const waiting = decide(input({ evidence: evidence(few) }));
 	t.match(waiting, {

@@ -1,4 +1,4 @@
-/** Harm: what onHarm does, and harm in a segment. */
+/** The effect of onHarm, and harm in segments. */
 import t from "tap";
 import { decide } from "../../../src/decide/rollout/decide.js";
 import type { DecisionInput } from "../../../src/decide/rollout/decision.js";
@@ -38,7 +38,7 @@ t.test("onHarm freeze holds the allocation, once for every harm, until a person 
 	t.equal(second.status.frozenHarms?.length, 2);
 });
 
-t.test("harm is still reported if a person paused first", async (t) => {
+t.test("harm is still reported after an operator paused", async (t) => {
 	const outcome = decide(
 		input({
 			experiment: experiment(["boosted"], FREEZE),
@@ -72,7 +72,7 @@ const inCountries = (segments: SegmentEvidence[], change: Partial<DecisionInput>
 		}),
 	);
 
-t.test("harm in one segment rolls back and names it", async (t) => {
+t.test("harm in one segment rolls back, and the reason names the segment", async (t) => {
 	const outcome = inCountries(bySegment({ FR: 0, DE: 0.2 }));
 	t.match(outcome, {
 		action: "roll-back",
@@ -85,7 +85,7 @@ t.test("harm in one segment rolls back and names it", async (t) => {
 	t.match(inCountries(bySegment({ FR: 0, "": 0.2 })).reason, /in country \(all rarer values\)/);
 });
 
-t.test("no harm in any segment, an undeclared one, broken numbers: nothing is found", async (t) => {
+t.test("undeclared segments and invalid numbers give no harm", async (t) => {
 	t.equal(inCountries(bySegment({ FR: 0, DE: 0.004 })).action, "ramp");
 	t.equal(inCountries(bySegment({ DE: 0.2 }, 400, "device")).action, "ramp");
 	const broken = bySegment({ DE: 0.2 }).map((entry) => ({
@@ -95,33 +95,27 @@ t.test("no harm in any segment, an undeclared one, broken numbers: nothing is fo
 	t.equal(inCountries(broken).action, "ramp");
 });
 
-t.test(
-	"segments take half of harm's alpha, each value by its rank: later values take nothing from earlier ones",
-	async (t) => {
-		const { harm, segmentHarm, pass } = levels(SEGMENTED);
-		t.equal(harm, 0.05 / 3 / 2);
-		t.equal(segmentHarm, 0.05 / 3 / 2);
-		t.equal(pass, 0.05);
-		t.match(levels(experiment()), { harm: 0.05 / 3, segmentHarm: 0, pass: 0.05 });
-		const header = (name: string) => ({ name, header: `x-${name}` });
-		const three = levels(experiment(["boosted"], { segments: ["country", "device", "plan"].map(header) }));
-		t.match(three, { harm: 0.05 / 3 / 2, segmentHarm: 0.05 / 3 / 2 / 3, pass: 0.05 }, "three segments share it");
-		let spent = 0;
-		for (let rank = 0; rank < 10_000; rank++) spent += segmentShare(rank);
-		t.ok(spent < 1 && spent > 0.9998, `${spent}`);
-		const levelAt = (rank: number) => {
-			const [only] = bySegment({ DE: 0.5 });
-			const found = inCountries(only === undefined ? [] : [{ ...only, rank }]).findings.at(-1);
-			return found?.harmAlpha;
-		};
-		t.same(
-			[levelAt(0), levelAt(1), levelAt(5)],
-			[segmentHarm * (1 / 2), segmentHarm * (1 / 6), segmentHarm * (1 / 42)],
-		);
-	},
-);
+t.test("segments share half of harm's alpha by rank, so later values do not affect earlier ones", async (t) => {
+	const { harm, segmentHarm, pass } = levels(SEGMENTED);
+	t.equal(harm, 0.05 / 3 / 2);
+	t.equal(segmentHarm, 0.05 / 3 / 2);
+	t.equal(pass, 0.05);
+	t.match(levels(experiment()), { harm: 0.05 / 3, segmentHarm: 0, pass: 0.05 });
+	const header = (name: string) => ({ name, header: `x-${name}` });
+	const three = levels(experiment(["boosted"], { segments: ["country", "device", "plan"].map(header) }));
+	t.match(three, { harm: 0.05 / 3 / 2, segmentHarm: 0.05 / 3 / 2 / 3, pass: 0.05 }, "three segments share it");
+	let spent = 0;
+	for (let rank = 0; rank < 10_000; rank++) spent += segmentShare(rank);
+	t.ok(spent < 1 && spent > 0.9998, `${spent}`);
+	const levelAt = (rank: number) => {
+		const [only] = bySegment({ DE: 0.5 });
+		const found = inCountries(only === undefined ? [] : [{ ...only, rank }]).findings.at(-1);
+		return found?.harmAlpha;
+	};
+	t.same([levelAt(0), levelAt(1), levelAt(5)], [segmentHarm * (1 / 2), segmentHarm * (1 / 6), segmentHarm * (1 / 42)]);
+});
 
-t.test("the same errors that are harm as the first value of a segment need more units as a late one", async (t) => {
+t.test("a later value of a segment needs more units for the same harm than the first one", async (t) => {
 	const found = (rank: number, n: number) => {
 		const [only] = bySegment({ DE: 0.06 }, n);
 		return inCountries(only === undefined ? [] : [{ ...only, rank }]).rule === "harm";
@@ -129,7 +123,7 @@ t.test("the same errors that are harm as the first value of a segment need more 
 	t.same([found(0, 200), found(20, 200), found(20, 800)], [true, false, true]);
 });
 
-t.test("a quantile's claim in a segment: its own level, and no tolerance for harm, as over all units", async (t) => {
+t.test("a quantile's claim in a segment has its own level and no tolerance for harm", async (t) => {
 	const slow = (n: number, share: number, inBaseline = 0.01): SegmentEvidence => ({
 		...{ segment: "country", value: "DE", rank: 1 },
 		arms: [
@@ -160,7 +154,7 @@ t.test("a quantile's claim in a segment: its own level, and no tolerance for har
 	t.ok(logE >= needed && before < needed, `${before} < ${needed} <= ${logE}`);
 });
 
-t.test("a mean with too heavy tails is neither harm nor a pass, and the note suggests a cap", async (t) => {
+t.test("a mean with heavy tails is neither harm nor a pass, and the note suggests a cap", async (t) => {
 	const metrics = { ...METRICS, revenue: metric("revenue", { type: "mean" }) };
 	const own = experiment(["boosted"], {
 		guardrails: [],
@@ -188,56 +182,53 @@ t.test("a mean with too heavy tails is neither harm nor a pass, and the note sug
 		});
 });
 
-t.test(
-	"the worst legal Experiment is decided with little work: a bound is searched for only where harm is near",
-	async (t) => {
-		const arms = Array.from({ length: 6 }, (_, index) => `arm-${index}`);
-		const names = Array.from({ length: 15 }, (_, index) => `m${index}`);
-		const large = experiment(arms, {
-			goal: { metric: "m0", improveBy: { kind: "absolute", value: 0.001 } },
-			guardrails: names.slice(1).map((name) => ({ metric: name, margin: { kind: "absolute", value: 0.0001 } })),
-			segments: ["a", "b", "c", "d", "e"].map((name) => ({ name, header: `x-${name}` })),
-		});
-		const next = random(5);
-		const part = (arm: string, n: number) => ({
-			arm,
-			metrics: Object.fromEntries(
-				// Every challenger is seen a little worse everywhere, and nowhere is it proved.
-				names.map((name) => [name, rate(n, Math.round(n * (arm === "control" ? 0.5 : 0.499 - 0.004 * next())) / n)]),
-			),
-		});
-		const everyone = ["control", ...arms];
-		const made = evidence(Object.fromEntries(everyone.map((arm) => [arm, { n: 50_000 }])), {
-			segments: large.spec.segments.flatMap(({ name }) =>
-				Array.from({ length: 21 }, (_, rank) => ({
-					segment: name,
-					value: `v${rank}`,
-					rank,
-					arms: everyone.map((arm) => part(arm, 5_000)),
-				})),
-			),
-		});
-		const whole = { ...made, arms: made.arms.map((arm) => ({ ...arm, ...part(arm.arm, 50_000) })) };
-		const metrics = Object.fromEntries(names.map((name) => [name, metric(name, {})]));
-		// What the search is made of: work, and not this machine's time.
-		const { log } = Math;
-		let logs = 0;
-		Math.log = (x) => {
-			logs += 1;
-			return log(x);
-		};
-		t.teardown(() => {
-			Math.log = log;
-		});
-		const outcome = decide(input({ experiment: large, metrics, status: status({ thresholds: {} }), evidence: whole }));
+t.test("the largest valid Experiment is decided with few bound searches", async (t) => {
+	const arms = Array.from({ length: 6 }, (_, index) => `arm-${index}`);
+	const names = Array.from({ length: 15 }, (_, index) => `m${index}`);
+	const large = experiment(arms, {
+		goal: { metric: "m0", improveBy: { kind: "absolute", value: 0.001 } },
+		guardrails: names.slice(1).map((name) => ({ metric: name, margin: { kind: "absolute", value: 0.0001 } })),
+		segments: ["a", "b", "c", "d", "e"].map((name) => ({ name, header: `x-${name}` })),
+	});
+	const next = random(5);
+	const part = (arm: string, n: number) => ({
+		arm,
+		metrics: Object.fromEntries(
+			// Every challenger is seen a little worse everywhere, and nowhere is it proved.
+			names.map((name) => [name, rate(n, Math.round(n * (arm === "control" ? 0.5 : 0.499 - 0.004 * next())) / n)]),
+		),
+	});
+	const everyone = ["control", ...arms];
+	const made = evidence(Object.fromEntries(everyone.map((arm) => [arm, { n: 50_000 }])), {
+		segments: large.spec.segments.flatMap(({ name }) =>
+			Array.from({ length: 21 }, (_, rank) => ({
+				segment: name,
+				value: `v${rank}`,
+				rank,
+				arms: everyone.map((arm) => part(arm, 5_000)),
+			})),
+		),
+	});
+	const whole = { ...made, arms: made.arms.map((arm) => ({ ...arm, ...part(arm.arm, 50_000) })) };
+	const metrics = Object.fromEntries(names.map((name) => [name, metric(name, {})]));
+	// What the search is made of: work, and not this machine's time.
+	const { log } = Math;
+	let logs = 0;
+	Math.log = (x) => {
+		logs += 1;
+		return log(x);
+	};
+	t.teardown(() => {
 		Math.log = log;
-		const tests = 6 * 15 * 105;
-		t.equal(outcome.findings.length, 6 * 15, "and no harm is found");
-		t.ok(logs < 5 * tests, `${logs} logarithms for ${tests} tests`);
-	},
-);
+	});
+	const outcome = decide(input({ experiment: large, metrics, status: status({ thresholds: {} }), evidence: whole }));
+	Math.log = log;
+	const tests = 6 * 15 * 105;
+	t.equal(outcome.findings.length, 6 * 15, "and no harm is found");
+	t.ok(logs < 5 * tests, `${logs} logarithms for ${tests} tests`);
+});
 
-t.test("where a value is not even seen to be worse nothing is computed", async (t) => {
+t.test("no bound is computed for a segment that is not observed to be worse", async (t) => {
 	const { log } = Math;
 	t.teardown(() => {
 		Math.log = log;
@@ -322,7 +313,7 @@ t.test("an impossible variance of shares gives no harm verdict", async (t) => {
 	);
 });
 
-t.test("no latency and no count freeze nothing", async (t) => {
+t.test("a threshold is not frozen without latencies or a count", async (t) => {
 	const fresh = status({ thresholds: {} });
 	for (const measured of [
 		{ valueMs: -1, requests: 10_000, units: 10_000 },

@@ -1,4 +1,4 @@
-/** A takeover that leaves a share of the baseline's units where they are, for a while. */
+/** A takeover with a holdback: a share of units stays on the baseline for some time. */
 import t from "tap";
 import { experimentTable } from "../../../src/compile/assignment/table.js";
 import { weightedEntries } from "../../../src/compile/envoy/weights.js";
@@ -32,7 +32,7 @@ const promoting = (stepIndex: number, takeoverPpm: number) => ({
 	promotion: { arm: "boosted", variant: "v2", stepIndex, takeoverPpm },
 });
 
-t.test("its last step switches the default and holds the share back, none of another challenger", async (t) => {
+t.test("a holdback begins with the default's switch, without units of other challengers", async (t) => {
 	t.match(at(promoting(0, 200_000)), {
 		action: "advance-takeover",
 		status: { promotion: { takeoverPpm: 500_000 } },
@@ -57,34 +57,31 @@ t.test("its last step switches the default and holds the share back, none of ano
 	t.equal((points.get("v1") ?? 0) + (points.get("v2") ?? 0), 1_000_000);
 });
 
-t.test(
-	"a takeover never moves units away from the winner, not even for a larger holdback, and begins below it",
-	async (t) => {
-		const larger = experiment(["boosted", "other"], {
-			rollout: { ...ROLLOUT, stepsPpm: [900_000], holdback: { sharePpm: 500_000, forMs: 60_000 } },
-		});
-		const kept = at({ ...promoting(0, 900_000), takeover: { fromMs: 1 } }, { experiment: larger });
-		t.match(kept, {
-			action: "advance-takeover",
-			reason:
-				/from 90% to all but 10% of the baseline's units \(50% are declared, but no user is taken back\), which stay for 60 s/,
-			summary: /except 10% of the people/,
-			status: {
-				promotion: { takeoverPpm: 900_000, heldBackFromMs: 100_000 },
-				takeover: { heldBack: { sharePpm: 100_000 } },
-			},
-			defaultVariant: "v2",
-		});
-		const begun = startTakeover(larger, status(LAST_STEP), "boosted", 1).promotion;
-		t.match(begun, { takeoverPpm: 500_000 });
-		t.match(at(promoting(0, 500_000), { experiment: larger }).status.promotion, {
-			takeoverPpm: 500_000,
-			heldBackFromMs: 100_000,
-		});
-	},
-);
+t.test("a takeover never moves units away from the winner, not even for a larger holdback", async (t) => {
+	const larger = experiment(["boosted", "other"], {
+		rollout: { ...ROLLOUT, stepsPpm: [900_000], holdback: { sharePpm: 500_000, forMs: 60_000 } },
+	});
+	const kept = at({ ...promoting(0, 900_000), takeover: { fromMs: 1 } }, { experiment: larger });
+	t.match(kept, {
+		action: "advance-takeover",
+		reason:
+			/from 90% to all but 10% of the baseline's units \(50% are declared, but no user is taken back\), which stay for 60 s/,
+		summary: /except 10% of the people/,
+		status: {
+			promotion: { takeoverPpm: 900_000, heldBackFromMs: 100_000 },
+			takeover: { heldBack: { sharePpm: 100_000 } },
+		},
+		defaultVariant: "v2",
+	});
+	const begun = startTakeover(larger, status(LAST_STEP), "boosted", 1).promotion;
+	t.match(begun, { takeoverPpm: 500_000 });
+	t.match(at(promoting(0, 500_000), { experiment: larger }).status.promotion, {
+		takeoverPpm: 500_000,
+		heldBackFromMs: 100_000,
+	});
+});
 
-t.test("it stays with guardrails watched, then it completes", async (t) => {
+t.test("a holdback watches its guardrails until it completes", async (t) => {
 	const begun = at(promoting(1, 500_000)).status;
 	t.match(at(begun, { nowMs: 130_000 }), {
 		action: "hold",
@@ -101,7 +98,7 @@ t.test("it stays with guardrails watched, then it completes", async (t) => {
 	t.equal(done.status.promotion?.heldBackFromMs, undefined);
 });
 
-t.test("late harm rolls the winner and the default back; onHarm freeze leaves it to a person", async (t) => {
+t.test("harm in a holdback rolls back winner and default, or waits for a person with onHarm freeze", async (t) => {
 	const begun = at(promoting(1, 500_000)).status;
 	const bad = evidence({ ...GOOD, boosted: { n: 6_000, errors: 0.05 } }, HEALTHY);
 	t.match(at(begun, { evidence: bad, nowMs: 130_000 }), {
@@ -126,32 +123,29 @@ t.test("late harm rolls the winner and the default back; onHarm freeze leaves it
 	t.match(aborted, { status: { phase: "Aborted" }, defaultVariant: "v1" });
 });
 
-t.test(
-	"a holdback is judged by its own people at its own share of alpha; by old rules by all people at the whole alpha",
-	(t) => {
-		const begun = at(promoting(1, 500_000)).status;
-		const bad = evidence({ ...GOOD, boosted: { n: 6_000, errors: 0.05 } }, HEALTHY);
-		const own = at(begun, { evidence: bad, nowMs: 130_000 });
-		t.match(
-			own.reason,
-			/^Rolled back from the holdback: among units first exposed in its 30 s, error-rate of arm boosted/,
-		);
-		t.match(
-			own.summary,
-			/^errors of boosted are .*: boosted is rolled back to v1, as it does harm to the people who came since it took over\.$/,
-		);
-		// Three claims of one arm, where two arms share the rest.
-		t.match(own.findings[0], { harmAlpha: 0.05 / 4 / 3 });
-		t.match(
-			at({}).findings[0],
-			{ harmAlpha: (0.75 * (0.05 * (3 / 4))) / 2 / 3 },
-			"the era of its thresholds has three quarters",
-		);
-		t.end();
-	},
-);
+t.test("a holdback is judged by its own units at its own share of alpha", (t) => {
+	const begun = at(promoting(1, 500_000)).status;
+	const bad = evidence({ ...GOOD, boosted: { n: 6_000, errors: 0.05 } }, HEALTHY);
+	const own = at(begun, { evidence: bad, nowMs: 130_000 });
+	t.match(
+		own.reason,
+		/^Rolled back from the holdback: among units first exposed in its 30 s, error-rate of arm boosted/,
+	);
+	t.match(
+		own.summary,
+		/^errors of boosted are .*: boosted is rolled back to v1, as it does harm to the people who came since it took over\.$/,
+	);
+	// Three claims of one arm, where two arms share the rest.
+	t.match(own.findings[0], { harmAlpha: 0.05 / 4 / 3 });
+	t.match(
+		at({}).findings[0],
+		{ harmAlpha: (0.75 * (0.05 * (3 / 4))) / 2 / 3 },
+		"the era of its thresholds has three quarters",
+	);
+	t.end();
+});
 
-t.test("evidence queries from the promotion to the end of the holdback, and after it", (t) => {
+t.test("evidence queries cover the holdback's units during and after it", (t) => {
 	const asked = (given: ExperimentStatus) => {
 		const resources = resourceSet({ experiments: [HELD], metrics: [WITH_COVARIATE] });
 		const { exposedAfterMs, closeUntilMs, metrics } = evidenceQuery(resources, HELD, given, 500_000);
@@ -173,21 +167,21 @@ t.test("evidence queries from the promotion to the end of the holdback, and afte
 	t.end();
 });
 
-t.test("missing measurements are not absence of harm: the counts are reported for each claim", (t) => {
+t.test("missing measurements in a holdback are reported for each claim, not as absence of harm", (t) => {
 	const begun = at(promoting(1, 500_000)).status;
-	const nobody = evidence({ control: { n: 0, exposed: 5_000 }, boosted: { n: 0, exposed: 5_000 } }, HEALTHY);
-	t.match(at(begun, { evidence: nobody, nowMs: 130_000 }), {
+	const unmeasured = evidence({ control: { n: 0, exposed: 5_000 }, boosted: { n: 0, exposed: 5_000 } }, HEALTHY);
+	t.match(at(begun, { evidence: unmeasured, nowMs: 130_000 }), {
 		action: "hold",
 		reason: /for 30 s more: nothing could be judged yet \(latency-p99: no data in the baseline, .*accuracy/,
 		summary: /for 30 s more: nothing could be judged yet\.$/,
 	});
-	t.match(at(begun, { evidence: nobody, nowMs: 160_000 }), {
+	t.match(at(begun, { evidence: unmeasured, nowMs: 160_000 }), {
 		action: "complete",
 		reason: /the holdback has ended; nothing could be judged \(/,
 		summary: "all users get v2 now: nothing could be judged.",
 	});
 	const some = {
-		...nobody,
+		...unmeasured,
 		arms: evidence({ control: { n: 300, exposed: 5_000 }, boosted: { n: 5_000 } }).arms.map((arm) => ({
 			...arm,
 			metrics: { "error-rate": arm.metrics["error-rate"] ?? rate(0, 0) },
@@ -201,7 +195,7 @@ t.test("missing measurements are not absence of harm: the counts are reported fo
 	t.end();
 });
 
-t.test("a harm that a person accepted is only reported; another one rolls back", (t) => {
+t.test("a holdback reports a harm that an operator accepted, and rolls back for another one", (t) => {
 	const begun = { ...at(promoting(1, 500_000)).status, frozenHarms: ["boosted|accuracy|goal"] };
 	const worse = evidence({ ...GOOD, boosted: { n: 6_000, accuracy: 0.3 } }, HEALTHY);
 	t.match(at(begun, { evidence: worse, nowMs: 130_000 }), {
@@ -253,7 +247,7 @@ t.test("a harm that a person accepted is only reported; another one rolls back",
 	t.end();
 });
 
-t.test("a holdback reports among how many people no harm was found", (t) => {
+t.test("a holdback reports the number of units without harm", (t) => {
 	const begun = at(promoting(1, 500_000)).status;
 	const whole = /now: no harm has been found among 6,000 people against 6,000\.$/;
 	t.match(at(begun, { nowMs: 160_000 }).summary, whole);
@@ -264,7 +258,7 @@ t.test("a holdback reports among how many people no harm was found", (t) => {
 	t.end();
 });
 
-t.test("broken data and a broken sample ratio keep a holdback from ending, until a person ends it", (t) => {
+t.test("broken data or a sample ratio mismatch keep a holdback open until an operator ends it", (t) => {
 	const begun = at(promoting(1, 500_000)).status;
 	const lost = evidence(GOOD, { ...HEALTHY, droppedEntries: 9_000 });
 	const early = at(begun, { evidence: lost, nowMs: 130_000 });
@@ -295,24 +289,24 @@ t.test("broken data and a broken sample ratio keep a holdback from ending, until
 	t.end();
 });
 
-t.test("harm on broken data counts in a holdback too, with a warning", (t) => {
+t.test("harm on broken data rolls back a holdback too, with a warning", (t) => {
 	const begun = at(promoting(1, 500_000)).status;
 	const skewed = evidence({ control: { n: 3_000 }, boosted: { n: 6_000, errors: 0.05 } }, HEALTHY);
 	const found = { evidence: skewed, nowMs: 130_000 };
-	const told = {
+	const expected = {
 		reason: /error-rate of .* though the data are broken: sample ratio mismatch, p \S+ over 9000 exposed units\.$/,
 		summary: /^errors of .*, although what is measured cannot be trusted \(people are not split/,
 	};
-	t.match(at(begun, found), { action: "roll-back", rule: "harm", ...told });
+	t.match(at(begun, found), { action: "roll-back", rule: "harm", ...expected });
 	const freezing = { ...HELD, spec: { ...HELD.spec, rollout: { ...HELD.spec.rollout, onHarm: "freeze" as const } } };
-	t.match(at(begun, { ...found, experiment: freezing }), { action: "hold", waitsFor: "person", ...told });
-	t.match(at({}, found), { action: "close-arm", rule: "harm", ...told }, "and before it");
-	t.match(at({}, { ...found, experiment: freezing }), { action: "pause", rule: "harm", ...told });
-	t.match(at({ closedArms: ["other"] }, found), { action: "roll-back", rule: "harm", ...told });
+	t.match(at(begun, { ...found, experiment: freezing }), { action: "hold", waitsFor: "person", ...expected });
+	t.match(at({}, found), { action: "close-arm", rule: "harm", ...expected }, "and before it");
+	t.match(at({}, { ...found, experiment: freezing }), { action: "pause", rule: "harm", ...expected });
+	t.match(at({ closedArms: ["other"] }, found), { action: "roll-back", rule: "harm", ...expected });
 	t.end();
 });
 
-t.test("where harm freezes, a holdback that found it ends by a person: abort, or promote once more", (t) => {
+t.test("with onHarm freeze a harmful holdback ends by abort or another promote", (t) => {
 	const freezing = { ...HELD, spec: { ...HELD.spec, rollout: { ...HELD.spec.rollout, onHarm: "freeze" as const } } };
 	const begun = at(promoting(1, 500_000)).status;
 	const bad = evidence({ ...GOOD, boosted: { n: 6_000, errors: 0.05 } }, HEALTHY);
@@ -339,7 +333,7 @@ t.test("where harm freezes, a holdback that found it ends by a person: abort, or
 	t.end();
 });
 
-t.test("a holdback's claims have no look and no covariate of the time before it", async (t) => {
+t.test("a holdback's claims use neither planned looks nor covariates", async (t) => {
 	const begun = at(promoting(1, 500_000)).status;
 	const inference = { design: "fixed-horizon", units: 8_000 } as const;
 	const planned = { ...HELD, spec: { ...HELD.spec, rollout: { ...HELD.spec.rollout, inference } } };
@@ -370,23 +364,20 @@ t.test("a holdback's claims have no look and no covariate of the time before it"
 	t.ok(Math.abs((goal({}, given)?.improvement ?? 0) + 0.5) < 1e-9);
 });
 
-t.test(
-	"what ends without the winner goes back to the Variant that it replaced, not to the one before that",
-	async (t) => {
-		const begun = at(promoting(1, 500_000), { replaces: "v3" }).status;
-		t.equal(begun.promotion?.replaced, "v3");
-		const person = { experiment: HELD, status: begun, by: "ada", nowMs: 1 };
-		t.match(commandOutcome(person, { verb: "abort" }), { defaultVariant: "v3", reason: /goes back to variant v3/ });
-		const harmed = { control: { n: 6_000 }, other: { n: 6_000 }, boosted: { n: 6_000, errors: 0.5 } };
-		t.match(at(begun, { evidence: evidence(harmed, HEALTHY) }), {
-			...{ action: "roll-back", defaultVariant: "v3", summary: /: boosted is rolled back to v3, as it does harm/ },
-		});
-		t.notHas(at(promoting(1, 500_000)).status.promotion, "replaced");
-		const own = at(promoting(1, 500_000), { replaces: "v2" }).status;
-		t.notHas(own.promotion, "replaced", "its own Variant was the default before: harm takes it back all the same");
-		t.equal(
-			commandOutcome({ ...person, status: at(promoting(1, 500_000)).status }, { verb: "abort" }).defaultVariant,
-			"v1",
-		);
-	},
-);
+t.test("a holdback without a winner restores the Variant that the winner replaced", async (t) => {
+	const begun = at(promoting(1, 500_000), { replaces: "v3" }).status;
+	t.equal(begun.promotion?.replaced, "v3");
+	const person = { experiment: HELD, status: begun, by: "ada", nowMs: 1 };
+	t.match(commandOutcome(person, { verb: "abort" }), { defaultVariant: "v3", reason: /goes back to variant v3/ });
+	const harmed = { control: { n: 6_000 }, other: { n: 6_000 }, boosted: { n: 6_000, errors: 0.5 } };
+	t.match(at(begun, { evidence: evidence(harmed, HEALTHY) }), {
+		...{ action: "roll-back", defaultVariant: "v3", summary: /: boosted is rolled back to v3, as it does harm/ },
+	});
+	t.notHas(at(promoting(1, 500_000)).status.promotion, "replaced");
+	const own = at(promoting(1, 500_000), { replaces: "v2" }).status;
+	t.notHas(own.promotion, "replaced", "its own Variant was the default before: harm takes it back all the same");
+	t.equal(
+		commandOutcome({ ...person, status: at(promoting(1, 500_000)).status }, { verb: "abort" }).defaultVariant,
+		"v1",
+	);
+});

@@ -1,4 +1,4 @@
-/** Designs with planned looks: each look once, at the information that there is; harm at every moment. */
+/** Designs with planned looks: each look is taken once, and harm is checked at any time. */
 import t from "tap";
 import { decide } from "../../../src/decide/rollout/decide.js";
 import { applyExperiment } from "../../../src/decide/rollout/declaration.js";
@@ -21,7 +21,7 @@ const at = (own: typeof GROUPS, n: number, accuracy: number, change: Partial<Exp
 		}),
 	);
 
-t.test("before its units there is no look, however clear the effect", async (t) => {
+t.test("no planned look is taken before its number of units, however clear the effect", async (t) => {
 	const waiting = at(FIXED, 3_900, 0.9);
 	t.match(waiting, {
 		action: "hold",
@@ -34,7 +34,7 @@ t.test("before its units there is no look, however clear the effect", async (t) 
 	t.ok((waiting.findings.at(-1)?.lower ?? 0) > 0.05, "the sequence would have proved it");
 });
 
-t.test("a fixed horizon is one look by the classical test, then it promotes or ends", async (t) => {
+t.test("a fixed horizon takes one look by the classical test, then promotes or ends", async (t) => {
 	const look = at(FIXED, 4_000, 0.83);
 	t.match(look, {
 		action: "look",
@@ -64,7 +64,7 @@ t.test("a fixed horizon is one look by the classical test, then it promotes or e
 	t.match(resumed, { action: "hold", waitsFor: "proof" }, "no second chance by looking again");
 });
 
-t.test("group-sequential: each look once, over-run and jumped looks at their own information", async (t) => {
+t.test("a group-sequential design takes each look once, with the information then available", async (t) => {
 	const first = at(GROUPS, 1_000, 0.8);
 	t.match(first.status.looks, [{ units: 2_000 }]);
 	// Lan and DeMets' O'Brien–Fleming, one-sided 0.05, four looks: 3.7496, 2.5395, 2.0211, 1.7213 at equal spacing.
@@ -83,20 +83,20 @@ t.test("group-sequential: each look once, over-run and jumped looks at their own
 	t.equal(at(GROUPS, 5_000, 0.82, last.status).action, "promote");
 });
 
-t.test("a look that proves the goal waits for the guardrails, and harm ends it at any moment", async (t) => {
+t.test("a look that proves the goal waits for the guardrails; harm rolls back at any time", async (t) => {
 	const look = at(GROUPS, 2_000, 0.86);
 	t.match(at(GROUPS, 2_000, 0.86, look.status, 0.004), { action: "hold", waitsFor: "proof", reason: /error-rate/ });
 	t.match(at(GROUPS, 300, 0.5), { action: "roll-back", rule: "harm" });
 });
 
-t.test("too few events for the normal law prove nothing", async (t) => {
+t.test("a look with too few events for the normal approximation proves nothing", async (t) => {
 	const rare = planned({ design: "fixed-horizon", units: 400 });
 	const look = at(rare, 200, 0.99);
 	t.match(look.status.looks, [{ z: { boosted: null } }]);
 	t.match(look.reason, /boosted untested/);
 });
 
-t.test("a goal is proved by the look's own numbers, in all texts and in the finding", async (t) => {
+t.test("all texts about a proved goal use the numbers of its look", async (t) => {
 	// plannedLook.py's score(10000, 7960, 10000, 7800, 1, 0.005): z 1.9029…; the sequence's bound is below the line.
 	const alone = experiment(["boosted"], {
 		guardrails: [],
@@ -104,7 +104,7 @@ t.test("a goal is proved by the look's own numbers, in all texts and in the find
 	});
 	const look = at(alone, 10_000, 0.796);
 	t.match(look.reason, /boosted z 1\.903 \(at least 0\.006494\) against the boundary 1\.645; proved for boosted/);
-	// What comes after the look changes neither what it saw nor what is said of it.
+	// Later data change neither the look nor its texts.
 	for (const accuracy of [0.796, 0.788]) {
 		const promoted = at(alone, 10_000, accuracy, look.status);
 		t.equal(promoted.action, "promote", promoted.reason);
@@ -128,7 +128,7 @@ t.test("a goal is proved by the look's own numbers, in all texts and in the find
 	t.match(resumed.summary, /was not proved better by 0\.5 points at its planned looks/);
 });
 
-t.test("the bound of a look is at least the line exactly where its z reaches the boundary", async (t) => {
+t.test("a look's bound reaches the line exactly if its z reaches the boundary", async (t) => {
 	for (const accuracy of [0.787, 0.79, 0.7935, 0.7945, 0.795, 0.7955, 0.8, 0.82])
 		for (const [own, n] of [
 			[FIXED, 4_000],
@@ -141,7 +141,7 @@ t.test("the bound of a look is at least the line exactly where its z reaches the
 		}
 });
 
-t.test("of several arms the one whose look has the highest bound wins", async (t) => {
+t.test("the arm with the highest bound at a look wins", async (t) => {
 	const two = experiment(["boosted", "deep"], {
 		guardrails: [],
 		rollout: { ...ROLLOUT, maxDurationMs: null, inference: { design: "fixed-horizon", units: 12_000 } },
@@ -162,7 +162,7 @@ t.test("of several arms the one whose look has the highest bound wins", async (t
 	t.match(seen(0.83, 0.82, look).reason, /^Promoted arm deep/);
 });
 
-t.test("no edit gives a look's alpha back", async (t) => {
+t.test("an edited Experiment does not regain the alpha of its looks", async (t) => {
 	const look = at(GROUPS, 1_000, 0.8).status;
 	const margin = { ...GROUPS, spec: { ...GROUPS.spec, guardrails: GROUPS.spec.guardrails.slice(0, 1) } };
 	t.same(applyExperiment(GROUPS, margin, look, 1)?.status.looks, look.looks);
@@ -170,7 +170,7 @@ t.test("no edit gives a look's alpha back", async (t) => {
 	t.same(applyExperiment(GROUPS, longer, look, 1)?.status.looks, look.looks, "validation refuses it before");
 });
 
-t.test("a planned look at a mean asks for as many units as its sequence, with a declared range too", async (t) => {
+t.test("a planned look at a mean needs as many units as its sequential test, with a range too", async (t) => {
 	const asked = {
 		metric: metric("score", { type: "mean", range: { lo: 0, hi: 1 } }),
 		role: "goal",
@@ -185,46 +185,43 @@ t.test("a planned look at a mean asks for as many units as its sequence, with a 
 	t.equal(statistic(asked, heavy, { ...arm(4_000, 0.5), extremes: [{ lo: 0, hi: 1 }] }), null, "one outweighs them");
 });
 
-t.test(
-	"units of a look are information: where an arm of another comparison has weight, people are counted as they are",
-	(t) => {
-		const own = experiment(["boosted", "third"], {
-			guardrails: [],
-			rollout: {
-				...ROLLOUT,
-				minUnits: 50,
-				inference: { design: "group-sequential", looks: 2, units: 20_000, spending: "pocock" },
-			},
-		});
-		const arms = own.spec.arms.map((arm) => (arm.name === "third" ? { ...arm, weight: 8 } : arm));
-		const wide = { ...own, spec: { ...own.spec, arms } };
-		const by = (n: number, change: Partial<ExperimentStatus> = {}) =>
-			decide(
-				input({
-					experiment: wide,
-					status: status({ ...LAST_STEP, closedArms: ["third"], ...change }),
-					evidence: evidence(
-						{ control: { n, accuracy: 0.7 }, boosted: { n, accuracy: 0.71 }, third: { n: 80 } },
-						{
-							exposures: [
-								{
-									planVersion: "p2",
-									firstMs: 1,
-									counts: { control: n, boosted: n },
-									livePoints: { control: 1_000, boosted: 1_000 },
-								},
-							],
-						},
-					),
-				}),
-			);
-		t.match(by(950).summary, /looked at when 100 more people of boosted and the old version have been measured/);
-		t.match(
-			by(1_000).summary,
-			/^2,000 people of boosted and the old version have been measured, with the information of 10,000 people, as planned: /,
+t.test("units of a look are those that inform its comparison", (t) => {
+	const own = experiment(["boosted", "third"], {
+		guardrails: [],
+		rollout: {
+			...ROLLOUT,
+			minUnits: 50,
+			inference: { design: "group-sequential", looks: 2, units: 20_000, spending: "pocock" },
+		},
+	});
+	const arms = own.spec.arms.map((arm) => (arm.name === "third" ? { ...arm, weight: 8 } : arm));
+	const wide = { ...own, spec: { ...own.spec, arms } };
+	const by = (n: number, change: Partial<ExperimentStatus> = {}) =>
+		decide(
+			input({
+				experiment: wide,
+				status: status({ ...LAST_STEP, closedArms: ["third"], ...change }),
+				evidence: evidence(
+					{ control: { n, accuracy: 0.7 }, boosted: { n, accuracy: 0.71 }, third: { n: 80 } },
+					{
+						exposures: [
+							{
+								planVersion: "p2",
+								firstMs: 1,
+								counts: { control: n, boosted: n },
+								livePoints: { control: 1_000, boosted: 1_000 },
+							},
+						],
+					},
+				),
+			}),
 		);
-		const last = by(2_000, { looks: by(2_000).status.looks ?? [] });
-		t.match(last.summary, /no clear result by the last planned look, which had the information of 20,000 people/);
-		t.end();
-	},
-);
+	t.match(by(950).summary, /looked at when 100 more people of boosted and the old version have been measured/);
+	t.match(
+		by(1_000).summary,
+		/^2,000 people of boosted and the old version have been measured, with the information of 10,000 people, as planned: /,
+	);
+	const last = by(2_000, { looks: by(2_000).status.looks ?? [] });
+	t.match(last.summary, /no clear result by the last planned look, which had the information of 20,000 people/);
+	t.end();
+});

@@ -1,4 +1,4 @@
-/** What holds a promotion that every claim would allow: an effect that fades, an arm of another Experiment. */
+/** Conditions that hold a proved promotion: an effect that fades, or an interaction with another Experiment. */
 import t from "tap";
 import { decide } from "../../../src/decide/rollout/decide.js";
 import type { PeriodEvidence } from "../../../src/infer/statistics/evidence.js";
@@ -19,7 +19,7 @@ const periods = (...shares: readonly (readonly [control: number, boosted: number
 		],
 	}));
 
-t.test("a steady effect promotes without a word about time", async (t) => {
+t.test("a steady effect promotes without a warning about time", async (t) => {
 	const outcome = ready({ periods: periods([0.78, 0.83], [0.78, 0.83]) });
 	t.equal(outcome.action, "promote");
 	t.notMatch(outcome.reason, /weakens/);
@@ -29,7 +29,7 @@ t.test("a steady effect promotes without a word about time", async (t) => {
 	);
 });
 
-t.test("an effect that weakens but stays above the line is promoted with a caution", async (t) => {
+t.test("an effect that weakens but stays above the line is promoted with a warning", async (t) => {
 	const outcome = ready({ periods: periods([0.78, 0.9], [0.78, 0.82]) });
 	t.match(outcome, {
 		action: "promote",
@@ -38,7 +38,7 @@ t.test("an effect that weakens but stays above the line is promoted with a cauti
 	});
 });
 
-t.test("an effect that is gone among those who came late is held for a person", async (t) => {
+t.test("an effect that is absent among late units waits for an operator", async (t) => {
 	const outcome = ready({ periods: periods([0.78, 0.9], [0.78, 0.72]) });
 	t.match(outcome, {
 		action: "hold",
@@ -47,7 +47,7 @@ t.test("an effect that is gone among those who came late is held for a person", 
 			/the effect of arm boosted on accuracy fades: at least 0.0\d+ among units first exposed before 10000, at most -0.0\d+ since, the line is 0.005/,
 		summary: /those who came later no longer gain as much as was asked for/,
 	});
-	t.equal(ready({ periods: periods([0.78, 0.9]) }).action, "promote", "one period says nothing");
+	t.equal(ready({ periods: periods([0.78, 0.9]) }).action, "promote", "one period is not enough");
 	const odd = ready({ periods: periods([0.78, 0.9], [0.78, 0.9], [0.78, 0.7], [0.78, 0.7]) });
 	t.equal(odd.rule, "novelty", "halves of several periods");
 	const six = ready({
@@ -56,7 +56,7 @@ t.test("an effect that is gone among those who came late is held for a person", 
 	t.match(six.reason, /among units first exposed before 30000,/, "three periods of six are a half");
 });
 
-t.test("the same effect in all arms of another experiment promotes", async (t) => {
+t.test("an equal effect in all arms of a concurrent Experiment promotes", async (t) => {
 	const interactions = [
 		crossing({
 			old: { control: [3_000, 0.78], boosted: [3_000, 0.83] },
@@ -67,7 +67,7 @@ t.test("the same effect in all arms of another experiment promotes", async (t) =
 	t.equal(ready({ interactions: [{ experiment: "team/empty", cells: [] }] }).action, "promote");
 });
 
-t.test("an effect in one arm of another experiment only is held, and the other is named", async (t) => {
+t.test("an effect in only one arm of a concurrent Experiment is held, and the reason names it", async (t) => {
 	const interactions = [
 		crossing({
 			old: { control: [3_000, 0.78], boosted: [3_000, 0.9] },
@@ -84,7 +84,7 @@ t.test("an effect in one arm of another experiment only is held, and the other i
 	});
 });
 
-t.test("assignments that depend on each other are held", async (t) => {
+t.test("dependent assignments of two Experiments hold the promotion", async (t) => {
 	const interactions = [
 		crossing({
 			old: { control: [3_300, 0.78], boosted: [2_700, 0.83] },
@@ -98,7 +98,7 @@ t.test("assignments that depend on each other are held", async (t) => {
 	});
 });
 
-t.test("an arm that was frozen for harm is promoted by a person alone; one that was not goes before it", (t) => {
+t.test("an arm frozen for harm is promoted by an operator only; other arms are promoted first", (t) => {
 	const by = (arms: Parameters<typeof evidence>[0]) =>
 		decide(
 			input({
@@ -124,7 +124,7 @@ t.test("an arm that was frozen for harm is promoted by a person alone; one that 
 	t.end();
 });
 
-t.test("a ready arm that waits for a person still ends with maxDuration, as declared", (t) => {
+t.test("an arm that waits for an operator still ends with maxDuration", (t) => {
 	const over = { ...LAST_STEP, startedAtMs: -600_000 };
 	const fades = { periods: periods([0.78, 0.9], [0.78, 0.72]) };
 	const cell = { control: [3_000, 0.78], boosted: [3_000, 0.9] } as const;

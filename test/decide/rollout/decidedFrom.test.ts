@@ -25,7 +25,7 @@ function state(change: Partial<State["resources"]> = {}, learned: Partial<State[
 const from = (of: State): string | null => decidedFrom(of, "main", AT_MS);
 const before = from(state());
 
-t.test("other declarations and statuses are not part of it", async (t) => {
+t.test("unrelated declarations and statuses do not invalidate a decision", async (t) => {
 	const added = { ...service("elsewhere", [variant("v1", 9)]) };
 	t.equal(from(state({ services: [...state().resources.services, added] })), before);
 	t.equal(from({ ...state(), revision: 7 }), before);
@@ -33,7 +33,7 @@ t.test("other declarations and statuses are not part of it", async (t) => {
 	t.equal(from(state({}, { experiments: moved })), before);
 });
 
-t.test("the inputs of the decision are", async (t) => {
+t.test("a changed input invalidates a decision", async (t) => {
 	const main = status(LAST_STEP);
 	const promotion = { arm: "boosted", variant: "v2", stepIndex: 2, takeoverPpm: 500_000 };
 	const other = status({ ...LAST_STEP, phase: "Promoting", promotion });
@@ -54,7 +54,7 @@ t.test("the inputs of the decision are", async (t) => {
 	t.equal(from(state({ experiments: [OTHER] })), null, "it is gone");
 });
 
-t.test("of one that nothing was learned about its declaration is all", async (t) => {
+t.test("a decision about an Experiment without a status depends on its declaration only", async (t) => {
 	const fresh = (change: Partial<State["resources"]> = {}) => from(state(change, { experiments: {} }));
 	t.not(fresh(), null);
 	t.equal(fresh({ metrics: [] }), fresh());

@@ -1,4 +1,4 @@
-/** The baseline changes after latency thresholds were frozen: no verdict is wrong because of it. */
+/** A baseline that changes after latency thresholds were frozen causes no wrong verdict. */
 import t from "tap";
 import { decide } from "../../../src/decide/rollout/decide.js";
 import type { DecisionInput } from "../../../src/decide/rollout/decision.js";
@@ -70,21 +70,18 @@ t.test("after a change of the baseline the thresholds are dropped and frozen aga
 	});
 });
 
-t.test(
-	"a slow challenger beside a baseline that is faster by now is convicted; beside a slower one it is not yet",
-	async (t) => {
-		t.match(decide(at(0, 0.2)), { action: "roll-back", rule: "harm" });
-		t.match(decide(at(0.2, 0.5)), { rule: "baseline-moved" });
-	},
-);
+t.test("a slow challenger is harm beside a faster baseline, and not yet beside a slower one", async (t) => {
+	t.match(decide(at(0, 0.2)), { action: "roll-back", rule: "harm" });
+	t.match(decide(at(0.2, 0.5)), { rule: "baseline-moved" });
+});
 
-t.test("a challenger that stays fast beside a baseline that slows down passes all the same", async (t) => {
+t.test("a fast challenger passes although the baseline slows down", async (t) => {
 	const outcome = decide(at(0.2, 0, { status: status(LAST_STEP) }));
 	t.not(outcome.rule, "baseline-moved");
 	t.equal(outcome.findings.find(({ metric }) => metric === "latency-p99")?.verdict, "pass");
 });
 
-t.test("no harm in a segment by thresholds from before a change of the baseline", async (t) => {
+t.test("thresholds from before a change of the baseline give no harm in a segment", async (t) => {
 	const segmented = experiment(["boosted"], { segments: [{ name: "country", header: "x-country" }] });
 	const segment = { segment: "country", value: "FR", rank: 0 };
 	const arms = (slow: number) => [
@@ -103,14 +100,14 @@ t.test("no harm in a segment by thresholds from before a change of the baseline"
 	t.same([of(0.01), of(0.2)], ["harm", "baseline-moved"]);
 });
 
-t.test("a goal on a quantile convicts no challenger that is like the baseline", async (t) => {
+t.test("a goal on a quantile gives no harm for a challenger that equals the baseline", async (t) => {
 	const goal = { metric: "latency-p99", improveBy: { kind: "relative", value: 0.3 } } as const;
 	const outcome = decide({ ...at(0.01, 0.03), experiment: experiment(["boosted"], { goal, guardrails: [] }) });
 	t.not(outcome.rule, "harm");
 	t.equal(outcome.findings[0]?.verdict, "open");
 });
 
-t.test("planned looks at a goal are not repeated: its thresholds are kept", async (t) => {
+t.test("a goal with planned looks keeps its thresholds, so no look is repeated", async (t) => {
 	const goal = { metric: "latency-p99", improveBy: { kind: "relative", value: 0.3 } } as const;
 	const rollout = { ...ROLLOUT, inference: { design: "fixed-horizon", units: 1_000_000 } } as const;
 	const planned = experiment(["boosted"], { goal, guardrails: [], rollout });

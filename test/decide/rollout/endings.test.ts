@@ -1,4 +1,4 @@
-/** What of an Experiment was still open when it was aborted is looked at until the last window is over. */
+/** Evidence of an aborted Experiment is queried until its last window closes. */
 import t from "tap";
 import { Endings } from "../../../src/decide/rollout/endings.js";
 import type { EvidenceSource, State } from "../../../src/decide/rollout/ports.js";
@@ -33,7 +33,7 @@ function endedOnes(names: readonly string[]): State {
 	};
 }
 
-/** How often each was looked at. */
+/** An evidence source that counts the queries of each Experiment. */
 function counting() {
 	const seen = new Map<string, number>();
 	const source: EvidenceSource = {
@@ -46,7 +46,7 @@ function counting() {
 	return { seen, source };
 }
 
-/** Minutes after the end at which it is looked at, by a loop that ticks each minute for six hours from `fromMs` on. */
+/** The minutes after the end at which evidence is queried, with a tick each minute for six hours from `fromMs`. */
 async function looks(status: ExperimentStatus, fromMs = ENDED, fails = false): Promise<readonly number[]> {
 	const state: State = {
 		revision: 1,
@@ -72,30 +72,30 @@ async function looks(status: ExperimentStatus, fromMs = ENDED, fails = false): P
 	return at;
 }
 
-t.test("until its longest window is over, and once after it", async (t) => {
+t.test("an ended Experiment is queried until its longest window closes, and once more", async (t) => {
 	const all = [0, 20, 40, 60, 80, 100, 120, 140];
 	t.same(await looks(aborted), all);
 	t.same(await looks({ ...aborted, phase: "RolledBack" }), all);
 	const heldBack = { fromMs: ENDED - HOUR, sharePpm: 100_000 };
-	t.same(await looks({ ...aborted, takeover: { ...takeover, heldBack } }), all, "of its holdback");
+	t.same(await looks({ ...aborted, takeover: { ...takeover, heldBack } }), all, "after a holdback");
 	t.ok(140 - 121 < EVENTS_MARGIN_MS / MINUTE);
 });
 
-t.test("a loop that starts anew looks once more where rows may be left, and tries again", async (t) => {
+t.test("a restarted loop queries an ended Experiment once more while rows may remain", async (t) => {
 	t.same(await looks(aborted, ENDED + 150 * MINUTE), [150]);
 	t.same(await looks(aborted, ENDED + 121 * MINUTE + EVENTS_MARGIN_MS + 1_000), []);
 	t.same((await looks(aborted, ENDED, true)).slice(-1), [180], "while rows may be left");
 });
 
-t.test("not where nothing is open, or is looked at anyway", async (t) => {
-	t.same(await looks({ ...aborted, takeover }), [], "what was open when the takeover began never counts");
+t.test("an Experiment without open windows, or one that is running, is not queried", async (t) => {
+	t.same(await looks({ ...aborted, takeover }), [], "open windows never count after a takeover has begun");
 	t.same(await looks({ ...aborted, phase: "Promoted", takeover }), []);
 	t.same(await looks({ ...aborted, phase: "Running" }), []);
-	const { endedAtMs: _, ...former } = aborted;
-	t.same(await looks(former), [], "the time of the end is unknown");
+	const { endedAtMs: _, ...withoutEnd } = aborted;
+	t.same(await looks(withoutEnd), [], "the time of the end is unknown");
 });
 
-t.test("with many experiments none waits forever: the one with the oldest look comes first", async (t) => {
+t.test("the ended Experiment with the oldest query is queried first", async (t) => {
 	const names = Array.from({ length: 30 }, (_, index) => `ended-${index}`);
 	const { seen, source } = counting();
 	const endings = new Endings();
@@ -103,7 +103,7 @@ t.test("with many experiments none waits forever: the one with the oldest look c
 	t.same([...new Set(names.map((name) => seen.get(name)))], [3]);
 });
 
-t.test("an experiment that is no longer declared is dropped", async (t) => {
+t.test("an ended Experiment that is no longer declared is dropped", async (t) => {
 	const { seen, source } = counting();
 	const endings = new Endings();
 	for (const [minute, names] of [["one"], ["one"], [], ["one"]].entries())
@@ -111,7 +111,7 @@ t.test("an experiment that is no longer declared is dropped", async (t) => {
 	t.equal(seen.get("one"), 2);
 });
 
-t.test("one of the same name that ends again is another, and who waits no more is not looked at", async (t) => {
+t.test("a new Experiment with an old name is queried again; a running one is removed from the queue", async (t) => {
 	const { seen, source } = counting();
 	const endings = new Endings();
 	const first = endedOnes(["one"]);

@@ -1,4 +1,4 @@
-/** The question to ingest and the answer, outside the namespace `default`. */
+/** The evidence query and its answer outside the namespace `default`. */
 import t from "tap";
 import { evidenceQuery, localEvidence, metricsOf } from "../../../src/decide/rollout/evidenceQuery.js";
 import { initialStatus } from "../../../src/decide/rollout/status.js";
@@ -12,7 +12,7 @@ const inTeam = <Resource extends { readonly metadata: { readonly namespace: stri
 	metadata: { ...resource.metadata, namespace: "team" },
 });
 
-t.test("metrics are asked for by the name that outcomes carry, and answered by the name that the goal uses", (t) => {
+t.test("evidence queries use qualified metric names, and answers use the names of the goal", (t) => {
 	const plan = inTeam(experiment());
 	const resources = resourceSet({ experiments: [plan], metrics: Object.values(METRICS).map(inTeam) });
 	const query = evidenceQuery(resources, plan, initialStatus([1_000_000], 0), 0);

@@ -1,4 +1,4 @@
-/** A time is announced only where it is known to a factor of 1.5. */
+/** A time is estimated only if it is known to a factor of 1.5. */
 import t from "tap";
 import { expectedUnitsMs } from "../../../src/decide/rollout/expectation.js";
 import { evidence, input } from "./example.js";
@@ -7,14 +7,14 @@ import { evidence, input } from "./example.js";
 const came = (units: number, exposures?: []) =>
 	input({ evidence: evidence({ control: { n: units }, boosted: { n: units } }, exposures && { exposures }) });
 
-t.test("the time follows the pace of what came", async (t) => {
+t.test("the expected time follows the observed rate of units", async (t) => {
 	t.equal(expectedUnitsMs(came(120), ["control"], 100), 50_000);
 	t.equal(expectedUnitsMs(came(120), ["control", "boosted"], 100), 25_000);
 	t.equal(expectedUnitsMs(came(1_200), ["control"], 100, 0.1), 50_000, "a tenth of them counts");
 	t.equal(expectedUnitsMs(came(120, []), ["control"], 100), 83_334, "in 100 s, before a plan was live for long");
 });
 
-t.test("it is left out where few have come, or few are missing", async (t) => {
+t.test("no time is estimated after few units, or if few are missing", async (t) => {
 	t.equal(expectedUnitsMs(came(79), ["control"], 79), null, "its ends differ by a factor of 1.502");
 	t.equal(expectedUnitsMs(came(80), ["control"], 80), 60_000, "here by 1.4997");
 	t.equal(expectedUnitsMs(came(39), ["control"], 1e6), null);

@@ -1,4 +1,4 @@
-/** Many experiments looked at together: e-BH on the e-values of their goals. */
+/** False discoveries over many Experiments: e-BH on the e-values of their goals. */
 import t from "tap";
 import { decide } from "../../../src/decide/rollout/decide.js";
 import { goalLogE, meanLogE, provedTogether } from "../../../src/decide/rollout/fleet.js";
@@ -10,7 +10,7 @@ import { lastDecisionIn } from "../../../src/operate/api/lastDecision.js";
 import type { DecisionLog } from "../../../src/operate/state/store/decisionLog.js";
 import { evidence, experiment, input, LAST_STEP, METRICS, metric, rate, status } from "./example.js";
 
-t.test("one proof among many is proved only if it stands out among all of them", async (t) => {
+t.test("one proved goal among many Experiments counts only if it passes e-BH", async (t) => {
 	const member = (experiment: string, e: number | null) => ({ experiment, logE: e === null ? null : Math.log(e) });
 	t.same(provedTogether([member("a", 20)]), ["a"], "alone: e of 20 is 5 %");
 	t.same(provedTogether([member("a", 19)]), []);
@@ -22,7 +22,7 @@ t.test("one proof among many is proved only if it stands out among all of them",
 	t.same(provedTogether([]), []);
 });
 
-t.test("an experiment's e-value is the mean over its challengers' goals", async (t) => {
+t.test("an Experiment's e-value is the mean over its challengers' goals", async (t) => {
 	const of = (challengers: string[], arms: Parameters<typeof evidence>[0], closedArms: string[] = []) => {
 		const asked = input({
 			experiment: experiment(challengers),
@@ -47,7 +47,7 @@ t.test("an experiment's e-value is the mean over its challengers' goals", async 
 	t.equal(goalLogE({ ...one, input: null }), null, "a person's act");
 });
 
-t.test("e-values of goals that do nothing have a mean of at most 1, whatever closes arms or hides them", async (t) => {
+t.test("e-values of goals without effect have a mean of at most 1, also with closed arms", async (t) => {
 	// Means, whose ln e was once cut off at 0: the mean of max(1, e) lies far above 1.
 	let state = 7;
 	const uniform = (): number => {
@@ -84,10 +84,10 @@ t.test("e-values of goals that do nothing have a mean of at most 1, whatever clo
 	t.ok(cut / runs > 1.2, `cut off at 1: ${cut / runs}`);
 });
 
-t.test("a goal on a quantile counts by the cell of its grid that it is least sure of", async (t) => {
+t.test("a goal on a quantile has the smallest e-value of its grid's cells", async (t) => {
 	const n = 20_000;
 	const above = gridQuantiles(0.9).map((q) => 1 - q);
-	const told = (boosted: readonly number[], era = 1) => {
+	const resultOf = (boosted: readonly number[], era = 1) => {
 		const shares: Readonly<Record<string, readonly number[]>> = { control: above.map((p) => 0.85 * p), boosted };
 		const made = evidence({ control: { n }, boosted: { n } });
 		const arms = made.arms.map((arm) => {
@@ -124,21 +124,21 @@ t.test("a goal on a quantile counts by the cell of its grid that it is least sur
 	const inFleet = (logE: number): number => logE + Math.log(3 / 4 / 2);
 	// Twelve of a hundred requests above all thresholds below the frozen one, and few above that.
 	const far = above.map((_, index) => (index < CENTRE ? 0.12 : 0.06));
-	const open = told(far);
+	const open = resultOf(far);
 	t.match(open.finding, { verdict: "open", note: /not yet for every place/ });
 	t.ok((open.finding?.logE ?? 0) > 30, "by the one threshold it would be sure");
 	t.ok(open.logE !== null && Math.abs(open.logE - inFleet(least(far))) < 1e-9 && open.logE < Math.log(20));
 	const good = above.map((p) => 0.3 * p);
-	const proved = told(good);
+	const proved = resultOf(good);
 	t.match(proved.finding, { verdict: "pass" });
-	t.ok((proved.logE ?? 0) > 100, "far more than the 20 that its verdict says: it stands out among thousands");
+	t.ok((proved.logE ?? 0) > 100, "far more than the 20 that its verdict needs: it stands out among thousands");
 	t.ok(Math.abs((proved.logE ?? 0) - inFleet(Math.min(least(good), proved.finding?.logE ?? 0))) < 1e-9);
 	// Where it is just proved it is just the e-value that proves it alone: each era has its part.
 	for (const era of [1, 2, 3]) {
-		const of = told(good, era);
+		const of = resultOf(good, era);
 		t.ok(Math.abs((of.logE ?? 0) - (proved.logE ?? 0) - Math.log(eraShare(era) / eraShare(1))) < 1e-9);
 		const alpha = of.finding?.alpha ?? 0;
 		t.ok(Math.abs(Math.log(eraShare(era) / alpha / 2) - Math.log(20)) < 1e-9, "1 / alpha at its level");
 	}
-	t.equal(told([]).logE, null, "without a grid");
+	t.equal(resultOf([]).logE, null, "without a grid");
 });

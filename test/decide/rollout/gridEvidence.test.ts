@@ -1,4 +1,4 @@
-/** The parts that a quantile's grid is asked for in, put together. */
+/** A quantile's grid is queried in parts, which are joined. */
 import t from "tap";
 import { together } from "../../../src/decide/rollout/gridEvidence.js";
 import type { MetricEvidence } from "../../../src/infer/statistics/evidence.js";
@@ -12,7 +12,7 @@ const part = (n: number, share: number): MetricEvidence => ({
 const parts = (n: readonly number[]) =>
 	Object.fromEntries(n.map((units, index) => [index === 0 ? "p99" : `p99 ${index + 1}`, part(units, 0.01)]));
 
-t.test("parts of the same units make a grid, parts of others none", async (t) => {
+t.test("a grid is joined only from parts with the same units", async (t) => {
 	const quantiles = new Set(["p99"]);
 	const all = Array.from({ length: GRID_SIZE / THRESHOLDS_TOGETHER }, () => 100);
 	const whole = together(parts(all), quantiles).p99;

@@ -2,7 +2,7 @@
 import t from "tap";
 import { judgeHealth } from "../../../src/decide/rollout/takeover.js";
 
-t.test("numbers that are no counts are a reason, never NaN in a sentence", (t) => {
+t.test("invalid health counts are a reason to wait, and no text contains NaN", (t) => {
 	for (const [requests, failures] of [
 		[Number.NaN, 0],
 		[100, Number.NaN],

@@ -1,6 +1,6 @@
 /**
- * A holdback under a season that moves both arms alike: it changes the ratio of the arms to one in twenty, and pooled with
- * what was before it rolled truly better versions back and saw no harm that came late (Simpson).
+ * Holdbacks while a season moves both arms alike. A holdback changes the ratio of the arms, so pooling with earlier data would
+ * roll back better versions and miss late harm (Simpson's paradox).
  */
 import t from "tap";
 import { recompute } from "../../../src/decide/rollout/recompute.js";
@@ -9,7 +9,7 @@ import { live, type Season } from "./simulateHoldback.js";
 const SEASON: Season = { before: 0.3, after: 0.22, better: 0.02, looks: 75 };
 const SEEDS = [300, 302, 303, 304];
 
-t.test("a version that is better at every moment stays, when the level falls and when it rises", async (t) => {
+t.test("a better version survives its holdback while the level falls or rises", async (t) => {
 	for (const seed of SEEDS) {
 		for (const after of [0.22, 0.36]) {
 			const { heldAt, end } = live(seed, { ...SEASON, after });
@@ -19,7 +19,7 @@ t.test("a version that is better at every moment stays, when the level falls and
 	}
 });
 
-t.test("a winner that does harm later is rolled back, even if the level rises by more", async (t) => {
+t.test("a winner that becomes harmful is rolled back, even if the level rises by more", async (t) => {
 	for (const seed of SEEDS) {
 		const { heldAt, end } = live(seed, { ...SEASON, after: 0.4, betterLater: -0.05, looks: 120 });
 		t.match(end?.outcome, { action: "roll-back", rule: "harm", status: { phase: "RolledBack" }, defaultVariant: "v1" });

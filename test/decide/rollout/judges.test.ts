@@ -1,4 +1,4 @@
-/** Whose rows ingest keeps until they were looked at, and since when for freezing. */
+/** The Experiments whose rows ingest must keep for evidence and for freezing. */
 import t from "tap";
 import { judgesOf } from "../../../src/decide/rollout/judges.js";
 import { type ExperimentStatus, initialStatus } from "../../../src/decide/rollout/status.js";
@@ -16,7 +16,7 @@ const judges = (status: ExperimentStatus | undefined, plan = experiment(), metri
 		status: { experiments: status === undefined ? {} : { main: status }, services: {} },
 	});
 
-t.test("an Experiment under way judges by the Metrics of its goal and guardrails, in its own namespace", (t) => {
+t.test("a running Experiment reads the Metrics of its goal and guardrails in its own namespace", (t) => {
 	const one = { experiment: "main", service: "employment", freezingSinceMs: null };
 	t.same(Object.fromEntries(judges(undefined)), { accuracy: [one], [LATENCY]: [one], "error-rate": [one] });
 	t.same([...judges({ ...running, phase: "Paused" }).keys()].sort(), ["accuracy", "error-rate", LATENCY]);
@@ -33,7 +33,7 @@ t.test("an Experiment under way judges by the Metrics of its goal and guardrails
 	t.end();
 });
 
-t.test("in a takeover it looks at its holdback alone", (t) => {
+t.test("an Experiment in a takeover reads only its holdback", (t) => {
 	const takeover = { fromMs: STARTED + 1 };
 	t.equal(judges({ ...running, phase: "Promoting", promotion, takeover }).size, 0);
 	const heldBack = { ...promotion, heldBackFromMs: STARTED + 2 };
@@ -41,7 +41,7 @@ t.test("in a takeover it looks at its holdback alone", (t) => {
 	t.end();
 });
 
-t.test("a threshold or a cap is frozen from ten minutes before the start, or from where it was given up", (t) => {
+t.test("a threshold or cap is frozen from data since ten minutes before the start, or since its reset", (t) => {
 	const since = (status: ExperimentStatus, name = LATENCY) => judges(status).get(name)?.[0]?.freezingSinceMs;
 	t.equal(since(running), STARTED - 600_000);
 	t.equal(since(running, "accuracy"), null);

@@ -141,7 +141,7 @@ function house(
 
 const running = (change = {}): Status => ({ ...EMPTY_STATUS, experiments: { main: status(change) } });
 
-t.test("starts an experiment, freezes its threshold, waits once, ramps", async (t) => {
+t.test("the loop starts an Experiment, freezes its threshold, waits once and ramps", async (t) => {
 	const { store, source, clock, loop } = house();
 	const one = loop();
 	await one.tick();
@@ -179,7 +179,7 @@ t.test("starts an experiment, freezes its threshold, waits once, ramps", async (
 	);
 });
 
-t.test("a hold is recorded anew when something else is too few, and not for numbers", async (t) => {
+t.test("a hold is recorded again if its cause changes, and not if only its numbers change", async (t) => {
 	const { store, source, clock, loop } = house([experiment()], running());
 	const one = loop();
 	const look = async (people: number, outcomes: number) => {
@@ -210,7 +210,7 @@ t.test("a hold is recorded anew when something else is too few, and not for numb
 	t.equal(store.decisions.length, 3, "and no more");
 });
 
-t.test("one that has ended is looked at while windows of its people are open, and nothing is decided", async (t) => {
+t.test("an ended Experiment is queried while windows are open, without decisions", async (t) => {
 	const { store, source, clock, types, loop } = house(
 		[experiment()],
 		running({ phase: "Aborted", endedAtMs: 100_000 }),
@@ -229,7 +229,7 @@ t.test("one that has ended is looked at while windows of its people are open, an
 	t.same([store.decisions, types()], [[], []]);
 });
 
-t.test("an experiment of a Service that an Envoy refuses waits; harm is acted upon all the same", async (t) => {
+t.test("an Experiment waits while an Envoy refuses its Service, but harm still rolls back", async (t) => {
 	const { store, source, clock, types, events, loop } = house([experiment()], running());
 	const one = loop();
 	source.quantile = { valueMs: 20, requests: 5_000, units: 250 };
@@ -241,7 +241,7 @@ t.test("an experiment of a Service that an Envoy refuses waits; harm is acted up
 	await one.tick();
 	await one.tick();
 	t.equal(store.decisions.length, before);
-	t.same(types().slice(-1), ["holding"], "said once");
+	t.same(types().slice(-1), ["holding"], "recorded once");
 	t.match(events.at(-1), {
 		experiment: "main",
 		error: { message: /^Service \S+ is closed: an Envoy or a sidecar refuses/ },
@@ -255,7 +255,7 @@ t.test("an experiment of a Service that an Envoy refuses waits; harm is acted up
 	t.match(store.decisions.at(-1)?.outcome, { action: "roll-back" });
 });
 
-t.test("a baseline that has moved is frozen anew from requests since that was found", async (t) => {
+t.test("a changed baseline is frozen again from requests after its detection", async (t) => {
 	const { store, source, clock, loop } = house([experiment()], running());
 	source.present = evidence({ control: { n: 1_000, slow: 0.2 }, boosted: { n: 1_000, slow: 0.2 } });
 	source.quantile = { valueMs: 31, requests: 5_000, units: 250 };
@@ -277,7 +277,7 @@ t.test("a baseline that has moved is frozen anew from requests since that was fo
 	});
 });
 
-t.test("a conflict stores nothing and is decided again at once on the new picture", async (t) => {
+t.test("a decision with a conflict is not stored, and is made again on the new state", async (t) => {
 	const { store, source, types, loop } = house([experiment()], running());
 	source.present = evidence({ control: { n: 250 }, boosted: { n: 250 } });
 	store.meanwhile = () => {
@@ -290,7 +290,7 @@ t.test("a conflict stores nothing and is decided again at once on the new pictur
 	t.equal(store.status.experiments.main?.allocationPpm, 200_000);
 });
 
-t.test("what others change meanwhile puts no rollback off, and who moves people on is looked at anew", async (t) => {
+t.test("concurrent changes do not delay a rollback, but a promotion is evaluated again", async (t) => {
 	for (const [errors, looks, action] of [
 		[1, 1, "roll-back"],
 		[0, 2, "ramp"],
@@ -307,7 +307,7 @@ t.test("what others change meanwhile puts no rollback off, and who moves people 
 	}
 });
 
-t.test("after a change of the Experiment or its Metrics the decision is made again", async (t) => {
+t.test("a decision is made again after a change of the Experiment or its Metrics", async (t) => {
 	const changed = Object.values(METRICS).map((one) => ({ ...one, spec: { ...one.spec, windowMs: 77_000 } }));
 	for (const rules of [{ experiments: [experiment(["boosted"], { salt: "other" })] }, { metrics: changed }]) {
 		const { store, source, types, loop } = house([experiment()], running());
@@ -323,7 +323,7 @@ t.test("after a change of the Experiment or its Metrics the decision is made aga
 	}
 });
 
-t.test("while an owner is dead it holds, says so once, and never decides", async (t) => {
+t.test("while ingest is unavailable the loop holds, records that once, and decides nothing", async (t) => {
 	const { store, source, types, loop } = house([experiment()], running());
 	source.present = evidence({ control: { n: 250 }, boosted: { n: 250, errors: 1 } });
 	source.down = true;
@@ -345,7 +345,7 @@ t.test("while an owner is dead it holds, says so once, and never decides", async
 	t.equal(store.decisions.length, 1, "an ended experiment is left alone");
 });
 
-t.test("after a restart it goes on at the stored step and takeover", async (t) => {
+t.test("a restarted loop continues at the stored step and takeover", async (t) => {
 	const promotion = { arm: "boosted", variant: "v2", stepIndex: 1, takeoverPpm: 500_000 };
 	const { store, source, loop } = house([experiment()], running({ ...LAST_STEP, phase: "Promoting", promotion }));
 	source.present = evidence(
@@ -357,7 +357,7 @@ t.test("after a restart it goes on at the stored step and takeover", async (t) =
 	t.equal(source.queries[0]?.healthSinceMs, 95_000);
 });
 
-t.test("one experiment's trouble does not stop the others, and each decides on the other's new revision", async (t) => {
+t.test("an error in one Experiment does not stop the others, and each sees the newest revision", async (t) => {
 	const second = { ...experiment(), metadata: { ...experiment().metadata, name: "second", namespace: "team" } };
 	const { store, source, loop } = house([experiment(), second], {
 		...EMPTY_STATUS,
@@ -372,7 +372,7 @@ t.test("one experiment's trouble does not stop the others, and each decides on t
 	t.equal(source.queries[1]?.service, "team/employment");
 });
 
-t.test("it ticks by the injected clock until stopped", async (t) => {
+t.test("the loop ticks by the injected clock until it is stopped", async (t) => {
 	const { store, source, clock, loop } = house([experiment()], running());
 	const one = loop();
 	one.start();
@@ -408,12 +408,12 @@ const GATES: readonly Gate[] = [
 	{ at: "before-step", url: "https://one.example/secret?token=x", timeoutMs: 1_000 },
 	{ at: "before-promotion", url: "https://two.example/", timeoutMs: 1_000 },
 	{ at: "before-promotion", url: "https://three.example/", timeoutMs: 1_000 },
-	{ at: "after-rollback", url: "https://told.example/", timeoutMs: 1_000 },
+	{ at: "after-rollback", url: "https://rollback.example/", timeoutMs: 1_000 },
 ];
 const gated = experiment(["boosted"], { rollout: { ...ROLLOUT, gates: GATES } });
 const settled = () => new Promise((resolve) => setImmediate(resolve));
 
-t.test("a step waits for its gate: asked once, not decided until it says yes", async (t) => {
+t.test("a step waits until its gate, which is called once, approves", async (t) => {
 	let say: (answer: Awaited<ReturnType<Webhook>>) => void = () => {};
 	const { store, source, asked, loop, clock } = house(
 		[gated],
@@ -442,7 +442,7 @@ t.test("a step waits for its gate: asked once, not decided until it says yes", a
 	t.ok(store.decisions.every((decision) => recompute(decision)?.matches));
 });
 
-t.test("harm rolls back while a gate thinks, and asks none", async (t) => {
+t.test("harm rolls back without a gate's approval, also while a gate is being called", async (t) => {
 	const { store, source, asked, loop } = house([gated], running(), () => new Promise(() => {}));
 	source.present = evidence({ control: { n: 250 }, boosted: { n: 250 } });
 	const one = loop();
@@ -454,7 +454,7 @@ t.test("harm rolls back while a gate thinks, and asks none", async (t) => {
 	t.equal(asked.length, 1);
 });
 
-t.test("a no holds, with its reason and not its secrets, and is asked again with growing pauses", async (t) => {
+t.test("a gate's refusal holds with its reason, without secrets, and is retried with backoff", async (t) => {
 	let answer: Awaited<ReturnType<Webhook>> = { ok: false, why: "HTTP 503" };
 	const { store, source, clock, asked, events, loop } = house([gated], running(), async () => answer);
 	source.present = evidence({ control: { n: 250 }, boosted: { n: 250 } });
@@ -501,7 +501,7 @@ t.test("a no holds, with its reason and not its secrets, and is asked again with
 	t.match(store.decisions[1], { outcome: { action: "ramp" } });
 });
 
-t.test("a yes goes stale: what was asked long ago is asked again", async (t) => {
+t.test("a gate's approval expires, and the gate is called again", async (t) => {
 	const { store, source, clock, asked, loop } = house([gated], running());
 	source.present = evidence({ control: { n: 250 }, boosted: { n: 250 } });
 	const one = loop();
@@ -512,7 +512,7 @@ t.test("a yes goes stale: what was asked long ago is asked again", async (t) => 
 	t.same([asked.length, store.decisions.length], [2, 0]);
 });
 
-t.test("a promotion asks its gates in order, its first step's too, and the first no ends it", async (t) => {
+t.test("a promotion calls its gates in order, and stops at the first refusal", async (t) => {
 	let refuses = "three";
 	const answers: Webhook = async (gate) =>
 		gate.url.includes(refuses) ? { ok: false, why: "HTTP 403: freeze" } : { ok: true };
@@ -555,7 +555,7 @@ t.test("a promotion asks its gates in order, its first step's too, and the first
 	t.ok(store.decisions.every((decision) => recompute(decision)?.matches));
 });
 
-t.test("each step of a takeover asks the step's gate, the last one too; a start and a rollback ask none", async (t) => {
+t.test("each step of a takeover calls the gate; a start and a rollback call none", async (t) => {
 	const promotion = { arm: "boosted", variant: "v2", stepIndex: 0, takeoverPpm: 200_000 };
 	const initial = running({ ...LAST_STEP, phase: "Promoting", promotion });
 	const { store, source, asked, clock, loop } = house([gated], initial);
@@ -588,7 +588,7 @@ t.test("each step of a takeover asks the step's gate, the last one too; a start 
 	t.equal(fresh.asked.length, 0);
 });
 
-t.test("interactions are asked for once a promotion is ready, of experiments that share units", async (t) => {
+t.test("interactions are queried when a promotion is ready, for Experiments that share units", async (t) => {
 	const banner = (name: string, layer: string, unit = "x-user-id"): Experiment => {
 		const own = experiment();
 		return {
@@ -632,38 +632,35 @@ t.test("interactions are asked for once a promotion is ready, of experiments tha
 	t.equal(store.decisions.at(-1)?.input?.rules, RULES);
 });
 
-t.test(
-	"a promotion that would shut callers out is held, asks no gate, and begins when the policies are others",
-	async (t) => {
-		const gate: Gate = { at: "before-promotion", url: "https://ci.example/x", timeoutMs: 1_000 };
-		const gated = experiment(["boosted"], { rollout: { ...ROLLOUT, gates: [gate] } });
-		const { store, source, clock, asked, loop } = house([gated], running(LAST_STEP));
-		const services = [service("employment", [variant("v1", 1), variant("v2", 2)], { access: null })];
-		const policy = (...variants: string[]) =>
-			accessPolicy("all-may", "allow", ["employment"], { principals: ["*"], variants });
-		store.rules = { services, accessPolicies: [policy("v1")] };
-		source.present = evidence({ control: { n: 6_000, accuracy: 0.78 }, boosted: { n: 6_000, accuracy: 0.83 } });
-		const one = loop();
-		for (let tick = 0; tick < 3; tick++) {
-			await one.tick();
-			clock.advance(1_000);
-		}
-		t.same(
-			store.decisions.map(({ outcome }) => [outcome.action, outcome.rule]),
-			[["hold", "access"]],
-		);
-		t.match(store.decisions[0]?.outcome.reason, /AccessPolicy all-may allows v1 and not v2/);
-		const [held] = store.decisions;
-		t.ok(held !== undefined && recompute(held)?.matches);
-		t.equal(asked.length, 0);
-		store.rules = { services, accessPolicies: [policy("v1", "v2")] };
+t.test("a promotion that would deny callers is held before its gates until the policies change", async (t) => {
+	const gate: Gate = { at: "before-promotion", url: "https://ci.example/x", timeoutMs: 1_000 };
+	const gated = experiment(["boosted"], { rollout: { ...ROLLOUT, gates: [gate] } });
+	const { store, source, clock, asked, loop } = house([gated], running(LAST_STEP));
+	const services = [service("employment", [variant("v1", 1), variant("v2", 2)], { access: null })];
+	const policy = (...variants: string[]) =>
+		accessPolicy("all-may", "allow", ["employment"], { principals: ["*"], variants });
+	store.rules = { services, accessPolicies: [policy("v1")] };
+	source.present = evidence({ control: { n: 6_000, accuracy: 0.78 }, boosted: { n: 6_000, accuracy: 0.83 } });
+	const one = loop();
+	for (let tick = 0; tick < 3; tick++) {
 		await one.tick();
-		t.equal(asked.length, 1);
-		await one.tick();
-		t.match(store.decisions.at(-1)?.outcome, { action: "promote", status: { phase: "Promoting" } });
-		t.equal(store.decisions.at(-1)?.input?.accessLosses, undefined);
-	},
-);
+		clock.advance(1_000);
+	}
+	t.same(
+		store.decisions.map(({ outcome }) => [outcome.action, outcome.rule]),
+		[["hold", "access"]],
+	);
+	t.match(store.decisions[0]?.outcome.reason, /AccessPolicy all-may allows v1 and not v2/);
+	const [held] = store.decisions;
+	t.ok(held !== undefined && recompute(held)?.matches);
+	t.equal(asked.length, 0);
+	store.rules = { services, accessPolicies: [policy("v1", "v2")] };
+	await one.tick();
+	t.equal(asked.length, 1);
+	await one.tick();
+	t.match(store.decisions.at(-1)?.outcome, { action: "promote", status: { phase: "Promoting" } });
+	t.equal(store.decisions.at(-1)?.input?.accessLosses, undefined);
+});
 
 /** Two Experiments of one Service: a to v2, b to v3; callers may use all, or v2 alone. */
 function rivals(
@@ -708,22 +705,19 @@ function rivals(
 	return { ...made, decided, run };
 }
 
-t.test(
-	"who is ready while another promotion of its Service is under way waits, and then for a person: nothing compares the two",
-	async (t) => {
-		const promotion = { arm: "boosted", variant: "v2", stepIndex: 2, takeoverPpm: 1_000_000 };
-		const ending = { ...LAST_STEP, phase: "Promoting", promotion, stepStartedAtMs: 1 } as const;
-		const { store, decided, run } = rivals({ a: ending, b: LAST_STEP });
-		await run(6, 2);
-		t.equal(store.status.services.employment?.defaultVariant, "v2");
-		t.same(decided("b"), ["hold concurrent", "hold concurrent"]);
-		t.match(store.decisions.at(-1)?.outcome, {
-			waitsFor: "person",
-			reason:
-				/every claim of arm boosted is proved against variant v1, but variant v2 is the Service's default by now, .*; a person may promote\.$/,
-		});
-	},
-);
+t.test("an Experiment that is ready during another's promotion waits, and then needs an operator", async (t) => {
+	const promotion = { arm: "boosted", variant: "v2", stepIndex: 2, takeoverPpm: 1_000_000 };
+	const ending = { ...LAST_STEP, phase: "Promoting", promotion, stepStartedAtMs: 1 } as const;
+	const { store, decided, run } = rivals({ a: ending, b: LAST_STEP });
+	await run(6, 2);
+	t.equal(store.status.services.employment?.defaultVariant, "v2");
+	t.same(decided("b"), ["hold concurrent", "hold concurrent"]);
+	t.match(store.decisions.at(-1)?.outcome, {
+		waitsFor: "person",
+		reason:
+			/every claim of arm boosted is proved against variant v1, but variant v2 is the Service's default by now, .*; a person may promote\.$/,
+	});
+});
 
 t.test("a holdback remembers which default Variant its winner replaced", async (t) => {
 	const promotion = { arm: "boosted", variant: "v3", stepIndex: 2, takeoverPpm: 1_000_000 };
@@ -737,7 +731,7 @@ t.test("a holdback remembers which default Variant its winner replaced", async (
 	});
 });
 
-t.test("when two are ready at the same look, one begins and the other waits", async (t) => {
+t.test("if two Experiments are ready at the same time, one is promoted and the other waits", async (t) => {
 	const { store, decided, run } = rivals({ a: LAST_STEP, b: LAST_STEP });
 	await run(14, 0);
 	t.equal(store.status.services.employment?.defaultVariant, "v2");
@@ -746,7 +740,7 @@ t.test("when two are ready at the same look, one begins and the other waits", as
 	t.equal(store.status.experiments.b?.phase, "Running");
 });
 
-t.test("a holdback is a promotion under way: who is ready in it waits for its end", async (t) => {
+t.test("an Experiment that is ready during another's holdback waits for its end", async (t) => {
 	const promotion = { arm: "boosted", variant: "v2", stepIndex: 2, takeoverPpm: 950_000, heldBackFromMs: 1 };
 	const holdback = { sharePpm: 50_000, forMs: 103_000 };
 	const a = { ...LAST_STEP, phase: "Promoting", promotion } as const;

@@ -11,7 +11,7 @@ import { experiment, METRICS, metric, ROLLOUT } from "./example.js";
 const ASSUMED = { power: 0.8, days: null, effects: {} };
 const known = (mean: number, variance: number | null = null) => ({ mean, variance, from: "a test" });
 
-t.test("without evidence only quantiles are planned, and every flag is named", (t) => {
+t.test("a plan without evidence contains only quantiles, and names every missing flag", (t) => {
 	const { input, unknown, baselines } = planInputOf(experiment(), METRICS, { baselines: {}, traffic: null }, ASSUMED);
 	t.match(input?.metrics, [{ name: "latency-p99", role: "guardrail", effect: { kind: "relative", value: 1 } }]);
 	t.ok(Math.abs((input?.metrics[0]?.believed ?? 0) - 0.005) < 1e-12, "half of the slow requests");
@@ -31,7 +31,7 @@ t.test("without evidence only quantiles are planned, and every flag is named", (
 	t.end();
 });
 
-t.test("each metric as its own test sees it", (t) => {
+t.test("each metric is planned with the parameters of its own test", (t) => {
 	const metrics: Readonly<Record<string, Metric>> = {
 		...METRICS,
 		stars: metric("stars", { type: "mean", range: { lo: 1, hi: 5 } }),
@@ -53,9 +53,9 @@ t.test("each metric as its own test sees it", (t) => {
 		"how far the farthest value of revenue lies out, so light tails are assumed: give --baseline revenue=MEAN,SD,MOST",
 	]);
 	const all = { ...facts, baselines: { ...facts.baselines, revenue: { ...known(20, 900), farthest: 500 } } };
-	const told = planInputOf(declared, metrics, all, ASSUMED);
-	t.same(told.unknown, []);
-	t.equal(told.input?.metrics.find(({ name }) => name === "revenue")?.farthest, 500);
+	const plan = planInputOf(declared, metrics, all, ASSUMED);
+	t.same(plan.unknown, []);
+	t.equal(plan.input?.metrics.find(({ name }) => name === "revenue")?.farthest, 500);
 	t.match(input, {
 		metrics: [
 			{ name: "stars", role: "guardrail", baselineMean: 4, variance: 0.64, believed: 0 },
@@ -82,7 +82,7 @@ t.test("each metric as its own test sees it", (t) => {
 	t.end();
 });
 
-t.test("the declared design and the bandit's floor are planned for", (t) => {
+t.test("a plan uses the declared design and the bandit's floor", (t) => {
 	const facts = {
 		baselines: { accuracy: known(0.78), "error-rate": known(0.001) },
 		traffic: { newUnitsPerDay: [1_000], from: "a test" },
@@ -104,7 +104,7 @@ t.test("the declared design and the bandit's floor are planned for", (t) => {
 	t.end();
 });
 
-t.test("the experiment's own evidence: levels of the baseline, and the Service's traffic from exposures", (t) => {
+t.test("a plan takes baselines and traffic from the Experiment's evidence", (t) => {
 	const { experiment: declared, metrics, evidence, decisions } = reportInput(MEASURING);
 	const facts = planEvidenceOf(declared, metrics, evidence as Evidence, decisions);
 	const own = (evidence as Evidence).arms.find(({ arm }) => arm === "control")?.metrics.accuracy;
@@ -117,10 +117,10 @@ t.test("the experiment's own evidence: levels of the baseline, and the Service's
 		if (accuracy === undefined) return arm;
 		return { ...arm, metrics: { accuracy: { ...accuracy, extremes: [{ lo: 0, hi: 1 }] } } };
 	});
-	const told = planEvidenceOf(declared, metrics, { ...(evidence as Evidence), arms: reaching }, decisions).baselines
+	const baseline = planEvidenceOf(declared, metrics, { ...(evidence as Evidence), arms: reaching }, decisions).baselines
 		.accuracy;
 	const mean = own?.mean ?? 0;
-	t.ok(Math.abs((told?.farthest ?? 0) - Math.max(mean, 1 - mean)) < 1e-12, `${told?.farthest} from ${mean}`);
+	t.ok(Math.abs((baseline?.farthest ?? 0) - Math.max(mean, 1 - mean)) < 1e-12, `${baseline?.farthest} from ${mean}`);
 	// The story exposes a share of 1,400 a day at every step, within 3 %.
 	t.equal(facts.traffic?.newUnitsPerDay.length, MEASURING.days);
 	t.ok(Math.abs((facts.traffic?.newUnitsPerDay[0] ?? 0) - MEASURING.peoplePerDay) < 0.05 * MEASURING.peoplePerDay);
@@ -129,7 +129,7 @@ t.test("the experiment's own evidence: levels of the baseline, and the Service's
 	t.end();
 });
 
-t.test("a run of hours: a flat pace with a note; flags take precedence over evidence", (t) => {
+t.test("a plan from hours of data has a constant rate and a note; flags override evidence", (t) => {
 	const short = reportInput({ ...MEASURING, days: 1 }, DECLARED);
 	const facts = planEvidenceOf(short.experiment, short.metrics, short.evidence as Evidence, short.decisions);
 	t.equal(facts.traffic?.newUnitsPerDay.length, 1);

@@ -4,7 +4,7 @@ import { noise, plannedAndSeen } from "./plannedPower.js";
 
 const RUNS = 200;
 
-t.test("the planned chances are those of our own looks", async (t) => {
+t.test("planned power agrees with simulated decisions", async (t) => {
 	for (const { name, planned, seen } of plannedAndSeen(RUNS)) {
 		t.comment(`${name}: planned ${planned.map((p) => p.toFixed(3))}, seen ${seen.map((p) => p.toFixed(3))}`);
 		t.ok(planned.length > 0 && seen.length === planned.length);

@@ -1,6 +1,6 @@
 /**
- * Verdicts about a quantile where a lie is likeliest: a challenger just at what is tolerated, or just at its margin, with
- * thresholds frozen from a sample of the baseline, drawn anew each time. The same by more runs: test/long.
+ * Verdicts about a quantile where errors are likeliest: a challenger exactly at the tolerance or the margin, with thresholds
+ * frozen from a new sample of the baseline each time. test/long has more runs.
  */
 import t from "tap";
 import { decide } from "../../../src/decide/rollout/decide.js";
@@ -21,7 +21,7 @@ for (const world of EDGES)
 		if (world.ends) t.ok(ends[world.wrong === "harmed" ? "promoted" : "harmed"] >= RUNS - 2);
 	});
 
-t.test("the grid is frozen with the quantile", async (t) => {
+t.test("a quantile's grid is frozen together with the quantile", async (t) => {
 	const others = gridQuantiles(0.99).map((_, index) => 10 + index);
 	const measured = { "latency-p99": { valueMs: 20, others, requests: 5_000, units: 300 } };
 	const made = input({ status: status({ thresholds: {} }), baselineQuantiles: measured });
@@ -36,7 +36,7 @@ t.test("the grid is frozen with the quantile", async (t) => {
 	t.notOk("gridMs" in (decide({ ...made, baselineQuantiles: broken }).status.thresholds["latency-p99"] ?? {}));
 });
 
-t.test("a pass is about the quantile: shares above one pair of thresholds are not enough", async (t) => {
+t.test("a pass needs the quantile itself: shares above one pair of thresholds are not enough", async (t) => {
 	const gridMs = gridQuantiles(0.99).map((_, index) => 10 + index);
 	const threshold = { thresholdMs: 40, referenceMs: 20, era: 1, gridMs, frozenAtMs: 0, sampleSize: 5_000 };
 	const frozen = status({ ...LAST_STEP, thresholds: { "latency-p99": threshold } });
@@ -65,7 +65,7 @@ t.test("a pass is about the quantile: shares above one pair of thresholds are no
 	t.equal(at(shares(1), []), "open", "not known");
 });
 
-t.test("harm is about the quantile too, without a pass's tolerance", async (t) => {
+t.test("harm needs the quantile itself too, without the tolerance of a pass", async (t) => {
 	const gridMs = gridQuantiles(0.99).map((_, index) => 10 + index);
 	const threshold = { thresholdMs: 40, referenceMs: 20, era: 1, gridMs, frozenAtMs: 0, sampleSize: 5_000 };
 	const frozen = status({ ...LAST_STEP, thresholds: { "latency-p99": threshold } });

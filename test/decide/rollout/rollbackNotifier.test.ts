@@ -56,7 +56,7 @@ function house(waiting: readonly PendingNotification[], isReadable: (key: string
 			answers.get(key)?.(ok ? { ok } : { ok, why: "" });
 			await settled();
 		},
-		/** What a look begins to tell. */
+		/** The notifications that one tick begins to send. */
 		look: async () => {
 			const from = asked.length;
 			await teller.look();
@@ -66,7 +66,7 @@ function house(waiting: readonly PendingNotification[], isReadable: (key: string
 	};
 }
 
-t.test("limited concurrency; untried ones first, then the longest overdue", async (t) => {
+t.test("rollback notifications have limited concurrency: untried ones first, then the longest overdue", async (t) => {
 	const { look, put, answer, time } = house(pending("b", GATE_NOTIFICATIONS_AT_ONCE_MAX + 1));
 	const first = await look();
 	t.equal(first.length, GATE_NOTIFICATIONS_AT_ONCE_MAX);
@@ -82,7 +82,7 @@ t.test("limited concurrency; untried ones first, then the longest overdue", asyn
 	t.same(await look(), ["b#3", "b#0"]);
 });
 
-t.test("a notification dropped since it was listed is not sent, and takes no slot", async (t) => {
+t.test("a notification that is dropped after it was listed is not sent", async (t) => {
 	const { take, teller, asked } = house([...pending("team/a", 4), ...pending("team/b", 1)]);
 	const looking = teller.look();
 	for (let at = 0; at < 4; at++) take(`team/a#${at}`);
@@ -91,7 +91,7 @@ t.test("a notification dropped since it was listed is not sent, and takes no slo
 	t.same(asked, ["team/b#0"]);
 });
 
-t.test("an unreadable message waits like a rejected one, blocks no other, and is reported once", async (t) => {
+t.test("an unreadable notification waits like a rejected one, blocks no other, and is logged once", async (t) => {
 	let isReadable = false;
 	const { look, time, held, answer } = house(
 		[...pending("team/bad", 4), ...pending("team/good", 1)],

@@ -1,7 +1,4 @@
-/**
- * Whole experiments, simulated: people who send 1 to 3 requests come, are exposed by the live allocation, mature,
- * and decide() is asked at every look until it ends.
- */
+/** Simulates Experiments: users send 1 to 3 requests, are exposed by the live allocation, and decide() runs at every look. */
 
 import { decide } from "../../../src/decide/rollout/decide.js";
 import { type Outcome, RULES } from "../../../src/decide/rollout/decision.js";

@@ -1,7 +1,6 @@
 /**
- * A bandit's whole life, with people who come back: fixed points in [0, 1) of their arms' regions, one to five visits
- * at any time, the arm by the very table that Envoy gets, and decide() at every look. What counts is kept as the store
- * keeps it: the first exposures of all units until the shares first move, then those of the core.
+ * Simulates a bandit with users who return up to five times, assigned by Envoy's table, and decide() at every look.
+ * First exposures of all units count until the shares first move, then only those of the core, as in the store.
  */
 
 import { compileAssignment } from "../../../src/compile/assignment/assign.js";

@@ -1,7 +1,6 @@
 /**
- * A whole life through a promotion into a holdback: new people at every look, the arm by the very table that Envoy gets,
- * what counts of them by the very question that the store is asked, and decide() at every look. The outcomes' level moves
- * with the season, alike in both arms.
+ * Simulates an Experiment through promotion and holdback: new users at every look, Envoy's assignment table, the store's
+ * evidence query, and decide(). A season moves the outcomes of both arms alike.
  */
 
 import { compileAssignment } from "../../../src/compile/assignment/assign.js";

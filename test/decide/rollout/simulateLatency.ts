@@ -1,7 +1,6 @@
 /**
- * Experiments whose latency guardrail decides: the goal is surely met, so that an arm is promoted when its p90 is proved to
- * be no more than twice the baseline's, whose own times move. Requests are drawn as milliseconds and judged by the
- * thresholds that decide() freezes, gives up and freezes again.
+ * Simulates Experiments that a latency guardrail decides: an arm is promoted once its p90 is proved to be at most twice the
+ * changing baseline's, by the thresholds that decide() freezes and resets.
  */
 
 import { decide } from "../../../src/decide/rollout/decide.js";

@@ -1,7 +1,4 @@
-/**
- * Sentences about a latency quantile. Each arm has its own threshold and the margin lies between the two: the summary
- * says that it is fine, or by how much it is worse at least; the reason names both thresholds.
- */
+/** Texts about a latency quantile: the summary has the result, the reason has both arms' thresholds. */
 import t from "tap";
 import { decide } from "../../../src/decide/rollout/decide.js";
 import type { DecisionInput, Outcome } from "../../../src/decide/rollout/decision.js";
@@ -22,7 +19,7 @@ const recomputes = ({ made, outcome }: ReturnType<typeof decided>): boolean => {
 	return recompute(JSON.parse(JSON.stringify(stored)))?.matches === true;
 };
 
-t.test("the reason of a pass names both thresholds, the summary calls it fine", (t) => {
+t.test("the reason of a latency pass names both thresholds, and the summary says that it is fine", (t) => {
 	const passed = decided({ n: 20_000, accuracy: 0.83, slow: 0.0056 });
 	t.match(passed.outcome, {
 		action: "promote",
@@ -39,7 +36,7 @@ t.test("the reason of a pass names both thresholds, the summary calls it fine", 
 	t.end();
 });
 
-t.test("harm names the line that was judged", (t) => {
+t.test("the reason of latency harm names the judged threshold", (t) => {
 	const harmed = decided({ n: 800_000, accuracy: 0.78, slow: 0.0112 });
 	t.match(harmed.outcome, {
 		action: "roll-back",
@@ -52,7 +49,7 @@ t.test("harm names the line that was judged", (t) => {
 	t.end();
 });
 
-t.test("an open claim is described with its own thresholds", (t) => {
+t.test("an open latency claim is described with its own thresholds", (t) => {
 	const open = decided({ n: 1_000, accuracy: 0.83, slow: 0.01 });
 	t.match(open.outcome, { action: "hold", waitsFor: "proof" });
 	t.match(open.outcome.summary, /p99 latency may still be worse than allowed/);
@@ -63,7 +60,7 @@ t.test("an open claim is described with its own thresholds", (t) => {
 	t.end();
 });
 
-t.test("margins in milliseconds, of nothing, and a goal that is to be faster", (t) => {
+t.test("latency texts cover margins in milliseconds, margins of zero, and a goal", (t) => {
 	const limited = (kind: "absolute" | "relative", value: number, thresholdMs: number) => {
 		const own = experiment(["boosted"], { guardrails: [{ metric: "latency-p99", margin: { kind, value } }] });
 		const thresholds = { "latency-p99": { thresholdMs, referenceMs: 20, frozenAtMs: 5_000, sampleSize: 900, era: 1 } };

@@ -1,4 +1,4 @@
-/** The one plain sentence of each kind of decision. */
+/** The summary sentence of each kind of decision. */
 import t from "tap";
 import { decide } from "../../../src/decide/rollout/decide.js";
 import type { DecisionInput } from "../../../src/decide/rollout/decision.js";
@@ -20,7 +20,7 @@ const finding = (more: Partial<Finding>): Finding => ({
 
 const slow = (effect: Effect) => ({ metric: "latency-p99", slow: { baselineMs: 20, challengerMs: 40, effect } });
 
-t.test("a decision is why, then what follows", async (t) => {
+t.test("a decision's summary states the cause, then the action", async (t) => {
 	const won = { n: 8_000, accuracy: 0.83 };
 	const last = { status: status(LAST_STEP) };
 	t.equal(
@@ -55,7 +55,7 @@ t.test("a decision is why, then what follows", async (t) => {
 	t.equal(commandOutcome(person, { verb: "pause" }).summary, "Paused at 20% by ada.");
 });
 
-t.test("a size has the unit of its metric, and names only what could be another", async (t) => {
+t.test("a size in a summary has the unit of its metric", async (t) => {
 	const metrics = { ...METRICS, wait: metric("wait", { type: "mean", source: "latency" }) };
 	const one = { experiment: experiment(), metrics };
 	const two = { experiment: experiment(["boosted", "deep"]), metrics };
@@ -68,7 +68,7 @@ t.test("a size has the unit of its metric, and names only what could be another"
 	);
 	t.equal(harm({ metric: "wait", improvement: -12.34, upper: -3 }), "wait is 12 ms worse (at least 3 ms)");
 	t.equal(harm(slow({ kind: "absolute", value: 20 })), "p99 latency is at least 20 ms worse");
-	t.equal(harm(slow({ kind: "relative", value: 0 })), "p99 latency is worse", "no margin says how much");
+	t.equal(harm(slow({ kind: "relative", value: 0 })), "p99 latency is worse", "a margin of zero has no size");
 	t.equal(
 		harm({ ...slow({ kind: "relative", value: 0.3 }), role: "goal" }),
 		"p99 latency is worse",

@@ -1,4 +1,4 @@
-/** A share of the baseline where that has no event: nothing bounds how bad it may be, and no number says otherwise. */
+/** Without events in the baseline, a relative claim has no upper bound on harm. */
 import t from "tap";
 import { scaleOf } from "../../../src/decide/report/format.js";
 import { intervalText } from "../../../src/decide/report/page/interval.js";

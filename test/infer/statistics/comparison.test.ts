@@ -267,13 +267,13 @@ t.test("for ratios and with a covariate each variable counts along its gradient"
 			{ lo: 1, hi: second },
 		],
 	});
-	const told = (spec: Partial<Metric["spec"]>, t: MetricEvidence): boolean =>
+	const known = (spec: Partial<Metric["spec"]>, t: MetricEvidence): boolean =>
 		isMeasured(compare(ask(spec), t, arm(4, 3)));
 	const ratio = { type: "ratio", perUnit: "sum", denominator: "requests" } as const;
-	for (const spec of [ratio, { type: "mean", covariateMs: 1_000 }] as const) t.ok(told(spec, arm(4, 3)), spec.type);
-	t.notOk(told(ratio, arm(60, 3)));
-	t.notOk(told(ratio, arm(4, 60)), "a unit with very many requests outweighs the others too");
-	t.notOk(told({ type: "mean", covariateMs: 1_000 }, arm(60, 3)));
+	for (const spec of [ratio, { type: "mean", covariateMs: 1_000 }] as const) t.ok(known(spec, arm(4, 3)), spec.type);
+	t.notOk(known(ratio, arm(60, 3)));
+	t.notOk(known(ratio, arm(4, 60)), "a unit with very many requests outweighs the others too");
+	t.notOk(known({ type: "mean", covariateMs: 1_000 }, arm(60, 3)));
 });
 
 t.test("ln e of a mean is an e-value, not cut off at 0", async (t) => {

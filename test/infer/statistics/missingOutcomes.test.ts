@@ -10,7 +10,7 @@ t.test("the level is shared by directions, challengers and metrics", async (t) =
 	const ALPHA = 0.001;
 	for (const challengers of [1, 2]) {
 		const own = experiment(["boosted", "deep"].slice(0, challengers));
-		const told = (without: number, alpha: number) => {
+		const unequal = (without: number, alpha: number) => {
 			const all = evidence({ control: { n: 1_000 }, boosted: { n: 1_000 }, deep: { n: 1_000 } });
 			const arms = all.arms.map((arm) => ({
 				...arm,
@@ -20,8 +20,8 @@ t.test("the level is shared by directions, challengers and metrics", async (t) =
 		};
 		let between = 0;
 		for (let without = 101; without < 300; without++) {
-			const logE = told(without, 1)[0]?.logE ?? 0;
-			const proved = told(without, ALPHA).length > 0;
+			const logE = unequal(without, 1)[0]?.logE ?? 0;
+			const proved = unequal(without, ALPHA).length > 0;
 			t.equal(proved, logE >= Math.log((2 * challengers) / ALPHA), `${without}: ${logE}`);
 			if (!proved && logE >= -Math.log(ALPHA)) between++;
 		}

@@ -122,11 +122,7 @@ t.test(
 		t.equal(await one.said(byFirst, asStranger), "ok ann", "with a known key it is verified as anybody's");
 		one.keys = () => jwksBytes([k1, k2]);
 		const [strange, honest] = await Promise.all([one.said(bySecond, asStranger), one.said(bySecond)]);
-		t.same(
-			[strange, honest],
-			["invalid-token: no key of the issuer has signed it", "ok ann"],
-			"at once, of one token too",
-		);
+		t.match([strange, honest], [/^invalid-token/, "ok ann"], "concurrent requests with one token");
 		t.equal(one.loads, 2);
 		t.equal(await one.said(bySecond, asStranger), "ok ann");
 	},
