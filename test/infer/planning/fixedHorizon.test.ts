@@ -19,7 +19,7 @@ const rows = JSON.parse(readFileSync("test/fixtures/statistics/planning.json", "
 
 const near = (seen: number, truth: number, tolerance: number): boolean => Math.abs(seen / truth - 1) <= tolerance;
 
-t.test("power and units are statsmodels', for shares 1 to 4, one side and two, and levels no one uses", async (t) => {
+t.test("power and units of a fixed horizon agree with statsmodels", async (t) => {
 	for (const { effect, sd, ratio, alpha, power, sides, units, powerAt100 } of rows) {
 		const design: FixedHorizonDesign = {
 			alpha,
@@ -38,7 +38,7 @@ t.test("power and units are statsmodels', for shares 1 to 4, one side and two, a
 });
 
 /** G*Power's numbers, as published in the tests of spotify/confidence, which allow 0.5 % (1.5 % for the large effect). */
-t.test("published sample sizes of G*Power: means and rates, levels, power, several arms", async (t) => {
+t.test("sample sizes of a fixed horizon agree with published ones of G*Power", async (t) => {
 	const mean = { varianceT: 100, varianceC: 100, distance: 0.3 };
 	const rate = (p: number, mde: number) => ({
 		varianceT: (p + mde) * (1 - p - mde),
@@ -74,14 +74,14 @@ t.test("published sample sizes of G*Power: means and rates, levels, power, sever
 	}
 });
 
-t.test("golden values by the formula that leaves the other tail out", async (t) => {
+t.test("power of a fixed horizon agrees with golden values of the one-tailed formula", async (t) => {
 	const units = (varianceT: number, varianceC: number, distance: number): number =>
 		fixedUnits({ alpha: 0.05, sides: 2, varianceT, varianceC, shareT: 1, shareC: 1 }, distance, 0.8) / 2;
 	t.ok(near(units(100, 100, 0.3), 17_441.954965, 5e-6));
 	t.ok(near(units(0.343 * 0.657, 0.34 * 0.66, 0.003), 392_226.834378, 5e-6));
 });
 
-t.test("no distance, no test; and what is no test is refused", async (t) => {
+t.test("a fixed horizon without an effect or with invalid parameters is refused", async (t) => {
 	const design: FixedHorizonDesign = { alpha: 0.05, sides: 1, varianceT: 1, varianceC: 1, shareT: 1, shareC: 1 };
 	t.equal(fixedUnits(design, 0, 0.8), Number.POSITIVE_INFINITY);
 	t.equal(fixedUnits(design, -1, 0.8), Number.POSITIVE_INFINITY);

@@ -44,7 +44,7 @@ const share = (direction: "up" | "down", pT: number, pC: number, line: number): 
 		},
 	);
 
-t.test("shares: the sum over all pairs of counts; the normal law beside it", async (t) => {
+t.test("power for shares equals the sum over all pairs of counts", async (t) => {
 	for (const { pT, n, pC, m, line, direction, score, uncorrected } of golden.counts) {
 		const metric = share(direction, pT, pC, line);
 		const shares = { challenger: n, baseline: m };
@@ -64,7 +64,7 @@ t.test("shares: the sum over all pairs of counts; the normal law beside it", asy
 	}
 });
 
-t.test("it is the look's own statistic that is summed, of ratios too", async (t) => {
+t.test("power for shares uses the look's own statistic, for ratios too", async (t) => {
 	for (const metric of [
 		share("up", 0.4, 0.25, 0.02),
 		share("down", 0.2, 0.4, 0),
@@ -100,31 +100,39 @@ t.test("it is the look's own statistic that is summed, of ratios too", async (t)
 	}
 });
 
-t.test("means: the noncentral t of statsmodels where jStat is right, the normal law beyond", async (t) => {
-	for (const { effect, n, ratio, alpha, power } of golden.noncentral) {
-		const metric = claim(
+t.test(
+	"power for means equals statsmodels' noncentral t, or the normal approximation beyond jStat's domain",
+	async (t) => {
+		for (const { effect, n, ratio, alpha, power } of golden.noncentral) {
+			const metric = claim(
+				"score",
+				{ type: "mean" },
+				{ role: "goal", effect: absolute(0), baselineMean: 1, variance: 1, believed: effect },
+			);
+			const seen = onePower(
+				metric,
+				{ alpha, z: normalIsf(alpha) },
+				{ challenger: 1, baseline: ratio },
+				n * (1 + ratio),
+			);
+			// Welch's degrees of freedom are fewer than the pooled ones of statsmodels where arms differ.
+			t.ok(Math.abs(seen.power - power) < (ratio === 1 ? 1e-7 : 2e-4), `${seen.power} of ${power}`);
+			t.equal(seen.by, "noncentral t");
+			const normal = onePower(
+				{ ...metric, metric: { ...metric.metric, spec: { ...metric.metric.spec, type: "ratio" } } },
+				{ alpha, z: normalIsf(alpha) },
+				{ challenger: 1, baseline: ratio },
+				n * (1 + ratio),
+			);
+			t.equal(normal.by, "normal law");
+			t.ok(Math.abs(normal.power - power) < 3e-4, `${normal.power}`);
+		}
+		const large = claim(
 			"score",
 			{ type: "mean" },
-			{ role: "goal", effect: absolute(0), baselineMean: 1, variance: 1, believed: effect },
+			{ role: "goal", effect: absolute(0), baselineMean: 1, variance: 1, believed: 0.01 },
 		);
-		const seen = onePower(metric, { alpha, z: normalIsf(alpha) }, { challenger: 1, baseline: ratio }, n * (1 + ratio));
-		// Welch's degrees of freedom are fewer than the pooled ones of statsmodels where arms differ.
-		t.ok(Math.abs(seen.power - power) < (ratio === 1 ? 1e-7 : 2e-4), `${seen.power} of ${power}`);
-		t.equal(seen.by, "noncentral t");
-		const normal = onePower(
-			{ ...metric, metric: { ...metric.metric, spec: { ...metric.metric.spec, type: "ratio" } } },
-			{ alpha, z: normalIsf(alpha) },
-			{ challenger: 1, baseline: ratio },
-			n * (1 + ratio),
-		);
-		t.equal(normal.by, "normal law");
-		t.ok(Math.abs(normal.power - power) < 3e-4, `${normal.power}`);
-	}
-	const large = claim(
-		"score",
-		{ type: "mean" },
-		{ role: "goal", effect: absolute(0), baselineMean: 1, variance: 1, believed: 0.01 },
-	);
-	t.equal(onePower(large, LEVEL, { challenger: 1, baseline: 1 }, 100_000).by, "normal law");
-	t.equal(onePower(share("up", 0.51, 0.5, 0), LEVEL, { challenger: 1, baseline: 1 }, 2e6).by, "normal law");
-});
+		t.equal(onePower(large, LEVEL, { challenger: 1, baseline: 1 }, 100_000).by, "normal law");
+		t.equal(onePower(share("up", 0.51, 0.5, 0), LEVEL, { challenger: 1, baseline: 1 }, 2e6).by, "normal law");
+	},
+);

@@ -22,7 +22,7 @@ const input: PlanInput = {
 	traffic,
 };
 
-t.test("a whole plan: level, steps, units, days, what is found, and a sentence for each", async (t) => {
+t.test("a plan has level, steps, units, days and detectable effect, each with a sentence", async (t) => {
 	const plan = planOf(input);
 	t.equal(plan.alphaEach, 0.05, "an arm is promoted when all of its claims are proved: they share nothing");
 	t.equal(plan.steps.length, 3);
@@ -40,7 +40,7 @@ t.test("a whole plan: level, steps, units, days, what is found, and a sentence f
 const words = (change: Partial<PlanInput>): readonly string[] =>
 	planOf({ ...input, ...change }).metrics.map(({ sentence }) => sentence.replace(/\d+(,\d{3})*(\.\d+)?/g, "#"));
 
-t.test("each kind of metric has its own sentence, in both directions", async (t) => {
+t.test("a plan has a sentence for each metric type, in both directions", async (t) => {
 	const all = words({ metrics: [ACCURACY, ERRORS, REVENUE, WAIT, STARS, CLICKS, SLOW, FASTER] });
 	const known = { ...ACCURACY, effect: relative(0), believed: 0.1 };
 	const metrics = [
@@ -65,7 +65,7 @@ t.test("each kind of metric has its own sentence, in both directions", async (t)
 		t.match([...all, ...words({ traffic: null, metrics })][at], fact);
 });
 
-t.test("planned looks: each with its day and chance, what to declare, and what is found", async (t) => {
+t.test("a plan with planned looks has the day and power of each look and the fields to declare", async (t) => {
 	const design = { design: "group-sequential", looks: 3, units: 3_000, spending: "pocock" } as const;
 	const plan = planOf({ ...input, design });
 	const [goal, errors] = plan.metrics;
@@ -91,7 +91,7 @@ t.test("planned looks: each with its day and chance, what to declare, and what i
 	t.equal(few.decisionDay, null, "what its looks do not find is not to be expected");
 });
 
-t.test("a bandit's plan: once shares may move its core alone counts", async (t) => {
+t.test("a bandit's plan counts only the core once shares may move", async (t) => {
 	const plain = planOf(input);
 	const moved = planOf({ ...input, traffic: { ...traffic, core: { share: 0.1, days: 0.5 } } });
 	t.equal(plain.coreFromDay, null);
@@ -105,7 +105,7 @@ t.test("a bandit's plan: once shares may move its core alone counts", async (t) 
 	t.equal(whole.horizonUnits, plain.horizonUnits, "a core of everybody changes nothing");
 });
 
-t.test("three arms share alpha, and the smallest challenger is the last to know", async (t) => {
+t.test("a plan splits alpha over challengers, and the smallest challenger takes longest", async (t) => {
 	const plan = planOf({ ...input, weights: [2, 2, 1] });
 	t.equal(plan.alphaEach, 0.05 / 2);
 	const units = (weights: readonly number[]): number => planOf({ ...input, weights }).metrics[0]?.atPower.units ?? 0;
@@ -113,7 +113,7 @@ t.test("three arms share alpha, and the smallest challenger is the last to know"
 	t.ok((plan.horizonUnits ?? 0) < (planOf(input).horizonUnits ?? 0), "a pair has three fifths of the units");
 });
 
-t.test("without traffic: units, no days", async (t) => {
+t.test("a plan without traffic has units, but no days", async (t) => {
 	const plan = planOf({ ...input, traffic: null });
 	t.match(plan, { horizonUnits: null, decisionDay: null, steps: [] });
 	for (const metric of plan.metrics) {
@@ -123,7 +123,7 @@ t.test("without traffic: units, no days", async (t) => {
 	}
 });
 
-t.test("a plan names what cannot be found, or not at this traffic", async (t) => {
+t.test("a plan names effects that cannot be detected, or not at this traffic", async (t) => {
 	const never = planOf({ ...input, metrics: [{ ...ACCURACY, believed: 0.005 }] });
 	t.match(never.metrics[0], { atPower: { units: null, day: null }, fixedUnits: null });
 	t.equal(never.decisionDay, null);
@@ -132,7 +132,7 @@ t.test("a plan names what cannot be found, or not at this traffic", async (t) =>
 	t.equal(dry.decisionDay, null);
 });
 
-t.test("a range without a spread is planned for the widest", async (t) => {
+t.test("a range without a variance is planned with the largest possible variance", async (t) => {
 	const [known, unknown, coins] = planOf({
 		...input,
 		metrics: [STARS, { ...STARS, variance: null }, { ...STARS, variance: 3.1 * 0.9 }],
@@ -141,7 +141,7 @@ t.test("a range without a spread is planned for the widest", async (t) => {
 	t.ok((coins ?? 0) <= (unknown ?? 0), "no law takes more");
 });
 
-t.test("numbers that no experiment has are refused", async (t) => {
+t.test("a plan refuses impossible numbers", async (t) => {
 	for (const bad of [
 		{ alpha: 0 },
 		{ alpha: Number.NaN },

@@ -35,47 +35,44 @@ const golden: Golden = JSON.parse(readFileSync("test/fixtures/statistics/planned
 const near = (seen: number, truth: number, tolerance: number): boolean => Math.abs(seen - truth) <= tolerance;
 const evenly = (looks: number): number[] => Array.from({ length: looks }, (_, k) => (k + 1) / looks);
 
-t.test(
-	"boundaries, powers and expected units of Lan and DeMets' designs are those of another quadrature",
-	async (t) => {
-		for (const {
-			spending,
-			alpha,
-			looks,
-			power,
-			drift,
-			inflation,
-			z,
-			proved,
-			expectedOnLine,
-			expectedBelieved,
-		} of golden.designs) {
-			const name = `${spending}, ${looks} looks, alpha ${alpha}, power ${power}`;
-			const found = groupBoundaries({ alpha, sides: 1, spending: { kind: spending } }, evenly(looks));
-			if (isNoEstimate(found)) throw new Error(found.reason);
-			t.ok(
-				found.every((look, k) => near(look.z ?? Number.NaN, z[k] ?? 0, 1e-7)),
-				`${name}: z`,
+t.test("boundaries, power and expected units of Lan-DeMets designs agree with an independent quadrature", async (t) => {
+	for (const {
+		spending,
+		alpha,
+		looks,
+		power,
+		drift,
+		inflation,
+		z,
+		proved,
+		expectedOnLine,
+		expectedBelieved,
+	} of golden.designs) {
+		const name = `${spending}, ${looks} looks, alpha ${alpha}, power ${power}`;
+		const found = groupBoundaries({ alpha, sides: 1, spending: { kind: spending } }, evenly(looks));
+		if (isNoEstimate(found)) throw new Error(found.reason);
+		t.ok(
+			found.every((look, k) => near(look.z ?? Number.NaN, z[k] ?? 0, 1e-7)),
+			`${name}: z`,
+		);
+		const own = driftForPower(found, power) ?? Number.NaN;
+		t.ok(near(own, drift, 2e-5), `${name}: drift ${own} of ${drift}`);
+		const one = normalIsf(alpha) + normalIsf(1 - power);
+		t.ok(near((own / one) ** 2, inflation, 2e-5), `${name}: R ${(own / one) ** 2} of ${inflation}`);
+		const chances = provedBy(found, drift);
+		t.ok(
+			chances.every((chance, k) => near(chance, proved[k] ?? 0, 1e-8)),
+			`${name}: chance by each look`,
+		);
+		const mean = (at: number): number =>
+			meanUnits(
+				evenly(looks).map((share) => share * inflation),
+				provedBy(found, at),
 			);
-			const own = driftForPower(found, power) ?? Number.NaN;
-			t.ok(near(own, drift, 2e-5), `${name}: drift ${own} of ${drift}`);
-			const one = normalIsf(alpha) + normalIsf(1 - power);
-			t.ok(near((own / one) ** 2, inflation, 2e-5), `${name}: R ${(own / one) ** 2} of ${inflation}`);
-			const chances = provedBy(found, drift);
-			t.ok(
-				chances.every((chance, k) => near(chance, proved[k] ?? 0, 1e-8)),
-				`${name}: chance by each look`,
-			);
-			const mean = (at: number): number =>
-				meanUnits(
-					evenly(looks).map((share) => share * inflation),
-					provedBy(found, at),
-				);
-			t.ok(near(mean(drift), expectedBelieved, 1e-7), `${name}: mean under the effect`);
-			t.ok(near(mean(0), expectedOnLine, 1e-7), `${name}: mean on the line`);
-		}
-	},
-);
+		t.ok(near(mean(drift), expectedBelieved, 1e-7), `${name}: mean under the effect`);
+		t.ok(near(mean(0), expectedOnLine, 1e-7), `${name}: mean on the line`);
+	}
+});
 
 /** Jennison & Turnbull, Group Sequential Methods (2000), tables 2.2 and 2.4: two-sided alpha 5 %, K = 2…10. */
 const R = {
@@ -89,7 +86,7 @@ const R = {
 	},
 } as const;
 
-t.test("inflation factors and expected numbers as published", async (t) => {
+t.test("inflation factors and expected sample sizes agree with published ones", async (t) => {
 	for (const { kind, looks, power, inflation, constant, expectedOnLine, expectedBelieved } of golden.classical) {
 		const published = R[kind][power as 0.8 | 0.9][looks - 2] ?? Number.NaN;
 		const design = classicalBoundaries(kind, looks, 0.05, 2);
@@ -117,7 +114,7 @@ t.test("inflation factors and expected numbers as published", async (t) => {
 const PAIR = { alpha: 0.05, shares: { challenger: 1, baseline: 1 }, pairShare: 1, power: 0.8 } as const;
 const GROUPS = { design: "group-sequential", looks: 4, units: 9_000, spending: "obrien-fleming" } as const;
 
-t.test("the units to declare have the power, R times those of one look, and find what is believed", async (t) => {
+t.test("the planned units reach the power and exceed a single look's by the inflation factor", async (t) => {
 	for (const metric of [ACCURACY, { ...ACCURACY, believed: 0.02 }, WAIT, { ...STARS, believed: 0.06 }]) {
 		const plan = looksPlan(metric, { ...PAIR, design: GROUPS });
 		const units = plan.unitsForPower ?? 0;
@@ -139,7 +136,7 @@ t.test("the units to declare have the power, R times those of one look, and find
 	}
 });
 
-t.test("looks that come too early decide nothing; a pair of several arms has its part of the units", async (t) => {
+t.test("planned looks that are too early decide nothing; each pair of arms counts its own units", async (t) => {
 	const early = (units: number) =>
 		looksPlan({ ...WAIT, believed: 10 }, { ...PAIR, design: { ...GROUPS, units } }).looks.map(({ z }) => z === null);
 	t.same(

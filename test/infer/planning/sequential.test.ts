@@ -36,7 +36,7 @@ const scenarios: readonly (readonly [string, SequentialClaim, number])[] = [
 	["mean, margin 5 % of it", { ...common, method: mean, baselineMean: 2, relative: true, line: -0.05 }, 0],
 ];
 
-t.test("simulated experiments prove their claim when the plan says", async (t) => {
+t.test("simulated Experiments prove their claim after the planned units", async (t) => {
 	const runs = 80;
 	for (const [name, claim, effect] of scenarios) {
 		const median = unitsToProof(claim, effect, 0.5) ?? 0;
@@ -52,7 +52,7 @@ t.test("simulated experiments prove their claim when the plan says", async (t) =
 	}
 });
 
-t.test("a quantile's claim: what its grid takes is planned with it", async (t) => {
+t.test("a quantile's plan includes the units for its grid", async (t) => {
 	const runs = 80;
 	for (const [quantile, effect] of [
 		[0.9, 0.05],
@@ -84,7 +84,7 @@ t.test("a quantile's claim: what its grid takes is planned with it", async (t) =
 /** Five stars, most of them content; all or nothing; nearly all of one mind. */
 const SHAPES = { skewed: [1, 1, 2, 5, 8], split: [4, 1, 1, 1, 6], quiet: [0.01, 0.05, 1, 8, 1] } as const;
 
-t.test("scores in a range: the mean of mixture and betting, whatever the scores' shape", async (t) => {
+t.test("a plan for scores in a range fits the mean of mixture and betting for several distributions", async (t) => {
 	const range = { lo: 1, hi: 5 };
 	const runs = 60;
 	for (const [name, shape, baselineMean, change, effect] of [
@@ -118,7 +118,7 @@ t.test("scores in a range: the mean of mixture and betting, whatever the scores'
 	}
 });
 
-t.test("what N units find needs N units", async (t) => {
+t.test("the effect that N units can detect needs N units", async (t) => {
 	for (const [name, claim, effect] of scenarios) {
 		const units = unitsToProof(claim, effect, 0.8) ?? 0;
 		t.ok(provedAt(claim, effect, units, 0.8), name);
@@ -133,7 +133,7 @@ t.test("what N units find needs N units", async (t) => {
 	}
 });
 
-t.test("more power, a lower level, a nearer line, more skewed shares: more units", async (t) => {
+t.test("more power, a lower level, a nearer line or more skewed shares need more units", async (t) => {
 	const claim = { ...common, method: rate, baselineMean: 0.5 };
 	const units = (change: Partial<SequentialClaim>, power = 0.8): number =>
 		unitsToProof({ ...claim, ...change }, 0.05, power) ?? 0;
@@ -144,7 +144,7 @@ t.test("more power, a lower level, a nearer line, more skewed shares: more units
 	t.ok(units({ shares: { challenger: 1, baseline: 9 } }) > base);
 });
 
-t.test("never: on the line, beyond the possible, below the least sample of a mean", async (t) => {
+t.test("a claim on the line or beyond the possible range is never proved", async (t) => {
 	const claim = { ...common, method: rate, baselineMean: 0.9 };
 	t.equal(unitsToProof(claim, 0, 0.8), null);
 	t.equal(unitsToProof({ ...claim, line: 0.05 }, 0.04, 0.8), null);
@@ -158,7 +158,7 @@ t.test("never: on the line, beyond the possible, below the least sample of a mea
 	t.ok((detectableEffect({ ...common, method: mean, baselineMean: 1 }, 4_000, 0.8) ?? 0) < 0.5);
 });
 
-t.test("a mean waits until no unit outweighs the others, as the comparison does", async (t) => {
+t.test("a plan for a mean waits until no unit outweighs the others, as the comparison does", async (t) => {
 	const claim = (farthest: number | null, shares: SequentialClaim["shares"] = common.shares): SequentialClaim => ({
 		...{ ...common, shares, line: 0, baselineMean: 20 },
 		method: { test: "asympcs", variance: 1, ...(farthest === null ? {} : { farthest }) },

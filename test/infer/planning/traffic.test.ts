@@ -27,7 +27,7 @@ function population(
 	return { daily, visits };
 }
 
-t.test("the curve goes on as real ones do: from two weeks of people of all habits to eight", async (t) => {
+t.test("the traffic curve extrapolates two weeks of simulated users to eight", async (t) => {
 	const { daily } = population(1, 20_000);
 	const truth = daily.reduce((sum, units) => sum + units, 0);
 	const seen = distinctUnits(daily.slice(0, 14), 60);
@@ -37,7 +37,7 @@ t.test("the curve goes on as real ones do: from two weeks of people of all habit
 	t.ok(straight / truth > 1.25, "which a constant rate overstates");
 });
 
-t.test("a step's people are a sample with a curve of its own", async (t) => {
+t.test("the units of a step are a sample with their own traffic curve", async (t) => {
 	const { daily, visits } = population(2, 20_000);
 	const next = random(5);
 	const steps = [
@@ -56,7 +56,7 @@ t.test("a step's people are a sample with a curve of its own", async (t) => {
 	t.ok(Math.abs(seen / exposed - 1) < 0.03);
 });
 
-t.test("once a bandit moves, its core counts on and of the others those whose values were there", async (t) => {
+t.test("after a bandit's first move the core and earlier values of other units count", async (t) => {
 	const { daily, visits } = population(3, 20_000);
 	const next = random(6);
 	const steps = [
@@ -82,7 +82,7 @@ t.test("once a bandit moves, its core counts on and of the others those whose va
 	t.ok(countedUnits(daily, steps, 40, matureDays, null) > 1.2 * seen);
 });
 
-t.test("days and units are each other's inverse; what never comes is null", async (t) => {
+t.test("days and units are inverse to each other, and unreachable units are null", async (t) => {
 	const curve = [1_000, 600, 500, 450, 420, 400, 390];
 	const steps = [{ share: 0.5, startDay: 0 }];
 	for (const units of [1, 250, 1_000, 5_000]) {
@@ -96,7 +96,7 @@ t.test("days and units are each other's inverse; what never comes is null", asyn
 	t.equal(distinctUnits([100], 0.5), 50);
 });
 
-t.test("steps wait for their time, their units and what matures", async (t) => {
+t.test("steps wait for their time, their units and maturing values", async (t) => {
 	const curve = [1_000];
 	t.same(
 		stepsOf(curve, [0.1, 0.5, 1], 50, 1, 0).map(({ startDay }) => startDay),
@@ -107,7 +107,7 @@ t.test("steps wait for their time, their units and what matures", async (t) => {
 	t.equal(stepsOf([10, 0, 0, 0], [0.1, 1], 200, 1, 0).length, 1, "a step that is never reached");
 });
 
-t.test("the curve is read back from what was exposed under its steps", (t) => {
+t.test("the traffic curve is recovered from exposures under ramp steps", (t) => {
 	const curve = [9_000, 6_200, 5_100, 4_300, 3_900, 3_500, 3_300];
 	const steps = [
 		{ share: 0.1, startDay: 0 },

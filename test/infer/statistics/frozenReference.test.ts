@@ -23,14 +23,14 @@ function unitsUntil(holds: (n: number) => boolean): number {
 	return n;
 }
 
-t.test("eras share a level: all of them together have no more than it", async (t) => {
+t.test("the levels of all eras sum to at most the whole level", async (t) => {
 	t.same([1, 2, 3, 4].map(eraShare), [3 / 4, 1 / 8, 1 / 24, 1 / 48]);
 	let spent = 0;
 	for (let era = 1; era <= 100_000; era++) spent += eraShare(era);
 	t.ok(spent < 1 && spent > 0.99999, `${spent}`);
 });
 
-t.test("the band is one of odds, so that it is none below 0 or above 1 for any quantile", async (t) => {
+t.test("the band around a frozen quantile stays within 0 and 1", async (t) => {
 	t.equal(slowShareAt(0.5, 4), 0.8);
 	t.ok(Math.abs(slowShareAt(0.5, 1 / 4) - 0.2) < 1e-15);
 	for (const quantile of [0.5, 0.9, 0.99, 0.999]) {
@@ -44,7 +44,7 @@ t.test("the band is one of odds, so that it is none below 0 or above 1 for any q
 	}
 });
 
-t.test("that a baseline moved is seen soon, and never where it has not", async (t) => {
+t.test("a changed baseline is detected soon, and an unchanged one never", async (t) => {
 	const moved = (share: number) => unitsUntil((n) => baselineMoved(P99, rate(n, share)) !== null);
 	t.equal(baselineMoved(P99, rate(400, 0.1)), "slower");
 	t.equal(baselineMoved(P99, rate(4_000, 0)), "faster");
@@ -53,7 +53,7 @@ t.test("that a baseline moved is seen soon, and never where it has not", async (
 		t.equal(moved(share) >= 1e6, true, `${share} is still where it was, however many units`);
 });
 
-t.test("at the very edge of where it was it is said to have moved in at most half a percent", async (t) => {
+t.test("a baseline at the edge of its band is reported as changed in at most 0.5 % of runs", async (t) => {
 	const RUNS = 1_000;
 	const next = random(7);
 	for (const [share, quantile] of [
@@ -76,7 +76,7 @@ t.test("at the very edge of where it was it is said to have moved in at most hal
 	}
 });
 
-t.test("a pass near the quantile needs some thousand units of a p99, and never comes far from it", async (t) => {
+t.test("a pass of a p99 needs a few thousand units near the quantile, and is impossible far from it", async (t) => {
 	const pass = (slow: number, share: number) =>
 		unitsUntil((n) => passIsNear(P99, ASKED, rate(n, slow), rate(n, share), 0.0375));
 	t.ok(pass(0.01, 0.01) < 1_200, "both where they were");
@@ -85,12 +85,9 @@ t.test("a pass near the quantile needs some thousand units of a p99, and never c
 	t.equal(pass(0.05, 0.9) >= 1e6, true, "no challenger hides behind a slow baseline");
 });
 
-t.test(
-	"harm near the quantile: the challenger's own share is not tiny, the baseline's is not seen to be large",
-	async (t) => {
-		t.ok(mayHarm(P99, ASKED, rate(40, 0.5), rate(40, 0), 0.0125));
-		t.notOk(mayHarm(P99, ASKED, rate(1e6, 0.002), rate(1e6, 0.0001), 0.0125), "ten times the baseline's, at the p99.9");
-		t.ok(mayHarm(P99, ASKED, rate(100, 0.5), rate(100, 0.05), 0.0125), "gross harm does not wait");
-		t.notOk(mayHarm(P99, ASKED, rate(30, 0.5), rate(30, 0.08), 0.0125));
-	},
-);
+t.test("harm of a quantile needs a challenger's share that is not tiny", async (t) => {
+	t.ok(mayHarm(P99, ASKED, rate(40, 0.5), rate(40, 0), 0.0125));
+	t.notOk(mayHarm(P99, ASKED, rate(1e6, 0.002), rate(1e6, 0.0001), 0.0125), "ten times the baseline's, at the p99.9");
+	t.ok(mayHarm(P99, ASKED, rate(100, 0.5), rate(100, 0.05), 0.0125), "gross harm does not wait");
+	t.notOk(mayHarm(P99, ASKED, rate(30, 0.5), rate(30, 0.08), 0.0125));
+});

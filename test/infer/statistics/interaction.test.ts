@@ -25,7 +25,7 @@ const QUESTION = questionOf(
 const found = (...evidence: readonly InteractionEvidence[]) =>
 	interactions(QUESTION, { metric: "accuracy", arm: "boosted", experiment: OWN }, evidence, ALPHA);
 
-t.test("effects: half of alpha, two sides of each cell of all others", async (t) => {
+t.test("interactions of effects share half of alpha over the sides and cells of all Experiments", async (t) => {
 	const n = 2_000;
 	for (const others of [1, 2]) {
 		const level = ALPHA / 2 / 2 / (2 * others);
@@ -51,7 +51,7 @@ t.test("effects: half of alpha, two sides of each cell of all others", async (t)
 	}
 });
 
-t.test("assignments: half of alpha over all others", async (t) => {
+t.test("dependent assignments share half of alpha over all other Experiments", async (t) => {
 	const livePoints = { boosted: 1, control: 1 };
 	for (const others of [1, 3]) {
 		let between = 0;

@@ -6,7 +6,7 @@ import { evidence, experiment, METRICS } from "../../decide/rollout/example.js";
 const { accuracy } = METRICS;
 if (accuracy === undefined) throw new Error("the metric");
 
-t.test("the level is shared by directions, challengers and metrics", async (t) => {
+t.test("the alpha for missing outcomes is split over directions, challengers and metrics", async (t) => {
 	const ALPHA = 0.001;
 	for (const challengers of [1, 2]) {
 		const own = experiment(["boosted", "deep"].slice(0, challengers));

@@ -41,7 +41,7 @@ function tested(truth: Truth, type: "rate" | "mean", arm: (i: 0 | 1) => MetricEv
 const near = (actual: number | null, truth: number, relative: number, absolute = 0): boolean =>
 	actual !== null && Math.abs(actual - truth) <= Math.max(absolute, relative * Math.abs(truth));
 
-t.test("shares of units by the score test of a difference or a ratio", async (t) => {
+t.test("a planned look at shares uses the score test of a difference or a ratio", async (t) => {
 	for (const truth of golden.shares) {
 		const found = tested(truth, "rate", (i) => {
 			const [n, p] = [truth.n[i], truth.events[i] / truth.n[i]];
@@ -57,7 +57,7 @@ t.test("shares of units by the score test of a difference or a ratio", async (t)
 	t.equal(golden.shares.length, 80);
 });
 
-t.test("means by Welch's t, of a difference or of Fieller's contrast; its z has the same p-value", async (t) => {
+t.test("a planned look at means uses Welch's t, and its z has the same p-value", async (t) => {
 	for (const truth of golden.means) {
 		const found = tested(truth, "mean", (i) => ({
 			n: truth.n[i],
@@ -80,7 +80,7 @@ function goalOf(spec: Partial<Metric["spec"]>) {
 	return { metric: metric("goal", spec), role: "goal", effect, slowLine: 0 } as const;
 }
 
-t.test("far out a z stays a number, in both directions", async (t) => {
+t.test("an extreme z of a planned look is finite in both directions", async (t) => {
 	const goal = goalOf({ type: "mean" });
 	const arm = (mean: number) => ({ n: 3_000, mean, m2: 2_999 });
 	for (const [mean, sign] of [
@@ -92,7 +92,7 @@ t.test("far out a z stays a number, in both directions", async (t) => {
 	}
 });
 
-t.test("shares of a unit's several outcomes are no bits: Welch's t of them, which knows their spread", async (t) => {
+t.test("a planned look at shares with several outcomes per unit uses Welch's t", async (t) => {
 	const goal = goalOf({});
 	const arm = (mean: number) => ({ n: 400, mean, m2: 400 * 0.02 });
 	const found = plannedTest(goal, arm(0.53), arm(0.5), 0.05);
@@ -100,7 +100,7 @@ t.test("shares of a unit's several outcomes are no bits: Welch's t of them, whic
 	t.ok(!isNoEstimate(found) && found.z > 2.9 && found.z < 3, JSON.stringify(found));
 });
 
-t.test("so many units are so much information, and no fewer are", async (t) => {
+t.test("the information of a planned look is its number of units", async (t) => {
 	for (const weights of [[1], [1, 1], [5], [1, 5], [2, 2], [6, 7, 11]]) {
 		const own = experiment(weights.map((_, index) => `b${index}`));
 		const arms = own.spec.arms.map((arm, index) => ({ ...arm, weight: weights[index - 1] ?? 1 }));

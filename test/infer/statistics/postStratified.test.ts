@@ -21,7 +21,7 @@ const asked = (relative: boolean, direction: "up" | "down" = "up", type: "mean" 
 		effect: { kind: relative ? "relative" : "absolute", value: 0 },
 	}) as const;
 
-t.test("differences and lifts are those of the regression, standard errors too", async (t) => {
+t.test("post-stratified differences, lifts and standard errors agree with the regression", async (t) => {
 	for (const { relative, direction, strata, improvement, standardError } of golden) {
 		const values = strata.map(([baseline, challenger]) => ({ baseline, challenger }));
 		const found = postStratified(asked(relative, direction), values);
@@ -34,7 +34,7 @@ t.test("differences and lifts are those of the regression, standard errors too",
 	t.equal(golden.length, 24);
 });
 
-t.test("an imbalance that chance brought is taken out", async (t) => {
+t.test("post-stratification corrects a random imbalance", async (t) => {
 	const arm = (n: number, mean: number) => ({ n, mean, m2: n });
 	// No effect anywhere; but the challenger has more of those who have more.
 	const values = [
@@ -48,7 +48,7 @@ t.test("an imbalance that chance brought is taken out", async (t) => {
 	t.equal(found.units, 1_400);
 });
 
-t.test("values with few people are put together, and too few are none", async (t) => {
+t.test("strata with few units are merged, and too few units give no estimate", async (t) => {
 	const arm = (n: number, mean: number) => ({ n, mean, m2: n });
 	const large = { baseline: arm(400, 1), challenger: arm(300, 1.5) };
 	const other = { baseline: arm(100, 4), challenger: arm(90, 4.5) };
@@ -70,7 +70,7 @@ t.test("values with few people are put together, and too few are none", async (t
 	t.match(postStratified(asked(false), [alike, alike]), { reason: /variance/ });
 });
 
-t.test("a ratio of sums is stratified by both of its sums", async (t) => {
+t.test("a ratio is post-stratified by numerator and denominator", async (t) => {
 	const arm = (n: number, means: readonly [number, number]) => ({
 		...{ n, mean: means[0], m2: n },
 		co: { n, means, m2: [n, 0.2 * n, n] },

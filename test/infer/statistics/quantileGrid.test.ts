@@ -17,7 +17,7 @@ import { normal, type Uniform, uniforms } from "../../calibrate/random.js";
 const EQUAL = { challenger: 1, baseline: 1 };
 const ALPHA = 0.05;
 
-t.test("a grid rises through the quantile itself, for every quantile", async (t) => {
+t.test("a quantile's grid is increasing and contains the quantile", async (t) => {
 	for (const quantile of [0.5, 0.9, 0.99, 0.9999]) {
 		const grid = gridQuantiles(quantile);
 		t.equal(grid.length, GRID_SIZE);
@@ -163,7 +163,7 @@ function unitsUntil(proved: (n: number) => boolean): number {
 	return n;
 }
 
-t.test("what a p99 takes: units of each arm, on data as they are in the mean", async (t) => {
+t.test("a claim about a p99 needs the documented units per arm", async (t) => {
 	const question = { quantile: 0.99, tolerance: 0.0025, shares: EQUAL };
 	const pass = (stretch: number, drawn = 1): number =>
 		unitsUntil((n) => {
@@ -192,7 +192,7 @@ t.test("what a p99 takes: units of each arm, on data as they are in the mean", a
 	t.ok(harm(1) >= 1e6, "never of one at its margin");
 });
 
-t.test("without the shares at every threshold nothing is proved", async (t) => {
+t.test("a quantile's claim needs the shares at every threshold", async (t) => {
 	const question = { quantile: 0.99, tolerance: 0.0025, shares: EQUAL };
 	const good = { n: 1e6, slow: gridQuantiles(0.99).map(() => 0) };
 	const base = lognormal(1e6, 0.99, 1);

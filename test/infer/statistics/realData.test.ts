@@ -150,7 +150,7 @@ const shares = ({ challenger, baseline }: Rates): Arms<Moments> => ({
 	baseline: rate(baseline.n, baseline.events / baseline.n),
 });
 
-t.test("shares: the score test and its interval, and the exact sequence around it", async (t) => {
+t.test("on real shares the score test agrees with scipy, and the exact sequence contains its interval", async (t) => {
 	for (const [name, one, verdict] of [
 		...CAMPAIGNS.map((campaign) => [campaign, data.zozotown[campaign], "open"] as const),
 		["money for learning one's HIV result", data.thornton, "pass"],
@@ -169,7 +169,7 @@ t.test("shares: the score test and its interval, and the exact sequence around i
 	t.ok(data.zozotown.men.z.p < 0.05 && data.zozotown.men.z.p > 0.05 / 3);
 });
 
-t.test("three campaigns as strata: statsmodels' saturated OLS with HC2", async (t) => {
+t.test("post-stratification by campaign agrees with statsmodels' saturated OLS with HC2", async (t) => {
 	const { strata, value, error } = data.zozotownStratified;
 	const arm = (name: keyof Arms<Moments>): Level =>
 		sure(
@@ -186,7 +186,7 @@ t.test("three campaigns as strata: statsmodels' saturated OLS with HC2", async (
 	t.ok(same(errorOf(ours), error), `${errorOf(ours)} for ${error}`);
 });
 
-t.test("propensities: Thompson's log alone tells the random arm's click rate", async (t) => {
+t.test("propensity weighting of Thompson's log recovers the random arm's click rate", async (t) => {
 	for (const campaign of CAMPAIGNS) {
 		const { ips, days, logE, z } = data.zozotown[campaign];
 		const ours = sure(difference(mean(ips.guess), mean(ips.random)));
@@ -199,7 +199,7 @@ t.test("propensities: Thompson's log alone tells the random arm's click rate", a
 	}
 });
 
-t.test("villages as units: statsmodels' cluster-robust error of each arm", async (t) => {
+t.test("with villages as units errors agree with statsmodels' cluster-robust ones", async (t) => {
 	const { challenger, baseline, levels, errors, value, pooledError, naiveError, households } = data.insurance;
 	const arms = [challenger, baseline].map((arm) => sure(ratioLevel(sure(meanVectorOf(2, arm)))));
 	const [t1, c1] = arms;
@@ -230,7 +230,7 @@ t.test("villages as units: statsmodels' cluster-robust error of each arm", async
 	t.match(finding.note, /units/);
 });
 
-t.test("means, and means adjusted by a covariate: Welch's test, of the values and of what OLS leaves", async (t) => {
+t.test("real means, plain and adjusted by a covariate, agree with Welch's test", async (t) => {
 	for (const [name, one] of [
 		["job programme", data.nsw],
 		["health insurance", data.rand],
@@ -250,7 +250,7 @@ t.test("means, and means adjusted by a covariate: Welch's test, of the values an
 	}
 });
 
-t.test("ratio of sums: Poisson regression with exposure and HC0, which has no n/(n − 1)", async (t) => {
+t.test("real ratios agree with Poisson regression with exposure and HC0", async (t) => {
 	const { ratio, co } = data.rand;
 	for (const [arm, value, error] of [
 		[co.challenger, ratio.challenger, ratio.challengerError],
@@ -263,7 +263,7 @@ t.test("ratio of sums: Poisson regression with exposure and HC0, which has no n/
 	}
 });
 
-t.test("means at all looks: proved where thousands say so, unknown where hundreds do", async (t) => {
+t.test("sequential tests of real means are proved with thousands of units, unknown with hundreds", async (t) => {
 	const withCo = ({ co, challenger, baseline }: Adjusted): Arms<MetricEvidence> => ({
 		challenger: { ...challenger, co: co.challenger },
 		baseline: { ...baseline, co: co.baseline },

@@ -25,14 +25,14 @@ const clear: ArmPosteriors = {
 	],
 };
 
-t.test("the leader and the baseline are wholly live, an arm without a chance has the floor", async (t) => {
+t.test("the leader and the baseline get all points, and an arm without a chance gets the floor", async (t) => {
 	const { sharesPpm, ranking, held } = banditShares(arms(), clear, settings);
 	t.same(sharesPpm, [1_000_000, 100_000, 1_000_000]);
 	t.equal(held, "");
 	t.ok((ranking?.best[2] ?? 0) > 0.99);
 });
 
-t.test("the baseline leads: every challenger goes down to the floor", async (t) => {
+t.test("if the baseline leads, every challenger gets the floor", async (t) => {
 	const posteriors: ArmPosteriors = {
 		family: "beta",
 		arms: [
@@ -45,7 +45,7 @@ t.test("the baseline leads: every challenger goes down to the floor", async (t) 
 	t.same(sharesPpm, [1_000_000, 100_000, 100_000]);
 });
 
-t.test("an arm declared small is measured by what it gains over its weight", async (t) => {
+t.test("an arm with a small weight is judged by its gain relative to the weight", async (t) => {
 	const equal: ArmPosteriors = { family: "gaussian", arms: [1, 1, 1].map((mean) => ({ mean, sd: 0.1 })) };
 	const small = arms((index) => ({ weight: index === 2 ? 1 : 10 }));
 	const { sharesPpm } = banditShares(small, equal, settings);
@@ -53,7 +53,7 @@ t.test("an arm declared small is measured by what it gains over its weight", asy
 	t.equal(sharesPpm[1], 190_000, "0.1 + 0.9 · 1/10");
 });
 
-t.test("nothing moves before each open arm has enough, or without data; closed arms have nothing", async (t) => {
+t.test("shares move only if each open arm has enough units; closed arms get no points", async (t) => {
 	const few = banditShares(
 		arms((index) => ({ units: index === 1 ? 499 : 5_000 })),
 		clear,
@@ -82,7 +82,7 @@ t.test("nothing moves before each open arm has enough, or without data; closed a
 	);
 });
 
-t.test("a change too small to be worth it moves nobody", async (t) => {
+t.test("a change below the threshold moves no unit", async (t) => {
 	const close: ArmPosteriors = { family: "gaussian", arms: [1, 1.01, 1].map((mean) => ({ mean, sd: 0.1 })) };
 	const wanted = banditShares(arms(), close, settings).sharesPpm[1] ?? 0;
 	t.ok(wanted < 980_000);
@@ -106,7 +106,7 @@ t.test("a change too small to be worth it moves nobody", async (t) => {
 	t.equal(below.sharesPpm[1], 100_000, "but the floor is kept");
 });
 
-t.test("nobody ever changes arm, the core never leaves, and a change moves the fewest points", async (t) => {
+t.test("no unit ever changes its arm, the core stays, and a change moves the fewest points", async (t) => {
 	const regions = armRegions([3, 2, 5]);
 	/** Arm of every 97th point, or −1 for the default Variant. */
 	const assigned = (allocation: number, shares: readonly number[]): number[] => {

@@ -16,7 +16,7 @@ const { growthbookInverse: theirs } = JSON.parse(readFileSync("test/fixtures/sta
 const lower = (means: readonly number[], sd: number) =>
 	ranking({ family: "gaussian", arms: means.map((mean) => ({ mean, sd })) }, "down");
 
-t.test("where lower is better the best arm is not starved, as it is by a peer", async (t) => {
+t.test("for a metric with direction down the best arm keeps its share, unlike at a peer", async (t) => {
 	const seen = lower(theirs.means, theirs.sd);
 	const weights = banditWeights("top-two", seen);
 	t.comment(`best by us ${weights}, by GrowthBook ${theirs.theirs}; two arms by GrowthBook: ${theirs.theirTwoArms}`);
@@ -28,7 +28,7 @@ t.test("where lower is better the best arm is not starved, as it is by a peer", 
 	t.ok(Math.abs((two[0] ?? 0) - 0.5) < 1e-12 && Math.abs((two[1] ?? 0) - 0.5) < 1e-12);
 });
 
-t.test("top-two is the procedure that it claims to be: leader, then draws until another comes", async (t) => {
+t.test("top-two weights agree with a simulation of top-two Thompson sampling", async (t) => {
 	const seen = ranking(
 		{
 			family: "gaussian",
@@ -65,7 +65,7 @@ t.test("top-two is the procedure that it claims to be: leader, then draws until 
 	}
 });
 
-t.test("a badly measured third arm is looked at, which by second places it would not be", async (t) => {
+t.test("top-two explores an uncertain third arm, which ranking by second place would not", async (t) => {
 	const arms = [
 		{ mean: 1, sd: 0.05 },
 		{ mean: 0.7, sd: 0.01 },
@@ -78,7 +78,7 @@ t.test("a badly measured third arm is looked at, which by second places it would
 	t.same(banditWeights("thompson", seen), seen.best);
 });
 
-t.test("weights are shares, also where no challenger has a chance left", async (t) => {
+t.test("weights sum to 1, also if no challenger has a chance left", async (t) => {
 	for (const gap of [0, 0.1, 1, 3, 10, 100]) {
 		const weights = banditWeights("top-two", lower([1, 1 + gap, 1 + 2 * gap], 0.05));
 		t.ok(Math.abs(weights.reduce((sum, weight) => sum + weight, 0) - 1) < 1e-12, `gap ${gap}: ${weights}`);

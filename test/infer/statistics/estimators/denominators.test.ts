@@ -36,7 +36,7 @@ function arm(n: number, conversions: number, before?: number): MetricEvidence {
 	return { ...momentsAt(co, 0), co, extremes };
 }
 
-t.test("a ratio is told from a hundred events in its denominator on, and says what it waits for", async (t) => {
+t.test("a ratio needs a hundred events in its denominator, and reports the missing number", async (t) => {
 	const many = arm(100_000, 400);
 	const few = compare(ask({}), arm(10_000, 40), many);
 	t.match(few, {
@@ -49,7 +49,7 @@ t.test("a ratio is told from a hundred events in its denominator on, and says wh
 	t.match(armLevel(ask({}).metric, arm(10_000, 40), 0.05), { lower: null, note: /denominators are too few/ });
 });
 
-t.test("at a level below what was measured more are needed: of the lower of both", async (t) => {
+t.test("a lower level needs more events in the denominator, by the lower of both levels", async (t) => {
 	t.equal(denominatorZMin(0.0025), DENOMINATOR_Z_MIN);
 	t.equal(denominatorZMin(0.05), DENOMINATOR_Z_MIN);
 	t.ok(denominatorZMin(0.0005) > 12.6 && denominatorZMin(0.00005) > 16.5);
@@ -57,7 +57,7 @@ t.test("at a level below what was measured more are needed: of the lower of both
 	t.match(seen, { note: /about 268 more/ });
 });
 
-t.test("of units without a past, or with hardly any, a ratio is told by what they did alone", async (t) => {
+t.test("a ratio ignores a covariate that hardly any unit has", async (t) => {
 	const covariate = ask({ covariateMs: 1_000 });
 	const [plain, same] = [compare(ask({}), arm(25_000, 125), arm(25_000, 100)), arm(25_000, 100, 100)];
 	for (const before of [0, 50]) {

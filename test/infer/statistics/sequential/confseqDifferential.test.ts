@@ -54,7 +54,7 @@ function misses<Case>(
 const off = (name: string, actual: number, truth: number, tolerance: number): string[] =>
 	near(actual, truth, tolerance) ? [] : [`${name} ${actual} for ${truth}`];
 
-t.test("beta-binomial mixture and bound, two- and one-sided", async (t) =>
+t.test("the beta-binomial mixture and its bound agree with confseq", async (t) =>
 	misses(t, golden.betaBinomial, ({ p, n, sum, ...one }) => {
 		const [two, half] = [centredPrior(p, one), centredPrior(p, { ...one, alpha: 2 * one.alpha })];
 		const reach = (log: (s: number) => number): number => {
@@ -82,7 +82,7 @@ t.test("beta-binomial mixture and bound, two- and one-sided", async (t) =>
 	}),
 );
 
-t.test("confidence sequences of one rate", async (t) =>
+t.test("confidence sequences of one rate agree with confseq", async (t) =>
 	misses(t, golden.rate, ({ alpha, tunedAt, n, events, lower, upper }) => {
 		const excess = (p: number): number =>
 			logMartingale({ n, sum: events }, p, centredPrior(p, { alpha, tunedAt })) + Math.log(alpha);
@@ -93,7 +93,7 @@ t.test("confidence sequences of one rate", async (t) =>
 	}),
 );
 
-t.test("normal mixture: the same two-sided, and a little wider one-sided", async (t) => {
+t.test("the normal mixture agrees with confseq two-sided, and is slightly wider one-sided", async (t) => {
 	let widest = 0;
 	misses(t, golden.normal, ({ alpha, tunedAt, n, sum, twoSided, bound, oneSided, oneSidedBound }) => {
 		const [two, half] = [approximateRho(alpha, tunedAt), approximateRho(2 * alpha, tunedAt)];
@@ -112,7 +112,7 @@ t.test("normal mixture: the same two-sided, and a little wider one-sided", async
 	t.comment(`one-sided bounds at 5 % and below are at most ${widest} times confseq's`);
 });
 
-t.test("p-values of two arms' quantiles", async (t) =>
+t.test("p-values of two arms' quantiles agree with confseq", async (t) =>
 	misses(t, golden.quantiles, ({ q, arms, p, ...tuning }) => {
 		const counts = (name: string): RankCounts => {
 			let atMost = 0;
