@@ -1,7 +1,6 @@
 /**
- * What ingest costs and how quickly it answers: access-log entries through the real gRPC socket and outcomes over
- * HTTP, per second of the ingest process's own CPU; the time from a request's entry to its being queryable; and
- * the time from the moment a look is due to its decision to roll back, while ingest runs at full load.
+ * Cost and latency of ingest: access-log entries over gRPC and outcomes over HTTP per second of CPU; the time until a request
+ * can be queried; and the time from a due look to its rollback while ingest runs at full load.
  */
 import { type ChildProcess, spawn } from "node:child_process";
 import { randomUUID } from "node:crypto";

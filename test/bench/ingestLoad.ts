@@ -1,7 +1,6 @@
 /**
- * The load of the ingest benchmark, a process of its own: `node ingestLoad.js SOCKET REQUESTS UNITS` sends two
- * entries a request, in messages of about 16 KB as Envoy's buffer makes them, and prints the number of entries.
- * Requests 0 stands for no end: it sends until it is stopped.
+ * The load of the ingest benchmark, a separate process: `node ingestLoad.js SOCKET REQUESTS UNITS` sends two entries per
+ * request in messages of about 16 KB, as Envoy does, and prints their number. REQUESTS 0 sends until the process is stopped.
  */
 import { randomUUID } from "node:crypto";
 import { BinaryWriter } from "@bufbuild/protobuf/wire";

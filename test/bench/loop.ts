@@ -1,7 +1,6 @@
 /**
- * `npm run bench -- loop`: 1,000 running experiments of 5 metrics, one pass of the rollout loop. Everything but the SQL:
- * the store and the evidence are in memory, the loop, its queries, decide() and what it records are the real ones. No
- * evidence is seen twice: every pass has new units. A quarter of them have segments.
+ * `npm run bench -- loop`: one pass of the rollout loop over 1,000 running Experiments with 5 metrics, a quarter of them with
+ * segments. Store and evidence are in memory, everything else is real, and every pass has new units.
  */
 
 import { RolloutLoop } from "../../src/decide/rollout/loop.js";

@@ -1,11 +1,7 @@
 /**
- * `npm run bench -- stats`: one metric, two arms, sequential, adjusted by a covariate (CUPED), relative, from
- * aggregates: analyse() as a decision calls it (declaration in, finding with estimate, bounds, e-value and verdict out)
- * against the same of gbstats, GrowthBook's engine, by its public classes, the leanest way in: no data frames, no
- * settings. No sample-ratio test on either side. Both get the same random aggregates and keep their own objects of them ready; rounds alternate; each side
- * takes the CPU time of its own process; figures are medians of the rounds. Beforehand the two must agree: the same
- * lift, and a standard error that is the same but for the baseline's noise, which this gbstats leaves out.
- * Run `npm run bench:peers` first. RESULT {"usPerAnalysis","gbstatsUsPerAnalysis","speedupOverGbstats"}.
+ * `npm run bench -- stats`, after `npm run bench:peers`: CPU of analyse() for one metric with CUPED, relative, against
+ * gbstats on the same aggregates. Rounds alternate; figures are medians, and both results must agree beforehand.
+ * RESULT {"usPerAnalysis","gbstatsUsPerAnalysis","speedupOverGbstats"}.
  */
 import { spawn } from "node:child_process";
 import { createInterface } from "node:readline";

@@ -1,4 +1,4 @@
-/** A small sample of the calibration, and whether it would notice a method that errs. */
+/** A small sample of the calibration, and a check that it detects an invalid method. */
 import t from "tap";
 import { lower99, upper99, verdictOf } from "./evidence.js";
 import { looksOf, merge, run } from "./experiment.js";

@@ -1,6 +1,6 @@
 /**
- * Methods that see other things than two arms' values: error counts, ranks of values, units by the allocation that they
- * came under. Each experiment is simulated from its own stream, with the truth exactly on the line.
+ * Calibrated methods on other data than two arms' values: error counts, ranks of values, and units by allocation. The truth
+ * lies exactly on the line.
  */
 import { type BanditArm, banditShares } from "../../src/infer/statistics/bandit/allocation.js";
 import { betaPosterior, PRIOR_UNIFORM } from "../../src/infer/statistics/bayes/posterior.js";

@@ -1,6 +1,6 @@
 /**
- * What counts say of a probability, with 99 % confidence: Clopper and Pearson's one-sided bounds (Biometrika 1934). The
- * whole calibration's verdict is made of these.
+ * One-sided bounds of a probability from counts with 99 % confidence (Clopper and Pearson, Biometrika 1934), which decide the
+ * calibration.
  */
 import { betaQuantile } from "../../src/infer/statistics/distributions/beta.js";
 import { ALPHA } from "./scenarios.js";

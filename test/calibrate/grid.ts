@@ -1,7 +1,6 @@
 /**
- * Verdicts about a quantile by thresholds that are frozen from a sample, drawn anew for each experiment. Times are 1 ÷ (1 − u):
- * share 1 ÷ x of them lies above x. A pass is wrong of a challenger with just 1 − q and a quarter of it above the baseline's
- * quantile (the margin moves thresholds alone, so there is none), a conviction of one with just 1 − q.
+ * Calibrated verdicts about a quantile by thresholds that are frozen from a new sample in each experiment. Times are
+ * 1 ÷ (1 − u), so a share of 1 ÷ x lies above x. The challenger is exactly at the tolerance of a pass, or at the line of harm.
  */
 import {
 	CENTRE,

@@ -1,7 +1,7 @@
 /**
- * `npm run calibrate [-- --quick] [--method PREFIX]`: do the methods err no more often than they say, on data whose truth is known? Every
- * scenario is run many times and looked at many times while the allocation ramps; the true effect lies on the line.
- * Exit code 1 where an exact method shows more than alpha, or coverage below 1 − alpha, with 99 % evidence.
+ * `npm run calibrate [-- --quick] [--method PREFIX]`: checks the error rates of all methods on simulated data with known truth,
+ * looked at many times while the allocation ramps, with the true effect on the line. Exit code 1 if an exact method errs
+ * in more than alpha, or covers less than 1 − alpha, with 99 % evidence.
  */
 import { availableParallelism } from "node:os";
 import { parseArgs } from "node:util";

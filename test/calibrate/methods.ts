@@ -1,4 +1,4 @@
-/** The methods under calibration, each by the product's own functions: does it exclude the line from above, from below? */
+/** The calibrated methods, each with the product's own functions: whether the line is excluded from above or below. */
 
 import { difference, liftContrast } from "../../src/infer/statistics/estimators/contrast.js";
 import { cupedLevel, cupedRatioLevel } from "../../src/infer/statistics/estimators/cuped.js";

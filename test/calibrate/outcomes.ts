@@ -1,6 +1,6 @@
 /**
- * Draws units' values by a law. Where the challenger's true mean shall lie `line` above the baseline's: unbounded values
- * are shifted; values in [0,1] are replaced by 1 (or by 0) with just the probability that moves the mean there.
+ * Draws outcomes of units. To move the challenger's mean to the line, unbounded values are shifted, and values in [0, 1] are
+ * replaced by 1 or 0 with the necessary probability.
  */
 import { beta, normal, type Uniform } from "./random.js";
 import type { Law, Scenario } from "./scenarios.js";

@@ -1,6 +1,6 @@
 /**
- * What is calibrated, fixed before the first run: laws, lines, sizes and seeds. The true effect lies exactly on the
- * line, where a false alarm is likeliest. A change of this file after a run is a new calibration; say so in its commit.
+ * The calibration's distributions, lines, sizes and seeds, fixed before the first run. The true effect lies exactly on the line,
+ * where false alarms are likeliest. A change after a run is a new calibration, and its commit must state that.
  */
 
 /** How the units' values come about. Everything below is of the baseline; the challenger's mean is moved to the line. */

@@ -1,4 +1,4 @@
-/** The calibration as tables (Markdown), and its one line of result. */
+/** The calibration's tables in Markdown, and its RESULT line. */
 import { upper99, type Verdict, verdictOf } from "./evidence.js";
 import type { Tally, Wrong } from "./experiment.js";
 import { ALPHA, FIRST_LOOKS, type Scenario } from "./scenarios.js";

@@ -1,6 +1,6 @@
 /**
- * What a process loads before it can answer: a package is 50 to 250 ms of each start, and `weir up` starts five
- * processes. Loaded later (`await import`) it costs only who needs it.
+ * The modules that a process loads before it can answer: a package costs 50 to 250 ms of each start, and `weir up` starts five
+ * processes. A later `await import` costs only the processes that need it.
  */
 import { readFile } from "node:fs/promises";
 import { join, resolve } from "node:path";

@@ -1,6 +1,6 @@
 /**
- * What is declared in the callout benchmarks: one Service with an AccessPolicy on caller, method and path, and an
- * Experiment over the whole layer, or a part of it, behind a Gateway with mTLS; and how much of it the sidecar does.
+ * The declaration of the callout benchmarks: one Service with an AccessPolicy and an Experiment, behind a Gateway with mTLS;
+ * and the part of it that the sidecar evaluates.
  */
 
 import { compile, NO_COLLECTORS } from "../../../src/compile/compile.js";

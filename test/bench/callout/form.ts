@@ -1,6 +1,6 @@
 /**
- * One form of the callout benchmarks: an Envoy of its own with one worker, and the callout server that it asks, if
- * any. Before a form is measured it proves that it does its work.
+ * One form of the callout benchmarks: an Envoy with one worker, and the callout server that it calls, if any. Each form is
+ * verified before it is measured.
  */
 import { request } from "node:https";
 import { PROOF_FILTER } from "../../../src/compile/envoy/calloutProof.js";

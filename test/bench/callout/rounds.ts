@@ -1,6 +1,6 @@
 /**
- * Alternating rounds of requests through each form's Envoy: what a request costs Envoy and the callout server, in CPU
- * microseconds of all their threads. One load generator serves all forms, so that a busy neighbour hits all alike.
+ * Alternating rounds of requests through the Envoy of each form: CPU microseconds of Envoy and callout server per request.
+ * One load generator serves all forms, so that other load affects all alike.
  */
 import { type ChildProcess, fork } from "node:child_process";
 import { once } from "node:events";

@@ -1,4 +1,4 @@
-/** Our own rule: decide() on aggregates of units, minute by minute, with the margins that the peers are given. */
+/** Weir's rule in the harm benchmark: decide() on aggregates, minute by minute, with the margins of the peers. */
 
 import { decide } from "../../../src/decide/rollout/decide.js";
 import { type Action, RULES } from "../../../src/decide/rollout/decision.js";

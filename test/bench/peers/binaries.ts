@@ -1,6 +1,6 @@
 /**
- * Go programs that Weir is measured against, built from test/bench/peers/go with the modules that its go.mod and
- * go.sum pin, once per source and Go version, into a cache.
+ * Builds the Go peers of the benchmarks from test/bench/peers/go with the modules that go.mod and go.sum pin, once per source
+ * and Go version, into a cache.
  */
 import { execFile } from "node:child_process";
 import { createHash } from "node:crypto";

@@ -1,7 +1,6 @@
 /**
- * gbstats, GrowthBook's engine, that Weir's statistics are measured against: a Python environment with the versions
- * that test/bench/peers/python/requirements.txt pins, made once per list and Python version, in the cache. Only
- * `npm run bench:peers` makes it, because that needs a package index; a benchmark looks for it.
+ * The Python environment of gbstats, GrowthBook's engine, with the versions that test/bench/peers/python/requirements.txt pins.
+ * Only `npm run bench:peers` makes it in the cache, because that needs a package index; benchmarks look for it.
  */
 import { execFile } from "node:child_process";
 import { createHash } from "node:crypto";

@@ -1,4 +1,4 @@
-/** The chance that one look proves the goal, against sums over all pairs of counts and against statsmodels. */
+/** The power of one look agrees with sums over all pairs of counts and with statsmodels. */
 
 import { readFileSync } from "node:fs";
 import t from "tap";

@@ -1,4 +1,4 @@
-/** Plans of goals with planned looks, against published tables, another quadrature, and simulated looks of our own rules. */
+/** Plans with planned looks agree with published tables, an independent quadrature, and simulations of our own rules. */
 
 import { readFileSync } from "node:fs";
 import t from "tap";

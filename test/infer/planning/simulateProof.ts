@@ -1,4 +1,4 @@
-/** Experiments run until they prove their claim, to see when they do: units in both arms together, rising. */
+/** Simulates Experiments until they prove their claim, and returns the units of both arms by then, in increasing order. */
 
 import type { SequentialClaim } from "../../../src/infer/planning/sequential.js";
 import { CENTRE, gridQuantiles, quantileInside } from "../../../src/infer/statistics/quantileGrid.js";

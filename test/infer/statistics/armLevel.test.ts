@@ -1,4 +1,4 @@
-/** One arm by itself, against mpmath (test/fixtures/statistics/levels.py) and against its own promise in simulated runs. */
+/** The level of one arm agrees with mpmath (test/fixtures/statistics/levels.py), and its bounds cover in simulations. */
 import { readFileSync } from "node:fs";
 import t from "tap";
 import { armLevel, quantileSide } from "../../../src/infer/statistics/armLevel.js";

@@ -1,4 +1,4 @@
-/** Which method answers for which metric, and that each says what its own room says. */
+/** The method for each metric type, and the reasons of impossible comparisons. */
 
 import t from "tap";
 import type { Effect, Metric } from "../../../src/declare/resources/resource.js";

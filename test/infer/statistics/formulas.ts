@@ -1,4 +1,4 @@
-/** Textbook formulas that no decision uses: src/infer is tested against them, and test data are made by them. */
+/** Textbook formulas that src does not use: they are references for src/infer and generate test data. */
 import type { FixedHorizonDesign } from "../../../src/infer/planning/fixedHorizon.js";
 import { betaPoint } from "../../../src/infer/statistics/distributions/beta.js";
 import { incompleteBeta, logBetaKernel } from "../../../src/infer/statistics/distributions/incompleteBeta.js";

@@ -1,4 +1,4 @@
-/** What thresholds still say when the baseline has moved: where that begins, how often it is said wrongly, what it costs. */
+/** Frozen thresholds after a change of the baseline: detection, error rate, and cost in units. */
 import t from "tap";
 import {
 	baselineMoved,

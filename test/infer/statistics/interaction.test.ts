@@ -1,4 +1,4 @@
-/** Interactions at just the level that they are said to have. */
+/** Interactions are found exactly at their level. */
 import t from "tap";
 import type { InteractionEvidence } from "../../../src/infer/statistics/evidence.js";
 import { interactions } from "../../../src/infer/statistics/interaction.js";

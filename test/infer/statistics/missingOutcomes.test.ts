@@ -1,4 +1,4 @@
-/** Unequally missing outcomes at just the level that is asked for: both directions have a half. */
+/** Unequally missing outcomes are found exactly at their level, half of which is for each direction. */
 import t from "tap";
 import { unequalMissing } from "../../../src/infer/statistics/missingOutcomes.js";
 import { evidence, experiment, METRICS } from "../../decide/rollout/example.js";

@@ -1,4 +1,4 @@
-/** The grid around a frozen quantile: verdicts about the quantile itself, however the thresholds were drawn. */
+/** The grid around a frozen quantile gives verdicts about the quantile itself, for any sample of thresholds. */
 
 import t from "tap";
 import {

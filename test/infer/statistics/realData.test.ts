@@ -1,8 +1,7 @@
 /**
- * Real randomised data, as aggregates of the rows (test/fixtures/statistics/realData.py, PROVENANCE.md): our fixed
- * tests and estimators give the numbers that scipy and statsmodels get from the rows, to 1e-8; where a formula differs
- * the test says how and by how much. Then the same aggregates go through analyse(): the interval that holds at all
- * looks contains the one for a single look, and the verdict is the right one or "open".
+ * Aggregates of real randomised data (test/fixtures/statistics/realData.py, PROVENANCE.md): fixed tests and estimators agree
+ * with scipy and statsmodels to 1e-8, and differences are explained. Sequential intervals from analyse() contain the fixed
+ * ones, and no verdict is wrong.
  */
 
 import { readFileSync } from "node:fs";

@@ -1,6 +1,6 @@
 /**
- * Why a bandit proves by its core alone (analysis/bandit/allocation.ts): what pooling over shares that moved would claim, and what
- * the one exact alternative on all units, by propensities, would gain.
+ * Why a bandit proves by its core alone (analysis/bandit/allocation.ts): errors of pooling over changing shares, and the gain of
+ * the exact alternative by propensities.
  */
 import t from "tap";
 import { sampleRatio } from "../../../../src/infer/statistics/sequential/srm.js";

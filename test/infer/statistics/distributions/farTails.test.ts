@@ -1,5 +1,5 @@
 /**
- * Far below the mean, where 1 + (x − a)/a has lost the digits of x/a. Truth by mpmath at 60 digits:
+ * Tails far below the mean, where 1 + (x − a)/a loses the digits of x/a. Reference: mpmath at 60 digits,
  * log(gammainc(a, 0, x, regularized=True)) and log(betainc(a, b, 0, x, regularized=True)).
  */
 

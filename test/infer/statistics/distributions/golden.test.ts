@@ -1,6 +1,6 @@
 /**
- * Distribution functions against mpmath at 50 digits (test/fixtures/statistics/distributions.py): relative error at
- * most 1e-10, and 1e-8 in the far tail, which begins where a probability is below 1e-30.
+ * Distribution functions agree with mpmath at 50 digits (test/fixtures/statistics/distributions.py): relative error at most
+ * 1e-10, and 1e-8 for probabilities below 1e-30.
  */
 
 import { readFileSync } from "node:fs";

@@ -1,6 +1,6 @@
 /**
- * jStat against mpmath: its errors inside the domain that distributions/jstat.ts allows, and its defects outside it,
- * beside our own value and the truth. Both kinds of test fail when an upgrade changes jStat: then measure it again.
+ * jStat's errors inside the domain that distributions/jstat.ts allows, and its defects outside it, against mpmath. If an upgrade
+ * changes jStat these tests fail: measure it again.
  */
 import { readFileSync } from "node:fs";
 import t from "tap";

@@ -1,4 +1,4 @@
-/** What holds for every argument: tails that sum to 1, monotone, symmetric, inverse; and what bad arguments give. */
+/** Properties of distributions for all arguments: tails that sum to 1, monotonicity, symmetry, inverses, and invalid input. */
 
 import fc from "fast-check";
 import t from "tap";

@@ -1,4 +1,4 @@
-/** Intervals of the estimators cover as they should, by simulation; and what covers too seldom is shown to. */
+/** Simulations show which intervals of the estimators cover, and which variants cover too seldom. */
 
 import t from "tap";
 import { tIsf } from "../../../../src/infer/statistics/distributions/studentT.js";

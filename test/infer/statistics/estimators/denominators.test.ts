@@ -1,4 +1,4 @@
-/** Ratios whose denominators come seldom: nothing is told from a few of them, and units without a past need none. */
+/** Ratios with rare denominators need a minimum of events, and covariates need units that have them. */
 
 import t from "tap";
 import type { Metric } from "../../../../src/declare/resources/resource.js";

@@ -1,4 +1,4 @@
-/** The mean of two e-values: what it costs, where its bounds lie, and that it does not err more than it says. */
+/** The mean of two e-values: its cost in units, its bounds, and its error rate. */
 import t from "tap";
 import { isNoEstimate } from "../../../../src/infer/statistics/estimators/estimate.js";
 import { averagedTest, type LineTest } from "../../../../src/infer/statistics/sequential/averagedTest.js";

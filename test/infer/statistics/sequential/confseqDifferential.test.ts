@@ -1,8 +1,6 @@
 /**
- * Random cases against confseq 0.0.11 where both have the same thing (test/fixtures/statistics/confseq.py): the
- * beta-binomial mixture and its bound, confidence sequences of one rate, the normal mixture, p-values of two arms'
- * quantiles. One thing differs on purpose: our one-sided bound for means is equation 134, which has a closed form
- * and lies a little outside confseq's exact one-sided mixture.
+ * Random cases agree with confseq 0.0.11 (test/fixtures/statistics/confseq.py). One difference is intended: our one-sided bound
+ * for means is equation 134 in closed form, slightly outside confseq's exact one-sided mixture.
  */
 
 import { readFileSync } from "node:fs";

@@ -1,7 +1,6 @@
 /**
- * The published vectors of confseq (test/uniform_boundaries_unittest.cpp, "all target values are from a reference
- * implementation in R") that concern what is here, and of the relatives that others ship: the normal mixture (GAVI),
- * mSPRT and Statsig's version of it, written out so that the figures can be compared with ours.
+ * Published vectors of confseq (test/uniform_boundaries_unittest.cpp), and of the related normal mixture (GAVI), mSPRT and
+ * Statsig's version of it, written out for comparison with ours.
  */
 
 import t from "tap";

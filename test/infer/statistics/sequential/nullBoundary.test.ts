@@ -1,6 +1,6 @@
 /**
- * The infimum over the null's boundary against a plain scan of the formula as nullBoundary.ts states it, and the
- * supermartingale property of the orthogonal ratio by exact expectation.
+ * The infimum over the null's boundary agrees with a plain scan of the formula in nullBoundary.ts, and the orthogonal ratio is
+ * a supermartingale by exact expectation.
  */
 import t from "tap";
 import { lnBeta } from "../../../../src/infer/statistics/distributions/lnGamma.js";

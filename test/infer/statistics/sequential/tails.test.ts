@@ -1,4 +1,4 @@
-/** Tails: how far one unit moves an estimate, and that claims about arms of unlike shape err as seldom as they say. */
+/** Heavy tails: the effect of one unit on an estimate, and the error rate for arms with different distributions. */
 
 import t from "tap";
 import { difference, liftContrast } from "../../../../src/infer/statistics/estimators/contrast.js";
