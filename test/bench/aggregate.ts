@@ -67,7 +67,7 @@ const BARE = `WITH per_unit AS (
 
 interface Timed<Result> {
 	readonly seconds: number;
-	/** CPU of this process: what others do on the machine hardly changes it. */
+	/** CPU of this process, which other load hardly affects. */
 	readonly cpuSeconds: number;
 	readonly result: Result;
 }
@@ -116,7 +116,7 @@ try {
 	let peak = 0;
 	for (let round = 0; round < ROUNDS; round++) {
 		const store = await copy(filled, join(directory, `round-${round}`));
-		// In turns, so that neither always finds what the other has read; the first one says what memory a look takes.
+		// Alternating, so that both benefit alike from cached reads; the first one shows a look's memory.
 		const sooner = round % 2 === 1 ? await bare(store) : null;
 		const looks = new Looks();
 		const full = await timed(() => gatherEvidence(store, asked, END_MS, looks));

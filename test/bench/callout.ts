@@ -65,7 +65,7 @@ try {
 		{ name: "weirAuthz", plan: authz, server: weir, proves: everything },
 		{ name: "noopProc", plan: proc, server: noop, proves: nothing },
 		{ name: "weirProc", plan: proc, server: weir, proves: everything },
-		// Beside the others, in no ratio: here the sidecar is asked again when the response comes.
+		// A further figure without a ratio: the sidecar is called again for the response.
 		{ name: "weirProcTwo", plan: shown, server: weir, proves: everything },
 	];
 	const forms: Form[] = [];

@@ -104,7 +104,7 @@ async function queryableMs(): Promise<number> {
 	const times: number[] = [];
 	const stream = new AccessLogStream(accessLogSocket);
 	const exposed = ({ arms }: Evidence): number => arms.reduce((sum, arm) => sum + arm.exposedUnits, 0);
-	// What still waits of the load would be taken for the units asked for.
+	// Waiting entries of the load would be counted as the requested units.
 	await sleep(2 * EXPOSURE_SETTLES_MS);
 	for (const unit of unitsOf("control", 20, "queryable")) {
 		const before = exposed(await client.evidence(query()));
@@ -124,7 +124,7 @@ const DECIDED = {
 	spec: { ...HARMED.spec, goal: null, guardrails: [{ metric: "errors", margin: { kind: "absolute", value: 0.005 } }] },
 } as const;
 
-/** Units whose requests all fail in one arm and none in the other: what a roll-back is decided on. */
+/** Units whose requests all fail in one arm and none in the other, which causes a rollback. */
 async function harm(): Promise<void> {
 	const stream = new AccessLogStream(accessLogSocket);
 	for (const [arm, status] of [

@@ -10,7 +10,7 @@ import { encodeEntry } from "../observe/events/rig.js";
 const [socket = "", requests = "0", units = "1000"] = process.argv.slice(2);
 const REQUESTS_PER_MESSAGE = 16;
 
-/** What Envoy sends besides and Weir skips: addresses, timings, sizes, user agent; about 300 bytes. */
+/** Other fields of Envoy that Weir skips: addresses, timings, sizes, user agent; about 300 bytes. */
 const IGNORED = new BinaryWriter()
 	.tag(1, 2)
 	.fork()

@@ -142,7 +142,7 @@ const tally = new Map<string, number>();
 const store: StateStore = {
 	state: async () => ({ revision: 1, resources, status: { experiments: statuses, services: {} } }),
 	decide: async ({ experiment: name, atMs, by, input, outcome }) => {
-		// As the state's owner writes it: every number is needed then.
+		// Serialised as the state's owner does, which needs every number.
 		stored += canonicalJson(outcome).length;
 		const decision = { experiment: name, sequence: 1, atMs, by, input, outcome, acknowledgedAtMs: null };
 		return { revision: 1, decision };

@@ -33,7 +33,7 @@ const ROUNDS = 21;
 const REQUESTS = 4_000;
 const WARM_UP = 4_000;
 const RULES = 20;
-/** Fewer than one payer may have verified at once by the sidecar. */
+/** Fewer than one payer's limit of concurrent verifications in the sidecar. */
 const USERS = 64;
 const MODES = { native: "native", callout: "callout" } as const;
 

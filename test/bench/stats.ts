@@ -123,7 +123,7 @@ function compareAnswers(inputs: readonly AnalysisInput[], results: PeerAnswer["r
 		if (theirs === undefined || improvement === null || standardError === null)
 			throw new Error(`no answer for pair ${index}`);
 		const [apart, ratio] = [Math.abs(improvement - theirs.expected), standardError / theirs.stddev];
-		// Theirs pools θ over both arms as one sample, so that an effect moves it a little.
+		// gbstats pools θ over both arms as one sample, so an effect changes it slightly.
 		if (!(apart < 0.05 * standardError && ratio > 0.97 && ratio < 1.1))
 			throw new Error(`pair ${index}: ${improvement} ± ${standardError}, gbstats ${JSON.stringify(theirs)}`);
 	}

@@ -74,7 +74,7 @@ const OWN = "spiffe://example.org/ns/team-0/sa";
 const ALICE = token(["team-0", "staff", "readers"], ["tenant-0"], "user-0");
 const LEAD = token(["staff", "leads-0"], ["tenant-0"], "user-x");
 
-/** With the reason that each must have: a benchmark of denials alone would be another one. */
+/** The expected reason of each request: only denials would be another benchmark. */
 const REQUESTS: readonly (readonly [string, string, string, VerifiedToken | null, string])[] = [
 	[`${OWN}/web`, "GET", "/v2/models/m0/ready", null, "allowed"],
 	[`${OWN}/web`, "POST", "/v2/models/m0/versions/3/infer", null, "allowed"],
@@ -121,7 +121,7 @@ function cpuUs(run: () => void): number {
 
 let allowed = 0;
 for (let round = 0; round <= ROUNDS; round++) {
-	// Each is first as often as the others: who comes after another finds its caches.
+	// Each is first equally often, because later ones benefit from warm caches.
 	const turn = contenders.map((_, index) => contenders[(index + round) % contenders.length]);
 	for (const contender of turn) {
 		if (contender === undefined) continue;

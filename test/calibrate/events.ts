@@ -19,7 +19,7 @@ import { ALPHA, type Scenario } from "./scenarios.js";
 
 const [WHOLE, HALF] = [-Math.log(ALPHA), -Math.log(ALPHA / 2)];
 
-/** Makes the data up to a look, and says what is claimed of them. */
+/** Makes the data up to a look, and returns the claims about them. */
 type Look = (look: number, units: number, uniform: Uniform) => Claims;
 
 /** Which wrong claims an experiment ever made. @param schedule units of both arms at each look */
@@ -58,7 +58,7 @@ function byEvidence(above: number, below: number): Claims {
 	return { above: above >= WHOLE, below: below >= WHOLE, missed: Math.max(above, below) >= HALF };
 }
 
-function said<Result>(result: Result | { readonly reason: string }): Result {
+function resultOf<Result>(result: Result | { readonly reason: string }): Result {
 	if (typeof result === "object" && result !== null && "reason" in result) throw new Error(String(result.reason));
 	return result as Result;
 }
@@ -72,7 +72,7 @@ function errors(line: number, shares: readonly number[], looks: number): Look {
 		if (batch === undefined) throw new Error("no batch");
 		const chance = (batch.share * ratio) / (batch.share * ratio + 1 - batch.share);
 		for (let error = 0; error < count; error++) batch[uniform() < chance ? "challenger" : "baseline"]++;
-		return byEvidence(said(logRateEvidence("above", batches, ratio)), said(logRateEvidence("below", batches, ratio)));
+		return byEvidence(resultOf(logRateEvidence("above", batches, ratio)), resultOf(logRateEvidence("below", batches, ratio)));
 	};
 }
 
@@ -118,7 +118,7 @@ function oneQuantile({ q, grain, tunedAt }: Ranks): Look {
 	const counted = new Counted(thresholdsOf(q), grain);
 	return (_look, count, uniform) => {
 		for (let unit = 0; unit < count; unit++) counted.draw(uniform);
-		const at = (alpha: number) => said(quantileBounds(counted.ranks(), q, { alpha, tunedAt }));
+		const at = (alpha: number) => resultOf(quantileBounds(counted.ranks(), q, { alpha, tunedAt }));
 		const [whole, half] = [at(ALPHA), at(ALPHA / 2)];
 		// Just q of the law lies at or below the quantile, so that of it neither more nor less may be claimed.
 		const over = (bound: number | null): boolean => bound !== null && bound >= q;
@@ -133,7 +133,7 @@ function twoQuantiles({ q, grain, tunedAt }: Ranks): Look {
 		for (let unit = 0; unit < count; unit++) (uniform() < 0.5 ? challenger : baseline).draw(uniform);
 		const [t, c] = [challenger.ranks(), baseline.ranks()];
 		const claimed = (claim: "above" | "below" | "different"): boolean =>
-			said(quantilePValue(claim, t, c, q, { alpha: ALPHA, tunedAt })).p <= ALPHA;
+			resultOf(quantilePValue(claim, t, c, q, { alpha: ALPHA, tunedAt })).p <= ALPHA;
 		return { above: claimed("above"), below: claimed("below"), missed: claimed("different") };
 	};
 }

@@ -57,7 +57,7 @@ export class ArmSample {
 		if (value > (this.#hi[i] ?? 0)) this.#hi[i] = value;
 	}
 
-	/** As the store tells of an arm. */
+	/** The arm's evidence as the store returns it. */
 	evidence(): MetricEvidence {
 		const co = this.coMoments();
 		return {

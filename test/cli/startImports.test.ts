@@ -8,7 +8,7 @@ import t from "tap";
 
 const SOURCE = resolve(import.meta.dirname, "../../src");
 
-/** Packages that a compiled file and those that it imports, not later but at once, import. */
+/** The packages that a compiled file imports at its start, directly and through other files. */
 async function packagesOf(file: string): Promise<ReadonlySet<string>> {
 	const seen = new Set<string>([file]);
 	const packages = new Set<string>();

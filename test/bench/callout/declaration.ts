@@ -24,11 +24,11 @@ export interface Declared {
 	/** The Service has an AccessPolicy; else it is open. */
 	readonly access: boolean;
 	readonly experiment: boolean;
-	/** What the sidecar does of it: nothing, the verdict alone (Envoy tells it the arm), or all. */
+	/** The part that the sidecar evaluates: nothing, the verdict alone (Envoy sends it the arm), or all. */
 	readonly sidecar: "nothing" | "verdict" | "everything";
 	/** The Gateway shows the arm to clients: by ext_proc that is a second message per request. Not by default. */
 	readonly exposeArm?: boolean;
-	/** ext_authz unless said otherwise. */
+	/** The default is ext_authz. */
 	readonly protocol?: CalloutProtocol;
 }
 

@@ -18,11 +18,11 @@ export interface FormDeclaration {
 	readonly collectors?: Collectors;
 	/** Command line of the server, given its UNIX socket; null = Envoy makes no callout. */
 	readonly server: ((socket: string) => readonly string[]) | null;
-	/** What it must do: judge access, and send units to their Variants. */
+	/** The required work: judge access, and send units to their Variants. */
 	readonly proves: { readonly access: boolean; readonly assignment: boolean };
 	/** Headers that an allowed request of a user must have. */
 	readonly headersOf?: (user: number) => Readonly<Record<string, string>>;
-	/** Changes the bootstrap, where Envoy reaches the server in another way. */
+	/** Changes the bootstrap, for another connection to the server. */
 	readonly reach?: (bootstrap: object) => object;
 }
 
@@ -45,7 +45,7 @@ export const clientTls = (ca: string, { certificate, privateKey }: IssuedCertifi
 
 /**
  * @param socket where the server is to listen
- * @throws Error where the form does not do what it is measured for
+ * @throws Error if the form does not do its work
  */
 export async function startForm(declaration: FormDeclaration, socket: string, client: ClientTls): Promise<Form> {
 	const { name, plan } = declaration;
@@ -112,7 +112,7 @@ async function prove(
 	if (variants !== (proves.assignment ? "v1,v2" : "v1")) throw new Error(`${name} sends users to ${variants}`);
 }
 
-/** A quarter of them goes to v2: that none does is as likely as 1 in 10^7. */
+/** A quarter of the units goes to v2: the chance of none is 1 in 10^7. */
 const USERS = 60;
 
 function ask(

@@ -9,7 +9,7 @@ import type { Minute } from "./world.js";
 /** Called at the end of each minute with all minutes so far; true: roll back. */
 export interface Rule {
 	readonly name: string;
-	/** As the peer's documentation has it, not sharpened by us. */
+	/** The documented setting of the peer, unchanged. */
 	readonly documented: boolean;
 	readonly start: () => (canary: readonly Minute[], stable: readonly Minute[]) => boolean;
 }

@@ -16,7 +16,7 @@ export const STEP_MINUTES = 30;
 
 export const SEGMENTS = 10;
 
-/** What the challenger does otherwise than the baseline. */
+/** The challenger's differences from the baseline. */
 export interface Fault {
 	readonly name: string;
 	/** Factor of the latency at a minute. */
@@ -58,7 +58,7 @@ export interface Person {
 	readonly right: number;
 }
 
-/** People of one minute who meet a variant, whichever arm. */
+/** Users of one minute who meet a variant, in any arm. */
 export class World {
 	readonly #uniform: () => number;
 

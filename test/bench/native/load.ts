@@ -12,7 +12,7 @@ export interface LoadOrder {
 	readonly port: number;
 	readonly host: string;
 	readonly requests: number;
-	/** PEM: whom the clients trust, and who they are. */
+	/** PEM of the clients: trusted authority, certificate and key. */
 	readonly tls?: { readonly ca: string; readonly certificate: string; readonly privateKey: string };
 	/** Header lines, one in each request, in turn. */
 	readonly lines?: readonly string[];

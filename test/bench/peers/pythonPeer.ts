@@ -37,7 +37,7 @@ export async function pythonPeer(): Promise<string> {
 
 /**
  * Makes the environment where there is none.
- * @param notice told when it is made, because that takes a minute
+ * @param notice called before it is made, which takes a minute
  * @throws WeirError `failed-precondition` where there is no Python 3, or the packages cannot be installed
  */
 export async function buildPythonPeer(notice: (line: string) => void): Promise<string> {
@@ -51,10 +51,10 @@ export async function buildPythonPeer(notice: (line: string) => void): Promise<s
 			await run("python3", ["-m", "venv", directory]);
 			await run(join(directory, "bin", "python"), ["-m", "pip", "install", "--quiet", "--requirement", REQUIREMENTS]);
 		} catch (error) {
-			const said = (error as { stderr?: string }).stderr?.trim() || String(error);
+			const message = (error as { stderr?: string }).stderr?.trim() || String(error);
 			throw new WeirError(
 				"failed-precondition",
-				`the peer gbstats could not be installed: ${said}`,
+				`the peer gbstats could not be installed: ${message}`,
 				"look at pip's own words; it needs its package index once, and Python 3.11 or 3.12",
 			);
 		}

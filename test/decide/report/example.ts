@@ -28,7 +28,7 @@ export interface Story {
 	readonly accuracy: Readonly<Record<string, number>>;
 	readonly slow: Readonly<Record<string, number>>;
 	readonly errors: Readonly<Record<string, number>>;
-	/** Added to the accuracy of this segment's people in every challenger. */
+	/** Added to the accuracy of the segment's units in every challenger. */
 	readonly inCountry?: Readonly<Record<string, number>>;
 }
 
@@ -55,7 +55,7 @@ export const DECLARED: Experiment = experiment(["boosted"], {
 	rollout: { ...ROLLOUT, everyMs: DAY_MS, minUnits: 500, maxDurationMs: 30 * DAY_MS },
 });
 
-/** The experiment as it stands after so many days. */
+/** The Experiment's state after this number of days. */
 export function reportInput(
 	story: Story,
 	declared: Experiment = DECLARED,

@@ -195,7 +195,7 @@ for (const { fact, evidence: given, reason } of CASES)
 		t.ok(recompute(stored)?.matches);
 	});
 
-/** A score in [0,1] whose values are 0.2 and 0.8, by what is changed of it. */
+/** The decision for a score in [0,1] with values 0.2 and 0.8, and a change of its moments. */
 const SCORES = { ...METRICS, score: metric("score", { type: "mean", range: { lo: 0, hi: 1 } }) };
 const scored = (change: Partial<MetricEvidence>) => {
 	const n = 6_000;
@@ -256,7 +256,7 @@ t.test("extremes may exceed the range by rounding errors only", async (t) => {
 
 t.test("log-capital that is impossible for the reported mean proves nothing", async (t) => {
 	const whole = logCapitalOf(Array.from({ length: 6_000 }, (_, i) => (i < 4_500 ? 0.8 : 0.2)));
-	// Of a large bet a wide range of sums is possible, of a small one next to none.
+	// A large bet allows a wide range of sums, a small one almost none.
 	for (const index of [0, 8, 16])
 		for (const of of ["up", "down"] as const)
 			for (const sum of [0, 7, (whole[of][index] ?? 0) * (index === 0 ? 0.99 : 0.1)]) {
@@ -362,7 +362,7 @@ t.test("an empty arm or a metric without data is unknown, never a pass", async (
 	t.not(without.action, "promote");
 });
 
-/** 2,430 people in each arm, of whom so many have an outcome. */
+/** 2,430 units in each arm, and the number of those with an outcome. */
 const outcomesOf = (control: number, boosted: number) => {
 	const made = evidence({ control: { n: 2_430 }, boosted: { n: 2_430 } });
 	const arms = made.arms.map((arm) => {
@@ -411,7 +411,7 @@ t.test("missing outcomes are not reported as missing people, and have no time es
 		...{ action: "hold", waitsFor: "units", lacks: "units with accuracy" },
 		reason: "Holding at 20%: 60 of 2430 matured units of arm control have a value of accuracy, 200 are needed.",
 		summary: /^Waiting at 20%: 60 of 2,430 people of arm control .* 200 are needed/,
-		// 2,430 people came in 60 s, so 60 values.
+		// 60 values arrived in 60 s, and 140 more are needed.
 		expectedMs: 140_000,
 	});
 	t.match(decide(input({ ...some, ...ended })), {

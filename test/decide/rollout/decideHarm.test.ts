@@ -49,7 +49,7 @@ t.test("harm is still reported after an operator paused", async (t) => {
 	t.match(outcome, { action: "pause", rule: "harm", status: { hold: "harm" } });
 });
 
-/** Errors of the challenger by country: the rest of the evidence shows nothing. */
+/** The challenger's errors by country; the other evidence has no effect. */
 function bySegment(errors: Readonly<Record<string, number>>, n = 400, segment = "country"): SegmentEvidence[] {
 	return Object.entries(errors).map(([value, share], rank) => ({
 		segment,
@@ -141,7 +141,7 @@ t.test("a quantile's claim in a segment has its own level and no tolerance for h
 		alpha: pass,
 		harmAlpha: segmentHarm * (1 / 6),
 	});
-	// Within the tolerance of a pass, and proved slower all the same.
+	// The challenger is proved slower, though within the tolerance of a pass.
 	t.match(inCountries([slow(400_000, 0.012)]).findings.at(-1), { segment: { value: "DE" }, verdict: "harm" });
 	t.equal(inCountries([slow(400_000, 0.01)]).action, "ramp");
 	t.equal(inCountries([slow(4_000, 0.4, 0.2)]).action, "ramp", "a far country: its p80 is no p99");
@@ -194,7 +194,7 @@ t.test("the largest valid Experiment is decided with few bound searches", async 
 	const part = (arm: string, n: number) => ({
 		arm,
 		metrics: Object.fromEntries(
-			// Every challenger is seen a little worse everywhere, and nowhere is it proved.
+			// Every challenger is observed slightly worse in all segments, without proof.
 			names.map((name) => [name, rate(n, Math.round(n * (arm === "control" ? 0.5 : 0.499 - 0.004 * next())) / n)]),
 		),
 	});
@@ -211,7 +211,7 @@ t.test("the largest valid Experiment is decided with few bound searches", async 
 	});
 	const whole = { ...made, arms: made.arms.map((arm) => ({ ...arm, ...part(arm.arm, 50_000) })) };
 	const metrics = Object.fromEntries(names.map((name) => [name, metric(name, {})]));
-	// What the search is made of: work, and not this machine's time.
+	// The steps of the search, which do not depend on the machine's speed.
 	const { log } = Math;
 	let logs = 0;
 	Math.log = (x) => {

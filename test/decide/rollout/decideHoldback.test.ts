@@ -234,7 +234,7 @@ t.test("a holdback reports a harm that an operator accepted, and rolls back for 
 		summary: new RegExp(`: it was worse by ${where} before, which is not proved again yet; no harm`),
 	});
 	t.equal(at({ ...begun, frozenHarms: [] }, inPart).action, "roll-back");
-	// Of a guardrail that was taken away since: it is not that it is not proved again.
+	// A removed guardrail is reported as no longer judged, and not as unproved.
 	const gone = ["boosted|error-rate|guardrail", "boosted|error-rate-of-all|guardrail|country|DE", ...begun.frozenHarms];
 	const some = { ...HELD, spec: { ...HELD.spec, guardrails: [] } };
 	const without = { experiment: some, nowMs: 130_000 };
@@ -344,7 +344,7 @@ t.test("a holdback's claims use neither planned looks nor covariates", async (t)
 		);
 	t.match(goal({ looks }, {}), { look: { number: 1 } });
 	t.notOk("look" in (goal({ ...begun, looks }, { nowMs: 130_000 }) ?? { look: null }));
-	// Those of the new version were better off before: that is taken away before the holdback, and not in it.
+	// Units of the new version had better values before: the covariate corrects that only before the holdback.
 	const own = { goal: { metric: "revenue", improveBy: { kind: "absolute", value: 0 } as const }, guardrails: [] };
 	const made = evidence(GOOD, HEALTHY);
 	const revenue = (before: number) => ({

@@ -3,7 +3,7 @@ import t from "tap";
 import { expectedUnitsMs } from "../../../src/decide/rollout/expectation.js";
 import { evidence, input } from "./example.js";
 
-/** So many units have come in each arm, in 60 s. */
+/** An input with this number of units in each arm after 60 s. */
 const came = (units: number, exposures?: []) =>
 	input({ evidence: evidence({ control: { n: units }, boosted: { n: units } }, exposures && { exposures }) });
 

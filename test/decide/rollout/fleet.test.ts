@@ -48,7 +48,7 @@ t.test("an Experiment's e-value is the mean over its challengers' goals", async 
 });
 
 t.test("e-values of goals without effect have a mean of at most 1, also with closed arms", async (t) => {
-	// Means, whose ln e was once cut off at 0: the mean of max(1, e) lies far above 1.
+	// A log e-value cut off at 0 would have a mean e-value far above 1.
 	let state = 7;
 	const uniform = (): number => {
 		state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
@@ -120,7 +120,7 @@ t.test("a goal on a quantile has the smallest e-value of its grid's cells", asyn
 			sample(boosted),
 			sample(above.map((p) => 0.85 * p)),
 		);
-	// Of the mean over two arms, in the era that has three quarters of the level.
+	// The e-value is a mean over two arms, and the first era has three quarters of the level.
 	const inFleet = (logE: number): number => logE + Math.log(3 / 4 / 2);
 	// Twelve of a hundred requests above all thresholds below the frozen one, and few above that.
 	const far = above.map((_, index) => (index < CENTRE ? 0.12 : 0.06));
@@ -133,7 +133,7 @@ t.test("a goal on a quantile has the smallest e-value of its grid's cells", asyn
 	t.match(proved.finding, { verdict: "pass" });
 	t.ok((proved.logE ?? 0) > 100, "far more than the 20 that its verdict needs: it stands out among thousands");
 	t.ok(Math.abs((proved.logE ?? 0) - inFleet(Math.min(least(good), proved.finding?.logE ?? 0))) < 1e-9);
-	// Where it is just proved it is just the e-value that proves it alone: each era has its part.
+	// At the limit of a proof the e-value is exactly sufficient, in each era at its part of the level.
 	for (const era of [1, 2, 3]) {
 		const of = resultOf(good, era);
 		t.ok(Math.abs((of.logE ?? 0) - (proved.logE ?? 0) - Math.log(eraShare(era) / eraShare(1))) < 1e-9);

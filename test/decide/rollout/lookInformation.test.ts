@@ -15,9 +15,9 @@ interface Scene {
 	readonly looks: number;
 	readonly units: number;
 	readonly spending: "pocock" | "obrien-fleming";
-	/** Units with a value of the goal in an arm when so many of all arms would have matured. */
+	/** Units of an arm with a value of the goal when `units` units of all arms would have matured. */
 	readonly withGoal: (arm: string, units: number) => number;
-	/** The same of matured units. */
+	/** Matured units of an arm at that time. */
 	readonly matured: (arm: string, units: number) => number;
 	readonly change?: Partial<ExperimentStatus>;
 }
@@ -41,7 +41,7 @@ function looksOf({ arms, looks, units, spending, withGoal, matured, change = {} 
 			return { arm: name, exposedUnits: all, maturedUnits: all, metrics: { revenue }, missingUnits: {} };
 		};
 		const all = ["control", ...arms].map(arm);
-		// Whom the sample ratio is judged by: a closed arm has no live points, and that is not the matter here.
+		// Exposures for the sample ratio: a closed arm has no live points.
 		const none = evidence(Object.fromEntries(all.map(({ arm }) => [arm, { n: 1 }])));
 		const at = { experiment: own, metrics: METRIC, status: now, evidence: { ...none, arms: all } };
 		const outcome = decide(input(at));

@@ -19,7 +19,7 @@ class MemoryStore implements StateStore {
 	down = false;
 	closed: readonly string[] | null = null;
 	rules: Partial<ResourceSet> = {};
-	/** Runs once before the next decide: someone else's change. */
+	/** Runs once before the next decide: a concurrent change. */
 	meanwhile: (() => void) | null = null;
 
 	constructor(

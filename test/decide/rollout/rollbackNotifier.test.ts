@@ -10,7 +10,7 @@ const question = gateQuestion(input({}), outcome(input({}).status), "after-rollb
 
 const settled = () => new Promise((resolve) => setImmediate(resolve));
 
-/** What waits of one Experiment. */
+/** The waiting notifications of one Experiment. */
 const pending = (experiment: string, gates: number): readonly PendingNotification[] =>
 	Array.from({ length: gates }, (_, at) => ({ key: `${experiment}#${at}`, experiment }));
 

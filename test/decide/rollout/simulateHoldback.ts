@@ -36,7 +36,7 @@ export interface HeldLife {
 
 export const PEOPLE_PER_LOOK = 1_500;
 const LOOK_MS = 1_000;
-/** Of the metric and its delivery: a unit is measured two looks after it came. */
+/** The metric's window and delivery: a unit is measured two looks after its arrival. */
 const DUE_MS = 1_500;
 
 export const HELD = experiment(["boosted"], {

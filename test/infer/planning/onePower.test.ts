@@ -58,7 +58,7 @@ t.test("power for shares equals the sum over all pairs of counts", async (t) => 
 			units,
 		);
 		const rare = Math.min(n * Math.min(pT, 1 - pT), m * Math.min(pC, 1 - pC));
-		// It knows no skewness, for which the look's statistic is corrected.
+		// Unlike the look's statistic, statsmodels does not correct for skewness.
 		t.comment(`normal law ${normal - power} off with ${rare} of the rarer`);
 		t.ok(Math.abs(normal - uncorrected) < (rare >= 100 ? 0.003 : 0.01), `${rare}: ${normal} of ${uncorrected}`);
 	}
@@ -91,7 +91,7 @@ t.test("power for shares uses the look's own statistic, for ratios too", async (
 		let power = 0;
 		for (const [a, chanceT] of ofT.entries())
 			for (const [b, chanceC] of ofC.entries()) {
-				// What hardly ever happens need not be asked.
+				// Counts with negligible probability are skipped.
 				if (chanceT * chanceC < 1e-13) continue;
 				if ((statistic(metric, bits(n, a), bits(m, b)) ?? -1) >= LEVEL.z) power += chanceT * chanceC;
 			}

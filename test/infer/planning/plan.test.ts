@@ -36,7 +36,7 @@ t.test("a plan has level, steps, units, days and detectable effect, each with a 
 	t.same(planOf(input), plan, "the same numbers, the same plan");
 });
 
-/** Numbers as #, so that the words alone are compared. */
+/** Replaces numbers by #, so that only the text is compared. */
 const words = (change: Partial<PlanInput>): readonly string[] =>
 	planOf({ ...input, ...change }).metrics.map(({ sentence }) => sentence.replace(/\d+(,\d{3})*(\.\d+)?/g, "#"));
 

@@ -14,7 +14,7 @@ interface Characteristics {
 	readonly power: number;
 	readonly drift: number;
 	readonly inflation: number;
-	/** Of the units of one look. */
+	/** As a share of the units of one look. */
 	readonly expectedOnLine: number;
 	readonly expectedBelieved: number;
 }
@@ -92,7 +92,7 @@ t.test("inflation factors and expected sample sizes agree with published ones", 
 		const design = classicalBoundaries(kind, looks, 0.05, 2);
 		if (isNoEstimate(design)) throw new Error(design.reason);
 		t.ok(near(design.at(-1)?.z ?? 0, constant, 1e-7), `${kind} ${looks}: constant`);
-		// To reject on the right side; the wrong one is next to impossible.
+		// The probability to reject on the right side; the other one is negligible.
 		const right = (drift: number): number => {
 			const crossings = crossingProbabilities(design, 2, drift);
 			return isNoEstimate(crossings) ? Number.NaN : crossings.reduce((sum, { above }) => sum + above, 0);

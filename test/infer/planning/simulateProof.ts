@@ -38,7 +38,7 @@ interface Range {
 
 const scores = ({ lo, hi }: Range): number[] => Array.from({ length: 5 }, (_, k) => lo + ((hi - lo) * k) / 4);
 
-/** Units until scores of such laws prove their claim by the mean of mixture and betting, as unitsUntilProof(). */
+/** Units until scores prove their claim by the mean of mixture and betting, as unitsUntilProof(). */
 export function scoresUntilProof(
 	claim: SequentialClaim & { readonly method: { readonly test: "betting" } },
 	shape: readonly number[],
@@ -129,7 +129,7 @@ export function unitsUntilProof(claim: SequentialClaim, effect: number, runs: nu
 		let proof = most;
 		for (let n = 1; n <= most; n++) {
 			const arm = next() < chance ? "t" : "c";
-			// Exponential values where the mean is positive: skewed, and their variance is what the claim says.
+			// Exponential values with the claimed variance, if the mean is positive.
 			const value =
 				method.test === "asympcs"
 					? means[arm] + Math.sqrt(method.variance) * (-Math.log(1 - next()) - 1)

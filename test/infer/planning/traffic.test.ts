@@ -70,7 +70,7 @@ t.test("after a bandit's first move the core and earlier values of other units c
 		const point = next();
 		const start = steps.find(({ share }) => point < share)?.startDay ?? 99;
 		const first = days.find((day) => day >= start);
-		// A day's people have all come when it is over.
+		// All units of a day have arrived at its end.
 		if (first === undefined) continue;
 		const due = first + 1 + matureDays;
 		if (due <= 40 && (point < core.share || due <= core.fromDay)) counted++;
@@ -91,7 +91,7 @@ t.test("days and units are inverse to each other, and unreachable units are null
 		t.ok(exposedUnits(curve, steps, day - 0.02) < units);
 	}
 	t.equal(dayOfUnits([100, 0, 0, 0, 0, 0], steps, 51), null);
-	t.equal(distinctUnits([100], 3), 300, "one day says nothing of a fall");
+	t.equal(distinctUnits([100], 3), 300, "one day shows no decline");
 	t.equal(distinctUnits([100, 200, 300, 400], 5), 1_350, "a rise is not drawn on: 350 is the later half's mean");
 	t.equal(distinctUnits([100], 0.5), 50);
 });

@@ -164,7 +164,7 @@ t.test("the log e-value reaches ln(1/alpha) exactly if the bound passes the line
 			}
 });
 
-/** Values with this mean that differ from it by at most `spread`, as the store would tell of them. */
+/** Moments of values with this mean that differ from it by at most `spread`, as in the store. */
 function stars(n: number, mean: number, spread: number, range: { readonly lo: number; readonly hi: number }) {
 	const values = Array.from({ length: n }, (_, index) => mean + spread * (2 * ((index + 0.5) / n) - 1));
 	const moments = momentsAt(
@@ -212,7 +212,7 @@ t.test("bounds and proof of a mean with log-capital use one e-value for all form
 					};
 					const other = measured(mirrored, a, b);
 					t.ok(Math.abs(0 - other.lower - upper) < 1e-8, `${name}: ${other.lower} ${upper}`);
-					// Without log-capital the mixture answers; the values here vary so little that it knows much less.
+					// Without log-capital the mixture is used, which is much weaker for such a low variance.
 					const mixture = measured(at(0), without(a), without(b));
 					t.equal(methodOf(at(0), [without(a), b]), "bernoulli-mixture");
 					t.ok(mixture.lower < lower - 0.03 / (kind === "relative" ? 4 : 1), `${name}: ${mixture.lower} ${lower}`);

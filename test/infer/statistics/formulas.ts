@@ -232,7 +232,7 @@ function problemOfArms(k: number, arms: readonly CoMoments[]): string {
 
 /**
  * Share of units with a 1 (values are 0 or 1): variance p(1 − p)/n, the normal law. At a share of 0 or 1 this
- * variance is 0 and says nothing; the score test of fixed/proportions.ts and the exact mixtures do.
+ * variance is 0 and gives no information; the score test of fixed/proportions.ts and the exact mixtures do.
  */
 export function proportionLevel(moments: Moments): Level | NoEstimate {
 	const vector = meanVectorOfMoments(moments);

@@ -12,11 +12,11 @@ import { slowShareAt } from "../../../src/infer/statistics/slowShare.js";
 import { rate } from "../../decide/rollout/example.js";
 import { random } from "./random.js";
 
-/** As frozen by rules before there was a grid. */
+/** A threshold that was frozen without a grid. */
 const P99: Reference = { quantile: 0.99, referenceMs: 20, era: 1, grid: false };
 const ASKED = { tolerance: 0.0025, shares: { challenger: 1, baseline: 1 } };
 
-/** Units of each arm from which it holds, with shares as they are in the mean. */
+/** The least number of units per arm at which `holds` is true. */
 function unitsUntil(holds: (n: number) => boolean): number {
 	let n = 10;
 	while (!holds(n) && n < 1e6) n = Math.ceil(1.05 * n);
@@ -80,8 +80,8 @@ t.test("a pass of a p99 needs a few thousand units near the quantile, and is imp
 	const pass = (slow: number, share: number) =>
 		unitsUntil((n) => passIsNear(P99, ASKED, rate(n, slow), rate(n, share), 0.0375));
 	t.ok(pass(0.01, 0.01) < 1_200, "both where they were");
-	t.ok(pass(0.01, 0.9) < 1_200, "a baseline that slows down takes nothing from a challenger that does not");
-	t.equal(pass(0.001, 0.002) >= 1e6, true, "a baseline that has become fast says nothing of the old threshold");
+	t.ok(pass(0.01, 0.9) < 1_200, "a slower baseline does not affect the challenger");
+	t.equal(pass(0.001, 0.002) >= 1e6, true, "a fast baseline gives no evidence at the old threshold");
 	t.equal(pass(0.05, 0.9) >= 1e6, true, "no challenger hides behind a slow baseline");
 });
 

@@ -36,7 +36,7 @@ t.test("post-stratified differences, lifts and standard errors agree with the re
 
 t.test("post-stratification corrects a random imbalance", async (t) => {
 	const arm = (n: number, mean: number) => ({ n, mean, m2: n });
-	// No effect anywhere; but the challenger has more of those who have more.
+	// There is no effect, but the challenger has more units with large values.
 	const values = [
 		{ baseline: arm(400, 1), challenger: arm(300, 1) },
 		{ baseline: arm(300, 9), challenger: arm(400, 9) },

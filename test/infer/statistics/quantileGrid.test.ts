@@ -27,7 +27,7 @@ t.test("a quantile's grid is increasing and contains the quantile", async (t) =>
 	}
 });
 
-/** Counts what people send above each threshold; a person's value is the share of their requests. */
+/** The mean share of a user's requests above each threshold. */
 class Slow {
 	n = 0;
 	readonly #sums: number[];
@@ -51,7 +51,7 @@ interface Edge {
 	readonly name: string;
 	readonly quantile: number;
 	readonly tolerance: number;
-	/** A request of the baseline, and of a challenger for which a pass, or a conviction, would be wrong. No margin: it only moves thresholds. */
+	/** Requests of the baseline, and of challengers for which a pass, or harm, is just wrong. A margin only moves thresholds. */
 	readonly baseline: (next: Uniform) => number;
 	readonly pass: (next: Uniform) => number;
 	readonly harm: (next: Uniform) => number;
@@ -65,7 +65,7 @@ const usual = (next: Uniform): number => Math.exp(0.5 * normal(next));
 const grain = (ms: number): number => Math.ceil(4 * ms) / 4;
 const atMost = (share: number, far: number) => (next: Uniform) => (next() < share ? far : 0);
 const P90 = { quantile: 0.9, tolerance: 0.025, baseline: usual } as const;
-/** exp(0.5·(z₉₀ − z₈₇.₅)): so stretched, 12.5 % lie above the p90. */
+/** With the factor exp(0.5·(z₉₀ − z₈₇.₅)), 12.5 % lie above the p90. */
 const STRETCH = Math.exp(0.5 * (1.2815515655446004 - 1.1503493803760079));
 
 const EDGES: readonly Edge[] = [
@@ -91,7 +91,7 @@ const RUNS = 100;
 const LIMIT = 11;
 const LOOKS = 25;
 
-/** What a conviction needs besides: the larger share above the frozen thresholds themselves (compareShares.ts). */
+/** Harm also needs the larger share above the frozen thresholds themselves (compareShares.ts). */
 function slower(t: GridSample, c: GridSample, shares: Edge["shares"]): boolean {
 	const at = ({ n, slow }: GridSample) => ({ n, sum: n * (slow[CENTRE] ?? 0) });
 	return logEvidence("above", at(t), at(c), { slope: 1, offset: 0 }, PRIOR_RARE, shares) >= -Math.log(ALPHA);
@@ -118,7 +118,7 @@ for (const edge of EDGES)
 					harm.person(person(edge.harm));
 				}
 				const inside = quantileInside(question, pass.sample(), c.sample(), ALPHA);
-				// Stopped where it proves.
+				// Stopped at the first proof.
 				if (!wasPassed) logE = logQuantileInside(question, pass.sample(), c.sample());
 				if (!wasPassed && inside !== logE >= -Math.log(ALPHA)) t.fail(`${inside} at e of ${Math.exp(logE)}`);
 				wasPassed ||= inside;

@@ -111,7 +111,7 @@ interface Tap {
 	ok(value: boolean, message: string): unknown;
 }
 
-/** What a decision reads, at one-sided levels of 2.5 %, so that both bounds together are at 5 %. */
+/** The input of a decision at one-sided levels of 2.5 %, so that both bounds together have 5 %. */
 function sequential(spec: Partial<Metric["spec"]>, { challenger, baseline }: Arms<MetricEvidence>): Finding {
 	const one = experiment(["boosted"], {
 		goal: { metric: "outcome", improveBy: { kind: "absolute", value: 0 } },

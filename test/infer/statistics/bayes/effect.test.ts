@@ -28,7 +28,7 @@ const moments = ({ n, mean, variance }: Arm): { n: number; mean: number; m2: num
 	m2: variance * (n - 1),
 });
 
-/** A difference N(mean, sd²) out of two arms: the baseline 1 without error worth a mention. */
+/** A difference N(mean, sd²) of two arms, with a baseline of 1 and a negligible error. */
 const effectOf = (mean: number, sd: number, direction: "up" | "down" = "up") =>
 	effectBelief({ n: 2, mean: 1 + mean, m2: 2 * sd * sd }, { n: 2, mean: 1, m2: 0 }, "absolute", null, direction);
 

@@ -292,13 +292,13 @@ t.test("a bound corrected for skewness passes the null value exactly if that is 
 			const found = proportionsTest(one, other, { alternative, nullValue: value, alpha }, "ratio", "corrected");
 			if ("reason" in found) throw new Error(found.reason);
 			const { statistic, lower, upper } = found;
-			const says = `${one.events} of ${one.n} and ${other.events} of ${other.n}, ${value} at ${alpha}: ${JSON.stringify(found)}`;
+			const description = `${one.events} of ${one.n} and ${other.events} of ${other.n}, ${value} at ${alpha}: ${JSON.stringify(found)}`;
 			const critical = normalIsf(alpha);
 			const agrees =
 				alternative === "greater"
 					? statistic >= critical === (lower ?? Number.NaN) >= value
 					: statistic <= -critical === (upper ?? Number.NaN) <= value;
-			if (!agrees) t.fail(says);
+			if (!agrees) t.fail(description);
 		}
 	};
 	agree([20, 2_000], [40, 40_000], 1, normalSf(3.749551837205833));

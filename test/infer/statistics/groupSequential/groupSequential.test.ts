@@ -97,7 +97,7 @@ t.test("boundaries and power of 300 random designs agree with another quadrature
 });
 
 t.test("boundaries agree with spotify-confidence for 300 designs and 195 daily looks", async (t) => {
-	// It stops where the error spent at a look is right to 1e-7, and its two sides know nothing of each other.
+	// Its search stops at an error of 1e-7 in the spent alpha, and treats both sides independently.
 	let worst = 0;
 	for (const { exponent, sides, alpha, information, z } of golden.spotify)
 		for (const [k, look] of bounds({ alpha, sides, spending: power(exponent) }, information).entries())
@@ -126,7 +126,7 @@ t.test("information above the plan spends exactly the remaining alpha, once", as
 	const spent = crossingProbability(theirs, 2, 0);
 	t.ok(spent > 0.0545, `spotify-confidence spends ${spent}`);
 	t.match(golden.spotifyFarOver, /less conservative than fixed horizon/);
-	// Straight over the end: the last look takes all that is left, with the correlation of what was truly seen.
+	// After the planned end the last look spends the remaining alpha, with the true correlation.
 	const jump = bounds(twoSided(power(2)), [0.5, 1.5]);
 	t.ok(Math.abs(crossingProbability(jump, 2, 0) - 0.05) < 1e-10 && (jump[1]?.z ?? 0) > 1.96);
 });

@@ -146,9 +146,9 @@ t.test("the early exit of the infimum agrees with the full minimum", async (t) =
 		const exact = logNullInfimum(trial, contrast);
 		if (Number.isFinite(full)) {
 			const bar = exact + (next() - 0.5) * 2;
-			const says = logNullInfimum(trial, contrast, bar) >= bar;
-			reached += says ? 1 : 0;
-			if (says !== exact >= bar) t.fail(JSON.stringify({ side, arm, c, contrast, exact, bar }));
+			const early = logNullInfimum(trial, contrast, bar) >= bar;
+			reached += early ? 1 : 0;
+			if (early !== exact >= bar) t.fail(JSON.stringify({ side, arm, c, contrast, exact, bar }));
 		}
 	}
 	t.ok(reached > 200);

@@ -91,7 +91,7 @@ t.test("a zero-weight arm adds no degree of freedom, unlike in GrowthBook", asyn
 	t.ok(close(theirs, 0.18303, 5e-6), "the survival function of χ² with two degrees of freedom");
 	const truth = 2 * normalSf(Math.sqrt(chi2));
 	t.ok(close(truth, 0.06534575, 5e-9), "with one");
-	// Ours, sequential, says the same with the arm and without it, and more clearly with ten times the users.
+	// Our sequential test has the same result with and without the arm, and more clearly with ten times the users.
 	const p = (scale: number, points: Record<string, number>): number =>
 		sampleRatio([batch("p", { a: 500 * scale, b: 560 * scale, c: 0 }, points)], 100)?.p ?? Number.NaN;
 	t.equal(p(1, { a: 1, b: 1, c: 0 }), p(1, { a: 1, b: 1 }));
