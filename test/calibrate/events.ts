@@ -22,7 +22,7 @@ const [WHOLE, HALF] = [-Math.log(ALPHA), -Math.log(ALPHA / 2)];
 /** Makes the data up to a look, and returns the claims about them. */
 type Look = (look: number, units: number, uniform: Uniform) => Claims;
 
-/** Which wrong claims an experiment ever made. @param schedule units of both arms at each look */
+/** The wrong claims of an experiment. @param schedule units of both arms at each look */
 export function wrongClaims(scenario: Scenario, experiment: number, schedule: readonly number[]): Wrong {
 	const uniform = uniforms(scenario.seed, experiment);
 	const next = lookOf(scenario, schedule.length);
@@ -72,7 +72,10 @@ function errors(line: number, shares: readonly number[], looks: number): Look {
 		if (batch === undefined) throw new Error("no batch");
 		const chance = (batch.share * ratio) / (batch.share * ratio + 1 - batch.share);
 		for (let error = 0; error < count; error++) batch[uniform() < chance ? "challenger" : "baseline"]++;
-		return byEvidence(resultOf(logRateEvidence("above", batches, ratio)), resultOf(logRateEvidence("below", batches, ratio)));
+		return byEvidence(
+			resultOf(logRateEvidence("above", batches, ratio)),
+			resultOf(logRateEvidence("below", batches, ratio)),
+		);
 	};
 }
 
@@ -84,12 +87,12 @@ function thresholdsOf(q: number): readonly number[] {
 
 interface Ranks {
 	readonly q: number;
-	/** Values are rounded up to multiples of it, of which q is one; 0: none are alike. */
+	/** Values are rounded up to its multiples, one of which is q; 0: no ties. */
 	readonly grain: number;
 	readonly tunedAt: number;
 }
 
-/** Values uniform on (0, 1), or their grains: the law does not matter to ranks. */
+/** Values uniform on (0, 1), or their grains: ranks do not depend on the distribution. */
 class Counted {
 	n = 0;
 	readonly #counts: number[];
@@ -120,7 +123,7 @@ function oneQuantile({ q, grain, tunedAt }: Ranks): Look {
 		for (let unit = 0; unit < count; unit++) counted.draw(uniform);
 		const at = (alpha: number) => resultOf(quantileBounds(counted.ranks(), q, { alpha, tunedAt }));
 		const [whole, half] = [at(ALPHA), at(ALPHA / 2)];
-		// Just q of the law lies at or below the quantile, so that of it neither more nor less may be claimed.
+		// Exactly q of the distribution lies at or below the quantile, so both claims are wrong.
 		const over = (bound: number | null): boolean => bound !== null && bound >= q;
 		const under = (bound: number | null): boolean => bound !== null && bound <= q;
 		return { above: over(whole.lower), below: under(whole.upper), missed: over(half.lower) || under(half.upper) };

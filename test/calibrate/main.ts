@@ -15,7 +15,7 @@ import { asymptoticTable, type Calibrated, exactTable, resultLine, verdict } fro
 
 const { values } = parseArgs({ options: { quick: { type: "boolean" }, method: { type: "string", default: "" } } });
 const quick = values.quick ?? false;
-/** Those of the methods that were asked for. */
+/** Scenarios of the selected methods. */
 const scenarios = SCENARIOS.filter(({ method }) => method.startsWith(values.method));
 if (scenarios.length === 0) {
 	const methods = [...new Set(SCENARIOS.map(({ method }) => method))];
@@ -29,7 +29,7 @@ const PART = 50;
 const print = (line: string): void => void process.stdout.write(`${line}\n`);
 const progress = (line: string): void => void process.stderr.write(`${line}\n`);
 
-/** Threads that take the next part when they are done with one. */
+/** Worker threads that run one part after another. */
 class Pool {
 	readonly #idle: Worker[];
 	readonly #waiting: ((worker: Worker) => void)[] = [];

@@ -101,7 +101,7 @@ export function methodOf({ method, line, law, alpha = ALPHA }: Scenario): Method
 /** As analyse() chooses it: rare things have the prior of rare things. */
 const priorOf = (law: Scenario["law"]): BetaPrior => ("p" in law && law.p <= 0.01 ? PRIOR_RARE : PRIOR_RATE);
 
-/** By ln e against the null on either side of the line. */
+/** Claims by the log e-value against the null on either side of the line. */
 function exact(evidence: (side: Side, challenger: ArmSample, baseline: ArmSample) => number): Method {
 	const [whole, half] = [-Math.log(ALPHA), -Math.log(ALPHA / 2)];
 	return {

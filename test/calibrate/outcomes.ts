@@ -74,7 +74,7 @@ export function drawOf({ law, line, method, challenger: challengerLaw }: Scenari
 		case "clustered-ratio":
 			return (challenger, _progress, uniform, out) => {
 				const own = beta(law.p * law.spread, (1 - law.p) * law.spread, uniform);
-				// The more a unit asks, the more often it succeeds: the naive variance per request is far too small.
+				// Units with more requests succeed more often, so the naive variance per request is far too small.
 				const requests = 1 + Math.floor(-3 * Math.log(uniform()));
 				let successes = 0;
 				for (let request = 0; request < requests; request++) successes += uniform() < own ? 1 : 0;

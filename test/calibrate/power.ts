@@ -49,7 +49,7 @@ const CASES: readonly Case[] = [
 	},
 ];
 
-/** Units at which each design proved the effect; Infinity: not. */
+/** Units at which each design proved the effect; Infinity: never. */
 interface Proofs {
 	sequential: number;
 	group: number;

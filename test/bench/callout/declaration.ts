@@ -17,7 +17,7 @@ export const ALLOWED_PATH = "/v2/models/m/infer";
 export const FORBIDDEN_PATH = "/admin";
 export const CLIENT = "client";
 
-/** A machine whose cores are all busy must fail no request; in service it is 200 ms. */
+/** A busy machine must not fail requests; the production value is 200 ms. */
 const TIMEOUT_MS = 2_000;
 
 export interface Declared {
@@ -26,7 +26,7 @@ export interface Declared {
 	readonly experiment: boolean;
 	/** The part that the sidecar evaluates: nothing, the verdict alone (Envoy sends it the arm), or all. */
 	readonly sidecar: "nothing" | "verdict" | "everything";
-	/** The Gateway shows the arm to clients: by ext_proc that is a second message per request. Not by default. */
+	/** The Gateway shows the arm to clients, which ext_proc does with a second message per request. Off by default. */
 	readonly exposeArm?: boolean;
 	/** The default is ext_authz. */
 	readonly protocol?: CalloutProtocol;

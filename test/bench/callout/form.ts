@@ -34,7 +34,7 @@ export interface Form {
 	stop(): Promise<void>;
 }
 
-/** The certificates of the clients: those of the load, and the one that asks for proof. */
+/** Client certificates of the load, and of the verification. */
 export type ClientTls = NonNullable<LoadOrder["tls"]>;
 
 export const clientTls = (ca: string, { certificate, privateKey }: IssuedCertificate): ClientTls => ({
@@ -76,7 +76,7 @@ export async function startForm(declaration: FormDeclaration, socket: string, cl
 	}
 }
 
-/** The bootstrap without filters: in filter chains, and what routes say of them. */
+/** Removes filters from the bootstrap: in filter chains and in the routes' settings. */
 export function withoutFilters(bootstrap: object, left: (name: string) => boolean): object {
 	const cut = (value: unknown): unknown => {
 		if (Array.isArray(value)) {

@@ -221,7 +221,7 @@ t.test("the chance to beat the baseline with flat and sceptical priors agrees wi
 		t.equal(control?.againstBaseline, null);
 		t.ok(Math.abs((boosted?.againstBaseline?.flat ?? 0) - flat) < 1e-9, `${kind} ${boosted?.againstBaseline?.flat}`);
 		const seen = boosted?.againstBaseline?.sceptic ?? null;
-		if (sceptic === null) t.equal(seen, null, "no size was asked for");
+		if (sceptic === null) t.equal(seen, null, "no effect size is declared");
 		else t.ok(Math.abs((seen ?? 0) - sceptic) < 1e-9, `${kind} ${seen}`);
 	}
 	t.end();
@@ -236,7 +236,7 @@ t.test("the report has the classical sample ratio test beside the sequential one
 	// scipy.stats.chisquare([500, 560])
 	t.ok(Math.abs((sampleRatio?.classic?.pValue ?? 0) - 0.06534575162837782) < 1e-12);
 	t.match(sampleRatio?.classic, { degreesOfFreedom: 1 });
-	t.ok((sampleRatio?.test?.p ?? 0) > 0.5, "which is far from an alarm");
+	t.ok((sampleRatio?.test?.p ?? 0) > 0.5, "far from an alarm");
 	const none = reportOf({ ...input, evidence: { ...(input.evidence as Evidence), exposures: [] } });
 	t.equal(none.sampleRatio?.classic, null);
 	t.end();
@@ -268,7 +268,7 @@ t.test("the interval over all looks is their intersection, and an empty one is r
 	const gone = accuracy(moved({}));
 	t.match(gone?.together, { contradicted: true, lower: gone?.points.at(-1)?.lower });
 	t.match(reportPage(reportOf(moved({}))), /no improvement in common/);
-	t.equal(accuracy(moved({ alpha: 0.01 }))?.together.contradicted, false, "another level is no look at this claim");
+	t.equal(accuracy(moved({ alpha: 0.01 }))?.together.contradicted, false, "an interval at another level is skipped");
 	t.end();
 });
 
@@ -329,7 +329,7 @@ t.test("a planned look is reported with its classical test, which agrees with it
 		t.ok(looks.length >= 1 && looks.some(({ arms }) => arms[0]?.proved), `${design.design}: ${looks.length} looks`);
 		for (const { arms } of looks)
 			for (const { z, boundary, proved, test } of arms) {
-				t.ok(Math.abs((test?.z ?? 0) - (z ?? 1)) < 1e-12, "the z that was decided by");
+				t.ok(Math.abs((test?.z ?? 0) - (z ?? 1)) < 1e-12, "the z of the decision");
 				t.equal((test?.lower ?? 0) > line, proved);
 				t.equal((test?.pValue ?? 1) < normalSf(boundary), proved);
 				t.match(test, { test: "score" });
@@ -339,7 +339,7 @@ t.test("a planned look is reported with its classical test, which agrees with it
 		t.match(page, /✓ proved/);
 	}
 	const without = reportOf({ ...planned({ design: "fixed-horizon", units: 16_000 }), decisions: [] });
-	t.equal(without.looks[0]?.arms[0]?.test, null, "where the decision is not kept its z is");
+	t.equal(without.looks[0]?.arms[0]?.test, null, "the z remains without the decision");
 	t.ok((without.looks[0]?.arms[0]?.z ?? 0) > 2);
 	t.match(reportPage(reportOf(planned({ design: "fixed-horizon", units: 900_000 }))), /No planned look/);
 	t.same(reportOf(reportInput(MEASURING)).looks, []);
@@ -395,7 +395,7 @@ t.test("the report of a holdback uses its own units and level; a later report na
 	t.same([...new Set(report.claims.map(({ harmAlpha }) => harmAlpha))], [0.05 / 4 / 3 / 2]);
 	t.ok(
 		report.history.every(({ points }) => points.length === 1),
-		"decisions before it looked at others",
+		"earlier decisions are about other units",
 	);
 	t.same(report.sampleRatio?.history.length, 1);
 	const markup = reportPage(report);
@@ -405,7 +405,7 @@ t.test("the report of a holdback uses its own units and level; a later report na
 	t.equal(before.claims.at(-1)?.harmAlpha, (0.75 * 0.05) / 3 / 2);
 	t.ok(
 		before.history.every(({ points }) => points.length > 1),
-		"those of the experiment before the takeover",
+		"intervals from before the takeover",
 	);
 	const page = reportPage(before);
 	t.match(page, /at 2026-03-03 08:00:00 UTC. Units that came later do not count/);
@@ -443,7 +443,7 @@ t.test("the answer names what delays a winner: access, a gate, another promotion
 	const access = answerFor({}, shut, edit);
 	t.match(access.sentence, /AccessPolicy all allows v1 and not v2/);
 	t.match(access.next, /person decides/);
-	t.match(access.howLong, /Without a verdict by /, "it ends then");
+	t.match(access.howLong, /Without a verdict by /, "maxDuration ends it");
 
 	const wanted = decide(asked);
 	const gate = { at: "before-promotion", where: "gates.example", why: "HTTP 403", status: 403 } as const;
@@ -451,17 +451,17 @@ t.test("the answer names what delays a winner: access, a gate, another promotion
 	t.match(atGate.sentence, /gates\.example .*did not agree/);
 	t.match(atGate, { next: /gate/, howLong: /^$/ });
 	const edited = answerFor({}, heldByGate(asked, wanted, gate), edit);
-	t.same(edited, atGate, "an edit does not answer for the gate");
+	t.same(edited, atGate, "an edit does not replace the gate's answer");
 	const atStep = answerFor({}, heldByGate(asked, wanted, { ...gate, at: "before-step" }));
 	t.same(atStep, atGate, "before the takeover's first step, too");
 	const earlier = { status: { ...asked.status, stepIndex: 0 } };
 	t.notMatch(
 		answerFor(earlier, heldByGate(asked, wanted, gate)).sentence,
 		/did not agree/,
-		"of a ramp it is not asked",
+		"a ramp does not call this gate",
 	);
 
-	t.equal(answerFor({ closed: true }, shut).next, access.next, "nor would this");
+	t.equal(answerFor({ closed: true }, shut).next, access.next, "a closed Service does not change that");
 	for (const outcomes of [[], [heldByGate(asked, wanted, gate)]]) {
 		const closed = answerFor({ closed: true }, ...outcomes);
 		t.match(closed.sentence, /Service is closed: accuracy is .*: v2/);
@@ -475,7 +475,7 @@ t.test("the answer names what delays a winner: access, a gate, another promotion
 	t.equal(
 		answerFor({ closed: true, beingPromoted: "other" }).next,
 		concurrent.next,
-		"it would not be done in an open one",
+		"an open Service would not promote it either",
 	);
 	t.end();
 });

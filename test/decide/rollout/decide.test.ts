@@ -527,16 +527,16 @@ t.test("a person's command is never reported as recomputed", async (t) => {
 	const gate = { at: "before-promotion", where: "gate.example", why: "HTTP 503" } as const;
 	const other = experiment(["boosted"], { goal: null });
 	const acts: readonly [outcome: Outcome | null, words: string][] = [
-		[promoted, "a person's act: nothing to recompute"],
-		[commandOutcome({ ...made, status: live }, { verb: "pause" }), "a person's act: nothing to recompute"],
+		[promoted, "an operator's command has nothing to recompute"],
+		[commandOutcome({ ...made, status: live }, { verb: "pause" }), "an operator's command has nothing to recompute"],
 		[
 			commandOutcome({ ...made, status: { ...live, phase: "Paused", hold: "person" } }, { verb: "resume" }),
-			"a person's act: nothing to recompute",
+			"an operator's command has nothing to recompute",
 		],
-		[commandOutcome({ ...made, status: live }, { verb: "abort" }), "a person's act: nothing to recompute"],
-		[startExperiment(experiment(), 1), "a person's act: nothing to recompute"],
-		[applyExperiment(experiment(), other, live, 1), "a person's act: nothing to recompute"],
-		[heldByGate({ status: live }, promoted, gate), "a person's act: nothing to recompute"],
+		[commandOutcome({ ...made, status: live }, { verb: "abort" }), "an operator's command has nothing to recompute"],
+		[startExperiment(experiment(), 1), "an operator's command has nothing to recompute"],
+		[applyExperiment(experiment(), other, live, 1), "an operator's command has nothing to recompute"],
+		[heldByGate({ status: live }, promoted, gate), "an operator's command has nothing to recompute"],
 	];
 	for (const [outcome, words] of acts) {
 		if (outcome === null) throw new RangeError("nothing was done");
@@ -598,7 +598,7 @@ t.test("a slow challenger is harm, an equally slow system is not", async (t) => 
 	t.equal(at(0.5, 0.5), "unknown", "the old frozen thresholds prove nothing");
 	t.equal(at(0.02, 0.02), "open");
 	t.equal(at(0.01, 0.5), "harm");
-	t.equal(at(0.01, 0.01), "open", "just at the margin");
+	t.equal(at(0.01, 0.01), "open", "exactly at the margin");
 	t.equal(at(0.01, 0.001), "pass");
 });
 
@@ -613,8 +613,8 @@ t.test("a goal on a quantile requires fewer slow requests at its own lower thres
 			}),
 		).findings[0]?.verdict;
 	t.equal(at(0.01, 0.001), "pass");
-	t.equal(at(0.01, 0.01), "open", "faster by just so much");
-	t.equal(at(0.01, 0.03), "open", "it may be just like the baseline, that is no harm");
+	t.equal(at(0.01, 0.01), "open", "faster by exactly the required amount");
+	t.equal(at(0.01, 0.03), "open", "a challenger that equals the baseline is no harm");
 });
 
 t.test("harm's alpha is split over challengers and claims, a promotion's over challengers", async (t) => {

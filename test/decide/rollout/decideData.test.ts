@@ -309,7 +309,7 @@ t.test("shares on a quantile's grid must lie in [0, 1], decrease, and match the 
 	};
 	const few = above.map((p) => p / 10);
 	t.equal(at(few, above).action, "promote");
-	t.equal(at(few.with(3, (few[2] ?? 0) + 1e-12), above).action, "promote", "up to rounding");
+	t.equal(at(few.with(3, (few[2] ?? 0) + 1e-12), above).action, "promote", "equal up to rounding");
 	for (const [boosted, control, reason] of [
 		[
 			few.with(19, null as unknown as number),
@@ -394,7 +394,7 @@ t.test("missing outcomes are not reported as missing people, and have no time es
 	t.match(
 		decide(input({ evidence: { ...none.evidence, arms: begun } })),
 		{ lacks: "any value of accuracy in arm control", expectedMs: null },
-		"nor where the other arm has few people yet",
+		"also if the other arm has few units",
 	);
 	t.match(decide(input({ ...none, ...ended })), {
 		...{ action: "roll-back", rule: "max-duration" },

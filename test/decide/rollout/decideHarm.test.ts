@@ -31,10 +31,10 @@ t.test("onHarm freeze holds the allocation, once for every harm, until a person 
 	t.same(again.status, first.status);
 
 	const resumed = commandOutcome({ experiment: frozen, status: first.status, by: "ada", nowMs: 1 }, { verb: "resume" });
-	t.match(decide({ ...made, status: resumed.status }), { action: "ramp" }, "what a person has seen stops it no more");
+	t.match(decide({ ...made, status: resumed.status }), { action: "ramp" }, "an accepted harm no longer holds");
 	const other = evidence({ control: { n: 300 }, boosted: { n: 300, errors: 0.4, slow: 0.9 } });
 	const second = decide({ ...made, status: resumed.status, evidence: other });
-	t.match(second, { action: "pause", rule: "harm", status: { hold: "harm" } }, "another harm does");
+	t.match(second, { action: "pause", rule: "harm", status: { hold: "harm" } }, "another harm holds");
 	t.equal(second.status.frozenHarms?.length, 2);
 });
 
@@ -144,7 +144,7 @@ t.test("a quantile's claim in a segment has its own level and no tolerance for h
 	// The challenger is proved slower, though within the tolerance of a pass.
 	t.match(inCountries([slow(400_000, 0.012)]).findings.at(-1), { segment: { value: "DE" }, verdict: "harm" });
 	t.equal(inCountries([slow(400_000, 0.01)]).action, "ramp");
-	t.equal(inCountries([slow(4_000, 0.4, 0.2)]).action, "ramp", "a far country: its p80 is no p99");
+	t.equal(inCountries([slow(4_000, 0.4, 0.2)]).action, "ramp", "a slow country has another quantile");
 	const most = (share: number) => inCountries([slow(1_000, share)]).findings.at(-1)?.segment !== undefined;
 	const shares = Array.from({ length: 100 }, (_, i) => i / 1_000);
 	const first = shares.find(most) ?? 1;
@@ -224,7 +224,7 @@ t.test("the largest valid Experiment is decided with few bound searches", async 
 	const outcome = decide(input({ experiment: large, metrics, status: status({ thresholds: {} }), evidence: whole }));
 	Math.log = log;
 	const tests = 6 * 15 * 105;
-	t.equal(outcome.findings.length, 6 * 15, "and no harm is found");
+	t.equal(outcome.findings.length, 6 * 15, "no harm is found");
 	t.ok(logs < 5 * tests, `${logs} logarithms for ${tests} tests`);
 });
 

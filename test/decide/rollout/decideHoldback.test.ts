@@ -156,13 +156,21 @@ t.test("evidence queries cover the holdback's units during and after it", (t) =>
 	t.same(asked(running), all);
 	const person = { experiment: HELD, by: "ada", nowMs: 70_000 };
 	const taking = commandOutcome({ ...person, status: running }, { verb: "promote", arm: "boosted" }).status;
-	t.same(asked(taking), { ...all, closeUntilMs: 70_000 }, "what is open then may be under another version");
+	t.same(asked(taking), { ...all, closeUntilMs: 70_000 }, "open windows may contain requests to another version");
 	const held = at({ ...taking, ...promoting(1, 500_000) }).status;
 	const own = { ...all, exposedAfterMs: 100_000, covariateMs: null };
-	t.same(asked(held), own, "who came first during the takeover had the arm's version before");
-	t.same(asked(at(held, { nowMs: 160_000 }).status), { ...all, closeUntilMs: 70_000 }, "promoted: by what promoted it");
+	t.same(asked(held), own, "units of the takeover had the arm's version before");
+	t.same(
+		asked(at(held, { nowMs: 160_000 }).status),
+		{ ...all, closeUntilMs: 70_000 },
+		"a promoted Experiment uses the data before its takeover",
+	);
 	const bad = evidence({ ...GOOD, boosted: { n: 6_000, errors: 0.05 } }, HEALTHY);
-	t.same(asked(at(held, { evidence: bad, nowMs: 130_000 }).status), own, "taken back: by what took it back");
+	t.same(
+		asked(at(held, { evidence: bad, nowMs: 130_000 }).status),
+		own,
+		"a rolled back Experiment uses the data of its holdback",
+	);
 	t.same(asked(commandOutcome({ ...person, status: held }, { verb: "abort" }).status), own);
 	t.end();
 });
@@ -300,7 +308,7 @@ t.test("harm on broken data rolls back a holdback too, with a warning", (t) => {
 	t.match(at(begun, found), { action: "roll-back", rule: "harm", ...expected });
 	const freezing = { ...HELD, spec: { ...HELD.spec, rollout: { ...HELD.spec.rollout, onHarm: "freeze" as const } } };
 	t.match(at(begun, { ...found, experiment: freezing }), { action: "hold", waitsFor: "person", ...expected });
-	t.match(at({}, found), { action: "close-arm", rule: "harm", ...expected }, "and before it");
+	t.match(at({}, found), { action: "close-arm", rule: "harm", ...expected }, "before the holdback");
 	t.match(at({}, { ...found, experiment: freezing }), { action: "pause", rule: "harm", ...expected });
 	t.match(at({ closedArms: ["other"] }, found), { action: "roll-back", rule: "harm", ...expected });
 	t.end();
@@ -375,7 +383,7 @@ t.test("a holdback without a winner restores the Variant that the winner replace
 	});
 	t.notHas(at(promoting(1, 500_000)).status.promotion, "replaced");
 	const own = at(promoting(1, 500_000), { replaces: "v2" }).status;
-	t.notHas(own.promotion, "replaced", "its own Variant was the default before: harm takes it back all the same");
+	t.notHas(own.promotion, "replaced", "harm restores the Variant that was the default before");
 	t.equal(
 		commandOutcome({ ...person, status: at(promoting(1, 500_000)).status }, { verb: "abort" }).defaultVariant,
 		"v1",

@@ -61,7 +61,7 @@ t.test("a fixed horizon takes one look by the classical test, then promotes or e
 		reason: /the last of the planned looks, at 8000 units, did not prove/,
 	});
 	const resumed = at(FIXED, 4_000, 0.9, { ...none.status, durationFromMs: 100_000 });
-	t.match(resumed, { action: "hold", waitsFor: "proof" }, "no second chance by looking again");
+	t.match(resumed, { action: "hold", waitsFor: "proof" }, "a repeated look has no effect");
 });
 
 t.test("a group-sequential design takes each look once, with the information then available", async (t) => {
@@ -182,7 +182,11 @@ t.test("a planned look at a mean needs as many units as its sequential test, wit
 	t.equal(statistic(asked, arm(1_999, 0.6), arm(4_000, 0.5)), null);
 	t.ok((statistic(asked, arm(2_000, 0.6), arm(4_000, 0.5)) ?? 0) > 10);
 	const heavy = { ...arm(2_000, 0.6), extremes: [{ lo: 0, hi: 9 }] };
-	t.equal(statistic(asked, heavy, { ...arm(4_000, 0.5), extremes: [{ lo: 0, hi: 1 }] }), null, "one outweighs them");
+	t.equal(
+		statistic(asked, heavy, { ...arm(4_000, 0.5), extremes: [{ lo: 0, hi: 1 }] }),
+		null,
+		"one unit outweighs the others",
+	);
 });
 
 t.test("units of a look are those that inform its comparison", (t) => {

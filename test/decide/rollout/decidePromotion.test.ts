@@ -176,8 +176,8 @@ t.test("an arm that waits for an operator still ends with maxDuration", (t) => {
 			status: { phase: "Paused", hold: "inconclusive" },
 			reason: new RegExp(`^Paused: no promotion after .*${reason.source}; a person decides\\.$`),
 		});
-		t.equal(by({ ...change, durationFromMs: 90_000 }, extra)[0].action, "hold", "resumed: its time begins anew");
+		t.equal(by({ ...change, durationFromMs: 90_000 }, extra)[0].action, "hold", "resume restarts the duration");
 	}
-	t.equal(by({}, {})[0].action, "promote", "what nothing holds is promoted, however late");
+	t.equal(by({}, {})[0].action, "promote", "a proved arm is promoted after maxDuration too");
 	t.end();
 });

@@ -15,10 +15,10 @@ t.test("the expected time follows the observed rate of units", async (t) => {
 });
 
 t.test("no time is estimated after few units, or if few are missing", async (t) => {
-	t.equal(expectedUnitsMs(came(79), ["control"], 79), null, "its ends differ by a factor of 1.502");
-	t.equal(expectedUnitsMs(came(80), ["control"], 80), 60_000, "here by 1.4997");
+	t.equal(expectedUnitsMs(came(79), ["control"], 79), null, "the interval's ends differ by a factor of 1.502");
+	t.equal(expectedUnitsMs(came(80), ["control"], 80), 60_000, "the interval's ends differ by a factor of 1.4997");
 	t.equal(expectedUnitsMs(came(39), ["control"], 1e6), null);
 	t.equal(expectedUnitsMs(came(1e6), ["control"], 39), null);
-	t.equal(expectedUnitsMs(came(1_200), ["control"], 100, 0.05), null, "by what counts, not by who came");
+	t.equal(expectedUnitsMs(came(1_200), ["control"], 100, 0.05), null, "only counted units matter");
 	t.equal(expectedUnitsMs(came(0), ["control"], 100), null);
 });

@@ -12,13 +12,13 @@ import { evidence, experiment, input, LAST_STEP, METRICS, metric, rate, status }
 
 t.test("one proved goal among many Experiments counts only if it passes e-BH", async (t) => {
 	const member = (experiment: string, e: number | null) => ({ experiment, logE: e === null ? null : Math.log(e) });
-	t.same(provedTogether([member("a", 20)]), ["a"], "alone: e of 20 is 5 %");
+	t.same(provedTogether([member("a", 20)]), ["a"], "a single e-value of 20 is 5 %");
 	t.same(provedTogether([member("a", 19)]), []);
-	t.same(provedTogether([member("a", 20), member("b", 1)]), [], "of two it must be 40");
+	t.same(provedTogether([member("a", 20), member("b", 1)]), [], "one of two needs 40");
 	t.same(provedTogether([member("a", 39), member("b", 1)]), []);
 	t.same(provedTogether([member("b", 1), member("a", 41)]), ["a"]);
 	t.same(provedTogether([member("a", 21), member("b", 22)]), ["a", "b"], "two together need 20 each");
-	t.same(provedTogether([member("a", 21), member("b", null)]), [], "what was not tested counts all the same");
+	t.same(provedTogether([member("a", 21), member("b", null)]), [], "untested hypotheses count too");
 	t.same(provedTogether([]), []);
 });
 
@@ -44,7 +44,7 @@ t.test("an Experiment's e-value is the mean over its challengers' goals", async 
 	t.ok(Math.abs(two - ((goal?.logE ?? 0) - Math.LN2)) < 0.01);
 	t.ok(Math.abs((goalLogE(of(["boosted", "idle"], arms, ["idle"])) ?? 0) - two) < 0.01, "a closed arm still shares");
 	t.equal(goalLogE(of(["boosted", "idle"], arms, ["boosted", "idle"])), null);
-	t.equal(goalLogE({ ...one, input: null }), null, "a person's act");
+	t.equal(goalLogE({ ...one, input: null }), null, "an operator's command");
 });
 
 t.test("e-values of goals without effect have a mean of at most 1, also with closed arms", async (t) => {
@@ -126,7 +126,7 @@ t.test("a goal on a quantile has the smallest e-value of its grid's cells", asyn
 	const far = above.map((_, index) => (index < CENTRE ? 0.12 : 0.06));
 	const open = resultOf(far);
 	t.match(open.finding, { verdict: "open", note: /not yet for every place/ });
-	t.ok((open.finding?.logE ?? 0) > 30, "by the one threshold it would be sure");
+	t.ok((open.finding?.logE ?? 0) > 30, "one threshold alone would prove it");
 	t.ok(open.logE !== null && Math.abs(open.logE - inFleet(least(far))) < 1e-9 && open.logE < Math.log(20));
 	const good = above.map((p) => 0.3 * p);
 	const proved = resultOf(good);

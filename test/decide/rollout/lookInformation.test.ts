@@ -94,7 +94,7 @@ for (const [name, looks, frozenAt, spending] of [
 			matured: (_: string, seen: number) => seen / 2,
 		};
 		const now = looksOf(scene).boosted ?? [];
-		t.equal(now.length, looks, "every look comes, later by what came before the freezing");
+		t.equal(now.length, looks, "every look is taken, delayed by the units before the freezing");
 		t.ok(Math.abs((now.at(-1)?.information ?? 0) - units) <= units / 200, `${now.at(-1)?.information}`);
 		const error = errorOf(now, 11);
 		t.comment(`${name}: error ${error}`);

@@ -268,7 +268,7 @@ t.test("a changed baseline is frozen again from requests after its detection", a
 		store.decisions.map(({ outcome }) => outcome.action),
 		["unfreeze-threshold", "freeze-threshold"],
 	);
-	t.same(source.quantilesSince, [100_000], "asked for once, when it was to be frozen");
+	t.same(source.quantilesSince, [100_000], "queried once, before it was frozen");
 	await one.tick();
 	t.match(source.queries.at(-1)?.metrics.find(({ name }) => name === "latency-p99")?.threshold, {
 		thresholdMs: 62,
@@ -424,7 +424,7 @@ t.test("a step waits until its gate, which is called once, approves", async (t) 
 	const one = loop();
 	await one.tick();
 	await one.tick();
-	t.equal(asked.length, 1, "while it thinks it is not asked again");
+	t.equal(asked.length, 1, "a pending gate is not called again");
 	t.same(store.decisions, []);
 	t.match(asked[0]?.question, {
 		id: "main/0/before-step/0/ramp-1-500000---",
@@ -487,16 +487,16 @@ t.test("a gate's refusal holds with its reason, without secrets, and is retried 
 		"and the decision can be recomputed",
 	);
 	await look(900);
-	t.equal(asked.length, 1, "not before a second");
+	t.equal(asked.length, 1, "not before one second");
 	await look(100);
 	t.equal(asked.length, 2);
 	await look(1_500);
-	t.equal(asked.length, 2, "nor before two more");
+	t.equal(asked.length, 2, "not before two more seconds");
 	answer = { ok: true };
 	await look(600);
 	t.equal(asked.length, 3);
 	t.equal(store.decisions.length, 1, "the same hold is recorded once");
-	t.equal(new Set(asked.map(({ question }) => question.id)).size, 1, "by one idempotency id");
+	t.equal(new Set(asked.map(({ question }) => question.id)).size, 1, "with one idempotency id");
 	await look(100);
 	t.match(store.decisions[1], { outcome: { action: "ramp" } });
 });
@@ -619,7 +619,7 @@ t.test("interactions are queried when a promotion is ready, for Experiments that
 	source.present = evidence({ control: { n: 300 }, boosted: { n: 300 } });
 	const one = loop();
 	await one.tick();
-	t.same(asked(), [[]], "nothing is ready, nothing is asked");
+	t.same(asked(), [[]], "nothing is ready, so nothing is queried");
 	source.present = evidence({ control: { n: 6_000, accuracy: 0.78 }, boosted: { n: 6_000, accuracy: 0.83 } });
 	source.queries = [];
 	await one.tick();

@@ -73,7 +73,7 @@ t.test("an arm frozen for proved harm is promoted only by name, and the reason r
 	t.match(
 		act(parts, { verb: "promote", arm: "boosted" }).reason,
 		/, though error-rate where country is D\|E, accuracy where country is anything else was proved worse; it/,
-		"and where, if it was not of everybody",
+		"the segment is named",
 	);
 	const others = { frozenHarms: ["other|accuracy|goal"] };
 	t.notMatch(act(others, { verb: "promote", arm: null }).reason, /worse/);
@@ -95,14 +95,14 @@ t.test("an arm with parameters is not promoted: its Variant would serve without 
 		hint: /Variant itself/,
 	};
 	t.throws(() => promote("boosted"), why);
-	t.throws(() => promote(null, { closedArms: ["other"] }), why, "nor as the only one that is open");
+	t.throws(() => promote(null, { closedArms: ["other"] }), why, "not even as the only open arm");
 	t.equal(promote("other").status.promotion?.arm, "other", "parameters of another arm do not block the promotion");
 	const baseline = own.spec.arms.map((arm) => (arm.baseline ? { ...arm, parameters: { a: "1" } } : arm));
 	const outcome = commandOutcome(
 		{ experiment: { ...own, spec: { ...own.spec, arms: baseline } }, status: status(), by: "ada", nowMs: 7_000 },
 		{ verb: "promote", arm: "boosted" },
 	);
-	t.equal(outcome.status.promotion?.arm, "boosted", "nor are the baseline's");
+	t.equal(outcome.status.promotion?.arm, "boosted", "the baseline's parameters do not either");
 });
 
 t.test("abort restores the default, from a takeover too", async (t) => {
@@ -177,7 +177,7 @@ t.test("a changed declaration never raises the allocation; a changed margin refr
 	t.equal(
 		taken?.reason,
 		"The declaration changed guardrails; the experiment goes on at 20%. Nothing is judged by latency-p99, error-rate any more.",
-		"what is gone is not frozen anew",
+		"removed thresholds are not frozen again",
 	);
 	t.same(taken?.status.thresholds, {});
 });
@@ -240,5 +240,5 @@ t.test("a changed defaultVariant replaces a promoted one; an unchanged one does 
 	const without = service("v1", ["v1", "v3"]);
 	const gone = "Variant v2, which was promoted, is declared no more; the default variant is v1.";
 	t.equal(applyService(service("v1"), without, learned), gone);
-	t.equal(applyService(without, service("v1"), learned), gone, "it does not come back with its declaration");
+	t.equal(applyService(without, service("v1"), learned), gone, "the declaration does not restore it");
 });

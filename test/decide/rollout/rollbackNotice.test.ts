@@ -85,7 +85,7 @@ t.test("a rollback notification survives kill -9, and is repeated with the same 
 		),
 	});
 	await before.close();
-	t.equal(calls.length, 0, "the rollback is stored, and no gate has heard of it");
+	t.equal(calls.length, 0, "the rollback is stored, and no notification was delivered");
 
 	let running = await control(t, directory);
 	const first = await call(1);
@@ -116,6 +116,6 @@ t.test("a rollback notification survives kill -9, and is repeated with the same 
 	await kill(running, "SIGTERM");
 	const after = open();
 	t.teardown(() => after.close());
-	t.same(await after.pending(), [], "what a gate took is not sent again");
+	t.same(await after.pending(), [], "an accepted notification is not sent again");
 	t.equal(calls.length, 4);
 });

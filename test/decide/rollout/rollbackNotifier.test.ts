@@ -70,7 +70,7 @@ t.test("rollback notifications have limited concurrency: untried ones first, the
 	const { look, put, answer, time } = house(pending("b", GATE_NOTIFICATIONS_AT_ONCE_MAX + 1));
 	const first = await look();
 	t.equal(first.length, GATE_NOTIFICATIONS_AT_ONCE_MAX);
-	t.same(await look(), [], "not one more, however often it is looked");
+	t.same(await look(), [], "not more, for any number of ticks");
 	time.nowMs += 10;
 	await answer("b#3", false);
 	time.nowMs += 10;
@@ -97,7 +97,7 @@ t.test("an unreadable notification waits like a rejected one, blocks no other, a
 		[...pending("team/bad", 4), ...pending("team/good", 1)],
 		(key) => isReadable || key.startsWith("team/good"),
 	);
-	t.same(await look(), ["team/good#0"], "the others wait for their pause");
+	t.same(await look(), ["team/good#0"], "the others wait for their backoff");
 	await answer("team/good#0", true);
 	for (let at = 0; at < 1_000; at++) {
 		time.nowMs += 500;

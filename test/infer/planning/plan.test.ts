@@ -32,7 +32,7 @@ t.test("a plan has level, steps, units, days and detectable effect, each with a 
 		t.ok((metric.fixedUnits ?? 0) < (metric.atPower.units ?? 0), "one look costs less than all");
 		t.ok((metric.atPower.day ?? 0) <= (plan.decisionDay ?? 0));
 	}
-	t.ok((plan.decisionDay ?? 0) >= (plan.steps[2]?.startDay ?? 99), "promotion is at the last step");
+	t.ok((plan.decisionDay ?? 0) >= (plan.steps[2]?.startDay ?? 99), "a promotion is possible at the last step");
 	t.same(planOf(input), plan, "the same numbers, the same plan");
 });
 
@@ -88,7 +88,7 @@ t.test("a plan with planned looks has the day and power of each look and the fie
 	t.match(single, /^accuracy: # people show .* more than # points\. For #% write units: #\.$/);
 	const few = planOf({ ...input, design: { design: "fixed-horizon", units: 200 } });
 	t.match(few.metrics[0], { atPower: { units: null, day: null }, median: { units: null } });
-	t.equal(few.decisionDay, null, "what its looks do not find is not to be expected");
+	t.equal(few.decisionDay, null, "undetected effects are not expected");
 });
 
 t.test("a bandit's plan counts only the core once shares may move", async (t) => {
@@ -102,7 +102,7 @@ t.test("a bandit's plan counts only the core once shares may move", async (t) =>
 	}
 	t.ok((moved.horizonUnits ?? 0) < 0.5 * (plain.horizonUnits ?? 0));
 	const whole = planOf({ ...input, traffic: { ...traffic, core: { share: 1, days: 0.5 } } });
-	t.equal(whole.horizonUnits, plain.horizonUnits, "a core of everybody changes nothing");
+	t.equal(whole.horizonUnits, plain.horizonUnits, "a core of all units changes nothing");
 });
 
 t.test("a plan splits alpha over challengers, and the smallest challenger takes longest", async (t) => {
@@ -138,7 +138,7 @@ t.test("a range without a variance is planned with the largest possible variance
 		metrics: [STARS, { ...STARS, variance: null }, { ...STARS, variance: 3.1 * 0.9 }],
 	}).metrics.map(({ atPower }) => atPower.units ?? 0);
 	t.ok((known ?? 0) < 0.5 * (unknown ?? 0), `${known} against ${unknown}`);
-	t.ok((coins ?? 0) <= (unknown ?? 0), "no law takes more");
+	t.ok((coins ?? 0) <= (unknown ?? 0), "no distribution needs more");
 });
 
 t.test("a plan refuses impossible numbers", async (t) => {

@@ -144,7 +144,7 @@ t.test("planned looks that are too early decide nothing; each pair of arms count
 		[true, true, false, false],
 		"a mean needs 2,000 units in either arm, and chance does not halve 4,000",
 	);
-	t.same(early(8_400), [true, false, false, false], "of 4,200 it leaves the smaller arm that many");
+	t.same(early(8_400), [true, false, false, false], "4,200 units leave 2,000 for the smaller arm");
 	// SE = 60·√(2/n); a unit d away moves the difference by d/n: 0.2 SE at d = 500 from n = 868, at 1,500 from 7,813 on.
 	const far = (farthest: number) =>
 		looksPlan({ ...WAIT, believed: 10, farthest }, { ...PAIR, design: { ...GROUPS, units: 20_000 } });
@@ -152,7 +152,7 @@ t.test("planned looks that are too early decide nothing; each pair of arms count
 	t.same(
 		far(1_500).looks.map(({ z }) => z === null),
 		[true, true, true, false],
-		"one person who waits very long outweighs the others",
+		"one unit with a very long wait outweighs the others",
 	);
 	const none = looksPlan(WAIT, { ...PAIR, design: { ...GROUPS, units: 2_000 } });
 	t.equal(none.looks.at(-1)?.proved, 0);

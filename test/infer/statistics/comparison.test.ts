@@ -241,7 +241,7 @@ const reaching = (mean: number, lo: number, hi: number): MetricEvidence => ({
 t.test("a mean is unknown if one unit outweighs the others", async (t) => {
 	// SE = √((0.25 + 0.24)/4000) = 0.01107; a unit at distance d moves the difference by d/4000, so 0.2 SE are d = 8.85.
 	const near = measured(ask({ type: "mean" }), reaching(0.5, 0, 9.3), reaching(0.4, 0, 1));
-	t.same(near, measured(ask({ type: "mean" }), rate(4_000, 0.5), rate(4_000, 0.4)), "and else changes no number");
+	t.same(near, measured(ask({ type: "mean" }), rate(4_000, 0.5), rate(4_000, 0.4)), "other numbers stay the same");
 	const far = reaching(0.5, 0, 9.4);
 	for (const [a, b] of [
 		[far, reaching(0.4, 0, 1)],

@@ -47,7 +47,7 @@ t.test("interactions of effects share half of alpha over the sides and cells of 
 			if (seen.at(-1) !== expected.at(-1)) break;
 		}
 		t.same(seen, expected);
-		t.ok(seen.includes(true), "some are found");
+		t.ok(seen.includes(true), "some interactions are found");
 	}
 });
 

@@ -25,6 +25,6 @@ t.test("the alpha for missing outcomes is split over directions, challengers and
 			t.equal(proved, logE >= Math.log((2 * challengers) / ALPHA), `${without}: ${logE}`);
 			if (!proved && logE >= -Math.log(ALPHA)) between++;
 		}
-		t.ok(between > 0, "some would be proved at all of alpha");
+		t.ok(between > 0, "some would be proved at the whole alpha");
 	}
 });

@@ -23,7 +23,7 @@ t.test("with changing means and shares, pooling alarms falsely; core and propens
 	}
 	t.comment(`false alarms in ${runs} runs at alpha 5 %: ${JSON.stringify(alarms)}`);
 	// 99 % of runs at a true rate of 5 % see at most 13 of 120.
-	t.ok(alarms.pooled > 20, "so it is not done");
+	t.ok(alarms.pooled > 20, "pooling is not used for that reason");
 	t.ok(alarms.core <= 13);
 	t.ok(alarms.propensities <= 13);
 });
@@ -75,6 +75,6 @@ t.test("with returning users, first exposures are a fair sample in the core only
 	}
 	const p = { all: sampleRatio(all)?.p ?? 1, core: sampleRatio(core)?.p ?? 0 };
 	t.comment(`sample-ratio p of all units ${p.all}, of the core ${p.core}`);
-	t.ok(p.all < 1e-6, "a mismatch where nothing is broken");
+	t.ok(p.all < 1e-6, "a mismatch without any fault");
 	t.ok(p.core > 0.05);
 });

@@ -14,7 +14,7 @@ export interface World {
 	readonly batches: number;
 	readonly perBatch: number;
 	readonly floor: number;
-	/** A look at the evidence after so many batches; the shares move after each. */
+	/** The number of batches between looks; shares move after each batch. */
 	readonly lookEvery: number;
 }
 

@@ -22,7 +22,7 @@ t.test("for a metric with direction down the best arm keeps its share, unlike at
 	t.comment(`best by us ${weights}, by GrowthBook ${theirs.theirs}; two arms by GrowthBook: ${theirs.theirTwoArms}`);
 	t.ok((seen.best[0] ?? 0) > 0.9999, "the truth: 1.0 is the best of 1.0, 1.2 and 1.4");
 	t.ok(Math.abs((weights[0] ?? 0) - 0.5) < 1e-5);
-	t.ok((theirs.theirs[0] ?? 1) < 0.011, "theirs gives the best arm its floor");
+	t.ok((theirs.theirs[0] ?? 1) < 0.011, "the peer gives the best arm its floor");
 	t.equal(theirs.theirTwoArms, "IndexError");
 	const two = banditWeights("top-two", lower([1, 1.2], 0.03));
 	t.ok(Math.abs((two[0] ?? 0) - 0.5) < 1e-12 && Math.abs((two[1] ?? 0) - 0.5) < 1e-12);

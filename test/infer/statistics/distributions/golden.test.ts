@@ -58,7 +58,7 @@ class Worst {
 		else this.relative(actual, truth, Math.abs(truth) < FAR ? 1e-8 : 1e-10, row);
 	}
 
-	/** Logarithms and quantiles: never far. */
+	/** Logarithms and quantiles, which have no far tail. */
 	relative(actual: number, truth: number, allowed: number, row: object): void {
 		if (actual === truth) this.note(0, actual, row);
 		else this.note(Math.abs(actual - truth) / Math.max(Number.MIN_VALUE, Math.abs(truth)) / allowed, actual, row);

@@ -62,7 +62,7 @@ t.test("AsympCS with GrowthBook's ρ agrees with its published sequential interv
 });
 
 t.test("AsympCS uses a non-inferiority margin, which GrowthBook ignores", async (t) => {
-	// Truth: the challenger is exactly as good, the margin is 2 units. What is claimed is that it lies above −2.
+	// The arms are equal, the margin is 2 units, and the claim is "above −2".
 	const estimate: Estimated = { value: 0, variance: 0.25, n: 10_000 };
 	const design = { alpha: 0.05 };
 	const ours = asympOneSidedPValue("above", estimate, -2, design);
@@ -76,7 +76,7 @@ t.test("AsympCS uses a non-inferiority margin, which GrowthBook ignores", async 
 	if (isNoEstimate(bounds) || isNoEstimate(ours)) return;
 	const touching = asympOneSidedPValue("above", estimate, bounds.lower, design);
 	t.ok(!isNoEstimate(touching) && Math.abs(touching.p - 0.05) < 1e-12, "p is alpha where the bound is the line");
-	// And the other way round: clearly worse than the margin, though better than a gain would be by the other test.
+	// The converse: clearly worse than the margin.
 	const harm = asympOneSidedPValue("below", { ...estimate, value: -4.5 }, -2, design);
 	t.ok(!isNoEstimate(harm) && harm.p < 0.05);
 });

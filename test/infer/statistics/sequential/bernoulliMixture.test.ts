@@ -231,7 +231,7 @@ function people(next: () => number, n: number): { readonly units: Sample; readon
 const plus = (x: Sample, y: Sample): Sample => ({ n: x.n + y.n, sum: x.sum + y.sum });
 
 t.test("with 1 to 3 requests per user A/A errors stay below alpha per unit, not per request", async (t) => {
-	// One arm against its known mean, the form that leaves no slack: alpha 5 %, 60 looks.
+	// One arm against its known mean, the tightest form, at alpha 5 % with 60 looks.
 	const runs = 400;
 	let perUnit = 0;
 	let perRequest = 0;

@@ -26,7 +26,7 @@ const value = (result: number | { reason: string }): number => {
 	return result;
 };
 
-/** Sums of `n` units that are spread as these are. */
+/** Sums of `n` units with the distribution of these values. */
 const scaled = (capital: LogCapital, n: number): LogCapital => ({
 	...capital,
 	n,

@@ -37,7 +37,7 @@ const golden = JSON.parse(readFileSync("test/fixtures/statistics/confseq.json", 
 const near = (actual: number, truth: number, tolerance: number): boolean =>
 	Math.abs(actual - truth) <= tolerance * Math.max(1, Math.abs(truth));
 
-/** All cases of a table that are not near their truth, as one line each. */
+/** Cases of a table that differ from the reference, one line each. */
 function misses<Case>(
 	t: { ok(value: boolean): unknown; same(found: unknown, wanted: unknown): unknown },
 	cases: readonly Case[],

@@ -74,7 +74,7 @@ interface Case {
 	readonly rare: boolean;
 }
 
-/** Samples of 2 to 50,000 units at any level, rare and certain ones, lines near the data and far from them. */
+/** Random samples of 2 to 50,000 units at all levels, with lines near and far. */
 function someCase(next: () => number): Case {
 	const kind = Math.floor(next() * 4);
 	const level = (): number => {
@@ -118,7 +118,7 @@ t.test("the infimum over the null's boundary agrees with a dense scan for 400 ra
 		if (!(lo < hi) || arm.sum / arm.n === contrast.slope * (c.sum / c.n) + contrast.offset) continue;
 		const found = logEvidence(side, arm, c, contrast, prior, shares);
 		const scanned = scan(lo, hi, contrast, (pc) => plain(side, arm, c, contrast, pc, top, shares));
-		// A value of 300 nats is compared to the same number of digits, not to the same decimal.
+		// Large values are compared by relative error.
 		const size = Math.max(1, Math.abs(scanned));
 		compared += 1;
 		if (found > scanned + 1e-6 * size) {
@@ -170,7 +170,7 @@ t.test("the orthogonal ratio has expectation at most 1 under every dominated mea
 						for (const halves of [0, 0.5, 1]) {
 							const pt = slope * pc + offset;
 							if (pt > 1) continue;
-							// Means of the null that are the point's own, or further in: challenger's less, baseline's more.
+							// Means of the null at the point, or further inside: a lower challenger, a higher baseline.
 							const up = side === "above";
 							const meanT = up ? pt * (1 - worse) : pt + (1 - pt) * worse;
 							const meanC = up ? pc + (1 - pc) * worse : pc * (1 - worse);

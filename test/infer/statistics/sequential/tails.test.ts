@@ -43,7 +43,7 @@ t.test("the pull of the heaviest unit is its effect on the mean in standard erro
 		const pull = heaviestPull(estimate, challenger, baseline) ?? 0;
 		t.ok(Math.abs(pull * Math.sqrt(estimate.variance) - most) < 1e-9, `${pull}`);
 	}
-	// Where the baseline has the heaviest unit a lift weighs it (1 + lift) times.
+	// A lift weighs the baseline's heaviest unit (1 + lift) times.
 	const [light, heavy] = [armOf([3, 4, 5, 4, 3, 5]), armOf([1, 2, 3, 4, 90, 2, 1])];
 	for (const lift of [0, 0.5]) {
 		const estimate = liftContrast(levelOf(light), levelOf(heavy), lift);
@@ -89,7 +89,7 @@ t.test("the tail rule prevents wrong claims about arms with different distributi
 	if (scenario === undefined) throw new Error("the scenario");
 	const small = { ...scenario, units: 10_000 };
 	const rule = methodOf(small);
-	// As it was: bounds alone.
+	// Bounds without the tail rule.
 	const bare: Method = {
 		exact: false,
 		claims: (challenger, baseline) => {
