@@ -46,7 +46,7 @@ for (const [file, without] of [
 	});
 }
 
-t.test("who reads declarations loads the schemas", async (t) => {
+t.test("only processes that read declarations load the schemas", async (t) => {
 	t.ok((await packagesOf(join(SOURCE, "declare/resources/parse.js"))).has("zod"));
 	t.ok((await packagesOf(join(SOURCE, "observe/events/store/store.js"))).has("@duckdb/node-api"), "by require, too");
 });

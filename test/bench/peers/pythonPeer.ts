@@ -36,7 +36,7 @@ export async function pythonPeer(): Promise<string> {
 }
 
 /**
- * Makes the environment where there is none.
+ * Makes the environment if it does not exist.
  * @param notice called before it is made, which takes a minute
  * @throws WeirError `failed-precondition` where there is no Python 3, or the packages cannot be installed
  */

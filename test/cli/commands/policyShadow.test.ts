@@ -80,7 +80,11 @@ t.test("shadow, apply and validate name what Envoy cannot try, and what that hid
 	t.match(out, GAP);
 	t.match(out, /^NOT TRIED .*\nthe shadow policies have changed no verdict so far/);
 	t.notMatch(out, harmless);
-	t.match((await local("policy", "shadow", "--policy", "plain")).out, "NOT TRIED", "it hides what is asked for");
+	t.match(
+		(await local("policy", "shadow", "--policy", "plain")).out,
+		"NOT TRIED",
+		"an untried policy hides the requested one",
+	);
 	t.notMatch((await local("policy", "shadow", "--service", "other")).out, "NOT TRIED");
 	t.match(JSON.parse((await local("policy", "shadow", "--json")).out), {
 		changes: [],

@@ -113,7 +113,7 @@ class ManualClock implements Clock {
 	}
 }
 
-function house(
+function setUp(
 	experiments: readonly Experiment[] = [experiment()],
 	initial: Status = EMPTY_STATUS,
 	answers: Webhook = async () => ({ ok: true }),
@@ -142,7 +142,7 @@ function house(
 const running = (change = {}): Status => ({ ...EMPTY_STATUS, experiments: { main: status(change) } });
 
 t.test("the loop starts an Experiment, freezes its threshold, waits once and ramps", async (t) => {
-	const { store, source, clock, loop } = house();
+	const { store, source, clock, loop } = setUp();
 	const one = loop();
 	await one.tick();
 	t.match(store.decisions[0], {
@@ -180,7 +180,7 @@ t.test("the loop starts an Experiment, freezes its threshold, waits once and ram
 });
 
 t.test("a hold is recorded again if its cause changes, and not if only its numbers change", async (t) => {
-	const { store, source, clock, loop } = house([experiment()], running());
+	const { store, source, clock, loop } = setUp([experiment()], running());
 	const one = loop();
 	const look = async (people: number, outcomes: number) => {
 		const made = evidence({ control: { n: people }, boosted: { n: people } });
@@ -211,7 +211,7 @@ t.test("a hold is recorded again if its cause changes, and not if only its numbe
 });
 
 t.test("an ended Experiment is queried while windows are open, without decisions", async (t) => {
-	const { store, source, clock, types, loop } = house(
+	const { store, source, clock, types, loop } = setUp(
 		[experiment()],
 		running({ phase: "Aborted", endedAtMs: 100_000 }),
 	);
@@ -230,7 +230,7 @@ t.test("an ended Experiment is queried while windows are open, without decisions
 });
 
 t.test("an Experiment waits while an Envoy refuses its Service, but harm still rolls back", async (t) => {
-	const { store, source, clock, types, events, loop } = house([experiment()], running());
+	const { store, source, clock, types, events, loop } = setUp([experiment()], running());
 	const one = loop();
 	source.quantile = { valueMs: 20, requests: 5_000, units: 250 };
 	await one.tick();
@@ -256,7 +256,7 @@ t.test("an Experiment waits while an Envoy refuses its Service, but harm still r
 });
 
 t.test("a changed baseline is frozen again from requests after its detection", async (t) => {
-	const { store, source, clock, loop } = house([experiment()], running());
+	const { store, source, clock, loop } = setUp([experiment()], running());
 	source.present = evidence({ control: { n: 1_000, slow: 0.2 }, boosted: { n: 1_000, slow: 0.2 } });
 	source.quantile = { valueMs: 31, requests: 5_000, units: 250 };
 	const one = loop();
@@ -278,7 +278,7 @@ t.test("a changed baseline is frozen again from requests after its detection", a
 });
 
 t.test("a decision with a conflict is not stored, and is made again on the new state", async (t) => {
-	const { store, source, types, loop } = house([experiment()], running());
+	const { store, source, types, loop } = setUp([experiment()], running());
 	source.present = evidence({ control: { n: 250 }, boosted: { n: 250 } });
 	store.meanwhile = () => {
 		store.revision += 1;
@@ -295,7 +295,7 @@ t.test("concurrent changes do not delay a rollback, but a promotion is evaluated
 		[1, 1, "roll-back"],
 		[0, 2, "ramp"],
 	] as const) {
-		const { store, source, types, loop } = house([experiment()], running());
+		const { store, source, types, loop } = setUp([experiment()], running());
 		source.present = evidence({ control: { n: 250 }, boosted: { n: 250, errors } });
 		store.meanwhile = () => {
 			store.revision += 1;
@@ -310,7 +310,7 @@ t.test("concurrent changes do not delay a rollback, but a promotion is evaluated
 t.test("a decision is made again after a change of the Experiment or its Metrics", async (t) => {
 	const changed = Object.values(METRICS).map((one) => ({ ...one, spec: { ...one.spec, windowMs: 77_000 } }));
 	for (const rules of [{ experiments: [experiment(["boosted"], { salt: "other" })] }, { metrics: changed }]) {
-		const { store, source, types, loop } = house([experiment()], running());
+		const { store, source, types, loop } = setUp([experiment()], running());
 		source.present = evidence({ control: { n: 250 }, boosted: { n: 250, errors: 1 } });
 		store.meanwhile = () => {
 			store.revision += 1;
@@ -324,7 +324,7 @@ t.test("a decision is made again after a change of the Experiment or its Metrics
 });
 
 t.test("while ingest is unavailable the loop holds, records that once, and decides nothing", async (t) => {
-	const { store, source, types, loop } = house([experiment()], running());
+	const { store, source, types, loop } = setUp([experiment()], running());
 	source.present = evidence({ control: { n: 250 }, boosted: { n: 250, errors: 1 } });
 	source.down = true;
 	const one = loop();
@@ -347,7 +347,7 @@ t.test("while ingest is unavailable the loop holds, records that once, and decid
 
 t.test("a restarted loop continues at the stored step and takeover", async (t) => {
 	const promotion = { arm: "boosted", variant: "v2", stepIndex: 1, takeoverPpm: 500_000 };
-	const { store, source, loop } = house([experiment()], running({ ...LAST_STEP, phase: "Promoting", promotion }));
+	const { store, source, loop } = setUp([experiment()], running({ ...LAST_STEP, phase: "Promoting", promotion }));
 	source.present = evidence(
 		{ control: { n: 1 }, boosted: { n: 1 } },
 		{ health: [{ variant: "v2", requests: 50, failures: 0 }] },
@@ -359,7 +359,7 @@ t.test("a restarted loop continues at the stored step and takeover", async (t) =
 
 t.test("an error in one Experiment does not stop the others, and each sees the newest revision", async (t) => {
 	const second = { ...experiment(), metadata: { ...experiment().metadata, name: "second", namespace: "team" } };
-	const { store, source, loop } = house([experiment(), second], {
+	const { store, source, loop } = setUp([experiment(), second], {
 		...EMPTY_STATUS,
 		experiments: { main: status(), "team/second": status() },
 	});
@@ -373,7 +373,7 @@ t.test("an error in one Experiment does not stop the others, and each sees the n
 });
 
 t.test("the loop ticks by the injected clock until it is stopped", async (t) => {
-	const { store, source, clock, loop } = house([experiment()], running());
+	const { store, source, clock, loop } = setUp([experiment()], running());
 	const one = loop();
 	one.start();
 	clock.advance(0);
@@ -390,7 +390,7 @@ t.test("the loop ticks by the injected clock until it is stopped", async (t) => 
 t.test("a tick looks at each active Experiment once", async (t) => {
 	const names = ["a", "b", "c"];
 	const all = names.map((name) => ({ ...experiment(), metadata: { ...experiment().metadata, name } }));
-	const { source, loop } = house(all, {
+	const { source, loop } = setUp(all, {
 		...EMPTY_STATUS,
 		experiments: Object.fromEntries(names.map((name) => [name, status()])),
 	});
@@ -415,7 +415,7 @@ const settled = () => new Promise((resolve) => setImmediate(resolve));
 
 t.test("a step waits until its gate, which is called once, approves", async (t) => {
 	let say: (answer: Awaited<ReturnType<Webhook>>) => void = () => {};
-	const { store, source, asked, loop, clock } = house(
+	const { store, source, asked, loop, clock } = setUp(
 		[gated],
 		running(),
 		() => new Promise((resolve) => (say = resolve)),
@@ -443,7 +443,7 @@ t.test("a step waits until its gate, which is called once, approves", async (t) 
 });
 
 t.test("harm rolls back without a gate's approval, also while a gate is being called", async (t) => {
-	const { store, source, asked, loop } = house([gated], running(), () => new Promise(() => {}));
+	const { store, source, asked, loop } = setUp([gated], running(), () => new Promise(() => {}));
 	source.present = evidence({ control: { n: 250 }, boosted: { n: 250 } });
 	const one = loop();
 	await one.tick();
@@ -456,7 +456,7 @@ t.test("harm rolls back without a gate's approval, also while a gate is being ca
 
 t.test("a gate's refusal holds with its reason, without secrets, and is retried with backoff", async (t) => {
 	let answer: Awaited<ReturnType<Webhook>> = { ok: false, why: "HTTP 503" };
-	const { store, source, clock, asked, events, loop } = house([gated], running(), async () => answer);
+	const { store, source, clock, asked, events, loop } = setUp([gated], running(), async () => answer);
 	source.present = evidence({ control: { n: 250 }, boosted: { n: 250 } });
 	const one = loop();
 	const look = async (ms: number) => {
@@ -502,7 +502,7 @@ t.test("a gate's refusal holds with its reason, without secrets, and is retried 
 });
 
 t.test("a gate's approval expires, and the gate is called again", async (t) => {
-	const { store, source, clock, asked, loop } = house([gated], running());
+	const { store, source, clock, asked, loop } = setUp([gated], running());
 	source.present = evidence({ control: { n: 250 }, boosted: { n: 250 } });
 	const one = loop();
 	await one.tick();
@@ -516,7 +516,7 @@ t.test("a promotion calls its gates in order, and stops at the first refusal", a
 	let refuses = "three";
 	const answers: Webhook = async (gate) =>
 		gate.url.includes(refuses) ? { ok: false, why: "HTTP 403: freeze" } : { ok: true };
-	const { store, source, asked, clock, loop } = house([gated], running(LAST_STEP), answers);
+	const { store, source, asked, clock, loop } = setUp([gated], running(LAST_STEP), answers);
 	source.present = evidence({ control: { n: 4_000, accuracy: 0.7 }, boosted: { n: 4_000, accuracy: 0.8 } });
 	const one = loop();
 	await one.tick();
@@ -558,7 +558,7 @@ t.test("a promotion calls its gates in order, and stops at the first refusal", a
 t.test("each step of a takeover calls the gate; a start and a rollback call none", async (t) => {
 	const promotion = { arm: "boosted", variant: "v2", stepIndex: 0, takeoverPpm: 200_000 };
 	const initial = running({ ...LAST_STEP, phase: "Promoting", promotion });
-	const { store, source, asked, clock, loop } = house([gated], initial);
+	const { store, source, asked, clock, loop } = setUp([gated], initial);
 	source.present = evidence(
 		{ control: { n: 1 }, boosted: { n: 1 } },
 		{ health: [{ variant: "v2", requests: 50, failures: 0 }] },
@@ -582,7 +582,7 @@ t.test("each step of a takeover calls the gate; a start and a rollback call none
 		],
 	);
 	t.equal(new Set(asked.map(({ question }) => question.id)).size, 2, "two questions");
-	const fresh = house([gated]);
+	const fresh = setUp([gated]);
 	await fresh.loop().tick();
 	t.match(fresh.store.decisions, [{ outcome: { action: "start" } }]);
 	t.equal(fresh.asked.length, 0);
@@ -604,7 +604,7 @@ t.test("interactions are queried when a promotion is ready, for Experiments that
 		metadata: { ...banner("theirs", "banners").metadata, namespace: "hr" },
 	};
 	const live = (phase: "Running" | "Aborted" = "Running") => status({ phase, stepStartedAtMs: 100_000 });
-	const { store, source, loop } = house([...plans, ...crossing, theirs], {
+	const { store, source, loop } = setUp([...plans, ...crossing, theirs], {
 		...EMPTY_STATUS,
 		experiments: {
 			main: status(LAST_STEP),
@@ -635,7 +635,7 @@ t.test("interactions are queried when a promotion is ready, for Experiments that
 t.test("a promotion that would deny callers is held before its gates until the policies change", async (t) => {
 	const gate: Gate = { at: "before-promotion", url: "https://ci.example/x", timeoutMs: 1_000 };
 	const gated = experiment(["boosted"], { rollout: { ...ROLLOUT, gates: [gate] } });
-	const { store, source, clock, asked, loop } = house([gated], running(LAST_STEP));
+	const { store, source, clock, asked, loop } = setUp([gated], running(LAST_STEP));
 	const services = [service("employment", [variant("v1", 1), variant("v2", 2)], { access: null })];
 	const policy = (...variants: string[]) =>
 		accessPolicy("all-may", "allow", ["employment"], { principals: ["*"], variants });
@@ -672,7 +672,7 @@ function rivals(
 		const arms = one.spec.arms.map((arm) => (arm.baseline ? arm : { ...arm, variant: to }));
 		return { ...one, metadata: { ...one.metadata, name }, spec: { ...one.spec, arms, guardrails: [] } };
 	};
-	const made = house([of("a", "v2"), of("b", "v3")], {
+	const made = setUp([of("a", "v2"), of("b", "v3")], {
 		...EMPTY_STATUS,
 		experiments: Object.fromEntries(Object.entries(initial).map(([name, change]) => [name, status(change)])),
 	});

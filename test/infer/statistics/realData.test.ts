@@ -191,7 +191,7 @@ t.test("propensity weighting of Thompson's log recovers the random arm's click r
 		const ours = sure(difference(mean(ips.guess), mean(ips.random)));
 		isWelch(t, ours, ips.welch);
 		t.ok(ips.welch.p > 0.05 / 3, `${campaign}: guess ${ips.guess.mean}, seen ${ips.random.mean}`);
-		// By betting on units drawn with a known chance: from days as from rows, and no proof where there is none.
+		// Betting with known propensities agrees for days and rows, and proves nothing without an effect.
 		const evidenceFor = logPropensityEvidence("above", days, 0);
 		t.ok(Math.abs(evidenceFor - logE) < 1e-8, `${campaign}: ln e ${evidenceFor} for ${logE}`);
 		t.ok(evidenceFor < Math.log(40) && Math.exp(-evidenceFor) > z.p / 2);
