@@ -1,12 +1,6 @@
 /**
- * What aggregates cost beside the least that any system must run: 10 million outcomes of ten metrics and 2 million
- * exposures of 1 million units, against one bare GROUP BY in DuckDB over the same tables in the same file.
- *
- * The bare GROUP BY makes one value per unit and metric (the mean of its outcomes in its window, received in time) and
- * moments of those values by arm: without periods, without keeping what was observed, and so without a way to take in
- * new rows but to run it all again. The full pass is a look into a store that has never been looked into: it closes
- * every unit, keeps the observations and makes all aggregates, durably. Then 1 % more rows come, and a look takes
- * them in. All in turns, on the engine's own settings of the store.
+ * Cost of aggregates against one bare GROUP BY in DuckDB over the same tables: 10 million outcomes of ten metrics from
+ * 1 million units. A full pass reads a new store, closes all units and aggregates durably; a further look reads 1 % new rows.
  */
 import { execFileSync } from "node:child_process";
 import { copyFileSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
@@ -73,7 +67,7 @@ const BARE = `WITH per_unit AS (
 
 interface Timed<Result> {
 	readonly seconds: number;
-	/** CPU of this process: what others do on the machine hardly changes it. */
+	/** CPU of this process, which other load hardly affects. */
 	readonly cpuSeconds: number;
 	readonly result: Result;
 }
@@ -122,7 +116,7 @@ try {
 	let peak = 0;
 	for (let round = 0; round < ROUNDS; round++) {
 		const store = await copy(filled, join(directory, `round-${round}`));
-		// In turns, so that neither always finds what the other has read; the first one says what memory a look takes.
+		// Alternating, so that both benefit alike from cached reads; the first one shows a look's memory.
 		const sooner = round % 2 === 1 ? await bare(store) : null;
 		const looks = new Looks();
 		const full = await timed(() => gatherEvidence(store, asked, END_MS, looks));

@@ -1,7 +1,6 @@
 /**
- * Cost of assign() against two bare xxhash-wasm calls on the same ids: what a slot needs at least. Rounds
- * alternate, so that a change of clock speed or a noisy neighbour hits both; figures are medians of CPU time.
- * The Experiment is the dearer kind, with a slot that is part of its layer and takes 99 of 100 units.
+ * Cost of assign() against two bare xxhash-wasm calls on the same ids, the minimum for a slot. Figures are medians of CPU time.
+ * Rounds alternate, so that other load affects both. The Experiment has a slot that takes 99 of 100 units of its layer.
  * Run: `node dist/test/bench/assign.js`; the last line is `RESULT {"ratioToBareHash":…,"perSecond":…}`.
  */
 import xxhash from "xxhash-wasm";

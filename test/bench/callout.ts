@@ -1,12 +1,7 @@
 /**
- * Cost of one decision in a callout: CPU of the sidecar's process beside a Go server that decides nothing and one
- * that asks OPA, for ext_authz and ext_proc, with Envoy's own CPU beside each. The figures of the last line come
- * from requests through a real Envoy that `compile` configured for the sidecar; the others are asked in its place,
- * so that all get the same messages. Envoy traces 1 % of the requests and tells every server the trace. One Envoy
- * and one server per form, one worker each; rounds alternate, figures are medians over rounds and ratios medians of
- * the rounds' own ratios. Then the same servers are asked directly.
- * Run: `node dist/test/bench/callout.js`, with Go; the last line is `RESULT {"ratioToGoNoop":…,"ratioToOpa":…,
- * "rssMiB":…,"procRatioToGoNoop":…}`.
+ * Cost of a callout decision in the sidecar, beside a Go server that decides nothing and one that asks OPA, with Envoy's CPU.
+ * Rounds through one Envoy per form alternate; figures are medians. Run: `node dist/test/bench/callout.js`, with Go; the last
+ * line is `RESULT {"ratioToGoNoop":…,"ratioToOpa":…,"rssMiB":…,"procRatioToGoNoop":…}`.
  */
 import { fork } from "node:child_process";
 import { once } from "node:events";
@@ -70,7 +65,7 @@ try {
 		{ name: "weirAuthz", plan: authz, server: weir, proves: everything },
 		{ name: "noopProc", plan: proc, server: noop, proves: nothing },
 		{ name: "weirProc", plan: proc, server: weir, proves: everything },
-		// Beside the others, in no ratio: here the sidecar is asked again when the response comes.
+		// A further figure without a ratio: the sidecar is called again for the response.
 		{ name: "weirProcTwo", plan: shown, server: weir, proves: everything },
 	];
 	const forms: Form[] = [];

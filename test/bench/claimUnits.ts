@@ -1,8 +1,6 @@
 /**
- * What a claim as a unit costs on an open Service: Envoy's CPU per request above the same Experiment by a header, the
- * same tokens in the requests; and how much of that is to try Weir's own rules on each token, so that one which they
- * refuse elsewhere gives no unit (compiler/claims.ts): the same configuration with the filters that do it left out. One
- * Envoy each with one worker; rounds alternate, figures are medians of the rounds' own differences.
+ * Cost of a claim as the unit on an open Service: Envoy's CPU per request above the same Experiment with a header, and the
+ * part of the filters that try Weir's own rules on each token. Rounds alternate; figures are medians of the differences.
  * Run: `node dist/test/bench/claimUnits.js`; the last line is `RESULT {"headerUs":…,"claimUs":…,"rulesUs":…}`.
  */
 import { mkdtemp, rm, writeFile } from "node:fs/promises";

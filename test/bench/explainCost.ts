@@ -1,11 +1,7 @@
 /**
- * What a choice costs: for each rule that can be placed in Envoy or in the sidecar, both costs, so that
- * `weir explain` can say them. A cost is CPU µs per request of Envoy and the sidecar together, above a plain route
- * behind the same mTLS; one Envoy and one sidecar per form, rounds alternate, figures are medians of the rounds'
- * own differences.
+ * CPU per request, of Envoy and sidecar, of each rule that both can evaluate: the figures of `weir explain`. Rounds alternate.
  * Run: `node dist/test/bench/explainCost.js`; the last line is `RESULT {"accessNativeUs":…,"accessCalloutUs":…,
- * "experimentNativeUs":…,"experimentCalloutUs":…,"bothNativeUs":…,"bothToldArmUs":…,"bothCalloutUs":…,
- * "bothCalloutProcUs":…}`.
+ * "experimentNativeUs":…,"experimentCalloutUs":…,"bothNativeUs":…,"bothToldArmUs":…,"bothCalloutUs":…,"bothCalloutProcUs":…}`.
  */
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";

@@ -1,10 +1,7 @@
 /**
- * Harm budget: the same faults through decide() and through the rules of Flagger, Argo Rollouts and Kayenta: how many
- * people meet the faulty challenger until it is rolled back, and how often a healthy one is. For each peer the one setting
- * is taken that, in hindsight, hurts fewest people over all faults, among those that roll back a healthy challenger in at
- * most ALPHA of the worlds.
- * Run: `npm run bench -- harm`; the last line is `RESULT {"harmShareOfDocumentedPeer":…,"harmShareOfBestPeer":…,
- * "falseRollbacks":…,"alpha":…}`: against the best of the documented settings, and of all in hindsight.
+ * Harm budget: how many users meet a faulty challenger before its rollback, by decide() and by the rules of three peers, with
+ * the documented settings and the best in hindsight. Run: `npm run bench -- harm`; the last line is
+ * `RESULT {"harmShareOfDocumentedPeer":…,"harmShareOfBestPeer":…,"falseRollbacks":…,"alpha":…}`.
  */
 import { PEERS, type Rule } from "./harm/peers.js";
 import { type Ended, EXPERIMENT, runWeir } from "./harm/weir.js";

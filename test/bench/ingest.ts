@@ -1,7 +1,6 @@
 /**
- * What ingest costs and how quickly it answers: access-log entries through the real gRPC socket and outcomes over
- * HTTP, per second of the ingest process's own CPU; the time from a request's entry to its being queryable; and
- * the time from the moment a look is due to its decision to roll back, while ingest runs at full load.
+ * Cost and latency of ingest: access-log entries over gRPC and outcomes over HTTP per second of CPU; the time until a request
+ * can be queried; and the time from a due look to its rollback while ingest runs at full load.
  */
 import { type ChildProcess, spawn } from "node:child_process";
 import { randomUUID } from "node:crypto";
@@ -105,7 +104,7 @@ async function queryableMs(): Promise<number> {
 	const times: number[] = [];
 	const stream = new AccessLogStream(accessLogSocket);
 	const exposed = ({ arms }: Evidence): number => arms.reduce((sum, arm) => sum + arm.exposedUnits, 0);
-	// What still waits of the load would be taken for the units asked for.
+	// Waiting entries of the load would be counted as the requested units.
 	await sleep(2 * EXPOSURE_SETTLES_MS);
 	for (const unit of unitsOf("control", 20, "queryable")) {
 		const before = exposed(await client.evidence(query()));
@@ -125,7 +124,7 @@ const DECIDED = {
 	spec: { ...HARMED.spec, goal: null, guardrails: [{ metric: "errors", margin: { kind: "absolute", value: 0.005 } }] },
 } as const;
 
-/** Units whose requests all fail in one arm and none in the other: what a roll-back is decided on. */
+/** Units whose requests all fail in one arm and none in the other, which causes a rollback. */
 async function harm(): Promise<void> {
 	const stream = new AccessLogStream(accessLogSocket);
 	for (const [arm, status] of [

@@ -1,7 +1,6 @@
 /**
- * The load of the ingest benchmark, a process of its own: `node ingestLoad.js SOCKET REQUESTS UNITS` sends two
- * entries a request, in messages of about 16 KB as Envoy's buffer makes them, and prints the number of entries.
- * Requests 0 stands for no end: it sends until it is stopped.
+ * The load of the ingest benchmark, a separate process: `node ingestLoad.js SOCKET REQUESTS UNITS` sends two entries per
+ * request in messages of about 16 KB, as Envoy does, and prints their number. REQUESTS 0 sends until the process is stopped.
  */
 import { randomUUID } from "node:crypto";
 import { BinaryWriter } from "@bufbuild/protobuf/wire";
@@ -11,7 +10,7 @@ import { encodeEntry } from "../observe/events/rig.js";
 const [socket = "", requests = "0", units = "1000"] = process.argv.slice(2);
 const REQUESTS_PER_MESSAGE = 16;
 
-/** What Envoy sends besides and Weir skips: addresses, timings, sizes, user agent; about 300 bytes. */
+/** Other fields of Envoy that Weir skips: addresses, timings, sizes, user agent; about 300 bytes. */
 const IGNORED = new BinaryWriter()
 	.tag(1, 2)
 	.fork()

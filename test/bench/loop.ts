@@ -1,7 +1,6 @@
 /**
- * `npm run bench -- loop`: 1,000 running experiments of 5 metrics, one pass of the rollout loop. Everything but the SQL:
- * the store and the evidence are in memory, the loop, its queries, decide() and what it records are the real ones. No
- * evidence is seen twice: every pass has new units. A quarter of them have segments.
+ * `npm run bench -- loop`: one pass of the rollout loop over 1,000 running Experiments with 5 metrics, a quarter of them with
+ * segments. Store and evidence are in memory, everything else is real, and every pass has new units.
  */
 
 import { RolloutLoop } from "../../src/decide/rollout/loop.js";
@@ -143,7 +142,7 @@ const tally = new Map<string, number>();
 const store: StateStore = {
 	state: async () => ({ revision: 1, resources, status: { experiments: statuses, services: {} } }),
 	decide: async ({ experiment: name, atMs, by, input, outcome }) => {
-		// As the state's owner writes it: every number is needed then.
+		// Serialised as the state's owner does, which needs every number.
 		stored += canonicalJson(outcome).length;
 		const decision = { experiment: name, sequence: 1, atMs, by, input, outcome, acknowledgedAtMs: null };
 		return { revision: 1, decision };

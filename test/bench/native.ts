@@ -1,8 +1,6 @@
 /**
- * Cost of the native form at Envoy: CPU per request (user and system, all threads) of a plain route, an
- * experiment, a plain route with an access log, and an observed experiment: start and end entries to Weir's ingest
- * and 1 % of requests traced. One Envoy per form, rounds alternate, so that a noisy neighbour hits all; figures
- * are medians over rounds, ratios medians of the rounds' own ratios.
+ * Envoy's CPU per request for a plain route, an Experiment, an access log, and an observed Experiment with 1 % traced requests.
+ * One Envoy per form, alternating rounds; figures are medians of the rounds.
  * Run: `node dist/test/bench/native.js`; the last line is `RESULT {"ratio":…,"ratioObserved":…,"collectorUs":…}`.
  */
 import { type ChildProcess, fork } from "node:child_process";

@@ -1,11 +1,7 @@
 /**
- * What rules cost a request by what they name, natively and by the sidecar. Envoy's RBAC tries each rule until one fits, and
- * in it each value until it is decided: so classes of rules that do not fit stand before the one that does. A cost is CPU µs
- * per request of Envoy and the sidecar together; one Envoy per form with one worker, rounds alternate, figures are medians of
- * the rounds' own differences, divided by the values that the rules name.
- * Run: `node dist/test/bench/ruleCost.js`; the last line is `RESULT {"callerUs":…,"listUs":…,"pathUs":…,"groupUs":…,
- * "templateUs":…,"sidecarUs":…,"calloutUs":…,"equalAt":…}`: µs a value, what a callout costs more than the one rule
- * natively, and how many values of the dearest class cost as much.
+ * CPU per request, of Envoy and sidecar, of each value that a rule names, natively and by a callout. Rules that do not match
+ * stand before the matching one. Rounds alternate; figures are medians. Run: `node dist/test/bench/ruleCost.js`; the last line is
+ * `RESULT {"callerUs":…,"listUs":…,"pathUs":…,"groupUs":…,"templateUs":…,"sidecarUs":…,"calloutUs":…,"equalAt":…}`.
  */
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";

@@ -1,11 +1,7 @@
 /**
- * `npm run bench -- stats`: one metric, two arms, sequential, adjusted by a covariate (CUPED), relative, from
- * aggregates: analyse() as a decision calls it (declaration in, finding with estimate, bounds, e-value and verdict out)
- * against the same of gbstats, GrowthBook's engine, by its public classes, the leanest way in: no data frames, no
- * settings. No sample-ratio test on either side. Both get the same random aggregates and keep their own objects of them ready; rounds alternate; each side
- * takes the CPU time of its own process; figures are medians of the rounds. Beforehand the two must agree: the same
- * lift, and a standard error that is the same but for the baseline's noise, which this gbstats leaves out.
- * Run `npm run bench:peers` first. RESULT {"usPerAnalysis","gbstatsUsPerAnalysis","speedupOverGbstats"}.
+ * `npm run bench -- stats`, after `npm run bench:peers`: CPU of analyse() for one metric with CUPED, relative, against
+ * gbstats on the same aggregates. Rounds alternate; figures are medians, and both results must agree beforehand.
+ * RESULT {"usPerAnalysis","gbstatsUsPerAnalysis","speedupOverGbstats"}.
  */
 import { spawn } from "node:child_process";
 import { createInterface } from "node:readline";
@@ -127,7 +123,7 @@ function compareAnswers(inputs: readonly AnalysisInput[], results: PeerAnswer["r
 		if (theirs === undefined || improvement === null || standardError === null)
 			throw new Error(`no answer for pair ${index}`);
 		const [apart, ratio] = [Math.abs(improvement - theirs.expected), standardError / theirs.stddev];
-		// Theirs pools θ over both arms as one sample, so that an effect moves it a little.
+		// gbstats pools θ over both arms as one sample, so an effect changes it slightly.
 		if (!(apart < 0.05 * standardError && ratio > 0.97 && ratio < 1.1))
 			throw new Error(`pair ${index}: ${improvement} ± ${standardError}, gbstats ${JSON.stringify(theirs)}`);
 	}

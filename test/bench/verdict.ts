@@ -1,9 +1,6 @@
 /**
- * What a verdict costs in process, at 10, 1,000 and 10,000 rules of one Service. The rules are a mix as a grown
- * organisation has it: callers by exact id, by namespace, users, groups, tenants and claims, with methods, prefixes and
- * templates; denials of some callers and of everyone. The callers are the same at each size and have several rules
- * each; what grows is the rest of the organisation. Conditions in CEL, schedules and the clock are within the mix.
- * CPU time, rounds alternate, figures are medians.
+ * CPU of a verdict in process with 10, 1,000 and 10,000 rules of one Service, a mix of callers, users, groups, tenants, claims,
+ * paths, denials and conditions. Rounds alternate; figures are medians.
  * Run: `node dist/test/bench/verdict.js`; the last line is `RESULT {"usAt1000":…,"costRatio10000to10":…}`.
  */
 import { type AccessRequest, compileAccess } from "../../src/compile/access/rules/policy.js";
@@ -77,7 +74,7 @@ const OWN = "spiffe://example.org/ns/team-0/sa";
 const ALICE = token(["team-0", "staff", "readers"], ["tenant-0"], "user-0");
 const LEAD = token(["staff", "leads-0"], ["tenant-0"], "user-x");
 
-/** With the reason that each must have: a benchmark of denials alone would be another one. */
+/** The expected reason of each request: only denials would be another benchmark. */
 const REQUESTS: readonly (readonly [string, string, string, VerifiedToken | null, string])[] = [
 	[`${OWN}/web`, "GET", "/v2/models/m0/ready", null, "allowed"],
 	[`${OWN}/web`, "POST", "/v2/models/m0/versions/3/infer", null, "allowed"],
@@ -124,7 +121,7 @@ function cpuUs(run: () => void): number {
 
 let allowed = 0;
 for (let round = 0; round <= ROUNDS; round++) {
-	// Each is first as often as the others: who comes after another finds its caches.
+	// Each is first equally often, because later ones benefit from warm caches.
 	const turn = contenders.map((_, index) => contenders[(index + round) % contenders.length]);
 	for (const contender of turn) {
 		if (contender === undefined) continue;

@@ -1,6 +1,6 @@
 /**
- * The sample-ratio test under calibration: three arms get units in just the expected shares, which move with the weights
- * and lose an arm on the way. `above` and `missed` count the experiments in which it ever alarmed.
+ * Calibration of the sample-ratio test: three arms with changing weights, one of which is closed. `above` and `missed` count
+ * the experiments with an alarm.
  */
 import type { ExposureBatch } from "../../src/infer/statistics/evidence.js";
 import { sampleRatio } from "../../src/infer/statistics/sequential/srm.js";

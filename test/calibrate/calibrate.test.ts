@@ -1,4 +1,4 @@
-/** A small sample of the calibration, and whether it would notice a method that errs. */
+/** A small sample of the calibration, and a check that it detects an invalid method. */
 import t from "tap";
 import { lower99, upper99, verdictOf } from "./evidence.js";
 import { looksOf, merge, run } from "./experiment.js";
@@ -8,11 +8,11 @@ import { uniforms } from "./random.js";
 import { SCENARIOS } from "./scenarios.js";
 import { verdict } from "./table.js";
 
-t.test("no scenario is twice, and every seed is its own", async (t) => {
+t.test("scenarios and their seeds are unique", async (t) => {
 	t.equal(new Set(SCENARIOS.map(({ seed }) => seed)).size, SCENARIOS.length);
 });
 
-t.test("the verdict is the binomial one", async (t) => {
+t.test("the calibration's verdict agrees with binomial bounds", async (t) => {
 	// scipy.stats.beta.ppf(0.99, 201, 3800) and (0.01, 200, 3801)
 	t.ok(Math.abs(upper99(200, 4_000) - 0.05862) < 5e-5, `${upper99(200, 4_000)}`);
 	t.ok(Math.abs(lower99(200, 4_000) - 0.04231) < 5e-5, `${lower99(200, 4_000)}`);
@@ -22,14 +22,14 @@ t.test("the verdict is the binomial one", async (t) => {
 	t.equal(verdictOf(0, 10), "undecided");
 });
 
-t.test("looks follow the ramp and end at all units", async (t) => {
+t.test("looks follow the ramp, and the last one has all units", async (t) => {
 	const looks = looksOf(20_000, 100);
 	t.equal(looks.length, 100);
 	t.equal(looks.at(-1), 20_000);
 	t.ok((looks[9] ?? 0) < 100, "a tenth of the looks at 2 %");
 });
 
-t.test("in every law the challenger's mean lies on the line", async (t) => {
+t.test("the challenger's mean lies on the line for every distribution", async (t) => {
 	for (const scenario of SCENARIOS.filter((one) => methodOf(one) !== null)) {
 		const relative = scenario.method.endsWith("ratio") && !scenario.method.startsWith("asympcs-");
 		const [draw, uniform, out] = [drawOf(scenario), uniforms(7, scenario.seed), new Float64Array(4)];
@@ -53,7 +53,7 @@ t.test("in every law the challenger's mean lies on the line", async (t) => {
 	}
 });
 
-t.test("a part of every scenario: exact methods do not err, and parts add up", async (t) => {
+t.test("exact methods do not err in a part of every scenario, and parts add up", async (t) => {
 	for (const scenario of SCENARIOS.filter(({ method }) => !method.startsWith("asympcs"))) {
 		const small = { ...scenario, units: Math.min(scenario.units, 4_000) };
 		const tally = run(small, 0, 12, 15);
@@ -66,7 +66,7 @@ t.test("a part of every scenario: exact methods do not err, and parts add up", a
 	t.same(merge(run(small, 0, 5, 10), run(small, 5, 7, 10)), run(small, 0, 12, 10));
 });
 
-t.test("a method that errs is noticed: a fixed-sample z looked at again and again", async (t) => {
+t.test("the calibration detects a method that errs: a repeated fixed-sample z test", async (t) => {
 	const scenario = SCENARIOS.find(({ method }) => method === "asympcs-difference");
 	if (scenario === undefined) throw new Error("the scenario");
 	const peeking: Method = {

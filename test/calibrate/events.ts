@@ -1,6 +1,6 @@
 /**
- * Methods that see other things than two arms' values: error counts, ranks of values, units by the allocation that they
- * came under. Each experiment is simulated from its own stream, with the truth exactly on the line.
+ * Calibrated methods on other data than two arms' values: error counts, ranks of values, and units by allocation. The truth
+ * lies exactly on the line.
  */
 import { type BanditArm, banditShares } from "../../src/infer/statistics/bandit/allocation.js";
 import { betaPosterior, PRIOR_UNIFORM } from "../../src/infer/statistics/bayes/posterior.js";
@@ -19,10 +19,10 @@ import { ALPHA, type Scenario } from "./scenarios.js";
 
 const [WHOLE, HALF] = [-Math.log(ALPHA), -Math.log(ALPHA / 2)];
 
-/** Makes the data up to a look, and says what is claimed of them. */
+/** Makes the data up to a look, and returns the claims about them. */
 type Look = (look: number, units: number, uniform: Uniform) => Claims;
 
-/** Which wrong claims an experiment ever made. @param schedule units of both arms at each look */
+/** The wrong claims of an experiment. @param schedule units of both arms at each look */
 export function wrongClaims(scenario: Scenario, experiment: number, schedule: readonly number[]): Wrong {
 	const uniform = uniforms(scenario.seed, experiment);
 	const next = lookOf(scenario, schedule.length);
@@ -58,7 +58,7 @@ function byEvidence(above: number, below: number): Claims {
 	return { above: above >= WHOLE, below: below >= WHOLE, missed: Math.max(above, below) >= HALF };
 }
 
-function said<Result>(result: Result | { readonly reason: string }): Result {
+function resultOf<Result>(result: Result | { readonly reason: string }): Result {
 	if (typeof result === "object" && result !== null && "reason" in result) throw new Error(String(result.reason));
 	return result as Result;
 }
@@ -72,7 +72,10 @@ function errors(line: number, shares: readonly number[], looks: number): Look {
 		if (batch === undefined) throw new Error("no batch");
 		const chance = (batch.share * ratio) / (batch.share * ratio + 1 - batch.share);
 		for (let error = 0; error < count; error++) batch[uniform() < chance ? "challenger" : "baseline"]++;
-		return byEvidence(said(logRateEvidence("above", batches, ratio)), said(logRateEvidence("below", batches, ratio)));
+		return byEvidence(
+			resultOf(logRateEvidence("above", batches, ratio)),
+			resultOf(logRateEvidence("below", batches, ratio)),
+		);
 	};
 }
 
@@ -84,12 +87,12 @@ function thresholdsOf(q: number): readonly number[] {
 
 interface Ranks {
 	readonly q: number;
-	/** Values are rounded up to multiples of it, of which q is one; 0: none are alike. */
+	/** Values are rounded up to its multiples, one of which is q; 0: no ties. */
 	readonly grain: number;
 	readonly tunedAt: number;
 }
 
-/** Values uniform on (0, 1), or their grains: the law does not matter to ranks. */
+/** Values uniform on (0, 1), or their grains: ranks do not depend on the distribution. */
 class Counted {
 	n = 0;
 	readonly #counts: number[];
@@ -118,9 +121,9 @@ function oneQuantile({ q, grain, tunedAt }: Ranks): Look {
 	const counted = new Counted(thresholdsOf(q), grain);
 	return (_look, count, uniform) => {
 		for (let unit = 0; unit < count; unit++) counted.draw(uniform);
-		const at = (alpha: number) => said(quantileBounds(counted.ranks(), q, { alpha, tunedAt }));
+		const at = (alpha: number) => resultOf(quantileBounds(counted.ranks(), q, { alpha, tunedAt }));
 		const [whole, half] = [at(ALPHA), at(ALPHA / 2)];
-		// Just q of the law lies at or below the quantile, so that of it neither more nor less may be claimed.
+		// Exactly q of the distribution lies at or below the quantile, so both claims are wrong.
 		const over = (bound: number | null): boolean => bound !== null && bound >= q;
 		const under = (bound: number | null): boolean => bound !== null && bound <= q;
 		return { above: over(whole.lower), below: under(whole.upper), missed: over(half.lower) || under(half.upper) };
@@ -133,7 +136,7 @@ function twoQuantiles({ q, grain, tunedAt }: Ranks): Look {
 		for (let unit = 0; unit < count; unit++) (uniform() < 0.5 ? challenger : baseline).draw(uniform);
 		const [t, c] = [challenger.ranks(), baseline.ranks()];
 		const claimed = (claim: "above" | "below" | "different"): boolean =>
-			said(quantilePValue(claim, t, c, q, { alpha: ALPHA, tunedAt })).p <= ALPHA;
+			resultOf(quantilePValue(claim, t, c, q, { alpha: ALPHA, tunedAt })).p <= ALPHA;
 		return { above: claimed("above"), below: claimed("below"), missed: claimed("different") };
 	};
 }

@@ -1,6 +1,6 @@
 /**
- * What counts say of a probability, with 99 % confidence: Clopper and Pearson's one-sided bounds (Biometrika 1934). The
- * whole calibration's verdict is made of these.
+ * One-sided bounds of a probability from counts with 99 % confidence (Clopper and Pearson, Biometrika 1934), which decide the
+ * calibration.
  */
 import { betaQuantile } from "../../src/infer/statistics/distributions/beta.js";
 import { ALPHA } from "./scenarios.js";
@@ -20,7 +20,7 @@ export function lower99(count: number, of: number): number {
 /** within: at most alpha by the bound. undecided: no evidence of more. excess: evidence of more than alpha. */
 export type Verdict = "within" | "undecided" | "excess";
 
-/** Experiments with a false alarm, of so many, where at most alpha of them may have one. */
+/** Compares the number of experiments with a false alarm with alpha. */
 export function verdictOf(falseAlarms: number, experiments: number, alpha = ALPHA): Verdict {
 	if (upper99(falseAlarms, experiments) <= alpha) return "within";
 	return lower99(falseAlarms, experiments) > alpha ? "excess" : "undecided";

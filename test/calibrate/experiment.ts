@@ -1,4 +1,4 @@
-/** One scenario, many experiments: how many of them ever claimed what is not so. */
+/** Runs a scenario many times and counts the experiments with a false claim. */
 import { alarms } from "./assignment.js";
 import { wrongClaims } from "./events.js";
 import { type Method, methodOf } from "./methods.js";

@@ -1,7 +1,6 @@
 /**
- * Verdicts about a quantile by thresholds that are frozen from a sample, drawn anew for each experiment. Times are 1 ÷ (1 − u):
- * share 1 ÷ x of them lies above x. A pass is wrong of a challenger with just 1 − q and a quarter of it above the baseline's
- * quantile (the margin moves thresholds alone, so there is none), a conviction of one with just 1 − q.
+ * Calibrated verdicts about a quantile by thresholds that are frozen from a new sample in each experiment. Times are
+ * 1 ÷ (1 − u), so a share of 1 ÷ x lies above x. The challenger is exactly at the tolerance of a pass, or at the line of harm.
  */
 import {
 	CENTRE,
@@ -17,21 +16,21 @@ import type { Uniform } from "./random.js";
 import { ALPHA, type Law } from "./scenarios.js";
 
 const EQUAL = { challenger: 1, baseline: 1 };
-/** As a share of 1 − q: what a pass tolerates (claim.ts). */
+/** The tolerance of a pass as a share of 1 − q (claim.ts). */
 const TOLERATED = 0.25;
-/** Parts of the sample, of whose quantiles the median counts (events/evidence/baselineQuantile.ts). */
+/** Parts of the sample; the median of their quantiles is used (events/evidence/baselineQuantile.ts). */
 const STRETCHES = 5;
 
 type Frozen = Extract<Law, { readonly of: "frozen-quantile" }>;
 
 const time = (uniform: Uniform): number => 1 / uniform();
 
-/** The looks of one experiment, with thresholds of its own. */
+/** The looks of one experiment with its own thresholds. */
 export function frozenQuantile(law: Frozen, looks: number): (look: number, units: number, uniform: Uniform) => Claims {
 	const { q, from, shape, load } = law;
 	const slow = 1 - q;
 	const question = { quantile: q, tolerance: TOLERATED * slow, shares: EQUAL };
-	/** A time of a challenger of which so many times 1 − q are above the quantile. */
+	/** A time of a challenger with `times` · (1 − q) above the quantile. */
 	const ofChallenger = (times: number, uniform: Uniform): number =>
 		shape === "stretched" ? times * time(uniform) : uniform() < times * slow ? Number.MAX_VALUE : 0;
 	let arms: { readonly baseline: Above; readonly passing: Above; readonly harmful: Above } | null = null;

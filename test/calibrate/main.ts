@@ -1,7 +1,7 @@
 /**
- * `npm run calibrate [-- --quick] [--method PREFIX]`: do the methods err no more often than they say, on data whose truth is known? Every
- * scenario is run many times and looked at many times while the allocation ramps; the true effect lies on the line.
- * Exit code 1 where an exact method shows more than alpha, or coverage below 1 − alpha, with 99 % evidence.
+ * `npm run calibrate [-- --quick] [--method PREFIX]`: checks the error rates of all methods on simulated data with known truth,
+ * looked at many times while the allocation ramps, with the true effect on the line. Exit code 1 if an exact method errs
+ * in more than alpha, or covers less than 1 − alpha, with 99 % evidence.
  */
 import { availableParallelism } from "node:os";
 import { parseArgs } from "node:util";
@@ -15,7 +15,7 @@ import { asymptoticTable, type Calibrated, exactTable, resultLine, verdict } fro
 
 const { values } = parseArgs({ options: { quick: { type: "boolean" }, method: { type: "string", default: "" } } });
 const quick = values.quick ?? false;
-/** Those of the methods that were asked for. */
+/** Scenarios of the selected methods. */
 const scenarios = SCENARIOS.filter(({ method }) => method.startsWith(values.method));
 if (scenarios.length === 0) {
 	const methods = [...new Set(SCENARIOS.map(({ method }) => method))];
@@ -29,7 +29,7 @@ const PART = 50;
 const print = (line: string): void => void process.stdout.write(`${line}\n`);
 const progress = (line: string): void => void process.stderr.write(`${line}\n`);
 
-/** Threads that take the next part when they are done with one. */
+/** Worker threads that run one part after another. */
 class Pool {
 	readonly #idle: Worker[];
 	readonly #waiting: ((worker: Worker) => void)[] = [];

@@ -1,4 +1,4 @@
-/** The methods under calibration, each by the product's own functions: does it exclude the line from above, from below? */
+/** The calibrated methods, each with the product's own functions: whether the line is excluded from above or below. */
 
 import { difference, liftContrast } from "../../src/infer/statistics/estimators/contrast.js";
 import { cupedLevel, cupedRatioLevel } from "../../src/infer/statistics/estimators/cuped.js";
@@ -101,7 +101,7 @@ export function methodOf({ method, line, law, alpha = ALPHA }: Scenario): Method
 /** As analyse() chooses it: rare things have the prior of rare things. */
 const priorOf = (law: Scenario["law"]): BetaPrior => ("p" in law && law.p <= 0.01 ? PRIOR_RARE : PRIOR_RATE);
 
-/** By ln e against the null on either side of the line. */
+/** Claims by the log e-value against the null on either side of the line. */
 function exact(evidence: (side: Side, challenger: ArmSample, baseline: ArmSample) => number): Method {
 	const [whole, half] = [-Math.log(ALPHA), -Math.log(ALPHA / 2)];
 	return {

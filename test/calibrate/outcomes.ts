@@ -1,6 +1,6 @@
 /**
- * Draws units' values by a law. Where the challenger's true mean shall lie `line` above the baseline's: unbounded values
- * are shifted; values in [0,1] are replaced by 1 (or by 0) with just the probability that moves the mean there.
+ * Draws outcomes of units. To move the challenger's mean to the line, unbounded values are shifted, and values in [0, 1] are
+ * replaced by 1 or 0 with the necessary probability.
  */
 import { beta, normal, type Uniform } from "./random.js";
 import type { Law, Scenario } from "./scenarios.js";
@@ -74,7 +74,7 @@ export function drawOf({ law, line, method, challenger: challengerLaw }: Scenari
 		case "clustered-ratio":
 			return (challenger, _progress, uniform, out) => {
 				const own = beta(law.p * law.spread, (1 - law.p) * law.spread, uniform);
-				// The more a unit asks, the more often it succeeds: the naive variance per request is far too small.
+				// Units with more requests succeed more often, so the naive variance per request is far too small.
 				const requests = 1 + Math.floor(-3 * Math.log(uniform()));
 				let successes = 0;
 				for (let request = 0; request < requests; request++) successes += uniform() < own ? 1 : 0;

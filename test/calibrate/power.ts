@@ -1,6 +1,6 @@
 /**
- * What validity at every look costs: one true effect, the same data, three designs. The effect is the one that a
- * fixed-horizon test at ALPHA, one-sided, finds with 90 % at its horizon.
+ * The cost of validity at every look: three designs on the same data with one true effect, which a one-sided fixed-horizon
+ * test at ALPHA detects with 90 % at its horizon.
  */
 
 import { normalIsf } from "../../src/infer/statistics/distributions/normal.js";
@@ -49,7 +49,7 @@ const CASES: readonly Case[] = [
 	},
 ];
 
-/** Units at which each design proved the effect; Infinity: not. */
+/** Units at which each design proved the effect; Infinity: never. */
 interface Proofs {
 	sequential: number;
 	group: number;

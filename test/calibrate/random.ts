@@ -1,7 +1,4 @@
-/**
- * Random numbers of the calibration: xoshiro128** (Blackman & Vigna 2018), seeded by splitmix32, so that each
- * experiment has a stream of its own out of 2^128; and the laws that are drawn from it.
- */
+/** Random numbers of the calibration: xoshiro128** (Blackman & Vigna 2018), seeded by splitmix32, one stream per experiment. */
 export type Uniform = () => number;
 
 /** Uniform on (0, 1): never 0, so that its logarithm exists. */

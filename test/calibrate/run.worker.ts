@@ -1,4 +1,4 @@
-/** Runs parts of scenarios in a thread of its own, one after the other. */
+/** Runs parts of scenarios in a worker thread, one after the other. */
 import { parentPort } from "node:worker_threads";
 import { run } from "./experiment.js";
 import type { Scenario } from "./scenarios.js";

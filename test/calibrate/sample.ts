@@ -1,4 +1,4 @@
-/** What an arm has shown so far: running moments of one or two values per unit, as the store would aggregate them. */
+/** The data of an arm so far: running moments of one or two values per unit, as in the store. */
 
 import type { MetricEvidence } from "../../src/infer/statistics/evidence.js";
 import { type CoMoments, noCoMoments } from "../../src/infer/statistics/statistics/coMoments.js";
@@ -57,7 +57,7 @@ export class ArmSample {
 		if (value > (this.#hi[i] ?? 0)) this.#hi[i] = value;
 	}
 
-	/** As the store tells of an arm. */
+	/** The arm's evidence as the store returns it. */
 	evidence(): MetricEvidence {
 		const co = this.coMoments();
 		return {

@@ -1,33 +1,33 @@
 /**
- * What is calibrated, fixed before the first run: laws, lines, sizes and seeds. The true effect lies exactly on the
- * line, where a false alarm is likeliest. A change of this file after a run is a new calibration; say so in its commit.
+ * The calibration's distributions, lines, sizes and seeds, fixed before the first run. The true effect lies exactly on the line,
+ * where false alarms are likeliest. A change after a run is a new calibration, and its commit must state that.
  */
 
-/** How the units' values come about. Everything below is of the baseline; the challenger's mean is moved to the line. */
+/** Distributions of the baseline's values; the challenger's mean is moved to the line. */
 export type Law =
-	/** 0 or 1. drift: the rate itself moves by so much, up and down, in both arms alike. */
+	/** 0 or 1. `drift` is the amplitude of the rate's change, equal in both arms. */
 	| { readonly of: "rate"; readonly p: number; readonly drift?: number }
 	/** A unit of one to three requests fails with a probability of its own, Beta(p·spread, (1 − p)·spread): its share. */
 	| { readonly of: "share"; readonly p: number; readonly spread: number }
 	/** Within [0,1]: nothing with probability `zeros`, else Beta(a, b). */
 	| { readonly of: "score"; readonly zeros: number; readonly a: number; readonly b: number }
-	/** growth: the standard deviation is 1 at first and so much at the end, in both arms alike. */
+	/** `growth` is the standard deviation at the end, from 1 at the start, in both arms. */
 	| { readonly of: "normal"; readonly drift?: number; readonly growth?: number }
 	| { readonly of: "exponential" }
 	| { readonly of: "lognormal"; readonly sigma: number }
 	/** Student's t with 3 degrees of freedom: the variance exists, the fourth moment does not. */
 	| { readonly of: "student3" }
-	/** Most units bring nothing, the others a lognormal amount. */
+	/** Most units have the value 0, the others a lognormal one. */
 	| { readonly of: "zero-inflated"; readonly zeros: number; readonly sigma: number }
 	/** Σ successes ÷ Σ requests: units are clusters with rates and sizes of their own. */
 	| { readonly of: "clustered-ratio"; readonly p: number; readonly spread: number }
-	/** Numerators and denominators of a unit's own rate, now and before its first exposure. */
+	/** Ratios with a rate per unit, after and before its first exposure. */
 	| { readonly of: "clustered-ratio-before"; readonly p: number; readonly spread: number }
 	/** Cost per conversion: every unit costs between a half and one and a half, a share p of them converts, whatever they cost. */
 	| { readonly of: "rare-denominator"; readonly p: number }
-	/** No values but errors: `units` of them, the challenger's share of the load being these over equal parts. */
+	/** `units` errors without values; the challenger's share of the load changes over equal parts. */
 	| { readonly of: "errors"; readonly shares: readonly number[] }
-	/** Ranks of values at the q-quantile; values are alike within a grain. */
+	/** Ranks of values at the q-quantile; values within a grain are tied. */
 	| { readonly of: "ranks"; readonly q: number; readonly grain: number; readonly tunedAt: number }
 	/**
 	 * Times in both arms, above thresholds frozen from so many of the baseline's; the load of both alike moves between its inverse
@@ -42,7 +42,7 @@ export type Law =
 	  }
 	/** 0 or 1 in arms whose shares follow the outcomes, while both rates move by the drift. */
 	| { readonly of: "bandit"; readonly p: number; readonly drift: number }
-	/** No values: where the units go. */
+	/** Exposures without values. */
 	| { readonly of: "assignment" }
 	/** Value and the value before, with this correlation; skewed. */
 	| { readonly of: "with-covariate"; readonly correlation: number };
@@ -69,14 +69,14 @@ export interface Scenario {
 	readonly name: string;
 	readonly law: Law;
 	readonly method: MethodName;
-	/** challenger − baseline (or ÷ baseline − 1 for lifts and ratios) in truth, and the line that it is tested against. */
+	/** The true effect, challenger − baseline (÷ baseline − 1 for lifts and ratios), which is the tested line. */
 	readonly line: number;
 	/** Units of both arms at the last look. */
 	readonly units: number;
 	readonly seed: number;
-	/** Of the units that are exposed, those in the challenger; absent: half of them. Unequal arms do not cancel each other's skew. */
+	/** The challenger's share of exposed units; absent: half. Skew does not cancel between unequal arms. */
 	readonly share?: number;
-	/** The challenger's values, with the mean moved to the line: a null of unlike shapes. Absent: the baseline's law. */
+	/** The challenger's distribution, with the mean moved to the line; absent: the baseline's. */
 	readonly challenger?: Law;
 	/** Level of each claim; absent: ALPHA. A claim of an experiment has a part of its alpha. */
 	readonly alpha?: number;
@@ -85,7 +85,7 @@ export interface Scenario {
 /** Each bound of the sequence is one-sided at this level. */
 export const ALPHA = 0.05;
 
-/** Allocation over the looks, as a ramp has it: [share of the looks, allocation]. */
+/** A ramp's allocation over the looks: [share of the looks, allocation]. */
 export const RAMP: readonly (readonly [number, number])[] = [
 	[0.1, 0.02],
 	[0.15, 0.1],
@@ -93,7 +93,7 @@ export const RAMP: readonly (readonly [number, number])[] = [
 	[0.5, 1],
 ];
 
-/** Units in the smaller arm from which on looks count, for the table of asymptotic methods. */
+/** Minimum units in the smaller arm for a look to count, for the table of asymptotic methods. */
 export const FIRST_LOOKS = [100, 250, 500, 1_000, 2_000, 4_000] as const;
 
 export const SCENARIOS: readonly Scenario[] = [

@@ -1,4 +1,4 @@
-/** The calibration as tables (Markdown), and its one line of result. */
+/** The calibration's tables in Markdown, and its RESULT line. */
 import { upper99, type Verdict, verdictOf } from "./evidence.js";
 import type { Tally, Wrong } from "./experiment.js";
 import { ALPHA, FIRST_LOOKS, type Scenario } from "./scenarios.js";
@@ -34,7 +34,7 @@ export function exactTable(results: readonly Calibrated[]): readonly string[] {
 	];
 }
 
-/** False claims of the worse side by first look, with the rule of tails; bold where there is evidence of more than the level. */
+/** False claims of the worse side by first look, with the tail rule; bold if evidence exceeds the level. */
 export function asymptoticTable(results: readonly Calibrated[]): readonly string[] {
 	return [
 		`| outcome | method | line | ${FIRST_LOOKS.map((units) => `from ${units}`).join(" | ")} | holds from |`,
@@ -53,7 +53,7 @@ export function asymptoticTable(results: readonly Calibrated[]): readonly string
 	];
 }
 
-/** The least first look from which on neither false claims nor misses exceed the level by the evidence; null: none. */
+/** The smallest first look after which neither false claims nor misses exceed the level; null: none. */
 export function holdsFrom({ scenario, tally }: Calibrated): number | null {
 	const excess = tally.from.map(
 		(wrong) =>

@@ -1,4 +1,4 @@
-/** What stands behind the gateway in these tests: a server that answers a word, or `weir predictor` with a real model. */
+/** The upstream of these tests: a server with a fixed answer, or `weir predictor` with a real model. */
 import { spawn } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { startUpstream } from "../fixtures/upstream.js";

@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { type Answer, answerOf } from "../fixtures/answerOf.js";
 
-/** The bundle where the runner has seen that it is of these sources, as users run it; else what was compiled last. */
+/** The bundle, as users run it, if the runner found it up to date; else the last compilation. */
 export const MAIN = process.env.WEIR_MAIN ?? fileURLToPath(new URL("../../src/cli/main.js", import.meta.url));
 
 export interface Result {

@@ -37,7 +37,7 @@ spec: {action: allow, services: [${service}], ${rule}}
 export const protectedService = (name: string, port: number, caller: string): string =>
 	[serviceText(name, [port]), policyText(name, name, `principals: ["${caller}"]`)].join("---\n");
 
-/** A share of one, by outcomes. */
+/** A rate Metric from outcomes. */
 export const outcomeMetric = (name: string, window: string): string => `${HEAD}kind: Metric
 metadata: {name: ${name}}
 spec: {type: rate, source: outcome, window: ${window}}

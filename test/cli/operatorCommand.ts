@@ -12,7 +12,7 @@ export interface Ran {
 
 export type Command = (...args: readonly string[]) => Promise<Ran>;
 
-/** As whom the environment says. */
+/** The operator whose identity the environment has. */
 export async function run(args: readonly string[], environment: NodeJS.ProcessEnv): Promise<Ran> {
 	const child = spawn(process.execPath, [MAIN, ...args], {
 		stdio: ["ignore", "pipe", "pipe"],

@@ -1,6 +1,6 @@
 /**
- * What a process loads before it can answer: a package is 50 to 250 ms of each start, and `weir up` starts five
- * processes. Loaded later (`await import`) it costs only who needs it.
+ * The modules that a process loads before it can answer: a package costs 50 to 250 ms of each start, and `weir up` starts five
+ * processes. A later `await import` costs only the processes that need it.
  */
 import { readFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
@@ -8,7 +8,7 @@ import t from "tap";
 
 const SOURCE = resolve(import.meta.dirname, "../../src");
 
-/** Packages that a compiled file and those that it imports, not later but at once, import. */
+/** The packages that a compiled file imports at its start, directly and through other files. */
 async function packagesOf(file: string): Promise<ReadonlySet<string>> {
 	const seen = new Set<string>([file]);
 	const packages = new Set<string>();
@@ -46,7 +46,7 @@ for (const [file, without] of [
 	});
 }
 
-t.test("who reads declarations loads the schemas", async (t) => {
+t.test("only processes that read declarations load the schemas", async (t) => {
 	t.ok((await packagesOf(join(SOURCE, "declare/resources/parse.js"))).has("zod"));
 	t.ok((await packagesOf(join(SOURCE, "observe/events/store/store.js"))).has("@duckdb/node-api"), "by require, too");
 });

@@ -1,4 +1,4 @@
-/** A callout server in a process of its own, started from its command line and ready when it prints READY. */
+/** Starts a callout server as a child process and waits until it prints READY. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { createInterface } from "node:readline";
@@ -30,12 +30,12 @@ export async function startCalloutServer(command: readonly string[], socket: str
 
 async function ready(child: ChildProcess, command: string): Promise<void> {
 	if (child.stdout === null) throw new Error(`${command} has no output`);
-	let said = false;
+	let started = false;
 	for await (const line of createInterface({ input: child.stdout })) {
-		said = line.startsWith("READY");
-		if (said) break;
+		started = line.startsWith("READY");
+		if (started) break;
 	}
-	if (!said) throw new Error(`${command} ended before it was ready`);
+	if (!started) throw new Error(`${command} ended before it was ready`);
 	// Later output has no reader, and a full pipe would stop the process.
 	child.stdout.resume();
 }

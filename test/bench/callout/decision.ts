@@ -1,6 +1,6 @@
 /**
- * µs of CPU per decision without any gRPC: decode, answer and encode, for both protocols. Prints a table:
- * `node dist/test/bench/callout/decision.js`. The requests are those that an Envoy with a browser before it sends.
+ * CPU per decision without gRPC: decode, answer and encode, for both protocols, with the requests of an Envoy before a browser.
+ * Run: `node dist/test/bench/callout/decision.js`; it prints a table.
  */
 import { create, toBinary } from "@bufbuild/protobuf";
 import { CheckRequestSchema } from "../../../src/gen/envoy/service/auth/v3/external_auth_pb.js";

@@ -1,6 +1,6 @@
 /**
- * What is declared in the callout benchmarks: one Service with an AccessPolicy on caller, method and path, and an
- * Experiment over the whole layer, or a part of it, behind a Gateway with mTLS; and how much of it the sidecar does.
+ * The declaration of the callout benchmarks: one Service with an AccessPolicy and an Experiment, behind a Gateway with mTLS;
+ * and the part of it that the sidecar evaluates.
  */
 
 import { compile, NO_COLLECTORS } from "../../../src/compile/compile.js";
@@ -17,18 +17,18 @@ export const ALLOWED_PATH = "/v2/models/m/infer";
 export const FORBIDDEN_PATH = "/admin";
 export const CLIENT = "client";
 
-/** A machine whose cores are all busy must fail no request; in service it is 200 ms. */
+/** A busy machine must not fail requests; the production value is 200 ms. */
 const TIMEOUT_MS = 2_000;
 
 export interface Declared {
 	/** The Service has an AccessPolicy; else it is open. */
 	readonly access: boolean;
 	readonly experiment: boolean;
-	/** What the sidecar does of it: nothing, the verdict alone (Envoy tells it the arm), or all. */
+	/** The part that the sidecar evaluates: nothing, the verdict alone (Envoy sends it the arm), or all. */
 	readonly sidecar: "nothing" | "verdict" | "everything";
-	/** The Gateway shows the arm to clients: by ext_proc that is a second message per request. Not by default. */
+	/** The Gateway shows the arm to clients, which ext_proc does with a second message per request. Off by default. */
 	readonly exposeArm?: boolean;
-	/** ext_authz unless said otherwise. */
+	/** The default is ext_authz. */
 	readonly protocol?: CalloutProtocol;
 }
 

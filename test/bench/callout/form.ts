@@ -1,6 +1,6 @@
 /**
- * One form of the callout benchmarks: an Envoy of its own with one worker, and the callout server that it asks, if
- * any. Before a form is measured it proves that it does its work.
+ * One form of the callout benchmarks: an Envoy with one worker, and the callout server that it calls, if any. Each form is
+ * verified before it is measured.
  */
 import { request } from "node:https";
 import { PROOF_FILTER } from "../../../src/compile/envoy/calloutProof.js";
@@ -18,11 +18,11 @@ export interface FormDeclaration {
 	readonly collectors?: Collectors;
 	/** Command line of the server, given its UNIX socket; null = Envoy makes no callout. */
 	readonly server: ((socket: string) => readonly string[]) | null;
-	/** What it must do: judge access, and send units to their Variants. */
+	/** The required work: judge access, and send units to their Variants. */
 	readonly proves: { readonly access: boolean; readonly assignment: boolean };
 	/** Headers that an allowed request of a user must have. */
 	readonly headersOf?: (user: number) => Readonly<Record<string, string>>;
-	/** Changes the bootstrap, where Envoy reaches the server in another way. */
+	/** Changes the bootstrap, for another connection to the server. */
 	readonly reach?: (bootstrap: object) => object;
 }
 
@@ -34,7 +34,7 @@ export interface Form {
 	stop(): Promise<void>;
 }
 
-/** The certificates of the clients: those of the load, and the one that asks for proof. */
+/** Client certificates of the load, and of the verification. */
 export type ClientTls = NonNullable<LoadOrder["tls"]>;
 
 export const clientTls = (ca: string, { certificate, privateKey }: IssuedCertificate): ClientTls => ({
@@ -45,7 +45,7 @@ export const clientTls = (ca: string, { certificate, privateKey }: IssuedCertifi
 
 /**
  * @param socket where the server is to listen
- * @throws Error where the form does not do what it is measured for
+ * @throws Error if the form does not do its work
  */
 export async function startForm(declaration: FormDeclaration, socket: string, client: ClientTls): Promise<Form> {
 	const { name, plan } = declaration;
@@ -76,7 +76,7 @@ export async function startForm(declaration: FormDeclaration, socket: string, cl
 	}
 }
 
-/** The bootstrap without filters: in filter chains, and what routes say of them. */
+/** Removes filters from the bootstrap: in filter chains and in the routes' settings. */
 export function withoutFilters(bootstrap: object, left: (name: string) => boolean): object {
 	const cut = (value: unknown): unknown => {
 		if (Array.isArray(value)) {
@@ -112,7 +112,7 @@ async function prove(
 	if (variants !== (proves.assignment ? "v1,v2" : "v1")) throw new Error(`${name} sends users to ${variants}`);
 }
 
-/** A quarter of them goes to v2: that none does is as likely as 1 in 10^7. */
+/** A quarter of the units goes to v2: the chance of none is 1 in 10^7. */
 const USERS = 60;
 
 function ask(

@@ -1,6 +1,6 @@
 /**
- * Alternating rounds of requests through each form's Envoy: what a request costs Envoy and the callout server, in CPU
- * microseconds of all their threads. One load generator serves all forms, so that a busy neighbour hits all alike.
+ * Alternating rounds of requests through the Envoy of each form: CPU microseconds of Envoy and callout server per request.
+ * One load generator serves all forms, so that other load affects all alike.
  */
 import { type ChildProcess, fork } from "node:child_process";
 import { once } from "node:events";
@@ -17,7 +17,7 @@ export interface Cost {
 }
 
 export interface Load {
-	/** Of the upstreams, which are in the same process. */
+	/** CPU of the upstreams, which are in the same process. */
 	readonly ports: readonly number[];
 	/**
 	 * @param cold the server may still shed, as it is slow until its code is compiled
@@ -56,7 +56,7 @@ export interface RoundsOrder {
 	readonly rounds: number;
 	readonly requests: number;
 	readonly warmUp: number;
-	/** Told one line per round. */
+	/** Called with one line per round. */
 	readonly say: (line: string) => void;
 }
 
@@ -82,7 +82,7 @@ export async function alternate(load: Load, forms: readonly Form[], order: Round
 export const medianUs = (costs: Costs, form: string, of: keyof Cost): number =>
 	median((costs.get(form) ?? []).map((cost) => cost[of]));
 
-/** Of Envoy and the server together, in order of the rounds. */
+/** Costs of Envoy and the server together, in order of the rounds. */
 export const totalUs = (costs: Costs, form: string): readonly number[] =>
 	(costs.get(form) ?? []).map(({ envoy, server }) => envoy + server);
 

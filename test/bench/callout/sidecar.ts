@@ -18,9 +18,9 @@ export const sidecarCommand = (table: string, socket: string): readonly string[]
 ];
 
 /**
- * A plan by Envoy, and by the sidecar where it asks one.
+ * Starts Envoy with a plan, and its sidecar if it calls one.
  * @param directory for its table and its socket
- * @throws Error as startForm does, and where the plan is not as it was wished
+ * @throws Error as startForm does, and if the plan differs from the requested one
  */
 export async function startPlan(
 	directory: string,

@@ -1,7 +1,6 @@
 /**
- * The location shift of Kayenta's judge: the shift mu at which the Wilcoxon statistic of (x − mu, y) is zero, and the
- * lower end of its interval at 98 %, by the normal approximation with ties averaged, sigma corrected for ties and a
- * continuity correction of a half. Source: NetflixACAJudge as described in its documentation, after R's wilcox.test.
+ * The location shift of Kayenta's judge and the lower end of its 98 % interval, by the normal approximation with averaged ties
+ * and a continuity correction. Source: NetflixACAJudge as described in its documentation, after R's wilcox.test.
  */
 import { normalIsf } from "../../../src/infer/statistics/distributions/normal.js";
 

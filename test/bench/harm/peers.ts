@@ -1,15 +1,7 @@
 /**
- * The rules of three peers, written from their documentation, over what a monitoring system would show them.
- *
- * - Flagger (docs: usage/metrics, usage/how-it-works): each interval one query per metric over that interval, against a
- *   fixed range of accepted values; `threshold` failed checks in all roll back.
- * - Argo Rollouts (docs: features/analysis): each interval a successCondition on the query's result; more than
- *   `failureLimit` failed measurements abort. The condition may compare canary with stable, and does here.
- * - Kayenta (NetflixACAJudge): Mann–Whitney on the series of minutes of canary and baseline with confidence 98 % and a
- *   tolerance of a quarter of its own estimate; a critical metric that is classified as worse fails the run.
- *
- * Each has the settings of its documentation, and a grid of sharper ones, of which the best over all faults is taken in
- * hindsight: no user could choose so well beforehand. The fixed thresholds know the true level of a healthy service.
+ * The rules of Flagger (usage/metrics, usage/how-it-works), Argo Rollouts (features/analysis) and Kayenta (NetflixACAJudge),
+ * written from their documentation. Each has the documented settings and a grid of sharper ones, of which the benchmark takes
+ * the best in hindsight. The fixed thresholds are set from the true level of a healthy service.
  */
 import { hodgesLehmann } from "./mannWhitney.js";
 import type { Minute } from "./world.js";
@@ -17,7 +9,7 @@ import type { Minute } from "./world.js";
 /** Called at the end of each minute with all minutes so far; true: roll back. */
 export interface Rule {
 	readonly name: string;
-	/** As the peer's documentation has it, not sharpened by us. */
+	/** The documented setting of the peer, unchanged. */
 	readonly documented: boolean;
 	readonly start: () => (canary: readonly Minute[], stable: readonly Minute[]) => boolean;
 }

@@ -1,4 +1,4 @@
-/** Our own rule: decide() on aggregates of units, minute by minute, with the margins that the peers are given. */
+/** Weir's rule in the harm benchmark: decide() on aggregates, minute by minute, with the margins of the peers. */
 
 import { decide } from "../../../src/decide/rollout/decide.js";
 import { type Action, RULES } from "../../../src/decide/rollout/decision.js";
@@ -46,7 +46,7 @@ const METRICS: Readonly<Record<Name, Metric>> = {
 	"error-rate": metric("error-rate", { source: "errors", direction: "down", windowMs: MINUTE_MS }),
 };
 
-/** The baseline's people for one of the challenger's: what is known of it costs nobody anything. */
+/** The baseline's units per unit of the challenger: evidence about the baseline harms no user. */
 const BASELINE_WEIGHT = 3;
 
 export const EXPERIMENT: Experiment = experiment(["boosted"], {
@@ -196,7 +196,7 @@ export function runWeir(seed: number, fault: Fault): Ended {
 			nowMs,
 			rules: RULES,
 		});
-		// Data that decide() does not believe would be held, and few people hurt, by the harness and not by the rule.
+		// Inconsistent data would cause holds by the harness and not by the rule.
 		if (outcome.waitsFor === "data") throw new RangeError(outcome.reason);
 		if (ENDS.includes(outcome.action)) return { minute, exposed };
 		status = outcome.status;

@@ -1,7 +1,6 @@
 /**
- * The world of the harm benchmark: people who come minute by minute, send one to three requests each, and are hurt or
- * not by the variant that they meet. Latency, errors and accuracy move with the time of day in all variants alike, as
- * they do in real services. One seed is one world; every rule sees the same people as long as it serves them alike.
+ * The simulated world of the harm benchmark: users arrive each minute, send one to three requests, and meet a Variant's faults.
+ * All levels move with the time of day. A seed fixes the world, and every rule sees the same users.
  */
 
 import { type Moments, NO_MOMENTS } from "../../../src/infer/statistics/statistics/moments.js";
@@ -17,7 +16,7 @@ export const STEP_MINUTES = 30;
 
 export const SEGMENTS = 10;
 
-/** What the challenger does otherwise than the baseline. */
+/** The challenger's differences from the baseline. */
 export interface Fault {
 	readonly name: string;
 	/** Factor of the latency at a minute. */
@@ -59,7 +58,7 @@ export interface Person {
 	readonly right: number;
 }
 
-/** People of one minute who meet a variant, whichever arm. */
+/** Users of one minute who meet a variant, in any arm. */
 export class World {
 	readonly #uniform: () => number;
 

@@ -1,7 +1,7 @@
 /**
- * Child process of the native benchmark: Weir's real ingest and span receiver, as `weir ingest`
- * runs them, with a fixed Plan. Arguments: data directory, access log socket, traces socket, file with the Plan's
- * version and table. Told `settle`, it flushes what it has and answers `{entries}`: how many came, by any fate.
+ * Child process of the native benchmark: ingest and span receiver as `weir ingest` runs them, with a fixed Plan. Arguments: data
+ * directory, access log socket, traces socket, file with the Plan's version and table. On `settle` it flushes and answers
+ * `{entries}`, the number of received entries.
  */
 import { readFileSync } from "node:fs";
 import { join } from "node:path";

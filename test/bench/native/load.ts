@@ -1,8 +1,7 @@
 /**
- * Child process of the native and callout benchmarks: the upstream and the load, in one process that is not measured. Raw
- * sockets with requests made beforehand, so that Envoy is the busy part.
- * Told `{port, host, requests}`, and `tls` where the clients prove who they are, it sends that many over 32 keep-alive connections, one at a time on each, as
- * clients do, and answers `{ok}` with how many came back as 200.
+ * Child process of the native and callout benchmarks: upstream and load in one process, which is not measured. On
+ * `{port, host, requests}`, with `tls` for client certificates, it sends prepared requests over 32 keep-alive connections
+ * and answers `{ok}`, the number of responses with 200.
  */
 import { once } from "node:events";
 import { connect, type Socket } from "node:net";
@@ -13,7 +12,7 @@ export interface LoadOrder {
 	readonly port: number;
 	readonly host: string;
 	readonly requests: number;
-	/** PEM: whom the clients trust, and who they are. */
+	/** PEM of the clients: trusted authority, certificate and key. */
 	readonly tls?: { readonly ca: string; readonly certificate: string; readonly privateKey: string };
 	/** Header lines, one in each request, in turn. */
 	readonly lines?: readonly string[];

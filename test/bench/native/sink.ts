@@ -1,6 +1,6 @@
 /**
- * Child process of the native and callout benchmarks: an access log service and a trace collector that read and
- * forget, so that the cost measured at Envoy is Envoy's. Its argument is the UNIX socket.
+ * Child process of the native and callout benchmarks: an access log service and trace collector that discards everything, so
+ * that only Envoy's cost is measured. Its argument is the UNIX socket.
  */
 import { createServer } from "node:http2";
 

@@ -1,6 +1,6 @@
 /**
- * Go programs that Weir is measured against, built from test/bench/peers/go with the modules that its go.mod and
- * go.sum pin, once per source and Go version, into a cache.
+ * Builds the Go peers of the benchmarks from test/bench/peers/go with the modules that go.mod and go.sum pin, once per source
+ * and Go version, into a cache.
  */
 import { execFile } from "node:child_process";
 import { createHash } from "node:crypto";
@@ -19,12 +19,12 @@ const PROGRAMS = ["noop", "opa", "load"] as const;
 
 /** Paths of the programs. */
 export type PeerBinaries = Readonly<Record<(typeof PROGRAMS)[number], string>> & {
-	/** As `go version` says it. */
+	/** The output of `go version`. */
 	readonly goVersion: string;
 };
 
 /**
- * @param notice told when something is built, because that takes a minute
+ * @param notice called before a build, which takes a minute
  * @throws WeirError `failed-precondition` where there is no Go, or it cannot build them
  */
 export async function peerBinaries(notice: (line: string) => void): Promise<PeerBinaries> {
@@ -37,7 +37,7 @@ export async function peerBinaries(notice: (line: string) => void): Promise<Peer
 		const work = await mkdtemp(join(cache, "build-"));
 		try {
 			await build(work);
-			// Another build of the same source may have been quicker: then its folder stays.
+			// A concurrent build of the same source may have finished first: then its folder stays.
 			await rename(work, directory).catch(async (error: unknown) => {
 				if ((await stat(directory).catch(() => null)) === null) throw error;
 			});
@@ -66,10 +66,10 @@ async function build(directory: string): Promise<void> {
 	try {
 		await run("go", ["build", "-mod=readonly", "-trimpath", "-o", `${directory}/`, ...packages], { cwd: SOURCE });
 	} catch (error) {
-		const said = (error as { stderr?: string }).stderr?.trim() ?? String(error);
+		const message = (error as { stderr?: string }).stderr?.trim() ?? String(error);
 		throw new WeirError(
 			"failed-precondition",
-			`the peers could not be built: ${said}`,
+			`the peers could not be built: ${message}`,
 			"look at Go's own words; it needs its module proxy once",
 		);
 	}

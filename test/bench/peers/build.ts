@@ -5,7 +5,7 @@ import { buildPythonPeer } from "./pythonPeer.js";
 
 const notice = (line: string): boolean => process.stderr.write(`${line}\n`);
 
-/** One that cannot be built does not keep the others away. */
+/** A failed build does not prevent the others. */
 async function attempt(build: () => Promise<readonly string[]>): Promise<void> {
 	try {
 		for (const path of await build()) process.stdout.write(`${path}\n`);

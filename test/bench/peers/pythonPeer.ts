@@ -1,7 +1,6 @@
 /**
- * gbstats, GrowthBook's engine, that Weir's statistics are measured against: a Python environment with the versions
- * that test/bench/peers/python/requirements.txt pins, made once per list and Python version, in the cache. Only
- * `npm run bench:peers` makes it, because that needs a package index; a benchmark looks for it.
+ * The Python environment of gbstats, GrowthBook's engine, with the versions that test/bench/peers/python/requirements.txt pins.
+ * Only `npm run bench:peers` makes it in the cache, because that needs a package index; benchmarks look for it.
  */
 import { execFile } from "node:child_process";
 import { createHash } from "node:crypto";
@@ -37,8 +36,8 @@ export async function pythonPeer(): Promise<string> {
 }
 
 /**
- * Makes the environment where there is none.
- * @param notice told when it is made, because that takes a minute
+ * Makes the environment if it does not exist.
+ * @param notice called before it is made, which takes a minute
  * @throws WeirError `failed-precondition` where there is no Python 3, or the packages cannot be installed
  */
 export async function buildPythonPeer(notice: (line: string) => void): Promise<string> {
@@ -52,10 +51,10 @@ export async function buildPythonPeer(notice: (line: string) => void): Promise<s
 			await run("python3", ["-m", "venv", directory]);
 			await run(join(directory, "bin", "python"), ["-m", "pip", "install", "--quiet", "--requirement", REQUIREMENTS]);
 		} catch (error) {
-			const said = (error as { stderr?: string }).stderr?.trim() || String(error);
+			const message = (error as { stderr?: string }).stderr?.trim() || String(error);
 			throw new WeirError(
 				"failed-precondition",
-				`the peer gbstats could not be installed: ${said}`,
+				`the peer gbstats could not be installed: ${message}`,
 				"look at pip's own words; it needs its package index once, and Python 3.11 or 3.12",
 			);
 		}

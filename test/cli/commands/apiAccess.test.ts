@@ -21,5 +21,5 @@ t.test("the stack of weir up, else the socket of weir control beside it, else no
 	t.equal(addressOf({}), `unix:${socket}`, "weir control writes no addresses.json");
 	await writeFile(join(directory, ".weir", "addresses.json"), JSON.stringify({ api: "unix:/elsewhere/api.sock" }));
 	t.equal(addressOf({}), "unix:/elsewhere/api.sock", "weir up --run names its own");
-	t.equal(addressOf({ api: "https://control:9443" }), "https://control:9443", "and what is named comes first");
+	t.equal(addressOf({ api: "https://control:9443" }), "https://control:9443", "a named address has precedence");
 });

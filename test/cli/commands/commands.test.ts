@@ -13,7 +13,7 @@ import { fileOf, temporaryDirectory, weir } from "../command.js";
 const EXAMPLE = fileURLToPath(new URL("../../../../deploy/example.yaml", import.meta.url));
 const PLAIN = fileURLToPath(new URL("../../../../test/fixtures/employment/plain.onnx", import.meta.url));
 
-t.test("validate exits 0 for what is valid, 1 with file:line:column for what is not, 64 for wrong usage", async (t) => {
+t.test("validate exits 0 for valid files, 1 with file:line:column for invalid ones, 64 for wrong usage", async (t) => {
 	const directory = await temporaryDirectory(t);
 	const text = (await readFile(EXAMPLE, "utf8")).replace("variant: v2, weight: 1", "variant: v3, wieght: 1");
 	const file = await fileOf(directory, "bad.yaml", text);

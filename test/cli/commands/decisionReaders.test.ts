@@ -83,7 +83,7 @@ t.test("each reader pages through the records of their own Services only", async
 	t.same((await seen("tom")).sort(), times("shop", "team/shop", "team/till"));
 	const whole = await seen("root");
 	t.same(whole.filter((one) => one !== null).sort(), times(...SERVICES));
-	t.ok(whole.includes(null), "what names no Service is for who may read all");
+	t.ok(whole.includes(null), "records without a Service need read access to all namespaces");
 	t.same((await page("mia", "service=team/shop")).decisions, []);
 	t.same((await page("mia", "kind=outcome-refused")).decisions, []);
 	t.same((await page("mia", `requestId=${encodeURIComponent("team/shop-1")}`)).decisions, []);

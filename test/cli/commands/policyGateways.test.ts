@@ -37,7 +37,7 @@ t.test("a case that names no Gateway must hold at each Gateway that its request 
 	t.equal(
 		await tested(two, principal + token, "allow"),
 		failed("allow, is deny (invalid-token)"),
-		"who shows a certificate comes through inner, which knows no token",
+		"clients with a certificate use inner, which verifies no token",
 	);
 	for (const [way, reason] of [
 		[`, gateway: inner${principal}${token}`, "invalid-token"],

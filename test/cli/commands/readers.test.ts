@@ -66,14 +66,14 @@ t.test(
 		t.match(await mia("get"), { code: 0, out: "", stderr: "weir: nothing is declared that you may read\n" });
 		t.match(JSON.parse((await mia("diff")).out), { partial: true, services: [] });
 		t.match(JSON.parse((await local("diff")).out).partial, undefined);
-		t.match((await bob("requests")).out, /created Metric clicks/, "who may approve sees it");
+		t.match((await bob("requests")).out, /created Metric clicks/, "an approver sees it");
 
 		await owner.delete("RoleBinding", "ann", now);
 		const ann = await commands.as("ann");
 		t.match(
 			(await ann("requests")).out,
 			/asked by \S+ann .*\n {4}created Metric clicks/,
-			"and who has asked, without any right",
+			"the author sees it, without other rights",
 		);
 		t.match(await ann("status"), { code: 1 });
 	},

@@ -22,7 +22,7 @@ t.test("the file is valid, and its table of requests passes", async (t) => {
 	t.match(tested.stdout.toString(), /^\d\d passed, 0 failed/);
 });
 
-t.test("explain prints who decides, and which endpoint the DataClass excludes", async (t) => {
+t.test("explain prints the deciding component, and the endpoint that the DataClass excludes", async (t) => {
 	const { code, stdout } = await weir(["explain", "-f", DECLARATION]);
 	t.equal(code, 0);
 	const explained = stdout.toString();

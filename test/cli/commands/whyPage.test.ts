@@ -102,7 +102,7 @@ const others = [
 ];
 const own = record({ kind: "denied", method: "PUT", path: "/cart", policy: "stop" });
 
-t.test("the page shows who assigned and judged, by which plan, and what is missing and why", async (t) => {
+t.test("the page shows the assigning and judging components, their plan, and missing data", async (t) => {
 	const [outside] = ASSIGNMENT.experiments;
 	if (outside === undefined) throw new Error("no experiment");
 	const pages = {

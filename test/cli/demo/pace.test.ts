@@ -72,7 +72,7 @@ t.test("the pace falls while it is measured, and then returns to its former leve
 	t.ok(pace.share < settled);
 	const fallen = pace.share;
 	for (let second = 0; second < 3; second++) pace.second(8);
-	t.equal(pace.share, fallen, "not at once: what is measured shall stand");
+	t.equal(pace.share, fallen, "not at once: the measurement needs a stable pace");
 	for (let second = 0; second < 60; second++) pace.second(8);
 	t.equal(pace.share, settled);
 });

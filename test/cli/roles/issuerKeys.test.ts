@@ -77,7 +77,8 @@ t.test(
 		const shown = (key: object) => set({ ...key, alg: "ES256", use: "sig" });
 		t.equal(await read(), EMPTY_KEY_SET, "no file");
 		t.equal(await read(), EMPTY_KEY_SET);
-		t.same(lines, ["warn keys of the token issuer are unavailable"], "logged once");
+		t.match(lines, [/^warn .*unavailable/], "the file is missing");
+		t.equal(lines.length, 1, "logged once");
 		await writeFile(path, set(EC));
 		t.equal(await read(), shown(EC));
 		const bad = ["garbage", '{"keys":[],"keys":[]}', `${set(EC)}${" ".repeat(KEYS_BYTES_MAX)}`, ""];
@@ -86,16 +87,16 @@ t.test(
 			t.equal(await read(), shown(EC), text.slice(0, 40));
 		}
 		await rm(path);
-		t.equal(await read(), shown(EC), "gone");
-		t.equal(await read(3_600_001), EMPTY_KEY_SET, "and gone for too long");
+		t.equal(await read(), shown(EC), "the file was removed");
+		t.equal(await read(3_600_001), EMPTY_KEY_SET, "the file is missing for too long");
 		t.match(lines.at(-1), /for too long/);
 		await writeFile(path, set(...USELESS, { ...EC, x5c: ["a certificate"], note: "x" }));
-		t.equal(await read(), shown(EC), "of a set, what tokens are verified by, and no more of it");
+		t.equal(await read(), shown(EC), "only the fields that verify tokens are published");
 		for (const key of [...USELESS, { ...EC, d: "secret" }, { kty: "oct", k: "secret" }]) {
 			await writeFile(path, set(key));
 			t.equal(await read(), EMPTY_KEY_SET, `no key of ${JSON.stringify(key)}`);
 			await writeFile(path, set(key, EC));
-			t.equal(await read(), shown(EC), "and no reason to refuse the others");
+			t.equal(await read(), shown(EC), "an unusable key does not exclude the others");
 		}
 		await writeFile(path, set({ ...EC, kid: "new" }));
 		t.equal(await read(), shown({ ...EC, kid: "new" }));
@@ -103,7 +104,7 @@ t.test(
 		t.ok(changes > 3);
 		t.same(await keys.read(resourceSet({})), {}, "a file that no Gateway names is not read");
 		await rm(path);
-		t.equal(await read(), EMPTY_KEY_SET, "and what it once held is forgotten");
+		t.equal(await read(), EMPTY_KEY_SET, "its last keys are forgotten");
 	},
 );
 
@@ -122,7 +123,7 @@ t.test("a hanging file delays no one: the last good keys serve, then the placeho
 	t.same(await keys.read(resources), { "/k": good });
 	nowMs += 3_600_000;
 	t.same(await keys.read(resources), { "/k": EMPTY_KEY_SET });
-	t.same(await new IssuerKeys(options).read(resources), { "/k": EMPTY_KEY_SET }, "nor at the first look");
+	t.same(await new IssuerKeys(options).read(resources), { "/k": EMPTY_KEY_SET }, "also at the first read");
 });
 
 t.test("an issuer's change outside of its keys publishes nothing; an unusable key set is logged once", async (t) => {
@@ -184,9 +185,9 @@ t.test("an issuer's change outside of its keys publishes nothing; an unusable ke
 		keys.unknownKey(gatewayName);
 		await texts();
 	}
-	t.equal(asks, before + 1, "and one look after it");
+	t.equal(asks, before + 1, "one fetch after the pause");
 	t.equal(await texts(), published);
-	t.equal(changes, 1, "which found nothing new, and so published nothing");
+	t.equal(changes, 1, "an unchanged set publishes nothing");
 
 	const broken = { kty: "RSA", kid: "b" };
 	t.not(await renewed(one, broken), published);
@@ -199,18 +200,11 @@ t.test("an issuer's change outside of its keys publishes nothing; an unusable ke
 	const empty = asks;
 	nowMs += 5_001;
 	await texts();
-	t.equal(asks, empty + 1, "a set without a key is looked for again soon, though no token asks");
+	t.equal(asks, empty + 1, "a set without a key is fetched again soon, also without requests");
 	await new Promise((resolve) => setImmediate(resolve));
 	await renewed(one);
-	const source = { source: "https://id.test/keys" };
-	const why = "its n or e is no number in base64url";
-	t.same(lines, [
-		`keys of the token issuer are skipped ${JSON.stringify({ ...source, why: `key 2: ${why}` })}`,
-		`keys of the token issuer cannot be used ${JSON.stringify({
-			...source,
-			why: `it holds no key that can be used (key 1: ${why}; and 1 more)`,
-			instead: "Envoy verifies no token of that issuer",
-		})}`,
-		`keys of the token issuer are usable again ${JSON.stringify(source)}`,
-	]);
+	const source = "https://id.test/keys";
+	t.match(lines, [/ skipped .*key 2: .*n or e/, / cannot be used .*key 1: .*n or e.*and 1 more/, / usable again /]);
+	t.equal(lines.length, 3, "each change is logged once");
+	t.ok(lines.every((line) => line.includes(source)));
 });

@@ -91,7 +91,7 @@ spec: {address: 127.0.0.1, port: ${port}}
 	const passed = await probe();
 	t.same(passed, { code: 0, text: "denied      Envoy weir-gateway  Gateway edge  Service shop\n" });
 	t.equal(await statusOf(port), 200);
-	t.equal((await probe()).code, 0, "what is judged is no bypass");
+	t.equal((await probe()).code, 0, "a request with a verdict is no bypass");
 	t.same((await client.status()).alarms, []);
 
 	t.equal(await statusOf(bypassPort), 200);

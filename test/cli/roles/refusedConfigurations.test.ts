@@ -210,7 +210,7 @@ t.test("readiness, status and proxy-status report a refusal; its message needs r
 		);
 	}
 	await store.reportProxies([envoy("STALE", sinceMs)]);
-	t.equal((await alarms(local)).length, 1, "what is tried again is not taken yet");
+	t.equal((await alarms(local)).length, 1, "a retried configuration is not yet accepted");
 	const refusing = envoy("ERROR", sinceMs);
 	const both = { ...refusing.types, clusters: refusing.types.routes ?? {} } as ProxyStatus["types"];
 	await store.reportProxies([{ ...refusing, types: both }]);

@@ -90,7 +90,7 @@ t.test("no request to another Service fails while one of 3,000 rules changes", a
 			const tookMs = await comesTo(`/n${++version}`, 200);
 			t.comment(`in force after ${tookMs.toFixed(0)} ms`);
 			t.ok(tookMs < IN_FORCE_MS);
-			t.not(await status("large", `/n${version - 1}`), 200, "what is no more allowed is denied");
+			t.not(await status("large", `/n${version - 1}`), 200, "a removed permission is denied");
 		}
 		running = false;
 		await Promise.all(load);

@@ -112,7 +112,7 @@ t.test("two verifiers with a shared memory accept a proof once", async (t) => {
 		const verdicts = await Promise.all(
 			workers.map((one) => one.verify(null, { authorization: [`DPoP ${bound}`], dpop })),
 		);
-		t.same(verdicts.sort(), ["invalid-token: the proof was used before", "ok ann"]);
+		t.match(verdicts.sort(), [/^invalid-token: .*used/, "ok ann"]);
 	}
 });
 

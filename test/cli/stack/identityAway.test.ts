@@ -48,7 +48,11 @@ t.test("an absent agent is an alarm before an SVID ends, and the alarm ends when
 
 	ingest.child.kill("SIGTERM");
 	await once(ingest.child, "exit");
-	await t.rejects(startIngest(), { message: /no identity from .*control\.sock/ }, "what starts meanwhile has none");
+	await t.rejects(
+		startIngest(),
+		{ message: /no identity from .*control\.sock/ },
+		"a process that starts meanwhile gets no identity",
+	);
 	t.match(await alarm(), whose("expired at"), "and the alarm does not need ingest");
 	while (!IDENTITY_NOTE.test((await askApi(api, "/readyz")).text)) await pause(100);
 

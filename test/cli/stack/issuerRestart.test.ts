@@ -113,7 +113,7 @@ t.test("a restart while the issuer is down keeps serving known keys; without key
 	await until("asked", 503);
 	process.kill(hung, "SIGCONT");
 	while (!/ALARM verdicts-unanswered at Gateway edge: requests get 503/.test(await status())) await pause(100);
-	t.pass("and of who got no verdict");
+	t.pass("an alarm names the requests without a verdict");
 	how = "well";
 	const since = Date.now();
 	await until("native", 200);

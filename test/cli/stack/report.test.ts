@@ -16,7 +16,7 @@ const PEOPLE = 60;
 // A dozen commands in sequence, each in its own process.
 t.setTimeout(120_000);
 
-t.test("report and plan of a running experiment", async (t) => {
+t.test("report and plan work for a running Experiment", async (t) => {
 	const port = await startBackend(t);
 	const directory = await temporaryDirectory(t);
 	const file = await fileOf(
@@ -61,7 +61,7 @@ t.test("report and plan of a running experiment", async (t) => {
 		await pause(100);
 	}
 
-	await t.test("report prints words, JSON and a page", async (t) => {
+	await t.test("report prints text, JSON and an HTML page", async (t) => {
 		const { code, stdout, stderr } = await weir(["report", "cheaper", "--api", up.ready.api, "--json"]);
 		t.equal(code, 0, stderr);
 		const report: Report = JSON.parse(stdout.toString());

@@ -124,8 +124,8 @@ t.test("a winner that other callers may not use waits until policies allow them"
 		`tests: [{name: app, request: ${request}, expect: allow}]\n`,
 	);
 	const judged = (...more: string[]) => weir(["policy", "test", "-f", printed, "-t", cases, ...more]);
-	t.match(await judged(), { code: 0 }, "by what is declared");
-	t.match(await judged("--live", ...at), { code: 1 }, "by what is served");
+	t.match(await judged(), { code: 0 }, "the declared policies allow it");
+	t.match(await judged("--live", ...at), { code: 1 }, "the served policies deny it");
 
 	t.match(await weir(["abort", "canary", ...at]), { code: 1, stderr: /with defaultVariant: v2, then with the one/ });
 	const [service = ""] = declaration(scene.modelPort).split("---\n");

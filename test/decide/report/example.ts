@@ -31,7 +31,7 @@ export interface Story {
 	readonly accuracy: Readonly<Record<string, number>>;
 	readonly slow: Readonly<Record<string, number>>;
 	readonly errors: Readonly<Record<string, number>>;
-	/** Added to the accuracy of this segment's people in every challenger. */
+	/** Added to the accuracy of the segment's units in every challenger. */
 	readonly inCountry?: Readonly<Record<string, number>>;
 }
 

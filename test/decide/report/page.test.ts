@@ -60,7 +60,7 @@ t.test("the page has every section, well-formed and with a heading, also without
 			"each picture has a text",
 		);
 		for (const { attributes } of elements.filter((one) => one.attributes.class?.includes("scroll")))
-			t.match(attributes, { tabindex: "0", role: "region" }, "what scrolls can be scrolled by key");
+			t.match(attributes, { tabindex: "0", role: "region" }, "scrollable regions work by keyboard");
 		t.notMatch(text, /NaN|undefined|Infinity|\[object/);
 	}
 	t.end();
@@ -93,7 +93,7 @@ t.test("the same input gives the same page, byte for byte", (t) => {
 	t.end();
 });
 
-t.test("hostile names and values stay text", (t) => {
+t.test("the report page escapes hostile names and values", (t) => {
 	const hostile = [
 		`</script><script>alert(1)</script>`,
 		`"><img src=x onerror=alert(1)>`,
@@ -123,7 +123,7 @@ t.test("hostile names and values stay text", (t) => {
 		t.notOk(elements.some(({ attributes }) => Object.keys(attributes).some((key) => key.startsWith("on"))));
 		t.notMatch(made.replaceAll(/[\n\t]/g, ""), /[\p{Cc}\p{Cf}\p{Cs}\uFFFE]/u);
 	}
-	t.match(html`${"\u202Ex"}`.text, /^⟨U\+202E⟩x$/, "what cannot be seen is shown by its number");
+	t.match(html`${"\u202Ex"}`.text, /^⟨U\+202E⟩x$/, "invisible characters are shown by number");
 	t.equal(html`<p title="${`"'&<>`}">${null}${["a", 1]}</p>`.text, '<p title="&quot;&#39;&amp;&lt;&gt;">a1</p>');
 	t.end();
 });
@@ -233,6 +233,6 @@ t.test("a quantile's picture names the requests it counts, and where an equal ve
 		page,
 		/An interval left of the thin line proves that the margin is exceeded; one right of the dashed line proves that it is kept\./,
 	);
-	t.notMatch(page.split("Levels of the arms")[0], /share of slow requests/, "of one arm it is one");
+	t.notMatch(page.split("Levels of the arms")[0], /share of slow requests/, "a single arm has chance 1");
 	t.end();
 });

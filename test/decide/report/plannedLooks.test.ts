@@ -1,4 +1,4 @@
-/** A look is reported by the test that it was taken by. */
+/** A look is reported with the test that decided it. */
 import t from "tap";
 import { plannedLooksOf } from "../../../src/decide/report/plannedLooks.js";
 import { decide } from "../../../src/decide/rollout/decide.js";
@@ -17,7 +17,7 @@ const WEIGHED = {
 	spec: { ...DECLARED.spec, arms: DECLARED.spec.arms.map((arm) => ({ ...arm, weight: arm.baseline ? M : N })) },
 };
 
-t.test("p and bound are those of z", async (t) => {
+t.test("a planned look's p-value and bound agree with its z", async (t) => {
 	for (const events of [15, 18, 19, 20, 21, 24]) {
 		const given = input({
 			experiment: WEIGHED,

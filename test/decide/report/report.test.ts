@@ -1,4 +1,4 @@
-/** The numbers of the report against the same ones computed by another way. */
+/** The numbers of the report agree with independent computations. */
 import t from "tap";
 import { plain, pValue, shortTime, size, utc } from "../../../src/decide/report/format.js";
 import { reportPage } from "../../../src/decide/report/page/page.js";
@@ -181,7 +181,7 @@ t.test("numbers have one format everywhere", (t) => {
 	t.end();
 });
 
-t.test("each arm has its own level, and a latency quantile its side of the threshold", (t) => {
+t.test("each arm has its own level, and a latency quantile also has a threshold", (t) => {
 	const input = reportInput({ ...MEASURING, slow: { control: 0.02, boosted: 0.0005 } });
 	const { levels } = reportOf(input);
 	t.same(
@@ -221,7 +221,7 @@ t.test("the chance to beat the baseline has a flat and a sceptical prior, on the
 		t.equal(control?.againstBaseline, null);
 		t.ok(Math.abs((boosted?.againstBaseline?.flat ?? 0) - flat) < 1e-9, `${kind} ${boosted?.againstBaseline?.flat}`);
 		const seen = boosted?.againstBaseline?.sceptic ?? null;
-		if (sceptic === null) t.equal(seen, null, "no size was asked for");
+		if (sceptic === null) t.equal(seen, null, "no effect size is declared");
 		else t.ok(Math.abs((seen ?? 0) - sceptic) < 1e-9, `${kind} ${seen}`);
 	}
 	t.end();
@@ -236,7 +236,7 @@ t.test("the report has the classical sample ratio test next to the always-valid 
 	// scipy.stats.chisquare([500, 560])
 	t.ok(Math.abs((sampleRatio?.classic?.pValue ?? 0) - 0.06534575162837782) < 1e-12);
 	t.match(sampleRatio?.classic, { degreesOfFreedom: 1 });
-	t.ok((sampleRatio?.test?.p ?? 0) > 0.5, "which is far from an alarm");
+	t.ok((sampleRatio?.test?.p ?? 0) > 0.5, "far from an alarm");
 	const none = reportOf({ ...input, evidence: { ...(input.evidence as Evidence), exposures: [] } });
 	t.equal(none.sampleRatio?.classic, null);
 	t.end();
@@ -267,12 +267,12 @@ t.test("all looks together give the intersection of intervals, with a note if it
 	});
 	const gone = accuracy(moved({}));
 	t.match(gone?.together, { contradicted: true, lower: gone?.points.at(-1)?.lower });
-	t.match(reportPage(reportOf(moved({}))), /The looks have no improvement in common/);
-	t.equal(accuracy(moved({ alpha: 0.01 }))?.together.contradicted, false, "another level is no look at this claim");
+	t.match(reportPage(reportOf(moved({}))), /no improvement in common/);
+	t.equal(accuracy(moved({ alpha: 0.01 }))?.together.contradicted, false, "an interval at another level is skipped");
 	t.end();
 });
 
-t.test("failures of the last minute are compared by counts alone", (t) => {
+t.test("failure rates of the last minute are compared by counts", (t) => {
 	const input = reportInput(MEASURING);
 	const of = (v1: readonly [number, number], v2: readonly [number, number]) => {
 		const health = [
@@ -286,7 +286,7 @@ t.test("failures of the last minute are compared by counts alone", (t) => {
 	// Eight times the rate; the exact interval that looks once (scipy's binomtest(40, 50).proportion_ci()) is 3.93 to 17.94.
 	const { lower = 0, upper = 0 } = boosted?.againstBaseline ?? {};
 	t.ok(lower > 2 && lower < 3.93 && upper > 17.94 && upper < 40, `${lower} to ${upper}`);
-	t.match(reportPage(of([2_000, 10], [1_000, 40])), /Requests of the last minute at most/);
+	t.match(reportPage(of([2_000, 10], [1_000, 40])), /last minute at most/);
 	t.equal(of([2_000, 0], [1_000, 0]).health[1]?.againstBaseline, null, "nothing failed");
 	t.match(of([2_000, 0], [1_000, 90]).health[1]?.againstBaseline, { upper: 1_000 });
 	t.same(of([0, 0], [0, 0]).health, []);
@@ -375,7 +375,7 @@ t.test("a bandit's report names the units it counts, and why others are not test
 	const bandit = { algorithm: "thompson", floorPpm: 200_000, everyMs: 3_600_000 } as const;
 	const declared = { ...DECLARED, spec: { ...DECLARED.spec, rollout: { ...DECLARED.spec.rollout, bandit } } };
 	const input = { ...reportInput(MEASURING), experiment: declared };
-	t.notMatch(reportPage(reportOf(input)), /The bandit has changed shares/, "nothing has moved yet");
+	t.notMatch(reportPage(reportOf(input)), /changed shares/, "no share has changed yet");
 	const shares = { ppm: { control: 1_000_000, boosted: 400_000 }, firstMovedAtMs: START_MS, movedAtMs: START_MS };
 	const page = reportPage(reportOf({ ...input, status: { ...input.status, shares } }));
 	t.match(page, /The bandit has changed shares since 2026-03-02 08:00:00 UTC.*first 20% of each arm’s live points/s);
@@ -497,10 +497,9 @@ t.test("the report names causes other than evidence that hold a winner, and only
 t.test("an ended Experiment names the Variant that serves now", (t) => {
 	const ended = (story: typeof WINNING, defaultVariant?: string) =>
 		reportOf({ ...reportInput(story), ...(defaultVariant === undefined ? {} : { defaultVariant }) }).answer.next;
-	const last = ". Nothing more happens by itself.";
-	t.equal(ended(HARMFUL), `Variant v1 serves all traffic again${last}`);
-	t.equal(ended(HARMFUL, "v3"), `Variant v3 serves all traffic${last}`, "another Experiment's winner");
-	t.equal(ended(WINNING, "v2"), `Variant v2 is the default of Service employment${last}`);
-	t.equal(ended(WINNING, "v3"), `Variant v3 is the default of Service employment${last}`);
+	t.match(ended(HARMFUL), /v1 serves all traffic again/);
+	t.match(ended(HARMFUL, "v3"), /v3 serves all traffic\./, "another Experiment's winner");
+	t.match(ended(WINNING, "v2"), /v2 is the default/);
+	t.match(ended(WINNING, "v3"), /v3 is the default/);
 	t.end();
 });

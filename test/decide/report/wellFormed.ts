@@ -2,7 +2,7 @@
 export interface Element {
 	readonly name: string;
 	readonly attributes: Readonly<Record<string, string>>;
-	/** Names of the elements around it, outermost first. */
+	/** Names of the enclosing elements, outermost first. */
 	readonly within: readonly string[];
 }
 

@@ -58,7 +58,7 @@ t.test("the hold for denied callers is recorded once, and again for other losses
 	const waiting = (beingPromoted: string) => decide(ready({ beingPromoted }));
 	recorded.add("main", waiting("one"), 3);
 	t.ok(recorded.has("main", waiting("one"), 1_003));
-	t.notOk(recorded.has("main", waiting("another"), 1_003), "it waits for another now");
+	t.notOk(recorded.has("main", waiting("another"), 1_003), "the cause has changed");
 	const both = [waiting("one"), waiting("another")];
 	for (const paceMs of [1_000, 5_000, 60_000]) {
 		const changing = new RecordedOutcomes();
@@ -74,7 +74,7 @@ t.test("the hold for denied callers is recorded once, and again for other losses
 	const mending = new RecordedOutcomes();
 	for (let left = 20; left > 0; left--) {
 		const named = held(Array.from({ length: left }, (_, index) => `p${index}`));
-		t.notOk(mending.has("main", named, (20 - left) * 30_000), "a person mends one policy after the other");
+		t.notOk(mending.has("main", named, (20 - left) * 30_000), "an operator corrects one policy after the other");
 		mending.add("main", named, (20 - left) * 30_000);
 	}
 });
@@ -96,12 +96,12 @@ t.test("a person's promotion that denies callers needs --shut-out, and the decis
 	t.equal(
 		by(false, { boosted: LOSS }, { phase: "Promoting", promotion }).action,
 		"complete",
-		"it is the default already",
+		"the Variant is already the default",
 	);
 	t.end();
 });
 
-t.test("abort explains how to undo a promotion: applying an unchanged file does not", async (t) => {
+t.test("abort explains how to undo a promotion, which applying an unchanged file does not do", async (t) => {
 	const promotion = { arm: "boosted", variant: "v2", stepIndex: 3, takeoverPpm: 1_000_000 };
 	const ended = { experiment: experiment(), status: status({ phase: "Promoted", promotion }), by: "ada", nowMs: 7 };
 	t.throws(() => commandOutcome(ended, { verb: "abort" }), {
@@ -116,9 +116,13 @@ t.test("callers lose access by a policy that allows only the default Variant or 
 		accessLosses({ resources: set(...policies), status: { services: { employment: { defaultVariant } } } }, two);
 	t.match(losses([all(["v1", "v3"])]), { boosted: LOSS });
 	t.same(losses([all(["v1", "v2", "v3"])]), {});
-	t.same(losses([all(["v1", "v3"])], "v2"), {}, "they are denied today");
+	t.same(losses([all(["v1", "v3"])], "v2"), {}, "these callers are already denied");
 	t.match(losses([all(["v1", "v3"])], "v9"), { boosted: LOSS }, "a default that is no longer declared");
-	t.same(losses([accessPolicy("all", "allow", ["employment"], { principals: ["*"] })]), {}, "it names no Variant");
+	t.same(
+		losses([accessPolicy("all", "allow", ["employment"], { principals: ["*"] })]),
+		{},
+		"the policy names no Variant",
+	);
 	const deny = (mode: "enforce" | "shadow") => accessPolicy("no", "deny", ["employment"], { variants: ["v3"], mode });
 	t.match(losses([deny("enforce")]), { third: /AccessPolicy no denies v3 and not v1$/, boosted: undefined });
 	t.same(losses([deny("shadow")]), {});
@@ -155,10 +159,10 @@ t.test("no promotion begins while another Experiment of the Service is being pro
 		summary: /^boosted would be ready, .*\(other\) is being promoted/,
 	});
 	const short = experiment(["boosted"], { rollout: { ...ROLLOUT, maxDurationMs: 1_000 } });
-	t.match(decide({ ...made, experiment: short }), { action: "hold", rule: "concurrent" }, "the verdict is there");
+	t.match(decide({ ...made, experiment: short }), { action: "hold", rule: "concurrent" }, "the promotion is proved");
 	const frozen = { ...made, status: { ...made.status, frozenHarms: ["boosted|error-rate|guardrail"] } };
 	t.match(decide({ ...frozen, beingPromoted: undefined as never }), { rule: "harm", waitsFor: "person" });
-	t.match(decide(frozen), { rule: "concurrent" }, "a person may not promote it now either");
+	t.match(decide(frozen), { rule: "concurrent" }, "an operator cannot promote it either");
 	t.throws(
 		() =>
 			commandOutcome(
@@ -184,7 +188,7 @@ t.test("Weir does not replace the winner of another Experiment: the two were not
 		reason: /proved against variant v1, but variant v3 is the Service's default by now/,
 		summary: /^boosted is better than v1, but all users get v3 /,
 	});
-	t.equal(decide(ready({ replaces: "v2" })).action, "promote", "it is the winner's own Variant");
+	t.equal(decide(ready({ replaces: "v2" })).action, "promote", "the baseline is the winner's own Variant");
 	const late = experiment(["boosted"], { rollout: { ...ROLLOUT, maxDurationMs: 1_000 } });
 	t.match(decide(ready({ replaces, experiment: late })).summary, /, and in 100 s no one promoted it: v3 stays\.$/);
 	const over = status({ ...LAST_STEP, phase: "Paused", hold: "inconclusive" });
@@ -204,7 +208,7 @@ t.test("Weir does not replace the winner of another Experiment: the two were not
 	const own = { arm: "boosted", variant: "v2", stepIndex: 0, takeoverPpm: 950_000 };
 	t.same(otherPromotions(state("v2"), experiment(), { promotion: own }), { replaces: "v2" });
 	const heldBack = { promotion: { ...own, heldBackFromMs: 1 } };
-	t.same(otherPromotions(state("v2"), experiment(), heldBack), {}, "it is its own");
+	t.same(otherPromotions(state("v2"), experiment(), heldBack), {}, "the winner is its own Variant");
 	t.equal(promotedBefore(state("v3"), experiment()), "v3");
 	const act = { experiment: experiment(), status: status(), by: "ada", nowMs: 7_000, replaces };
 	t.match(commandOutcome(act, { verb: "promote", arm: null }), {

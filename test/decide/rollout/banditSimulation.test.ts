@@ -6,7 +6,7 @@ const EQUAL: World = {
 	challengers: ["boosted"],
 	metric: "accuracy",
 	algorithm: "thompson",
-	// One level for both arms, which jumps: who pools over shares that follow outcomes sees an effect in it.
+	// Both arms share one level, which jumps: pooling over shares that follow outcomes would see an effect.
 	chance: (_, time) => (Math.floor(time * 6) % 2 === 0 ? 0.3 : 0.7),
 	looks: 60,
 	visitsPerLook: 120,
@@ -30,7 +30,7 @@ t.test("equal arms whose level jumps are promoted or rolled back for harm in at 
 	}
 	t.comment(`${runs} runs: ${promoted} promoted, ${harmed} harmed, ${stopped} stopped, ${moves} moves`);
 	t.ok(moves > 2 * runs, "the shares do move");
-	// 60 runs at alpha 0.05: more than 8 come once in a hundred.
+	// More than 8 of 60 runs at alpha 0.05 have a chance of 1 %.
 	t.ok(promoted <= 8 && harmed <= 8 && stopped === 0);
 });
 

@@ -89,7 +89,7 @@ const CASES: readonly Case[] = [
 		status: { phase: "Running", closedArms: ["broken"], allocationPpm: 200_000 },
 	},
 	{
-		fact: "when no challenger is left it is rolled back",
+		fact: "an Experiment without open challengers is rolled back",
 		input: {
 			experiment: experiment(["boosted", "broken"]),
 			status: status({ closedArms: ["broken"] }),
@@ -373,7 +373,7 @@ const CASES: readonly Case[] = [
 		},
 	},
 	{
-		fact: "below all steps, since they were changed, the first one comes next by the rules of any step",
+		fact: "an allocation below all changed steps goes to the first step",
 		input: { status: status({ stepIndex: -1, allocationPpm: 20_000 }), evidence: evidence(EQUAL) },
 		action: "ramp",
 		rule: "ramp",
@@ -381,14 +381,14 @@ const CASES: readonly Case[] = [
 		status: { stepIndex: 0, allocationPpm: 200_000 },
 	},
 	{
-		fact: "and none is promoted there, whatever is proved",
+		fact: "an allocation below all changed steps is not promoted, whatever is proved",
 		input: { status: status({ stepIndex: -1, allocationPpm: 20_000 }), evidence: evidence(GOOD) },
 		action: "ramp",
 		rule: "ramp",
 		reason: /from 2% to 20%/,
 	},
 	{
-		fact: "a takeover below all steps comes to the first one next, with healthy endpoints",
+		fact: "a takeover below all changed steps goes to the first step if endpoints are healthy",
 		input: {
 			status: status({ ...PROMOTING, promotion: { ...PROMOTING.promotion, stepIndex: -1, takeoverPpm: 20_000 } }),
 			evidence: evidence(GOOD, { health: health(100, 0) }),
@@ -415,7 +415,7 @@ const CASES: readonly Case[] = [
 		reason: /failed 0 of 19 requests, needs 20/,
 	},
 	{
-		fact: "others that fail as much do not excuse a winner that fails a lot",
+		fact: "a takeover waits for a failing winner, even if other Variants fail as often",
 		input: {
 			status: status(PROMOTING),
 			evidence: evidence(GOOD, {
@@ -527,16 +527,16 @@ t.test("a person's command is never reported as recomputed", async (t) => {
 	const gate = { at: "before-promotion", where: "gate.example", why: "HTTP 503" } as const;
 	const other = experiment(["boosted"], { goal: null });
 	const acts: readonly [outcome: Outcome | null, words: string][] = [
-		[promoted, "a person's act: nothing to recompute"],
-		[commandOutcome({ ...made, status: live }, { verb: "pause" }), "a person's act: nothing to recompute"],
+		[promoted, "an operator's command has nothing to recompute"],
+		[commandOutcome({ ...made, status: live }, { verb: "pause" }), "an operator's command has nothing to recompute"],
 		[
 			commandOutcome({ ...made, status: { ...live, phase: "Paused", hold: "person" } }, { verb: "resume" }),
-			"a person's act: nothing to recompute",
+			"an operator's command has nothing to recompute",
 		],
-		[commandOutcome({ ...made, status: live }, { verb: "abort" }), "a person's act: nothing to recompute"],
-		[startExperiment(experiment(), 1), "a person's act: nothing to recompute"],
-		[applyExperiment(experiment(), other, live, 1), "a person's act: nothing to recompute"],
-		[heldByGate({ status: live }, promoted, gate), "a person's act: nothing to recompute"],
+		[commandOutcome({ ...made, status: live }, { verb: "abort" }), "an operator's command has nothing to recompute"],
+		[startExperiment(experiment(), 1), "an operator's command has nothing to recompute"],
+		[applyExperiment(experiment(), other, live, 1), "an operator's command has nothing to recompute"],
+		[heldByGate({ status: live }, promoted, gate), "an operator's command has nothing to recompute"],
 	];
 	for (const [outcome, words] of acts) {
 		if (outcome === null) throw new RangeError("nothing was done");
@@ -554,27 +554,24 @@ t.test("a person's command is never reported as recomputed", async (t) => {
 	}
 });
 
-t.test(
-	"means: zero variance and too few units are unknown, a clear loss is harm, a relative gain promotes",
-	async (t) => {
-		const goal = { metric: "revenue", improveBy: { kind: "relative", value: 0.02 } } as const;
-		const means = experiment(["boosted"], { goal, guardrails: [] });
-		const at = (n: number, control: number, boosted: number, variance: number) => {
-			const made = evidence({ control: { n }, boosted: { n } });
-			const arms = made.arms.map((arm) => ({
-				...arm,
-				metrics: { revenue: { n, mean: arm.arm === "control" ? control : boosted, m2: n * variance } },
-			}));
-			return decide(input({ experiment: means, status: status({ ...LAST_STEP }), evidence: { ...made, arms } }));
-		};
-		t.match(at(5_000, 10, 11, 0).reason, /unknown: zero variance/);
-		t.match(at(400, 10, 11, 1).reason, /unknown: a mean needs 2000 units per arm, there are 400/);
-		t.equal(at(5_000, 10, 11, 1).action, "promote");
-		t.equal(at(5_000, 10, 10.1, 1).action, "hold", "1 % is not 2 %");
-		t.equal(at(5_000, 10, 9, 1).action, "roll-back");
-		t.match(at(5_000, 0.001, 1, 1).reason, /not clearly different from 0/);
-	},
-);
+t.test("a mean is unknown without variance or units; a clear loss is harm, a relative gain promotes", async (t) => {
+	const goal = { metric: "revenue", improveBy: { kind: "relative", value: 0.02 } } as const;
+	const means = experiment(["boosted"], { goal, guardrails: [] });
+	const at = (n: number, control: number, boosted: number, variance: number) => {
+		const made = evidence({ control: { n }, boosted: { n } });
+		const arms = made.arms.map((arm) => ({
+			...arm,
+			metrics: { revenue: { n, mean: arm.arm === "control" ? control : boosted, m2: n * variance } },
+		}));
+		return decide(input({ experiment: means, status: status({ ...LAST_STEP }), evidence: { ...made, arms } }));
+	};
+	t.match(at(5_000, 10, 11, 0).reason, /unknown: zero variance/);
+	t.match(at(400, 10, 11, 1).reason, /unknown: a mean needs 2000 units per arm, there are 400/);
+	t.equal(at(5_000, 10, 11, 1).action, "promote");
+	t.equal(at(5_000, 10, 10.1, 1).action, "hold", "1 % is not 2 %");
+	t.equal(at(5_000, 10, 9, 1).action, "roll-back");
+	t.match(at(5_000, 0.001, 1, 1).reason, /not clearly different from 0/);
+});
 
 t.test(
 	"relative margins of rates include the baseline's noise, so they are proved later than by plug-in",
@@ -596,7 +593,7 @@ t.test(
 	},
 );
 
-t.test("a slower system gives no harm verdict; a slow challenger does", async (t) => {
+t.test("a slow challenger is harm, an equally slow system is not", async (t) => {
 	const at = (control: number, boosted: number) =>
 		decide(
 			input({ evidence: evidence({ control: { n: 2_000, slow: control }, boosted: { n: 2_000, slow: boosted } }) }),
@@ -604,7 +601,7 @@ t.test("a slower system gives no harm verdict; a slow challenger does", async (t
 	t.equal(at(0.5, 0.5), "unknown", "thresholds that were frozen before give no verdict");
 	t.equal(at(0.02, 0.02), "open");
 	t.equal(at(0.01, 0.5), "harm");
-	t.equal(at(0.01, 0.01), "open", "just at the margin");
+	t.equal(at(0.01, 0.01), "open", "exactly at the margin");
 	t.equal(at(0.01, 0.001), "pass");
 });
 
@@ -619,8 +616,8 @@ t.test("a goal on a quantile needs fewer slow requests above its own, lower thre
 			}),
 		).findings[0]?.verdict;
 	t.equal(at(0.01, 0.001), "pass");
-	t.equal(at(0.01, 0.01), "open", "faster by just so much");
-	t.equal(at(0.01, 0.03), "open", "it may be just like the baseline, that is no harm");
+	t.equal(at(0.01, 0.01), "open", "faster by exactly the required amount");
+	t.equal(at(0.01, 0.03), "open", "a challenger that equals the baseline is no harm");
 });
 
 t.test("harm's alpha is split over challengers and claims, a promotion's over challengers", async (t) => {
@@ -651,7 +648,7 @@ t.test("no decision waits for units of an arm without weight", async (t) => {
 	t.match(at(true), { action: "hold", waitsFor: "units", reason: /arm later has 0 of 200 matured units/ });
 });
 
-t.test("moments outside [0, 1] make a rate unknown", async (t) => {
+t.test("a rate with a mean outside [0, 1] is unknown", async (t) => {
 	const made = evidence({ control: { n: 300 }, boosted: { n: 300 } });
 	const arms = made.arms.map((arm) => ({
 		...arm,

@@ -39,7 +39,7 @@ t.test("a worse arm loses its share; the leader and the baseline stay fully live
 	t.match(outcome.summary, /^deep is now shown to fewer people, 1\d\.\d+% of its full share: among 3,000 people/);
 });
 
-t.test("lower is better for a metric with direction down", async (t) => {
+t.test("a bandit prefers the lower value for a metric with direction down", async (t) => {
 	const plan = declared({ goal: { metric: "error-rate", improveBy: { kind: "absolute", value: 0 } } });
 	const { shares } = look(
 		{ control: { n: 1_000, errors: 0.05 }, boosted: { n: 1_000, errors: 0.04 }, deep: { n: 1_000, errors: 0.075 } },
@@ -50,7 +50,7 @@ t.test("lower is better for a metric with direction down", async (t) => {
 	t.equal(shares?.ppm.boosted, 1_000_000);
 });
 
-t.test("a mean is ranked by its units' variance", async (t) => {
+t.test("a bandit ranks a mean by the variance of its units", async (t) => {
 	const plan = declared({ goal: { metric: "revenue", improveBy: { kind: "absolute", value: 0 } } });
 	const seen = evidence({ control: { n: 1_000 }, boosted: { n: 1_000 }, deep: { n: 1_000 } });
 	const means: Readonly<Record<string, number>> = { control: 10, boosted: 10.1, deep: 9.85 };
@@ -122,7 +122,7 @@ t.test("small changes are ignored, so that the same units do not switch repeated
 	t.same(again.status.shares?.ppm, first?.ppm);
 });
 
-t.test("a closed arm keeps no share, and the others are ranked without it", async (t) => {
+t.test("a bandit gives a closed arm no share and ranks the others without it", async (t) => {
 	const outcome = look(
 		{ ...ARMS, boosted: { n: 1_000, accuracy: 0.78 } },
 		{ closedArms: ["deep"] },

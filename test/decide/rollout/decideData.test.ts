@@ -1,4 +1,4 @@
-/** Broken data stop ramps and promotions with a reason, but never harm or the end. */
+/** Broken data stop ramps and promotions with a reason, but never rollbacks or the end. */
 import t from "tap";
 import { decide } from "../../../src/decide/rollout/decide.js";
 import type { DecisionInput } from "../../../src/decide/rollout/decision.js";
@@ -195,7 +195,7 @@ for (const { fact, evidence: given, reason } of CASES)
 		t.ok(recompute(stored)?.matches);
 	});
 
-/** A score in [0,1] whose values are 0.2 and 0.8, by what is changed of it. */
+/** The decision for a score in [0,1] with values 0.2 and 0.8, and a change of its moments. */
 const SCORES = { ...METRICS, score: metric("score", { type: "mean", range: { lo: 0, hi: 1 } }) };
 const scored = (change: Partial<MetricEvidence>) => {
 	const n = 6_000;
@@ -309,7 +309,7 @@ t.test("shares above a grid's thresholds must lie in [0, 1], fall, and match the
 	};
 	const few = above.map((p) => p / 10);
 	t.equal(at(few, above).action, "promote");
-	t.equal(at(few.with(3, (few[2] ?? 0) + 1e-12), above).action, "promote", "up to rounding");
+	t.equal(at(few.with(3, (few[2] ?? 0) + 1e-12), above).action, "promote", "equal up to rounding");
 	for (const [boosted, control, reason] of [
 		[
 			few.with(19, null as unknown as number),
@@ -346,7 +346,7 @@ t.test("broken data hold a promotion, but not harm, a pause or the end", async (
 	t.match(at({ status: ended, evidence: evidence(GOOD, LOST) }), { action: "roll-back", rule: "max-duration" });
 });
 
-t.test("an empty arm and a metric without data are unknown, never a pass", async (t) => {
+t.test("an empty arm or a metric without data is unknown, never a pass", async (t) => {
 	const empty = decide(
 		input({
 			status: status(LAST_STEP),
@@ -394,7 +394,7 @@ t.test("missing outcomes are not reported as missing units, and have no time est
 	t.match(
 		decide(input({ evidence: { ...none.evidence, arms: begun } })),
 		{ lacks: "any value of accuracy in arm control", expectedMs: null },
-		"nor where the other arm has few people yet",
+		"also if the other arm has few units",
 	);
 	t.match(decide(input({ ...none, ...ended })), {
 		...{ action: "roll-back", rule: "max-duration" },
@@ -411,7 +411,7 @@ t.test("missing outcomes are not reported as missing units, and have no time est
 		...{ action: "hold", waitsFor: "units", lacks: "units with accuracy" },
 		reason: "Holding at 20%: 60 of 2430 matured units of arm control have a value of accuracy, 200 are needed.",
 		summary: /^Waiting at 20%: 60 of 2,430 people of arm control .* 200 are needed/,
-		// 2,430 people came in 60 s, so 60 values.
+		// 60 values arrived in 60 s, and 140 more are needed.
 		expectedMs: 140_000,
 	});
 	t.match(decide(input({ ...some, ...ended })), {

@@ -1,4 +1,4 @@
-/** Harm: what onHarm does, and harm in a segment. */
+/** The effect of onHarm, and harm in segments. */
 import t from "tap";
 import { decide } from "../../../src/decide/rollout/decide.js";
 import type { DecisionInput } from "../../../src/decide/rollout/decision.js";
@@ -31,14 +31,14 @@ t.test("onHarm freeze holds the allocation, once for every harm, until a person 
 	t.same(again.status, first.status);
 
 	const resumed = commandOutcome({ experiment: frozen, status: first.status, by: "ada", nowMs: 1 }, { verb: "resume" });
-	t.match(decide({ ...made, status: resumed.status }), { action: "ramp" }, "what a person has seen stops it no more");
+	t.match(decide({ ...made, status: resumed.status }), { action: "ramp" }, "an accepted harm no longer holds");
 	const other = evidence({ control: { n: 300 }, boosted: { n: 300, errors: 0.4, slow: 0.9 } });
 	const second = decide({ ...made, status: resumed.status, evidence: other });
-	t.match(second, { action: "pause", rule: "harm", status: { hold: "harm" } }, "another harm does");
+	t.match(second, { action: "pause", rule: "harm", status: { hold: "harm" } }, "another harm holds");
 	t.equal(second.status.frozenHarms?.length, 2);
 });
 
-t.test("harm is still reported if a person paused first", async (t) => {
+t.test("harm is still reported after an operator paused", async (t) => {
 	const outcome = decide(
 		input({
 			experiment: experiment(["boosted"], FREEZE),
@@ -49,7 +49,7 @@ t.test("harm is still reported if a person paused first", async (t) => {
 	t.match(outcome, { action: "pause", rule: "harm", status: { hold: "harm" } });
 });
 
-/** Errors of the challenger by country: the rest of the evidence shows nothing. */
+/** The challenger's errors by country; the other evidence has no effect. */
 function bySegment(errors: Readonly<Record<string, number>>, n = 400, segment = "country"): SegmentEvidence[] {
 	return Object.entries(errors).map(([value, share], rank) => ({
 		segment,
@@ -72,7 +72,7 @@ const inCountries = (segments: SegmentEvidence[], change: Partial<DecisionInput>
 		}),
 	);
 
-t.test("harm in one segment rolls back and names it", async (t) => {
+t.test("harm in one segment rolls back, and the reason names the segment", async (t) => {
 	const outcome = inCountries(bySegment({ FR: 0, DE: 0.2 }));
 	t.match(outcome, {
 		action: "roll-back",
@@ -121,7 +121,7 @@ t.test(
 	},
 );
 
-t.test("the same errors that are harm as the first value of a segment need more units as a late one", async (t) => {
+t.test("a later value of a segment needs more units for the same harm than the first one", async (t) => {
 	const found = (rank: number, n: number) => {
 		const [only] = bySegment({ DE: 0.06 }, n);
 		return inCountries(only === undefined ? [] : [{ ...only, rank }]).rule === "harm";
@@ -147,10 +147,10 @@ t.test("a quantile's claim in a segment has its own level and no tolerance for h
 		alpha: pass,
 		harmAlpha: segmentHarm * (1 / 6),
 	});
-	// Within the tolerance of a pass, and proved slower all the same.
+	// The challenger is proved slower, though within the tolerance of a pass.
 	t.match(inCountries([slow(400_000, 0.012)]).findings.at(-1), { segment: { value: "DE" }, verdict: "harm" });
 	t.equal(inCountries([slow(400_000, 0.01)]).action, "ramp");
-	t.equal(inCountries([slow(4_000, 0.4, 0.2)]).action, "ramp", "a far country: its p80 is no p99");
+	t.equal(inCountries([slow(4_000, 0.4, 0.2)]).action, "ramp", "a slow country has another quantile");
 	const most = (share: number) => inCountries([slow(1_000, share)]).findings.at(-1)?.segment !== undefined;
 	const shares = Array.from({ length: 100 }, (_, i) => i / 1_000);
 	const first = shares.find(most) ?? 1;
@@ -160,7 +160,7 @@ t.test("a quantile's claim in a segment has its own level and no tolerance for h
 	t.ok(logE >= needed && before < needed, `${before} < ${needed} <= ${logE}`);
 });
 
-t.test("a mean with too heavy tails is neither harm nor a pass, and the note suggests a cap", async (t) => {
+t.test("a mean with heavy tails is neither harm nor a pass, and the note suggests a cap", async (t) => {
 	const metrics = { ...METRICS, revenue: metric("revenue", { type: "mean" }) };
 	const own = experiment(["boosted"], {
 		guardrails: [],

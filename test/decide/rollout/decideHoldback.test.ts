@@ -61,32 +61,29 @@ t.test("a takeover's last step switches the default and keeps back only the base
 	t.equal((points.get("v1") ?? 0) + (points.get("v2") ?? 0), 1_000_000);
 });
 
-t.test(
-	"a takeover never moves units away from the winner, not even for a larger holdback, and begins below it",
-	async (t) => {
-		const larger = experiment(["boosted", "other"], {
-			rollout: { ...ROLLOUT, stepsPpm: [900_000], holdback: { sharePpm: 500_000, forMs: 60_000 } },
-		});
-		const kept = at({ ...promoting(0, 900_000), takeover: { fromMs: 1 } }, { experiment: larger });
-		t.match(kept, {
-			action: "advance-takeover",
-			reason:
-				/from 90% to all but 10% of the baseline's units \(50% are declared, but no user is taken back\), which stay for 60 s/,
-			summary: /except 10% of the people/,
-			status: {
-				promotion: { takeoverPpm: 900_000, heldBackFromMs: 100_000 },
-				takeover: { heldBack: { sharePpm: 100_000 } },
-			},
-			defaultVariant: "v2",
-		});
-		const begun = startTakeover(larger, status(LAST_STEP), "boosted", 1).promotion;
-		t.match(begun, { takeoverPpm: 500_000 });
-		t.match(at(promoting(0, 500_000), { experiment: larger }).status.promotion, {
-			takeoverPpm: 500_000,
-			heldBackFromMs: 100_000,
-		});
-	},
-);
+t.test("a takeover never moves units away from the winner, not even for a larger holdback", async (t) => {
+	const larger = experiment(["boosted", "other"], {
+		rollout: { ...ROLLOUT, stepsPpm: [900_000], holdback: { sharePpm: 500_000, forMs: 60_000 } },
+	});
+	const kept = at({ ...promoting(0, 900_000), takeover: { fromMs: 1 } }, { experiment: larger });
+	t.match(kept, {
+		action: "advance-takeover",
+		reason:
+			/from 90% to all but 10% of the baseline's units \(50% are declared, but no user is taken back\), which stay for 60 s/,
+		summary: /except 10% of the people/,
+		status: {
+			promotion: { takeoverPpm: 900_000, heldBackFromMs: 100_000 },
+			takeover: { heldBack: { sharePpm: 100_000 } },
+		},
+		defaultVariant: "v2",
+	});
+	const begun = startTakeover(larger, status(LAST_STEP), "boosted", 1).promotion;
+	t.match(begun, { takeoverPpm: 500_000 });
+	t.match(at(promoting(0, 500_000), { experiment: larger }).status.promotion, {
+		takeoverPpm: 500_000,
+		heldBackFromMs: 100_000,
+	});
+});
 
 t.test("a holdback lasts its time under its guardrails, then completes", async (t) => {
 	const begun = at(promoting(1, 500_000)).status;
@@ -105,7 +102,7 @@ t.test("a holdback lasts its time under its guardrails, then completes", async (
 	t.equal(done.status.promotion?.heldBackFromMs, undefined);
 });
 
-t.test("late harm rolls the winner and the default back; onHarm freeze leaves it to a person", async (t) => {
+t.test("harm in a holdback rolls back winner and default, or waits for a person with onHarm freeze", async (t) => {
 	const begun = at(promoting(1, 500_000)).status;
 	const bad = evidence({ ...GOOD, boosted: { n: 6_000, errors: 0.05 } }, HEALTHY);
 	t.match(at(begun, { evidence: bad, nowMs: 130_000 }), {
@@ -166,13 +163,21 @@ t.test("evidence queries from the promotion to after the end of the holdback hav
 	t.same(asked(running), all);
 	const person = { experiment: HELD, by: "ada", nowMs: 70_000 };
 	const taking = commandOutcome({ ...person, status: running }, { verb: "promote", arm: "boosted" }).status;
-	t.same(asked(taking), { ...all, closeUntilMs: 70_000 }, "what is open then may be under another version");
+	t.same(asked(taking), { ...all, closeUntilMs: 70_000 }, "open windows may contain requests to another version");
 	const held = at({ ...taking, ...promoting(1, 500_000) }).status;
 	const own = { ...all, exposedAfterMs: 100_000, covariateMs: null };
-	t.same(asked(held), own, "who came first during the takeover had the arm's version before");
-	t.same(asked(at(held, { nowMs: 160_000 }).status), { ...all, closeUntilMs: 70_000 }, "promoted: by what promoted it");
+	t.same(asked(held), own, "units of the takeover had the arm's version before");
+	t.same(
+		asked(at(held, { nowMs: 160_000 }).status),
+		{ ...all, closeUntilMs: 70_000 },
+		"a promoted Experiment uses the data before its takeover",
+	);
 	const bad = evidence({ ...GOOD, boosted: { n: 6_000, errors: 0.05 } }, HEALTHY);
-	t.same(asked(at(held, { evidence: bad, nowMs: 130_000 }).status), own, "taken back: by what took it back");
+	t.same(
+		asked(at(held, { evidence: bad, nowMs: 130_000 }).status),
+		own,
+		"a rolled back Experiment uses the data of its holdback",
+	);
 	t.same(asked(commandOutcome({ ...person, status: held }, { verb: "abort" }).status), own);
 	t.end();
 });
@@ -205,7 +210,7 @@ t.test("missing measurements are no proof of no harm: each claim reports its cou
 	t.end();
 });
 
-t.test("a harm that a person accepted is only reported; another one rolls back", (t) => {
+t.test("a holdback reports a harm that an operator accepted, and rolls back for another one", (t) => {
 	const begun = { ...at(promoting(1, 500_000)).status, frozenHarms: ["boosted|accuracy|goal"] };
 	const worse = evidence({ ...GOOD, boosted: { n: 6_000, accuracy: 0.3 } }, HEALTHY);
 	t.match(at(begun, { evidence: worse, nowMs: 130_000 }), {
@@ -268,7 +273,7 @@ t.test("a holdback reports the number of units without harm", (t) => {
 	t.end();
 });
 
-t.test("broken data and a broken sample ratio keep a holdback from ending, until a person ends it", (t) => {
+t.test("broken data or a sample ratio mismatch keep a holdback open until an operator ends it", (t) => {
 	const begun = at(promoting(1, 500_000)).status;
 	const lost = evidence(GOOD, { ...HEALTHY, droppedEntries: 9_000 });
 	const early = at(begun, { evidence: lost, nowMs: 130_000 });
@@ -299,7 +304,7 @@ t.test("broken data and a broken sample ratio keep a holdback from ending, until
 	t.end();
 });
 
-t.test("harm on broken data counts in a holdback too, with a warning", (t) => {
+t.test("harm on broken data rolls back a holdback too, with a warning", (t) => {
 	const begun = at(promoting(1, 500_000)).status;
 	const skewed = evidence({ control: { n: 3_000 }, boosted: { n: 6_000, errors: 0.05 } }, HEALTHY);
 	const found = { evidence: skewed, nowMs: 130_000 };
@@ -354,7 +359,7 @@ t.test("a holdback's claims have no planned look and no covariate from before it
 		);
 	t.match(goal({ looks }, {}), { look: { number: 1 } });
 	t.notOk("look" in (goal({ ...begun, looks }, { nowMs: 130_000 }) ?? { look: null }));
-	// Those of the new version were better off before: that is taken away before the holdback, and not in it.
+	// Units of the new version had better values before: the covariate corrects that only before the holdback.
 	const own = { goal: { metric: "revenue", improveBy: { kind: "absolute", value: 0 } as const }, guardrails: [] };
 	const made = evidence(GOOD, HEALTHY);
 	const revenue = (before: number) => ({

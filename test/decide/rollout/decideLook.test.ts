@@ -34,7 +34,7 @@ t.test("there is no look before its number of units, even if the effect is clear
 	t.ok((waiting.findings.at(-1)?.lower ?? 0) > 0.05, "the sequence would have proved it");
 });
 
-t.test("a fixed horizon is one look by the classical test, then it promotes or ends", async (t) => {
+t.test("a fixed horizon takes one look by the classical test, then promotes or ends", async (t) => {
 	const look = at(FIXED, 4_000, 0.83);
 	t.match(look, {
 		action: "look",
@@ -61,7 +61,7 @@ t.test("a fixed horizon is one look by the classical test, then it promotes or e
 		reason: /the last of the planned looks, at 8000 units, did not prove/,
 	});
 	const resumed = at(FIXED, 4_000, 0.9, { ...none.status, durationFromMs: 100_000 });
-	t.match(resumed, { action: "hold", waitsFor: "proof" }, "no second chance by looking again");
+	t.match(resumed, { action: "hold", waitsFor: "proof" }, "a repeated look has no effect");
 });
 
 t.test("a group-sequential design takes each look once, late and skipped looks at their own information", async (t) => {
@@ -83,20 +83,20 @@ t.test("a group-sequential design takes each look once, late and skipped looks a
 	t.equal(at(GROUPS, 5_000, 0.82, last.status).action, "promote");
 });
 
-t.test("a look that proves the goal waits for the guardrails, and harm ends it at any moment", async (t) => {
+t.test("a look that proves the goal waits for the guardrails; harm rolls back at any time", async (t) => {
 	const look = at(GROUPS, 2_000, 0.86);
 	t.match(at(GROUPS, 2_000, 0.86, look.status, 0.004), { action: "hold", waitsFor: "proof", reason: /error-rate/ });
 	t.match(at(GROUPS, 300, 0.5), { action: "roll-back", rule: "harm" });
 });
 
-t.test("too few events for the normal law prove nothing", async (t) => {
+t.test("a look with too few events for the normal approximation proves nothing", async (t) => {
 	const rare = planned({ design: "fixed-horizon", units: 400 });
 	const look = at(rare, 200, 0.99);
 	t.match(look.status.looks, [{ z: { boosted: null } }]);
 	t.match(look.reason, /boosted untested/);
 });
 
-t.test("a goal is proved by the look's own numbers, in all texts and in the finding", async (t) => {
+t.test("all texts about a proved goal use the numbers of its look", async (t) => {
 	// plannedLook.py's score(10000, 7960, 10000, 7800, 1, 0.005): z 1.9029…; the sequence's bound is below the line.
 	const alone = experiment(["boosted"], {
 		guardrails: [],
@@ -162,7 +162,7 @@ t.test("the arm whose look has the highest bound wins", async (t) => {
 	t.match(seen(0.83, 0.82, look).reason, /^Promoted arm deep/);
 });
 
-t.test("no edit gives a look's alpha back", async (t) => {
+t.test("an edited Experiment does not regain the alpha of its looks", async (t) => {
 	const look = at(GROUPS, 1_000, 0.8).status;
 	const margin = { ...GROUPS, spec: { ...GROUPS.spec, guardrails: GROUPS.spec.guardrails.slice(0, 1) } };
 	t.same(applyExperiment(GROUPS, margin, look, 1)?.status.looks, look.looks);
@@ -182,7 +182,11 @@ t.test("a planned look at a mean needs as many units as its sequence, also with 
 	t.equal(statistic(asked, arm(1_999, 0.6), arm(4_000, 0.5)), null);
 	t.ok((statistic(asked, arm(2_000, 0.6), arm(4_000, 0.5)) ?? 0) > 10);
 	const heavy = { ...arm(2_000, 0.6), extremes: [{ lo: 0, hi: 9 }] };
-	t.equal(statistic(asked, heavy, { ...arm(4_000, 0.5), extremes: [{ lo: 0, hi: 1 }] }), null, "one outweighs them");
+	t.equal(
+		statistic(asked, heavy, { ...arm(4_000, 0.5), extremes: [{ lo: 0, hi: 1 }] }),
+		null,
+		"one unit outweighs the others",
+	);
 });
 
 t.test("a look counts units as information; with weight in another comparison, it counts units as they are", (t) => {

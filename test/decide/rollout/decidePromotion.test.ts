@@ -29,7 +29,7 @@ t.test("a steady effect promotes without a note on time", async (t) => {
 	);
 });
 
-t.test("an effect that weakens but stays above the line is promoted with a caution", async (t) => {
+t.test("an effect that weakens but stays above the line is promoted with a warning", async (t) => {
 	const outcome = ready({ periods: periods([0.78, 0.9], [0.78, 0.82]) });
 	t.match(outcome, {
 		action: "promote",
@@ -56,7 +56,7 @@ t.test("an effect that is gone in late units is held for a person", async (t) =>
 	t.match(six.reason, /among units first exposed before 30000,/, "three periods of six are a half");
 });
 
-t.test("the same effect in all arms of another experiment promotes", async (t) => {
+t.test("an equal effect in all arms of a concurrent Experiment promotes", async (t) => {
 	const interactions = [
 		crossing({
 			old: { control: [3_000, 0.78], boosted: [3_000, 0.83] },
@@ -67,7 +67,7 @@ t.test("the same effect in all arms of another experiment promotes", async (t) =
 	t.equal(ready({ interactions: [{ experiment: "team/empty", cells: [] }] }).action, "promote");
 });
 
-t.test("an effect in one arm of another experiment only is held, and the other is named", async (t) => {
+t.test("an effect in only one arm of a concurrent Experiment is held, and the reason names it", async (t) => {
 	const interactions = [
 		crossing({
 			old: { control: [3_000, 0.78], boosted: [3_000, 0.9] },
@@ -84,7 +84,7 @@ t.test("an effect in one arm of another experiment only is held, and the other i
 	});
 });
 
-t.test("assignments that depend on each other are held", async (t) => {
+t.test("dependent assignments of two Experiments hold the promotion", async (t) => {
 	const interactions = [
 		crossing({
 			old: { control: [3_300, 0.78], boosted: [2_700, 0.83] },
@@ -124,7 +124,7 @@ t.test("an arm that was frozen for harm is promoted only by a person; other arms
 	t.end();
 });
 
-t.test("a ready arm that waits for a person still ends with maxDuration, as declared", (t) => {
+t.test("an arm that waits for an operator still ends with maxDuration", (t) => {
 	const over = { ...LAST_STEP, startedAtMs: -600_000 };
 	const fades = { periods: periods([0.78, 0.9], [0.78, 0.72]) };
 	const cell = { control: [3_000, 0.78], boosted: [3_000, 0.9] } as const;
@@ -176,8 +176,8 @@ t.test("a ready arm that waits for a person still ends with maxDuration, as decl
 			status: { phase: "Paused", hold: "inconclusive" },
 			reason: new RegExp(`^Paused: no promotion after .*${reason.source}; a person decides\\.$`),
 		});
-		t.equal(by({ ...change, durationFromMs: 90_000 }, extra)[0].action, "hold", "resumed: its time begins anew");
+		t.equal(by({ ...change, durationFromMs: 90_000 }, extra)[0].action, "hold", "resume restarts the duration");
 	}
-	t.equal(by({}, {})[0].action, "promote", "what nothing holds is promoted, however late");
+	t.equal(by({}, {})[0].action, "promote", "a proved arm is promoted after maxDuration too");
 	t.end();
 });

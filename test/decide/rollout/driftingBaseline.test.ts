@@ -1,4 +1,4 @@
-/** The baseline changes after latency thresholds were frozen: no verdict is wrong because of it. */
+/** A baseline that changes after latency thresholds were frozen causes no wrong verdict. */
 import t from "tap";
 import { decide } from "../../../src/decide/rollout/decide.js";
 import type { DecisionInput } from "../../../src/decide/rollout/decision.js";
@@ -84,7 +84,7 @@ t.test("a challenger that stays fast passes while the baseline slows down", asyn
 	t.equal(outcome.findings.find(({ metric }) => metric === "latency-p99")?.verdict, "pass");
 });
 
-t.test("no harm in a segment by thresholds from before a change of the baseline", async (t) => {
+t.test("thresholds from before a change of the baseline give no harm in a segment", async (t) => {
 	const segmented = experiment(["boosted"], { segments: [{ name: "country", header: "x-country" }] });
 	const segment = { segment: "country", value: "FR", rank: 0 };
 	const arms = (slow: number) => [
@@ -110,7 +110,7 @@ t.test("a goal on a quantile finds no harm in a challenger that equals the basel
 	t.equal(outcome.findings[0]?.verdict, "open");
 });
 
-t.test("planned looks at a goal are not repeated: its thresholds are kept", async (t) => {
+t.test("a goal with planned looks keeps its thresholds, so no look is repeated", async (t) => {
 	const goal = { metric: "latency-p99", improveBy: { kind: "relative", value: 0.3 } } as const;
 	const rollout = { ...ROLLOUT, inference: { design: "fixed-horizon", units: 1_000_000 } } as const;
 	const planned = experiment(["boosted"], { goal, guardrails: [], rollout });

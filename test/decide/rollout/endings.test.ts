@@ -33,7 +33,7 @@ function endedOnes(names: readonly string[]): State {
 	};
 }
 
-/** How often each was looked at. */
+/** An evidence source that counts the queries of each Experiment. */
 function counting() {
 	const seen = new Map<string, number>();
 	const source: EvidenceSource = {
@@ -46,7 +46,7 @@ function counting() {
 	return { seen, source };
 }
 
-/** Minutes after the end at which it is looked at, by a loop that ticks each minute for six hours from `fromMs` on. */
+/** The minutes after the end at which evidence is queried, with a tick each minute for six hours from `fromMs`. */
 async function looks(status: ExperimentStatus, fromMs = ENDED, fails = false): Promise<readonly number[]> {
 	const state: State = {
 		revision: 1,
@@ -77,7 +77,7 @@ t.test("an ended Experiment is looked at until its longest window is over, and o
 	t.same(await looks(aborted), all);
 	t.same(await looks({ ...aborted, phase: "RolledBack" }), all);
 	const heldBack = { fromMs: ENDED - HOUR, sharePpm: 100_000 };
-	t.same(await looks({ ...aborted, takeover: { ...takeover, heldBack } }), all, "of its holdback");
+	t.same(await looks({ ...aborted, takeover: { ...takeover, heldBack } }), all, "after a holdback");
 	t.ok(140 - 121 < EVENTS_MARGIN_MS / MINUTE);
 });
 
@@ -91,11 +91,11 @@ t.test("no look is made if no window is open, or if another look covers it", asy
 	t.same(await looks({ ...aborted, takeover }), [], "what was open when the takeover began never counts");
 	t.same(await looks({ ...aborted, phase: "Promoted", takeover }), []);
 	t.same(await looks({ ...aborted, phase: "Running" }), []);
-	const { endedAtMs: _, ...former } = aborted;
-	t.same(await looks(former), [], "the time of the end is unknown");
+	const { endedAtMs: _, ...withoutEnd } = aborted;
+	t.same(await looks(withoutEnd), [], "the time of the end is unknown");
 });
 
-t.test("with many experiments none waits forever: the one with the oldest look comes first", async (t) => {
+t.test("the ended Experiment with the oldest query is queried first", async (t) => {
 	const names = Array.from({ length: 30 }, (_, index) => `ended-${index}`);
 	const { seen, source } = counting();
 	const endings = new Endings();
@@ -103,7 +103,7 @@ t.test("with many experiments none waits forever: the one with the oldest look c
 	t.same([...new Set(names.map((name) => seen.get(name)))], [3]);
 });
 
-t.test("an experiment that is no longer declared is dropped", async (t) => {
+t.test("an ended Experiment that is no longer declared is dropped", async (t) => {
 	const { seen, source } = counting();
 	const endings = new Endings();
 	for (const [minute, names] of [["one"], ["one"], [], ["one"]].entries())

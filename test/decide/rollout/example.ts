@@ -5,7 +5,7 @@ import { type ExperimentStatus, initialStatus } from "../../../src/decide/rollou
 import type { Experiment, Metric, Rollout } from "../../../src/declare/resources/resource.js";
 import type { ArmEvidence, Evidence, InteractionEvidence, Moments } from "../../../src/infer/statistics/evidence.js";
 
-/** What evidence has beside its arms and exposures where nothing is broken, and nothing else was asked for. */
+/** The other fields of sound evidence, beside arms and exposures. */
 export const NOTHING_BESIDE = {
 	conflictingUnits: 0,
 	health: [],
@@ -103,7 +103,7 @@ export function rate(n: number, share: number): Moments {
 
 type Cell = readonly [units: number, share: number];
 
-/** What another Experiment's arms say: units and accuracies of ours in each. */
+/** Interaction evidence: units and accuracies of our arms in each arm of another Experiment. */
 export function crossing(cells: Readonly<Record<string, { control: Cell; boosted: Cell }>>): InteractionEvidence {
 	return {
 		experiment: "team/banner",
@@ -126,7 +126,7 @@ export interface ArmSpec {
 	readonly exposed?: number;
 }
 
-/** Slow shares, each arm by its own threshold: a p99's are 1 % in the baseline, and none in a challenger with room to spare. */
+/** Shares of slow requests above each arm's own threshold: 1 % in the baseline of a p99. */
 const SLOW: Readonly<Record<string, number>> = { control: 0.01 };
 
 export function evidence(arms: Readonly<Record<string, ArmSpec>>, extra: Partial<Evidence> = {}): Evidence {

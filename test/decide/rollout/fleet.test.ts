@@ -1,4 +1,4 @@
-/** Many experiments looked at together: e-BH on the e-values of their goals. */
+/** False discoveries over many Experiments: e-BH on the e-values of their goals. */
 import t from "tap";
 import { decide } from "../../../src/decide/rollout/decide.js";
 import { goalLogE, meanLogE, provedTogether } from "../../../src/decide/rollout/fleet.js";
@@ -12,17 +12,17 @@ import { evidence, experiment, input, LAST_STEP, METRICS, metric, rate, status }
 
 t.test("one proof among many experiments holds only if it is significant among all of them", async (t) => {
 	const member = (experiment: string, e: number | null) => ({ experiment, logE: e === null ? null : Math.log(e) });
-	t.same(provedTogether([member("a", 20)]), ["a"], "alone: e of 20 is 5 %");
+	t.same(provedTogether([member("a", 20)]), ["a"], "a single e-value of 20 is 5 %");
 	t.same(provedTogether([member("a", 19)]), []);
-	t.same(provedTogether([member("a", 20), member("b", 1)]), [], "of two it must be 40");
+	t.same(provedTogether([member("a", 20), member("b", 1)]), [], "one of two needs 40");
 	t.same(provedTogether([member("a", 39), member("b", 1)]), []);
 	t.same(provedTogether([member("b", 1), member("a", 41)]), ["a"]);
 	t.same(provedTogether([member("a", 21), member("b", 22)]), ["a", "b"], "two together need 20 each");
-	t.same(provedTogether([member("a", 21), member("b", null)]), [], "what was not tested counts all the same");
+	t.same(provedTogether([member("a", 21), member("b", null)]), [], "untested hypotheses count too");
 	t.same(provedTogether([]), []);
 });
 
-t.test("an experiment's e-value is the mean over its challengers' goals", async (t) => {
+t.test("an Experiment's e-value is the mean over its challengers' goals", async (t) => {
 	const of = (challengers: string[], arms: Parameters<typeof evidence>[0], closedArms: string[] = []) => {
 		const asked = input({
 			experiment: experiment(challengers),
@@ -44,7 +44,7 @@ t.test("an experiment's e-value is the mean over its challengers' goals", async 
 	t.ok(Math.abs(two - ((goal?.logE ?? 0) - Math.LN2)) < 0.01);
 	t.ok(Math.abs((goalLogE(of(["boosted", "idle"], arms, ["idle"])) ?? 0) - two) < 0.01, "a closed arm still shares");
 	t.equal(goalLogE(of(["boosted", "idle"], arms, ["boosted", "idle"])), null);
-	t.equal(goalLogE({ ...one, input: null }), null, "a person's act");
+	t.equal(goalLogE({ ...one, input: null }), null, "an operator's command");
 });
 
 t.test("e-values of goals without effect have a mean of at most 1, even if arms are closed or hidden", async (t) => {
@@ -126,14 +126,14 @@ t.test("a goal on a quantile counts by the least certain cell of its grid", asyn
 	const far = above.map((_, index) => (index < CENTRE ? 0.12 : 0.06));
 	const open = entry(far);
 	t.match(open.finding, { verdict: "open", note: /not yet for every place/ });
-	t.ok((open.finding?.logE ?? 0) > 30, "by the one threshold it would be sure");
+	t.ok((open.finding?.logE ?? 0) > 30, "one threshold alone would prove it");
 	t.ok(open.logE !== null && Math.abs(open.logE - inFleet(least(far))) < 1e-9 && open.logE < Math.log(20));
 	const good = above.map((p) => 0.3 * p);
 	const proved = entry(good);
 	t.match(proved.finding, { verdict: "pass" });
 	t.ok((proved.logE ?? 0) > 100, "far more than the 20 of its verdict: it is significant among thousands");
 	t.ok(Math.abs((proved.logE ?? 0) - inFleet(Math.min(least(good), proved.finding?.logE ?? 0))) < 1e-9);
-	// Where it is just proved it is just the e-value that proves it alone: each era has its part.
+	// At the limit of a proof the e-value is exactly sufficient, in each era at its part of the level.
 	for (const era of [1, 2, 3]) {
 		const of = entry(good, era);
 		t.ok(Math.abs((of.logE ?? 0) - (proved.logE ?? 0) - Math.log(eraShare(era) / eraShare(1))) < 1e-9);

@@ -19,7 +19,7 @@ t.test("a version that is always better stays, whether the level falls or rises"
 	}
 });
 
-t.test("a winner that does harm later is rolled back, even if the level rises by more", async (t) => {
+t.test("a winner that becomes harmful is rolled back, even if the level rises by more", async (t) => {
 	for (const seed of SEEDS) {
 		const { heldAt, end } = live(seed, { ...SEASON, after: 0.4, betterLater: -0.05, looks: 120 });
 		t.match(end?.outcome, { action: "roll-back", rule: "harm", status: { phase: "RolledBack" }, defaultVariant: "v1" });
@@ -34,9 +34,9 @@ t.test("a winner that does harm later is rolled back, even if the level rises by
 		t.equal(finding?.harmAlpha, 0.05 / 4, "a quarter of alpha");
 		const [control, boosted] = input.evidence.arms;
 		t.same([finding?.baseline.n, finding?.challenger.n], [control?.maturedUnits, boosted?.maturedUnits]);
-		t.ok((control?.exposedUnits ?? 0) * 15 < (boosted?.exposedUnits ?? 0), "only those of the holdback");
+		t.ok((control?.exposedUnits ?? 0) * 15 < (boosted?.exposedUnits ?? 0), "only Metrics of the holdback");
 		t.equal(input.evidence.exposures.length, 1);
-		t.ok((outcome.srmP ?? 0) > 0.01, "they come in its own shares");
+		t.ok((outcome.srmP ?? 0) > 0.01, "in the shares of the Experiment");
 		const decision = {
 			experiment: "main",
 			sequence: 1,

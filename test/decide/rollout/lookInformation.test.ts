@@ -18,9 +18,9 @@ interface Scene {
 	readonly looks: number;
 	readonly units: number;
 	readonly spending: "pocock" | "obrien-fleming";
-	/** Units with a value of the goal in an arm when so many of all arms would have matured. */
+	/** Units of an arm with a value of the goal when `units` units of all arms would have matured. */
 	readonly withGoal: (arm: string, units: number) => number;
-	/** The same of matured units. */
+	/** Matured units of an arm at that time. */
 	readonly matured: (arm: string, units: number) => number;
 	readonly change?: Partial<ExperimentStatus>;
 }
@@ -97,14 +97,14 @@ for (const [name, looks, frozenAt, spending] of [
 			matured: (_: string, seen: number) => seen / 2,
 		};
 		const now = looksOf(scene).boosted ?? [];
-		t.equal(now.length, looks, "every look comes, later by what came before the freezing");
+		t.equal(now.length, looks, "every look is taken, delayed by the units before the freezing");
 		t.ok(Math.abs((now.at(-1)?.information ?? 0) - units) <= units / 200, `${now.at(-1)?.information}`);
 		const error = errorOf(now, 11);
 		t.comment(`${name}: error ${error}`);
 		t.ok(Math.abs(error - ALPHA) <= noise(ALPHA), `${error}`);
 	});
 
-t.test("an arm that was closed gives the others no information, and each has its own boundary", async (t) => {
+t.test("a closed arm gives the others no information, and each arm has its own boundary", async (t) => {
 	const units = 90_000;
 	const closedAt = units / 5;
 	// A third each; nothing more for deep once it is closed, at the first look.
@@ -126,36 +126,33 @@ t.test("an arm that was closed gives the others no information, and each has its
 	t.ok(Math.abs(error - ALPHA / 2) <= noise(ALPHA / 2), `${error}`);
 });
 
-t.test(
-	"units without an outcome are no information; a challenger that is behind is waited for, one without weight is not",
-	async (t) => {
-		const units = 12_000;
-		const [control, boosted, deep] = experiment(["boosted", "deep"]).spec.arms;
-		const at = (n: Readonly<Record<string, number>>, weight: number) => {
-			const own = experiment([], {
-				arms: [control, boosted, deep].flatMap((arm) =>
-					arm === undefined ? [] : [{ ...arm, weight: arm.name === "deep" ? weight : 1 }],
-				),
-				guardrails: [],
-				rollout: { ...ROLLOUT, maxDurationMs: null, minUnits: 1, inference: { design: "fixed-horizon", units } },
-			});
-			const all = evidence(Object.fromEntries(Object.keys(n).map((arm) => [arm, { n: 6_000 }])));
-			const arms = all.arms.map((arm) => {
-				const some = n[arm.arm] ?? 0;
-				const accuracy = { n: some, mean: some === 0 ? 0 : 0.8, m2: some * 0.16 };
-				return { ...arm, metrics: { ...arm.metrics, accuracy } };
-			});
-			return decide(input({ experiment: own, status: status(LAST_STEP), evidence: { ...all, arms } }));
-		};
-		t.match(at({ control: 4_000, boosted: 3_900, deep: 4_000 }, 1), {
-			waitsFor: "look",
-			reason: /at 12000 matured units with accuracy, the comparison of arm boosted has as much as 11850/,
+t.test("a look needs outcomes of each challenger with weight", async (t) => {
+	const units = 12_000;
+	const [control, boosted, deep] = experiment(["boosted", "deep"]).spec.arms;
+	const at = (n: Readonly<Record<string, number>>, weight: number) => {
+		const own = experiment([], {
+			arms: [control, boosted, deep].flatMap((arm) =>
+				arm === undefined ? [] : [{ ...arm, weight: arm.name === "deep" ? weight : 1 }],
+			),
+			guardrails: [],
+			rollout: { ...ROLLOUT, maxDurationMs: null, minUnits: 1, inference: { design: "fixed-horizon", units } },
 		});
-		const look = at({ control: 4_000, boosted: 4_000, deep: 4_200 }, 1);
-		t.match(look.status.looks, [{ units: 12_000, effects: { boosted: { units: 12_000 }, deep: { units: 12_300 } } }]);
-		t.equal(at({ control: 5_900, boosted: 6_100, deep: 0 }, 0).action, "look");
-	},
-);
+		const all = evidence(Object.fromEntries(Object.keys(n).map((arm) => [arm, { n: 6_000 }])));
+		const arms = all.arms.map((arm) => {
+			const some = n[arm.arm] ?? 0;
+			const accuracy = { n: some, mean: some === 0 ? 0 : 0.8, m2: some * 0.16 };
+			return { ...arm, metrics: { ...arm.metrics, accuracy } };
+		});
+		return decide(input({ experiment: own, status: status(LAST_STEP), evidence: { ...all, arms } }));
+	};
+	t.match(at({ control: 4_000, boosted: 3_900, deep: 4_000 }, 1), {
+		waitsFor: "look",
+		reason: /at 12000 matured units with accuracy, the comparison of arm boosted has as much as 11850/,
+	});
+	const look = at({ control: 4_000, boosted: 4_000, deep: 4_200 }, 1);
+	t.match(look.status.looks, [{ units: 12_000, effects: { boosted: { units: 12_000 }, deep: { units: 12_300 } } }]);
+	t.equal(at({ control: 5_900, boosted: 6_100, deep: 0 }, 0).action, "look");
+});
 
 t.test("an arm's boundary uses its own earlier information, and half a unit counts as none", async (t) => {
 	const inference = { design: "group-sequential", looks: 3, units: 30_003, spending: "pocock" } as const;

@@ -27,13 +27,10 @@ t.test("pause and resume keep the allocation", async (t) => {
 	t.equal(resumed.status.acceptedExposures, undefined);
 });
 
-t.test(
-	"resume after SRM accepts the exposures so far, after an inconclusive end it restarts the duration",
-	async (t) => {
-		t.equal(act({ phase: "Paused", hold: "srm" }, { verb: "resume" }).status.acceptedExposures, "pending");
-		t.equal(act({ phase: "Paused", hold: "inconclusive" }, { verb: "resume" }).status.durationFromMs, 7_000);
-	},
-);
+t.test("resume accepts the exposures after SRM, and restarts the duration after an inconclusive end", async (t) => {
+	t.equal(act({ phase: "Paused", hold: "srm" }, { verb: "resume" }).status.acceptedExposures, "pending");
+	t.equal(act({ phase: "Paused", hold: "inconclusive" }, { verb: "resume" }).status.durationFromMs, 7_000);
+});
 
 t.test("promote uses the only open challenger or the named one", async (t) => {
 	const outcome = act({}, { verb: "promote", arm: null });
@@ -98,14 +95,14 @@ t.test("an arm with parameters is not promoted: its Variant would serve without 
 		hint: /Variant itself/,
 	};
 	t.throws(() => promote("boosted"), why);
-	t.throws(() => promote(null, { closedArms: ["other"] }), why, "nor as the only one that is open");
+	t.throws(() => promote(null, { closedArms: ["other"] }), why, "not even as the only open arm");
 	t.equal(promote("other").status.promotion?.arm, "other", "parameters of another arm do not block the promotion");
 	const baseline = own.spec.arms.map((arm) => (arm.baseline ? { ...arm, parameters: { a: "1" } } : arm));
 	const outcome = commandOutcome(
 		{ experiment: { ...own, spec: { ...own.spec, arms: baseline } }, status: status(), by: "ada", nowMs: 7_000 },
 		{ verb: "promote", arm: "boosted" },
 	);
-	t.equal(outcome.status.promotion?.arm, "boosted", "nor are the baseline's");
+	t.equal(outcome.status.promotion?.arm, "boosted", "the baseline's parameters do not either");
 });
 
 t.test("abort returns to the default Variant, also from a takeover", async (t) => {
@@ -114,7 +111,7 @@ t.test("abort returns to the default Variant, also from a takeover", async (t) =
 		t.match(act(change, { verb: "abort" }).status, { phase: "Aborted", allocationPpm: 0, hold: null, promotion: null });
 });
 
-t.test("impossible commands fail with failed-precondition", async () => {
+t.test("a command that the phase does not allow fails with failed-precondition", async () => {
 	refused({ phase: "Paused", hold: "person" }, { verb: "pause" }, /only a Running/);
 	refused({}, { verb: "resume" }, /only a Paused .* is Running/);
 	refused({ closedArms: ["boosted"] }, { verb: "promote", arm: "boosted" }, /closed after proven harm/, [
@@ -139,54 +136,51 @@ t.test("re-applying an unchanged experiment changes nothing, also after a promot
 	t.equal(applyExperiment(experiment(), experiment(), status({ phase: "Promoted" }), 9), null);
 });
 
-t.test(
-	"a changed declaration applies, never raises the allocation, and freezes thresholds again if their margin changed",
-	async (t) => {
-		const rollout = { ...ROLLOUT, stepsPpm: [100_000, 300_000, 1_000_000] };
-		const steps = applyExperiment(
-			experiment(),
-			experiment(["boosted"], { rollout }),
-			status({ stepIndex: 1, allocationPpm: 500_000 }),
-			9,
-		);
-		t.match(steps, {
+t.test("a changed declaration never raises the allocation; a changed margin refreezes thresholds", async (t) => {
+	const rollout = { ...ROLLOUT, stepsPpm: [100_000, 300_000, 1_000_000] };
+	const steps = applyExperiment(
+		experiment(),
+		experiment(["boosted"], { rollout }),
+		status({ stepIndex: 1, allocationPpm: 500_000 }),
+		9,
+	);
+	t.match(steps, {
+		action: "hold",
+		rule: "declaration",
+		reason: /changed rollout; the experiment goes on from 50% to 30%/,
+	});
+	t.match(steps?.status, { stepIndex: 1, allocationPpm: 300_000, stepStartedAtMs: 9 });
+	t.ok(steps?.status.thresholds["latency-p99"]);
+	const above = { ...ROLLOUT, stepsPpm: [1_000_000] };
+	for (const phase of ["Running", "Paused"] as const) {
+		const live = status({ phase, stepIndex: 0, allocationPpm: 20_000 });
+		const kept = applyExperiment(experiment(), experiment(["boosted"], { rollout: above }), live, 9);
+		t.match(kept, {
 			action: "hold",
-			rule: "declaration",
-			reason: /changed rollout; the experiment goes on from 50% to 30%/,
+			reason: /goes on at 2%/,
+			status: { phase, stepIndex: -1, allocationPpm: 20_000 },
 		});
-		t.match(steps?.status, { stepIndex: 1, allocationPpm: 300_000, stepStartedAtMs: 9 });
-		t.ok(steps?.status.thresholds["latency-p99"]);
-		const above = { ...ROLLOUT, stepsPpm: [1_000_000] };
-		for (const phase of ["Running", "Paused"] as const) {
-			const live = status({ phase, stepIndex: 0, allocationPpm: 20_000 });
-			const kept = applyExperiment(experiment(), experiment(["boosted"], { rollout: above }), live, 9);
-			t.match(kept, {
-				action: "hold",
-				reason: /goes on at 2%/,
-				status: { phase, stepIndex: -1, allocationPpm: 20_000 },
-			});
-		}
-		const promotion = { arm: "boosted", variant: "v2", stepIndex: 0, takeoverPpm: 20_000 };
-		const takeover = applyExperiment(
-			experiment(),
-			experiment(["boosted"], { rollout: above }),
-			status({ phase: "Promoting", promotion }),
-			9,
-		);
-		t.match(takeover?.status.promotion, { stepIndex: -1, takeoverPpm: 20_000 });
-		const guardrails = [{ metric: "latency-p99", margin: { kind: "relative", value: 0.5 } }] as const;
-		const margins = applyExperiment(experiment(), experiment(["boosted"], { guardrails }), status(), 9);
-		t.match(margins, { reason: /changed guardrails/, status: { allocationPpm: 200_000, thresholds: {} } });
-		t.notOk(margins?.status.thresholds["latency-p99"]);
-		const taken = applyExperiment(experiment(), experiment(["boosted"], { guardrails: [] }), status(), 9);
-		t.equal(
-			taken?.reason,
-			"The declaration changed guardrails; the experiment goes on at 20%. Nothing is judged by latency-p99, error-rate any more.",
-			"what is gone is not frozen anew",
-		);
-		t.same(taken?.status.thresholds, {});
-	},
-);
+	}
+	const promotion = { arm: "boosted", variant: "v2", stepIndex: 0, takeoverPpm: 20_000 };
+	const takeover = applyExperiment(
+		experiment(),
+		experiment(["boosted"], { rollout: above }),
+		status({ phase: "Promoting", promotion }),
+		9,
+	);
+	t.match(takeover?.status.promotion, { stepIndex: -1, takeoverPpm: 20_000 });
+	const guardrails = [{ metric: "latency-p99", margin: { kind: "relative", value: 0.5 } }] as const;
+	const margins = applyExperiment(experiment(), experiment(["boosted"], { guardrails }), status(), 9);
+	t.match(margins, { reason: /changed guardrails/, status: { allocationPpm: 200_000, thresholds: {} } });
+	t.notOk(margins?.status.thresholds["latency-p99"]);
+	const taken = applyExperiment(experiment(), experiment(["boosted"], { guardrails: [] }), status(), 9);
+	t.equal(
+		taken?.reason,
+		"The declaration changed guardrails; the experiment goes on at 20%. Nothing is judged by latency-p99, error-rate any more.",
+		"removed thresholds are not frozen again",
+	);
+	t.same(taken?.status.thresholds, {});
+});
 
 t.test("a margin that changes repeatedly spends the alpha of eras, not all of it each time", async (t) => {
 	const guarded = (value: number, kind: "relative" | "absolute" = "relative") =>
@@ -236,7 +230,7 @@ t.test("a margin that changes repeatedly spends the alpha of eras, not all of it
 	t.equal(applyExperiment(guarded(1), guarded(1), status(), 9), null);
 });
 
-t.test("a changed defaultVariant wins over a promotion, an unchanged one does not undo it", async (t) => {
+t.test("a changed defaultVariant replaces a promoted one; an unchanged one does not", async (t) => {
 	const service = (defaultVariant: string, names = ["v1", "v2", "v3"]) =>
 		({ kind: "Service", spec: { defaultVariant, variants: names.map((name) => ({ name })) } }) as unknown as Service;
 	const learned = { defaultVariant: "v2" };
@@ -246,5 +240,5 @@ t.test("a changed defaultVariant wins over a promotion, an unchanged one does no
 	const without = service("v1", ["v1", "v3"]);
 	const gone = "Variant v2, which was promoted, is declared no more; the default variant is v1.";
 	t.equal(applyService(service("v1"), without, learned), gone);
-	t.equal(applyService(without, service("v1"), learned), gone, "it does not come back with its declaration");
+	t.equal(applyService(without, service("v1"), learned), gone, "the declaration does not restore it");
 });

@@ -11,7 +11,7 @@ import { experiment, METRICS, metric, ROLLOUT } from "./example.js";
 const ASSUMED = { power: 0.8, days: null, effects: {} };
 const known = (mean: number, variance: number | null = null) => ({ mean, variance, from: "a test" });
 
-t.test("without evidence only quantiles are planned, and every flag is named", (t) => {
+t.test("a plan without evidence contains only quantiles, and names every missing flag", (t) => {
 	const { input, unknown, baselines } = planInputOf(experiment(), METRICS, { baselines: {}, traffic: null }, ASSUMED);
 	t.match(input?.metrics, [{ name: "latency-p99", role: "guardrail", effect: { kind: "relative", value: 1 } }]);
 	t.ok(Math.abs((input?.metrics[0]?.believed ?? 0) - 0.005) < 1e-12, "half of the slow requests");

@@ -18,7 +18,7 @@ interface Scene {
 	readonly draw: (arm: "challenger" | "baseline", next: () => number) => number;
 }
 
-/** By look: how many of `runs` experiments had proved the goal by it. */
+/** The number of `runs` Experiments that had proved the goal by each look. */
 function provedByLooks(
 	{ goal, metric: declared, inference, draw }: Scene,
 	runs: number,
@@ -71,7 +71,7 @@ const coin =
 	(arm, next) =>
 		next() < (arm === "challenger" ? challenger : baseline) ? 1 : 0;
 
-/** Exponential: skewed, of mean and standard deviation 1, and so much more. */
+/** Exponential values with standard deviation 1, shifted by `challenger` in that arm. */
 const skewed =
 	(challenger: number): Scene["draw"] =>
 	(arm, next) =>

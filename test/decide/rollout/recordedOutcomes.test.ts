@@ -4,7 +4,7 @@ import { decide } from "../../../src/decide/rollout/decide.js";
 import { RecordedOutcomes } from "../../../src/decide/rollout/recordedOutcomes.js";
 import { evidence, input, LAST_STEP, status } from "./example.js";
 
-t.test("a recorded hold builds no text: that would need exact bounds", async (t) => {
+t.test("the check for a recorded hold builds no text, which would need exact bounds", async (t) => {
 	const recorded = new RecordedOutcomes();
 	const outcome = decide(
 		input({ status: status(LAST_STEP), evidence: evidence({ control: { n: 300 }, boosted: { n: 300 } }) }),

@@ -43,26 +43,24 @@ async function kill(child: ChildProcess, signal: NodeJS.Signals = "SIGKILL"): Pr
 	await ended;
 }
 
-t.test(
-	"kill -9 between a rollback and its notification, or during it: sent again with the same id until accepted",
-	async (t) => {
-		const calls: { readonly question: GateQuestion; readonly key: string; readonly response: ServerResponse }[] = [];
-		const waiting: (() => void)[] = [];
-		const receiver = createServer(async (request, response) => {
-			let text = "";
-			for await (const chunk of request) text += chunk;
-			calls.push({ question: JSON.parse(text), key: String(request.headers["idempotency-key"]), response });
-			for (const wake of waiting.splice(0)) wake();
-		}).listen(0, "127.0.0.1");
-		await once(receiver, "listening");
-		t.teardown(() => {
-			receiver.close();
-			receiver.closeAllConnections();
-		});
-		const call = async (count: number) => {
-			while (calls.length < count) await new Promise<void>((resolve) => waiting.push(resolve));
-			return calls[count - 1] as (typeof calls)[number];
-		};
+t.test("a rollback notification survives kill -9, and is repeated with the same id until accepted", async (t) => {
+	const calls: { readonly question: GateQuestion; readonly key: string; readonly response: ServerResponse }[] = [];
+	const waiting: (() => void)[] = [];
+	const receiver = createServer(async (request, response) => {
+		let text = "";
+		for await (const chunk of request) text += chunk;
+		calls.push({ question: JSON.parse(text), key: String(request.headers["idempotency-key"]), response });
+		for (const wake of waiting.splice(0)) wake();
+	}).listen(0, "127.0.0.1");
+	await once(receiver, "listening");
+	t.teardown(() => {
+		receiver.close();
+		receiver.closeAllConnections();
+	});
+	const call = async (count: number) => {
+		while (calls.length < count) await new Promise<void>((resolve) => waiting.push(resolve));
+		return calls[count - 1] as (typeof calls)[number];
+	};
 
 		const directory = temporaryDirectory(t);
 		const url = `http://127.0.0.1:${(receiver.address() as AddressInfo).port}/rollback`;

@@ -10,7 +10,7 @@ const question = gateQuestion(input({}), outcome(input({}).status), "after-rollb
 
 const settled = () => new Promise((resolve) => setImmediate(resolve));
 
-/** What waits of one Experiment. */
+/** The waiting notifications of one Experiment. */
 const pending = (experiment: string, gates: number): readonly PendingNotification[] =>
 	Array.from({ length: gates }, (_, at) => ({ key: `${experiment}#${at}`, experiment }));
 
@@ -70,7 +70,7 @@ t.test("notifications have limited concurrency; untried ones go first, then the 
 	const { look, put, answer, time } = house(pending("b", GATE_NOTIFICATIONS_AT_ONCE_MAX + 1));
 	const first = await look();
 	t.equal(first.length, GATE_NOTIFICATIONS_AT_ONCE_MAX);
-	t.same(await look(), [], "not one more, however often it is looked");
+	t.same(await look(), [], "not more, for any number of ticks");
 	time.nowMs += 10;
 	await answer("b#3", false);
 	time.nowMs += 10;
@@ -91,13 +91,13 @@ t.test("a notification dropped since it was listed is not sent, and takes no slo
 	t.same(asked, ["team/b#0"]);
 });
 
-t.test("an unreadable message waits like a rejected one, blocks no other, and is reported once", async (t) => {
+t.test("an unreadable notification waits like a rejected one, blocks no other, and is logged once", async (t) => {
 	let isReadable = false;
 	const { look, time, held, answer } = house(
 		[...pending("team/bad", 4), ...pending("team/good", 1)],
 		(key) => isReadable || key.startsWith("team/good"),
 	);
-	t.same(await look(), ["team/good#0"], "the others wait for their pause");
+	t.same(await look(), ["team/good#0"], "the others wait for their backoff");
 	await answer("team/good#0", true);
 	for (let at = 0; at < 1_000; at++) {
 		time.nowMs += 500;

@@ -28,12 +28,12 @@ export interface World {
 }
 
 export interface Life {
-	/** What was no hold, in order. */
+	/** The outcomes other than holds, in order. */
 	readonly outcomes: readonly Outcome[];
 	readonly status: ExperimentStatus;
 	/** Visits of the last tenth by who answered; "" = the default Variant, outside every arm. */
 	readonly late: Readonly<Record<string, number>>;
-	/** People who were ever in two arms, or in one that is not their region's. */
+	/** Units that were ever in two arms, or in an arm of another region. */
 	readonly changed: number;
 	readonly exposedAtEnd: Readonly<Record<string, number>>;
 }
@@ -87,7 +87,7 @@ export function live(seed: number, world: World): Life {
 		};
 		batches.set(key, known);
 		for (let visit = 0; visit < world.visitsPerLook; visit++) {
-			// Some come often and some hardly ever: who is new late is another kind of person.
+			// Some users come often and some rarely, so late first visits are by other users.
 			const person = Math.floor(world.people * next() ** 2);
 			const location = locate(`p${seed}-${person}`);
 			const arm = location?.live === true ? (location.region ?? "") : "";
@@ -125,7 +125,7 @@ export function live(seed: number, world: World): Life {
 			nowMs,
 		});
 		if (outcome.action !== "hold") outcomes.push(outcome);
-		// A crash and a restart at every look: what is stored is JSON, and nothing else is known.
+		// Simulates a restart at every look: only the stored JSON remains.
 		status = JSON.parse(JSON.stringify(outcome.status)) as ExperimentStatus;
 		if (status.phase !== "Running") break;
 	}

@@ -17,9 +17,9 @@ export interface World {
 	/** One request's milliseconds, from a standard normal and a uniform number, at a time from 0 (begin) to 1 (end). */
 	readonly control: (z: number, u: number, at: number) => number;
 	readonly boosted: (z: number, u: number, at: number) => number;
-	/** The end that would be a lie. */
+	/** The end that would be wrong. */
 	readonly wrong: "promoted" | "harmed";
-	/** Whether the other end comes, nearly always: not where the challenger lies just at its margin. */
+	/** Whether the right end is expected, which is not so for a challenger exactly at its margin. */
 	readonly ends: boolean;
 	/** People of each arm at one look, one request each. */
 	readonly perLook: number;
@@ -28,7 +28,7 @@ export interface World {
 	readonly quantile?: number;
 	/** The guardrail's margin as a share of the baseline's quantile; absent: 1. */
 	readonly margin?: number;
-	/** The machine's load wanders, both arms alike: standard deviation of its logarithm's step from look to look; absent: 0. */
+	/** The standard deviation of the log load's step between looks, equal in both arms; absent: 0. */
 	readonly walk?: number;
 }
 
@@ -44,7 +44,7 @@ const ACCURACY = { control: rate(20_000, 0.5), boosted: rate(20_000, 0.6) };
 
 /** Lognormal with σ 0.5: the p90 is 38 ms. */
 const usual = (z: number): number => 20 * Math.exp(0.5 * z);
-/** What is frozen at first was measured in the first look, before this. */
+/** The first look, which measures the first thresholds, ends here. */
 const FIRST = 1 / 60;
 const load = (at: number): number => 2 ** Math.sin(4 * Math.PI * at);
 const SIZE = { perLook: 400, looks: 60 };
@@ -101,7 +101,7 @@ const few = (share: number) => (_: number, u: number) => (u < share ? 1e6 : 1);
 const LONG = { control: usual, perLook: 1_000, looks: 40, ends: false } as const;
 const P99 = { quantile: 0.99, perLook: 2_500, looks: 30 } as const;
 
-/** A challenger just where a promotion would be a lie, or a rollback, whatever quantile was drawn when thresholds were frozen. */
+/** A challenger for which a promotion, or a rollback, is just wrong, for any frozen quantile. */
 export const EDGES: readonly World[] = [
 	{ ...LONG, name: "12.5 % beyond twice the p90", boosted: few(0.125), wrong: "promoted" },
 	{ ...LONG, name: "a p87.5 of twice the p90", boosted: (z) => 2 * usual(z + Z90 - Z875), wrong: "promoted" },
@@ -130,7 +130,7 @@ export const EDGES: readonly World[] = [
 	},
 ];
 
-/** How `runs` experiments in a world ended, and in how many the thresholds were given up at least once. */
+/** How `runs` Experiments ended, and how many of them reset their thresholds. */
 export function endsIn(world: World, runs: number): Record<"promoted" | "harmed" | "unfrozen", number> {
 	const ends = { promoted: 0, harmed: 0, unfrozen: 0 };
 	for (let seed = 0; seed < runs; seed++) {
@@ -142,7 +142,7 @@ export function endsIn(world: World, runs: number): Record<"promoted" | "harmed"
 	return ends;
 }
 
-/** What decide() did, holds left out. Ends with the promotion or the rollback. */
+/** The actions of decide() without holds, up to the promotion or rollback. */
 export function simulateLatency(seed: number, world: World): readonly Outcome[] {
 	const { control, boosted, perLook, looks, margin = 1, quantile = 0.9, walk = 0 } = world;
 	const next = uniforms(20_261_125, seed);
@@ -237,7 +237,7 @@ function inputOf(
 	};
 }
 
-/** As events/evidence/baselineQuantile.ts has it: in five stretches, of which the median counts. */
+/** The median of five parts, as in events/evidence/baselineQuantile.ts. */
 function quantileOf(values: readonly number[], quantile: number): BaselineQuantile {
 	const size = values.length / 5;
 	const stretches = [0, 1, 2, 3, 4].map((k) =>

@@ -52,7 +52,7 @@ t.test("the reason of harm names the line that was tested", (t) => {
 	t.end();
 });
 
-t.test("an open claim is described with its own thresholds", (t) => {
+t.test("an open latency claim is described with its own thresholds", (t) => {
 	const open = decided({ n: 1_000, accuracy: 0.83, slow: 0.01 });
 	t.match(open.outcome, { action: "hold", waitsFor: "proof" });
 	t.match(open.outcome.summary, /p99 latency may still be worse than allowed/);

@@ -1,4 +1,4 @@
-/** The one plain sentence of each kind of decision. */
+/** The summary sentence of each kind of decision. */
 import t from "tap";
 import { decide } from "../../../src/decide/rollout/decide.js";
 import type { DecisionInput } from "../../../src/decide/rollout/decision.js";

@@ -1,4 +1,4 @@
-/** Claims of every kind of metric as plans see them. */
+/** Example claims of each metric type for plans. */
 
 import type { Effect, Metric } from "../../../src/declare/resources/resource.js";
 import type { PlanMetric } from "../../../src/infer/planning/planMetric.js";

@@ -38,7 +38,7 @@ t.test("power and units equal statsmodels', for shares 1 to 4, one side and two,
 });
 
 /** G*Power's numbers, as published in the tests of spotify/confidence, which allow 0.5 % (1.5 % for the large effect). */
-t.test("published sample sizes of G*Power: means and rates, levels, power, several arms", async (t) => {
+t.test("sample sizes of a fixed horizon agree with published ones of G*Power", async (t) => {
 	const mean = { varianceT: 100, varianceC: 100, distance: 0.3 };
 	const rate = (p: number, mde: number) => ({
 		varianceT: (p + mde) * (1 - p - mde),
@@ -74,7 +74,7 @@ t.test("published sample sizes of G*Power: means and rates, levels, power, sever
 	}
 });
 
-t.test("golden values by the formula that leaves the other tail out", async (t) => {
+t.test("power of a fixed horizon agrees with golden values of the one-tailed formula", async (t) => {
 	const units = (varianceT: number, varianceC: number, distance: number): number =>
 		fixedUnits({ alpha: 0.05, sides: 2, varianceT, varianceC, shareT: 1, shareC: 1 }, distance, 0.8) / 2;
 	t.ok(near(units(100, 100, 0.3), 17_441.954965, 5e-6));

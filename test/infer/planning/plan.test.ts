@@ -32,15 +32,15 @@ t.test("a plan has its level, steps, units, days and detectable effects, each wi
 		t.ok((metric.fixedUnits ?? 0) < (metric.atPower.units ?? 0), "one look costs less than all");
 		t.ok((metric.atPower.day ?? 0) <= (plan.decisionDay ?? 0));
 	}
-	t.ok((plan.decisionDay ?? 0) >= (plan.steps[2]?.startDay ?? 99), "promotion is at the last step");
+	t.ok((plan.decisionDay ?? 0) >= (plan.steps[2]?.startDay ?? 99), "a promotion is possible at the last step");
 	t.same(planOf(input), plan, "the same numbers, the same plan");
 });
 
-/** Numbers as #, so that the words alone are compared. */
+/** Replaces numbers by #, so that only the text is compared. */
 const words = (change: Partial<PlanInput>): readonly string[] =>
 	planOf({ ...input, ...change }).metrics.map(({ sentence }) => sentence.replace(/\d+(,\d{3})*(\.\d+)?/g, "#"));
 
-t.test("each kind of metric has its own sentence, in both directions", async (t) => {
+t.test("a plan has a sentence for each metric type, in both directions", async (t) => {
 	const all = words({ metrics: [ACCURACY, ERRORS, REVENUE, WAIT, STARS, CLICKS, SLOW, FASTER] });
 	const known = { ...ACCURACY, effect: relative(0), believed: 0.1 };
 	const metrics = [
@@ -88,7 +88,7 @@ t.test("each planned look has its day, power, declaration and detectable effect"
 	t.match(single, /^accuracy: # people show .* more than # points\. For #% write units: #\.$/);
 	const few = planOf({ ...input, design: { design: "fixed-horizon", units: 200 } });
 	t.match(few.metrics[0], { atPower: { units: null, day: null }, median: { units: null } });
-	t.equal(few.decisionDay, null, "what its looks do not find is not to be expected");
+	t.equal(few.decisionDay, null, "undetected effects are not expected");
 });
 
 t.test("a bandit's plan counts only the core once shares may move", async (t) => {
@@ -138,7 +138,7 @@ t.test("a range without a spread is planned for the largest variance", async (t)
 		metrics: [STARS, { ...STARS, variance: null }, { ...STARS, variance: 3.1 * 0.9 }],
 	}).metrics.map(({ atPower }) => atPower.units ?? 0);
 	t.ok((known ?? 0) < 0.5 * (unknown ?? 0), `${known} against ${unknown}`);
-	t.ok((coins ?? 0) <= (unknown ?? 0), "no law takes more");
+	t.ok((coins ?? 0) <= (unknown ?? 0), "no distribution needs more");
 });
 
 t.test("impossible numbers are refused", async (t) => {

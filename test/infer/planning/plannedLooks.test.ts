@@ -1,4 +1,4 @@
-/** Plans of goals with planned looks, against published tables, another quadrature, and simulated looks of our own rules. */
+/** Plans with planned looks agree with published tables, an independent quadrature, and simulations of our own rules. */
 
 import { readFileSync } from "node:fs";
 import t from "tap";
@@ -92,7 +92,7 @@ t.test("inflation factors and expected numbers equal the published ones", async 
 		const design = classicalBoundaries(kind, looks, 0.05, 2);
 		if (isNoEstimate(design)) throw new Error(design.reason);
 		t.ok(near(design.at(-1)?.z ?? 0, constant, 1e-7), `${kind} ${looks}: constant`);
-		// To reject on the right side; the wrong one is next to impossible.
+		// The probability to reject on the right side; the other one is negligible.
 		const right = (drift: number): number => {
 			const crossings = crossingProbabilities(design, 2, drift);
 			return isNoEstimate(crossings) ? Number.NaN : crossings.reduce((sum, { above }) => sum + above, 0);
@@ -144,7 +144,7 @@ t.test("looks that are too early decide nothing; a pair of several arms has its 
 		[true, true, false, false],
 		"a mean needs 2,000 units in either arm, and chance does not halve 4,000",
 	);
-	t.same(early(8_400), [true, false, false, false], "of 4,200 it leaves the smaller arm that many");
+	t.same(early(8_400), [true, false, false, false], "4,200 units leave 2,000 for the smaller arm");
 	// SE = 60·√(2/n); a unit d away moves the difference by d/n: 0.2 SE at d = 500 from n = 868, at 1,500 from 7,813 on.
 	const far = (farthest: number) =>
 		looksPlan({ ...WAIT, believed: 10, farthest }, { ...PAIR, design: { ...GROUPS, units: 20_000 } });
@@ -152,7 +152,7 @@ t.test("looks that are too early decide nothing; a pair of several arms has its 
 	t.same(
 		far(1_500).looks.map(({ z }) => z === null),
 		[true, true, true, false],
-		"one person who waits very long outweighs the others",
+		"one unit with a very long wait outweighs the others",
 	);
 	const none = looksPlan(WAIT, { ...PAIR, design: { ...GROUPS, units: 2_000 } });
 	t.equal(none.looks.at(-1)?.proved, 0);

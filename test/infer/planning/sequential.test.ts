@@ -158,13 +158,13 @@ t.test("no number of units proves a claim on the line, or an impossible one", as
 	t.ok((detectableEffect({ ...common, method: mean, baselineMean: 1 }, 4_000, 0.8) ?? 0) < 0.5);
 });
 
-t.test("a mean waits until no unit outweighs the others, as the comparison does", async (t) => {
+t.test("a plan for a mean waits until no unit outweighs the others, as the comparison does", async (t) => {
 	const claim = (farthest: number | null, shares: SequentialClaim["shares"] = common.shares): SequentialClaim => ({
 		...{ ...common, shares, line: 0, baselineMean: 20 },
 		method: { test: "asympcs", variance: 1, ...(farthest === null ? {} : { farthest }) },
 	});
 	const light = unitsToProof(claim(null), 1, 0.8) ?? 0;
-	t.equal(unitsToProof(claim(3), 1, 0.8), light, "light tails ask for nothing more");
+	t.equal(unitsToProof(claim(3), 1, 0.8), light, "light tails need no more units");
 	// d/n ≤ 0.2·√(2/n) with n in each arm.
 	const each = (50 / 0.2) ** 2 / 2;
 	const heavy = unitsToProof(claim(50), 1, 0.8) ?? 0;
@@ -174,5 +174,5 @@ t.test("a mean waits until no unit outweighs the others, as the comparison does"
 	const unequal = unitsToProof(claim(50, { challenger: 1, baseline: 3 }), 1, 0.8) ?? 0;
 	const fewer = (50 / 0.2) ** 2 / (1 + 1 / 3);
 	t.ok(unequal >= 4 * fewer && unequal <= 4.01 * fewer, `${unequal}`);
-	t.equal(detectableEffect(claim(50), each, 0.8), null, "nothing is found among half of them");
+	t.equal(detectableEffect(claim(50), each, 0.8), null, "half of the units detect nothing");
 });

@@ -1,4 +1,4 @@
-/** Experiments run until they prove their claim, to see when they do: units in both arms together, rising. */
+/** Simulates Experiments until they prove their claim, and returns the units of both arms by then, in increasing order. */
 
 import type { SequentialClaim } from "../../../src/infer/planning/sequential.js";
 import { CENTRE, gridQuantiles, quantileInside } from "../../../src/infer/statistics/quantileGrid.js";
@@ -38,7 +38,7 @@ interface Range {
 
 const scores = ({ lo, hi }: Range): number[] => Array.from({ length: 5 }, (_, k) => lo + ((hi - lo) * k) / 4);
 
-/** Units until scores of such laws prove their claim by the mean of mixture and betting, as unitsUntilProof(). */
+/** Units until scores prove their claim by the mean of mixture and betting, as unitsUntilProof(). */
 export function scoresUntilProof(
 	claim: SequentialClaim & { readonly method: { readonly test: "betting" } },
 	shape: readonly number[],

@@ -70,7 +70,7 @@ t.test("once a bandit moves, its core counts, and of other units those with earl
 		const point = next();
 		const start = steps.find(({ share }) => point < share)?.startDay ?? 99;
 		const first = days.find((day) => day >= start);
-		// A day's people have all come when it is over.
+		// All units of a day have arrived at its end.
 		if (first === undefined) continue;
 		const due = first + 1 + matureDays;
 		if (due <= 40 && (point < core.share || due <= core.fromDay)) counted++;

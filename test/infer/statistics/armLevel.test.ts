@@ -1,4 +1,4 @@
-/** One arm by itself, against mpmath (test/fixtures/statistics/levels.py) and against its own promise in simulated runs. */
+/** The level of one arm agrees with mpmath (test/fixtures/statistics/levels.py), and its bounds cover in simulations. */
 import { readFileSync } from "node:fs";
 import t from "tap";
 import { armLevel, quantileSide } from "../../../src/infer/statistics/armLevel.js";
@@ -29,7 +29,7 @@ const golden = JSON.parse(readFileSync("test/fixtures/statistics/levels.json", "
 	}[];
 };
 
-t.test("bounds of a share are those of mpmath, with no events and all", async (t) => {
+t.test("the bounds of a share agree with mpmath, also for no events or only events", async (t) => {
 	for (const { n, sum, prior, alpha, lower, upper } of golden.shares) {
 		const found = shareBounds({ n, sum }, alpha, prior);
 		const good = Math.abs(found.lower - lower) < 2e-11 && Math.abs(found.upper - upper) < 2e-11;
@@ -38,14 +38,14 @@ t.test("bounds of a share are those of mpmath, with no events and all", async (t
 	t.equal(golden.shares.length, 44);
 });
 
-t.test("the side of a quantile is that of the one-sided mixture", async (t) => {
+t.test("the side of a quantile agrees with the one-sided mixture", async (t) => {
 	for (const { n, slow, q, alpha, side } of golden.sides)
 		t.equal(quantileSide(q, { n, mean: slow / n, m2: 0 }, alpha), side, `${slow} of ${n} slow at ${q}`);
 	t.ok(golden.sides.some(({ side }) => side === "below") && golden.sides.some(({ side }) => side === "above"));
 	t.equal(quantileSide(0.99, { n: 0, mean: 0, m2: 0 }, 0.025), null);
 });
 
-t.test("looked at after every unit, the truth leaves the bounds in at most alpha of the runs", async (t) => {
+t.test("an arm's bounds, checked after every unit, miss the truth in at most alpha of the runs", async (t) => {
 	const [runs, truth] = [300, 0.02];
 	let missed = 0;
 	for (let seed = 1; seed <= runs; seed++) {
@@ -64,7 +64,7 @@ t.test("looked at after every unit, the truth leaves the bounds in at most alpha
 	t.ok(missed <= 24, `${missed} of ${runs}`);
 });
 
-t.test("a mean has bounds from enough units on, a declared range exact ones from the first", async (t) => {
+t.test("a mean has bounds after a minimum of units; a declared range has exact ones from the first", async (t) => {
 	const revenue = metric("revenue", { type: "mean" });
 	const arm = (n: number) => ({ n, mean: 3, m2: 4 * (n - 1) });
 	t.match(armLevel(revenue, arm(1_999), 0.05), { level: 3, lower: null, note: /needs 2000 units/ });

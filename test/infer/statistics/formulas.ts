@@ -1,4 +1,4 @@
-/** Textbook formulas that no decision uses: src/infer is tested against them, and test data are made by them. */
+/** Textbook formulas that src does not use: they are references for src/infer and generate test data. */
 import type { FixedHorizonDesign } from "../../../src/infer/planning/fixedHorizon.js";
 import { betaPoint } from "../../../src/infer/statistics/distributions/beta.js";
 import { incompleteBeta, logBetaKernel } from "../../../src/infer/statistics/distributions/incompleteBeta.js";
@@ -41,7 +41,7 @@ import {
 } from "../../../src/infer/statistics/statistics/coMoments.js";
 import { type Moments, NO_MOMENTS } from "../../../src/infer/statistics/statistics/moments.js";
 
-/** One more value (Welford 1962). For rows that are at hand; a store merges what it has aggregated. */
+/** Adds one value (Welford 1962). */
 export function addValue(moments: Moments, value: number): Moments {
 	const n = moments.n + 1;
 	const delta = value - moments.mean;
@@ -71,7 +71,7 @@ export function variance({ n, m2 }: Moments): number {
 	return n < 2 ? Number.NaN : m2 / (n - 1);
 }
 
-/** One more unit with its k values. */
+/** Adds one unit with its k values. */
 export function addRow(moments: CoMoments, row: readonly number[]): CoMoments {
 	return mergeCoMoments(moments, { n: 1, means: row, m2: noCoMoments(row.length).m2 });
 }

@@ -12,11 +12,11 @@ import { slowShareAt } from "../../../src/infer/statistics/slowShare.js";
 import { rate } from "../../decide/rollout/example.js";
 import { random } from "./random.js";
 
-/** As frozen by rules before there was a grid. */
+/** A threshold that was frozen without a grid. */
 const P99: Reference = { quantile: 0.99, referenceMs: 20, era: 1, grid: false };
 const ASKED = { tolerance: 0.0025, shares: { challenger: 1, baseline: 1 } };
 
-/** Units of each arm from which it holds, with shares as they are in the mean. */
+/** The least number of units per arm at which `holds` is true. */
 function unitsUntil(holds: (n: number) => boolean): number {
 	let n = 10;
 	while (!holds(n) && n < 1e6) n = Math.ceil(1.05 * n);
@@ -30,7 +30,7 @@ t.test("all eras together have at most one level", async (t) => {
 	t.ok(spent < 1 && spent > 0.99999, `${spent}`);
 });
 
-t.test("the band is one of odds, so that it is none below 0 or above 1 for any quantile", async (t) => {
+t.test("the band around a frozen quantile stays within 0 and 1", async (t) => {
 	t.equal(slowShareAt(0.5, 4), 0.8);
 	t.ok(Math.abs(slowShareAt(0.5, 1 / 4) - 0.2) < 1e-15);
 	for (const quantile of [0.5, 0.9, 0.99, 0.999]) {
@@ -76,7 +76,7 @@ t.test("a baseline at the edge of the band is reported as moved in at most half 
 	}
 });
 
-t.test("a pass near the quantile needs some thousand units of a p99, and never comes far from it", async (t) => {
+t.test("a pass of a p99 needs a few thousand units near the quantile, and is impossible far from it", async (t) => {
 	const pass = (slow: number, share: number) =>
 		unitsUntil((n) => passIsNear(P99, ASKED, rate(n, slow), rate(n, share), 0.0375));
 	t.ok(pass(0.01, 0.01) < 1_200, "both where they were");
@@ -85,12 +85,9 @@ t.test("a pass near the quantile needs some thousand units of a p99, and never c
 	t.equal(pass(0.05, 0.9) >= 1e6, true, "no challenger hides behind a slow baseline");
 });
 
-t.test(
-	"harm near the quantile: the challenger's own share is not tiny, the baseline's is not seen to be large",
-	async (t) => {
-		t.ok(mayHarm(P99, ASKED, rate(40, 0.5), rate(40, 0), 0.0125));
-		t.notOk(mayHarm(P99, ASKED, rate(1e6, 0.002), rate(1e6, 0.0001), 0.0125), "ten times the baseline's, at the p99.9");
-		t.ok(mayHarm(P99, ASKED, rate(100, 0.5), rate(100, 0.05), 0.0125), "gross harm does not wait");
-		t.notOk(mayHarm(P99, ASKED, rate(30, 0.5), rate(30, 0.08), 0.0125));
-	},
-);
+t.test("harm of a quantile needs a challenger's share that is not tiny", async (t) => {
+	t.ok(mayHarm(P99, ASKED, rate(40, 0.5), rate(40, 0), 0.0125));
+	t.notOk(mayHarm(P99, ASKED, rate(1e6, 0.002), rate(1e6, 0.0001), 0.0125), "ten times the baseline's, at the p99.9");
+	t.ok(mayHarm(P99, ASKED, rate(100, 0.5), rate(100, 0.05), 0.0125), "gross harm is found at once");
+	t.notOk(mayHarm(P99, ASKED, rate(30, 0.5), rate(30, 0.08), 0.0125));
+});

@@ -47,7 +47,7 @@ t.test("effects have half of alpha, over two sides of each cell of all others", 
 			if (seen.at(-1) !== expected.at(-1)) break;
 		}
 		t.same(seen, expected);
-		t.ok(seen.includes(true), "some are found");
+		t.ok(seen.includes(true), "some interactions are found");
 	}
 });
 

@@ -41,7 +41,7 @@ function tested(truth: Truth, type: "rate" | "mean", arm: (i: 0 | 1) => MetricEv
 const near = (actual: number | null, truth: number, relative: number, absolute = 0): boolean =>
 	actual !== null && Math.abs(actual - truth) <= Math.max(absolute, relative * Math.abs(truth));
 
-t.test("shares of units by the score test of a difference or a ratio", async (t) => {
+t.test("a planned look at shares uses the score test of a difference or a ratio", async (t) => {
 	for (const truth of golden.shares) {
 		const found = tested(truth, "rate", (i) => {
 			const [n, p] = [truth.n[i], truth.events[i] / truth.n[i]];
@@ -57,7 +57,7 @@ t.test("shares of units by the score test of a difference or a ratio", async (t)
 	t.equal(golden.shares.length, 80);
 });
 
-t.test("means by Welch's t, of a difference or of Fieller's contrast; its z has the same p-value", async (t) => {
+t.test("a planned look at means uses Welch's t, and its z has the same p-value", async (t) => {
 	for (const truth of golden.means) {
 		const found = tested(truth, "mean", (i) => ({
 			n: truth.n[i],
@@ -92,7 +92,7 @@ t.test("an extreme z stays finite in both directions", async (t) => {
 	}
 });
 
-t.test("shares of a unit's several outcomes are no bits: Welch's t of them, which knows their spread", async (t) => {
+t.test("a planned look at shares with several outcomes per unit uses Welch's t", async (t) => {
 	const goal = goalOf({});
 	const arm = (mean: number) => ({ n: 400, mean, m2: 400 * 0.02 });
 	const found = plannedTest(goal, arm(0.53), arm(0.5), 0.05);

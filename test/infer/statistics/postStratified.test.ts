@@ -21,7 +21,7 @@ const asked = (relative: boolean, direction: "up" | "down" = "up", type: "mean" 
 		effect: { kind: relative ? "relative" : "absolute", value: 0 },
 	}) as const;
 
-t.test("differences and lifts are those of the regression, standard errors too", async (t) => {
+t.test("post-stratified differences, lifts and standard errors agree with the regression", async (t) => {
 	for (const { relative, direction, strata, improvement, standardError } of golden) {
 		const values = strata.map(([baseline, challenger]) => ({ baseline, challenger }));
 		const found = postStratified(asked(relative, direction), values);
@@ -36,7 +36,7 @@ t.test("differences and lifts are those of the regression, standard errors too",
 
 t.test("a chance imbalance is removed", async (t) => {
 	const arm = (n: number, mean: number) => ({ n, mean, m2: n });
-	// No effect anywhere; but the challenger has more of those who have more.
+	// There is no effect, but the challenger has more units with large values.
 	const values = [
 		{ baseline: arm(400, 1), challenger: arm(300, 1) },
 		{ baseline: arm(300, 9), challenger: arm(400, 9) },
@@ -70,7 +70,7 @@ t.test("values with few units are merged, and too few units give no result", asy
 	t.match(postStratified(asked(false), [alike, alike]), { reason: /variance/ });
 });
 
-t.test("a ratio of sums is stratified by both of its sums", async (t) => {
+t.test("a ratio is post-stratified by numerator and denominator", async (t) => {
 	const arm = (n: number, means: readonly [number, number]) => ({
 		...{ n, mean: means[0], m2: n },
 		co: { n, means, m2: [n, 0.2 * n, n] },

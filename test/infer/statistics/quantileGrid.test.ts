@@ -1,4 +1,4 @@
-/** The grid around a frozen quantile: verdicts about the quantile itself, however the thresholds were drawn. */
+/** The grid around a frozen quantile gives verdicts about the quantile itself, for any sample of thresholds. */
 
 import t from "tap";
 import {
@@ -17,7 +17,7 @@ import { normal, type Uniform, uniforms } from "../../calibrate/random.js";
 const EQUAL = { challenger: 1, baseline: 1 };
 const ALPHA = 0.05;
 
-t.test("a grid rises through the quantile itself, for every quantile", async (t) => {
+t.test("a quantile's grid is increasing and contains the quantile", async (t) => {
 	for (const quantile of [0.5, 0.9, 0.99, 0.9999]) {
 		const grid = gridQuantiles(quantile);
 		t.equal(grid.length, GRID_SIZE);
@@ -27,7 +27,7 @@ t.test("a grid rises through the quantile itself, for every quantile", async (t)
 	}
 });
 
-/** Counts what people send above each threshold; a person's value is the share of their requests. */
+/** The mean share of a user's requests above each threshold. */
 class Slow {
 	n = 0;
 	readonly #sums: number[];
@@ -51,7 +51,7 @@ interface Edge {
 	readonly name: string;
 	readonly quantile: number;
 	readonly tolerance: number;
-	/** A request of the baseline, and of a challenger for which a pass, or a conviction, would be wrong. No margin: it only moves thresholds. */
+	/** Requests of the baseline, and of challengers for which a pass, or harm, is just wrong. A margin only moves thresholds. */
 	readonly baseline: (next: Uniform) => number;
 	readonly pass: (next: Uniform) => number;
 	readonly harm: (next: Uniform) => number;
@@ -65,7 +65,7 @@ const usual = (next: Uniform): number => Math.exp(0.5 * normal(next));
 const grain = (ms: number): number => Math.ceil(4 * ms) / 4;
 const atMost = (share: number, far: number) => (next: Uniform) => (next() < share ? far : 0);
 const P90 = { quantile: 0.9, tolerance: 0.025, baseline: usual } as const;
-/** exp(0.5·(z₉₀ − z₈₇.₅)): so stretched, 12.5 % lie above the p90. */
+/** With the factor exp(0.5·(z₉₀ − z₈₇.₅)), 12.5 % lie above the p90. */
 const STRETCH = Math.exp(0.5 * (1.2815515655446004 - 1.1503493803760079));
 
 const EDGES: readonly Edge[] = [
@@ -91,7 +91,7 @@ const RUNS = 100;
 const LIMIT = 11;
 const LOOKS = 25;
 
-/** What a conviction needs besides: the larger share above the frozen thresholds themselves (compareShares.ts). */
+/** Harm also needs the larger share above the frozen thresholds themselves (compareShares.ts). */
 function slower(t: GridSample, c: GridSample, shares: Edge["shares"]): boolean {
 	const at = ({ n, slow }: GridSample) => ({ n, sum: n * (slow[CENTRE] ?? 0) });
 	return logEvidence("above", at(t), at(c), { slope: 1, offset: 0 }, PRIOR_RARE, shares) >= -Math.log(ALPHA);
@@ -118,7 +118,7 @@ for (const edge of EDGES)
 					harm.person(person(edge.harm));
 				}
 				const inside = quantileInside(question, pass.sample(), c.sample(), ALPHA);
-				// Stopped where it proves.
+				// Stopped at the first proof.
 				if (!wasPassed) logE = logQuantileInside(question, pass.sample(), c.sample());
 				if (!wasPassed && inside !== logE >= -Math.log(ALPHA)) t.fail(`${inside} at e of ${Math.exp(logE)}`);
 				wasPassed ||= inside;
@@ -163,7 +163,7 @@ function unitsUntil(proved: (n: number) => boolean): number {
 	return n;
 }
 
-t.test("what a p99 takes: units of each arm, on data as they are in the mean", async (t) => {
+t.test("a claim about a p99 needs the documented units per arm", async (t) => {
 	const question = { quantile: 0.99, tolerance: 0.0025, shares: EQUAL };
 	const pass = (stretch: number, drawn = 1): number =>
 		unitsUntil((n) => {
@@ -188,11 +188,11 @@ t.test("what a p99 takes: units of each arm, on data as they are in the mean", a
 	t.ok(found.beyondByThreeTenths < 2_000 && found.threefold < 100);
 	t.ok(pass(1 / 1.2, 1.03) < 1.3 * found.equalAtMargin20, "a quantile drawn at the p98.8 or the p99.2 matters little");
 	t.ok(pass(1 / 1.2, 0.97) < 1.3 * found.equalAtMargin20);
-	t.ok(pass(1.05) >= 1e6, "never of one beyond what is tolerated");
-	t.ok(harm(1) >= 1e6, "never of one at its margin");
+	t.ok(pass(1.05) >= 1e6, "no pass beyond the tolerance");
+	t.ok(harm(1) >= 1e6, "no pass at the margin");
 });
 
-t.test("without the shares at every threshold nothing is proved", async (t) => {
+t.test("a quantile's claim needs the shares at every threshold", async (t) => {
 	const question = { quantile: 0.99, tolerance: 0.0025, shares: EQUAL };
 	const good = { n: 1e6, slow: gridQuantiles(0.99).map(() => 0) };
 	const base = lognormal(1e6, 0.99, 1);

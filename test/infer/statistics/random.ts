@@ -1,4 +1,4 @@
-/** A small seeded generator for simulations: mulberry32, the same stream on every machine. */
+/** A small seeded generator for simulations (mulberry32) with the same stream on every machine. */
 export function random(seed: number): () => number {
 	let state = seed >>> 0;
 	return () => {

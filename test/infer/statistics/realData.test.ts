@@ -111,7 +111,7 @@ interface Tap {
 	ok(value: boolean, message: string): unknown;
 }
 
-/** What a decision reads, at one-sided levels of 2.5 %, so that both bounds together are at 5 %. */
+/** The input of a decision at one-sided levels of 2.5 %, so that both bounds together have 5 %. */
 function sequential(spec: Partial<Metric["spec"]>, { challenger, baseline }: Arms<MetricEvidence>): Finding {
 	const one = experiment(["boosted"], {
 		goal: { metric: "outcome", improveBy: { kind: "absolute", value: 0 } },
@@ -149,7 +149,7 @@ const shares = ({ challenger, baseline }: Rates): Arms<Moments> => ({
 	baseline: rate(baseline.n, baseline.events / baseline.n),
 });
 
-t.test("shares: the score test and its interval, and the exact sequence around it", async (t) => {
+t.test("on real shares the score test agrees with scipy, and the exact sequence contains its interval", async (t) => {
 	for (const [name, one, verdict] of [
 		...CAMPAIGNS.map((campaign) => [campaign, data.zozotown[campaign], "open"] as const),
 		["money for learning one's HIV result", data.thornton, "pass"],
@@ -168,7 +168,7 @@ t.test("shares: the score test and its interval, and the exact sequence around i
 	t.ok(data.zozotown.men.z.p < 0.05 && data.zozotown.men.z.p > 0.05 / 3);
 });
 
-t.test("three campaigns as strata: statsmodels' saturated OLS with HC2", async (t) => {
+t.test("post-stratification by campaign agrees with statsmodels' saturated OLS with HC2", async (t) => {
 	const { strata, value, error } = data.zozotownStratified;
 	const arm = (name: keyof Arms<Moments>): Level =>
 		sure(
@@ -191,14 +191,14 @@ t.test("propensities: Thompson's log alone gives the random arm's click rate", a
 		const ours = sure(difference(mean(ips.guess), mean(ips.random)));
 		isWelch(t, ours, ips.welch);
 		t.ok(ips.welch.p > 0.05 / 3, `${campaign}: guess ${ips.guess.mean}, seen ${ips.random.mean}`);
-		// By betting on units drawn with a known chance: from days as from rows, and no proof where there is none.
+		// Betting with known propensities agrees for days and rows, and proves nothing without an effect.
 		const evidenceFor = logPropensityEvidence("above", days, 0);
 		t.ok(Math.abs(evidenceFor - logE) < 1e-8, `${campaign}: ln e ${evidenceFor} for ${logE}`);
 		t.ok(evidenceFor < Math.log(40) && Math.exp(-evidenceFor) > z.p / 2);
 	}
 });
 
-t.test("villages as units: statsmodels' cluster-robust error of each arm", async (t) => {
+t.test("with villages as units errors agree with statsmodels' cluster-robust ones", async (t) => {
 	const { challenger, baseline, levels, errors, value, pooledError, naiveError, households } = data.insurance;
 	const arms = [challenger, baseline].map((arm) => sure(ratioLevel(sure(meanVectorOf(2, arm)))));
 	const [t1, c1] = arms;
@@ -229,7 +229,7 @@ t.test("villages as units: statsmodels' cluster-robust error of each arm", async
 	t.match(finding.note, /units/);
 });
 
-t.test("means, and means adjusted by a covariate: Welch's test, of the values and of what OLS leaves", async (t) => {
+t.test("real means, plain and adjusted by a covariate, agree with Welch's test", async (t) => {
 	for (const [name, one] of [
 		["job programme", data.nsw],
 		["health insurance", data.rand],
@@ -249,7 +249,7 @@ t.test("means, and means adjusted by a covariate: Welch's test, of the values an
 	}
 });
 
-t.test("ratio of sums: Poisson regression with exposure and HC0, which has no n/(n − 1)", async (t) => {
+t.test("real ratios agree with Poisson regression with exposure and HC0", async (t) => {
 	const { ratio, co } = data.rand;
 	for (const [arm, value, error] of [
 		[co.challenger, ratio.challenger, ratio.challengerError],

@@ -62,7 +62,7 @@ t.test("W of branch −1 agrees with mpmath to 1e-12", async (t) => {
 	t.ok(Number.isNaN(negativeLambertW(0.9)));
 });
 
-t.test("logSumExp neither overflows nor loses an empty list", async (t) => {
+t.test("logSumExp neither overflows nor fails for an empty list", async (t) => {
 	t.equal(logSumExp([1000, 1000]), 1000 + Math.log(2));
 	t.equal(logSumExp([]), Number.NEGATIVE_INFINITY);
 });

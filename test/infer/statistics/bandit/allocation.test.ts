@@ -32,7 +32,7 @@ t.test("the leader and the baseline are fully live, an arm without a chance has 
 	t.ok((ranking?.best[2] ?? 0) > 0.99);
 });
 
-t.test("the baseline leads: every challenger goes down to the floor", async (t) => {
+t.test("if the baseline leads, every challenger gets the floor", async (t) => {
 	const posteriors: ArmPosteriors = {
 		family: "beta",
 		arms: [
@@ -45,7 +45,7 @@ t.test("the baseline leads: every challenger goes down to the floor", async (t) 
 	t.same(sharesPpm, [1_000_000, 100_000, 100_000]);
 });
 
-t.test("an arm declared small is measured by what it gains over its weight", async (t) => {
+t.test("an arm with a small weight is judged by its gain relative to the weight", async (t) => {
 	const equal: ArmPosteriors = { family: "gaussian", arms: [1, 1, 1].map((mean) => ({ mean, sd: 0.1 })) };
 	const small = arms((index) => ({ weight: index === 2 ? 1 : 10 }));
 	const { sharesPpm } = banditShares(small, equal, settings);

@@ -7,39 +7,36 @@ import {
 } from "../../../../src/infer/statistics/sequential/bernoulliMixture.js";
 import { logPropensityEvidence } from "./propensityBetting.js";
 
-t.test(
-	"the expected value of one unit's step is at most 1 for any drawing chance, level and shape on the null",
-	async (t) => {
-		// Exact: the arm is drawn by its chance, the value is 0, ½ or 1 with the arm's mean.
-		for (const propensity of [0.05, 0.3, 0.5, 0.9])
-			for (const offset of [-0.1, 0, 0.05])
-				for (const baseline of [0.01, 0.2, 0.6, 0.9]) {
-					const challenger = baseline + offset;
-					if (challenger < 0 || challenger > 1) continue;
-					for (const half of [0, 1]) {
-						let expected = 0;
-						for (const [arm, chance, mean] of [
-							["challenger", propensity, challenger],
-							["baseline", 1 - propensity, baseline],
+t.test("a propensity bet has expected value at most 1 under the null, for any propensity", async (t) => {
+	// Exact: the arm is drawn by its chance, the value is 0, ½ or 1 with the arm's mean.
+	for (const propensity of [0.05, 0.3, 0.5, 0.9])
+		for (const offset of [-0.1, 0, 0.05])
+			for (const baseline of [0.01, 0.2, 0.6, 0.9]) {
+				const challenger = baseline + offset;
+				if (challenger < 0 || challenger > 1) continue;
+				for (const half of [0, 1]) {
+					let expected = 0;
+					for (const [arm, chance, mean] of [
+						["challenger", propensity, challenger],
+						["baseline", 1 - propensity, baseline],
+					] as const) {
+						const middle = half * Math.min(mean, 1 - mean);
+						for (const [value, share] of [
+							[1, mean - middle / 2],
+							[0.5, middle],
+							[0, 1 - mean - middle / 2],
 						] as const) {
-							const middle = half * Math.min(mean, 1 - mean);
-							for (const [value, share] of [
-								[1, mean - middle / 2],
-								[0.5, middle],
-								[0, 1 - mean - middle / 2],
-							] as const) {
-								const one = { n: 1, sum: value };
-								const none = { n: 0, sum: 0 };
-								const batch = { propensity, challenger: none, baseline: none, [arm]: one };
-								expected += chance * share * Math.exp(logPropensityEvidence("above", [batch], offset));
-							}
+							const one = { n: 1, sum: value };
+							const none = { n: 0, sum: 0 };
+							const batch = { propensity, challenger: none, baseline: none, [arm]: one };
+							expected += chance * share * Math.exp(logPropensityEvidence("above", [batch], offset));
 						}
-						t.ok(expected <= 1 + 1e-12, `${propensity} ${offset} ${baseline} ${half}: ${expected}`);
-						if (half === 0) t.ok(expected > 1 - 1e-12, "exactly 1 on the line for 0 and 1");
 					}
+					t.ok(expected <= 1 + 1e-12, `${propensity} ${offset} ${baseline} ${half}: ${expected}`);
+					if (half === 0) t.ok(expected > 1 - 1e-12, "exactly 1 on the line for 0 and 1");
 				}
-	},
-);
+			}
+});
 
 /** Units per arm until ln e reaches ln 20, on data exactly in proportion. */
 function unitsToProve(logE: (n: number) => number): number {
@@ -79,7 +76,7 @@ t.test("the extra units of propensity betting over the Bernoulli mixture are bou
 	}
 });
 
-t.test("below is above with the arms exchanged; no data is no evidence; a chance of 0 or 1 is none", async (t) => {
+t.test("propensity betting is symmetric in the arms, and has no evidence without data", async (t) => {
 	const batches = [
 		{ propensity: 0.3, challenger: { n: 300, sum: 90 }, baseline: { n: 700, sum: 350 } },
 		{ propensity: 0.6, challenger: { n: 600, sum: 170 }, baseline: { n: 400, sum: 190 } },

@@ -65,7 +65,7 @@ function logCapital(batch: PropensityBatch, d: number, centre: number, fraction:
 	const c1 = -(1 - centre) / (1 - chance) - d;
 	const c0 = centre / (1 - chance) - d;
 	const worst = Math.max(-t1, -t0, -c1, -c0);
-	// Nothing can be lost where d is so low that every value is a gain: the null is then impossible, but bet nothing.
+	// If d is so low that every value is a gain, the null is impossible; bet nothing.
 	if (!(worst > 0)) return 0;
 	const bet = fraction / worst;
 	return (

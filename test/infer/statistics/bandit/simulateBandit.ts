@@ -1,7 +1,6 @@
 /**
- * A bandit of two arms over many batches: people come, those on live points are exposed, and after each batch the
- * shares follow the outcomes. What each kind of inference sees of it is kept apart: the core, all exposed units, and
- * all of them by batch.
+ * Simulates a bandit of two arms over many batches, whose shares follow the outcomes. It returns the data of each kind of
+ * inference: the core, all exposed units, and all units by batch.
  */
 import { type BanditArm, banditShares } from "../../../../src/infer/statistics/bandit/allocation.js";
 import { betaPosterior, PRIOR_UNIFORM } from "../../../../src/infer/statistics/bayes/posterior.js";
@@ -15,7 +14,7 @@ export interface World {
 	readonly batches: number;
 	readonly perBatch: number;
 	readonly floor: number;
-	/** A look at the evidence after so many batches; the shares move after each. */
+	/** The number of batches between looks; shares move after each batch. */
 	readonly lookEvery: number;
 }
 

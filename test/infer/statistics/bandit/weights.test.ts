@@ -22,13 +22,13 @@ t.test("with lower as better the best arm keeps its share, which a peer starves"
 	t.comment(`best by us ${weights}, by GrowthBook ${theirs.theirs}; two arms by GrowthBook: ${theirs.theirTwoArms}`);
 	t.ok((seen.best[0] ?? 0) > 0.9999, "the truth: 1.0 is the best of 1.0, 1.2 and 1.4");
 	t.ok(Math.abs((weights[0] ?? 0) - 0.5) < 1e-5);
-	t.ok((theirs.theirs[0] ?? 1) < 0.011, "theirs gives the best arm its floor");
+	t.ok((theirs.theirs[0] ?? 1) < 0.011, "the peer gives the best arm its floor");
 	t.equal(theirs.theirTwoArms, "IndexError");
 	const two = banditWeights("top-two", lower([1, 1.2], 0.03));
 	t.ok(Math.abs((two[0] ?? 0) - 0.5) < 1e-12 && Math.abs((two[1] ?? 0) - 0.5) < 1e-12);
 });
 
-t.test("top-two is the procedure that it claims to be: leader, then draws until another comes", async (t) => {
+t.test("top-two weights agree with a simulation of top-two Thompson sampling", async (t) => {
 	const seen = ranking(
 		{
 			family: "gaussian",
@@ -65,7 +65,7 @@ t.test("top-two is the procedure that it claims to be: leader, then draws until 
 	}
 });
 
-t.test("a badly measured third arm is looked at, which by second places it would not be", async (t) => {
+t.test("top-two explores an uncertain third arm, which ranking by second place would not", async (t) => {
 	const arms = [
 		{ mean: 1, sd: 0.05 },
 		{ mean: 0.7, sd: 0.01 },
@@ -78,7 +78,7 @@ t.test("a badly measured third arm is looked at, which by second places it would
 	t.same(banditWeights("thompson", seen), seen.best);
 });
 
-t.test("weights are shares, also where no challenger has a chance left", async (t) => {
+t.test("weights sum to 1, also if no challenger has a chance left", async (t) => {
 	for (const gap of [0, 0.1, 1, 3, 10, 100]) {
 		const weights = banditWeights("top-two", lower([1, 1 + gap, 1 + 2 * gap], 0.05));
 		t.ok(Math.abs(weights.reduce((sum, weight) => sum + weight, 0) - 1) < 1e-12, `gap ${gap}: ${weights}`);

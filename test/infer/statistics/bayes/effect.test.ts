@@ -28,11 +28,11 @@ const moments = ({ n, mean, variance }: Arm): { n: number; mean: number; m2: num
 	m2: variance * (n - 1),
 });
 
-/** A difference N(mean, sd²) out of two arms: the baseline 1 without error worth a mention. */
+/** A difference N(mean, sd²) of two arms, with a baseline of 1 and a negligible error. */
 const effectOf = (mean: number, sd: number, direction: "up" | "down" = "up") =>
 	effectBelief({ n: 2, mean: 1 + mean, m2: 2 * sd * sd }, { n: 2, mean: 1, m2: 0 }, "absolute", null, direction);
 
-t.test("the published risk of N(0.1, 0.05²), both ways", async (t) => {
+t.test("the risk of N(0.1, 0.05²) agrees with the published one in both directions", async (t) => {
 	const up = effectOf(0.1, 0.05);
 	t.ok(Math.abs((up?.lossOfBaseline ?? 0) - 0.1004245351308) < 1e-12);
 	t.ok(Math.abs((up?.lossOfChallenger ?? 0) - 0.0004245351308414) < 1e-14);
@@ -42,13 +42,13 @@ t.test("the published risk of N(0.1, 0.05²), both ways", async (t) => {
 	t.ok(Math.abs((down?.chanceToWin ?? 0) - 0.0227501319481792) < 1e-13);
 });
 
-t.test("a loss 10 standard errors out keeps its digits", async (t) => {
+t.test("an expected loss at 10 standard errors keeps its precision", async (t) => {
 	// φ(10) − 10·Φ(−10) by mpmath at 30 digits.
 	const loss = effectOf(10, 1)?.lossOfChallenger ?? 0;
 	t.ok(Math.abs(loss / 7.474560254589328e-25 - 1) < 1e-8, `${loss}`);
 });
 
-t.test("GrowthBook's published proportions on the relative scale", async (t) => {
+t.test("relative effects of proportions agree with those published by GrowthBook", async (t) => {
 	const share = (sum: number): Arm => ({
 		n: 100,
 		mean: sum / 100,
@@ -61,7 +61,7 @@ t.test("GrowthBook's published proportions on the relative scale", async (t) => 
 	t.ok(Math.abs((belief?.lossOfChallenger ?? 0) - 0.04058) < 5e-6);
 });
 
-t.test("a prior is brought to the effect's scale; a peer ignores which scale it was on", async (t) => {
+t.test("a prior is converted to the effect's scale, which a peer omits", async (t) => {
 	const prior = { mean: priors.prior.mean, sd: Math.sqrt(priors.prior.variance) };
 	for (const kind of ["absolute", "relative"] as const)
 		for (const scale of ["absolute", "relative"] as const) {
@@ -80,7 +80,7 @@ t.test("a prior is brought to the effect's scale; a peer ignores which scale it 
 	t.ok(theirs - right > 0.01, "the two differ by more than a percentage point of the lift");
 });
 
-t.test("two arms by the ranking are the same numbers", async (t) => {
+t.test("effect and ranking agree for two arms", async (t) => {
 	const belief = effectBelief(moments(priors.b), moments(priors.a), "absolute", null, "up");
 	const sd = ({ variance, n }: Arm): number => Math.sqrt(variance / n);
 	const arms = [priors.a, priors.b].map((arm) => ({ mean: arm.mean, sd: sd(arm) }));
@@ -89,7 +89,7 @@ t.test("two arms by the ranking are the same numbers", async (t) => {
 	t.ok(Math.abs((loss[0] ?? 0) - (belief?.lossOfBaseline ?? 0)) < 1e-11);
 });
 
-t.test("no belief without an error to speak of, or relative to nothing", async (t) => {
+t.test("an effect without a standard error, or relative to zero, has no posterior", async (t) => {
 	const some = { n: 10, mean: 1, m2: 3 };
 	for (const [challenger, baseline, scale] of [
 		[{ n: 1, mean: 1, m2: 0 }, some, "absolute"],

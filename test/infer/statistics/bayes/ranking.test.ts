@@ -32,19 +32,19 @@ function compare(t: Test, seen: Ranking, truth: Case, name: string): void {
 	}
 }
 
-t.test("chances and losses of two rates are the closed sum's, also at a million conversions", async (t) => {
+t.test("chances and losses of two rates agree with the closed form, up to a million conversions", async (t) => {
 	for (const pair of golden.betaPairs) compare(t, betas(pair.arms), pair, JSON.stringify(pair.arms));
 });
 
-t.test("three rates, with priors that pile up at the ends", async (t) => {
+t.test("three rates with priors near 0 and 1 agree with the reference", async (t) => {
 	for (const set of golden.betas) compare(t, betas(set.arms), set, JSON.stringify(set.arms));
 });
 
-t.test("Gaussian arms of widths a thousandfold apart", async (t) => {
+t.test("Gaussian arms with widths that differ by a factor of 1,000 agree with the reference", async (t) => {
 	for (const set of golden.gaussians) compare(t, gaussians(set.arms), set, JSON.stringify(set.arms));
 });
 
-t.test("where lower is better everything turns round", async (t) => {
+t.test("with direction down the ranking is mirrored", async (t) => {
 	const up = gaussians([
 		[1, 0.1],
 		[1.1, 0.2],
@@ -63,7 +63,7 @@ t.test("where lower is better everything turns round", async (t) => {
 			t.ok(Math.abs(value - (down[key][arm] ?? -1)) < 1e-12, `${key} ${arm}`);
 });
 
-t.test("a common shift of a billion changes nothing", async (t) => {
+t.test("a common shift of a billion does not change the ranking", async (t) => {
 	const at = (shift: number): Ranking =>
 		gaussians([
 			[shift, 0.5],
@@ -72,7 +72,7 @@ t.test("a common shift of a billion changes nothing", async (t) => {
 	t.same(at(1e9), at(0));
 });
 
-t.test("random sets: chances sum to 1, and mean + loss is the same number for every arm", async (t) => {
+t.test("for random arms chances sum to 1, and mean plus loss is the same for every arm", async (t) => {
 	const next = random(7);
 	for (let run = 0; run < 40; run++) {
 		const arms = Array.from({ length: 2 + Math.floor(next() * 5) }, () => ({
@@ -88,7 +88,7 @@ t.test("random sets: chances sum to 1, and mean + loss is the same number for ev
 	}
 });
 
-t.test("one arm is best, no arm is nothing, and what is no distribution is refused", async (t) => {
+t.test("a single arm is best, no arms give no ranking, and invalid distributions are refused", async (t) => {
 	t.same(betas([[1, 1]]), { best: [1], second: [0], loss: [0] });
 	t.same(betas([]), { best: [], second: [], loss: [] });
 	for (const bad of [0, -1, Number.NaN, Number.POSITIVE_INFINITY]) {
@@ -98,7 +98,7 @@ t.test("one arm is best, no arm is nothing, and what is no distribution is refus
 	}
 });
 
-t.test("posteriors: data and prior add up; no sampling error, no posterior", async (t) => {
+t.test("a posterior combines data and prior, and needs a sampling error", async (t) => {
 	t.same(betaPosterior({ n: 100, sum: 12.5 }, PRIOR_UNIFORM), { a: 13.5, b: 88.5 });
 	const moments = { n: 101, mean: 3, m2: 100 * 101 * 0.04 };
 	t.same(gaussianPosterior(moments, null), { mean: 3, sd: 0.2 });

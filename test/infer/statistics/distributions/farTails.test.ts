@@ -1,5 +1,5 @@
 /**
- * Far below the mean, where 1 + (x − a)/a has lost the digits of x/a. Truth by mpmath at 60 digits:
+ * Tails far below the mean, where 1 + (x − a)/a loses the digits of x/a. Reference: mpmath at 60 digits,
  * log(gammainc(a, 0, x, regularized=True)) and log(betainc(a, b, 0, x, regularized=True)).
  */
 
@@ -7,7 +7,7 @@ import t from "tap";
 import { logBetaCdf } from "../../../../src/infer/statistics/distributions/beta.js";
 import { gammaP } from "../formulas.js";
 
-t.test("the lower gamma tail keeps its digits", async (t) => {
+t.test("the lower gamma tail keeps its precision far below the mean", async (t) => {
 	for (const [a, x, truth] of [
 		[26.3, 2.63e-6, -400.1628095718368],
 		[26.3, 2.63e-8, -521.2787829549972],
@@ -17,7 +17,7 @@ t.test("the lower gamma tail keeps its digits", async (t) => {
 		t.ok(Math.abs(Math.log(gammaP(a, x)) - truth) < 1e-11, `${a}, ${x}: ${Math.log(gammaP(a, x))}`);
 });
 
-t.test("the lower beta tail keeps its digits", async (t) => {
+t.test("the lower beta tail keeps its precision far below the mean", async (t) => {
 	for (const [x, a, b, truth] of [
 		[1e-9, 26.3, 50, -498.6459505943865],
 		[1e-6, 100, 30, -1315.282208140465],

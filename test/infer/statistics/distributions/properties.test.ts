@@ -1,4 +1,4 @@
-/** What holds for every argument: tails that sum to 1, monotone, symmetric, inverse; and what bad arguments give. */
+/** Properties of distributions for all arguments: tails that sum to 1, monotonicity, symmetry, inverses, and invalid input. */
 
 import fc from "fast-check";
 import t from "tap";
@@ -24,7 +24,7 @@ const scale = (lo: number, hi: number) => fc.double({ min: lo, max: hi, noNaN: t
 const unit = fc.double({ min: 1e-12, max: 1 - 1e-12, noNaN: true });
 const near = (a: number, b: number, relative: number) => a === b || Math.abs(a - b) <= relative * Math.abs(b);
 
-t.test("the two tails sum to 1, whatever the parameters", async () => {
+t.test("the two tails of a distribution sum to 1 for all parameters", async () => {
 	fc.assert(
 		fc.property(scale(-3, 9), scale(-3, 9), unit, (a, b, p) => {
 			// A point where both tails matter, and one anywhere.
@@ -36,7 +36,7 @@ t.test("the two tails sum to 1, whatever the parameters", async () => {
 	fc.assert(fc.property(scale(-3, 11), scale(-9, 9), (df, x) => near(tCdf(x, df) + tSf(x, df), 1, 1e-14)));
 });
 
-t.test("a quantile at the end that is not its tail's", (t) => {
+t.test("a beta quantile at the far end keeps the precision of the opposite tail", (t) => {
 	// I_x(1, b) = 1 − (1 − x)^b, so the median's 1 − x is 2^(−1/b); fast-check once found that it did not converge.
 	const { x, y } = betaPoint(true, Math.log(0.5), 1, 0.001);
 	t.equal(x, 1);
@@ -46,7 +46,7 @@ t.test("a quantile at the end that is not its tail's", (t) => {
 	t.end();
 });
 
-t.test("reflection: I_x(a, b) = 1 − I_{1−x}(b, a), and t and normal are symmetric to the last bit", async () => {
+t.test("the beta function satisfies its reflection, and t and normal are symmetric to the last bit", async () => {
 	fc.assert(
 		fc.property(scale(-3, 9), scale(-3, 9), fc.integer({ min: 1, max: 1023 }), (a, b, k) =>
 			near(betaCdf(k / 1024, a, b), betaSf(1 - k / 1024, b, a), 1e-9),
@@ -57,7 +57,7 @@ t.test("reflection: I_x(a, b) = 1 − I_{1−x}(b, a), and t and normal are symm
 	);
 });
 
-t.test("monotone: a larger argument never has a smaller distribution function", async () => {
+t.test("distribution functions are monotone", async () => {
 	// Neighbours may differ by rounding; steps here are far above it.
 	// Below -6 the normal tail is so near 1 that a step of 1e-6 is less than a double can show.
 	const step = fc.double({ min: 1e-6, max: 1, noNaN: true });
@@ -74,7 +74,7 @@ t.test("monotone: a larger argument never has a smaller distribution function", 
 	);
 });
 
-t.test("a distribution function undoes its quantile, in both tails", async () => {
+t.test("distribution functions invert their quantiles in both tails", async () => {
 	const p = fc.oneof(unit, scale(-280, -1));
 	fc.assert(
 		fc.property(p, (p) => near(normalCdf(normalQuantile(p)), p, 1e-10) && near(normalSf(normalIsf(p)), p, 1e-10)),
@@ -99,7 +99,7 @@ t.test("a distribution function undoes its quantile, in both tails", async () =>
 	);
 });
 
-t.test("the ends of the support, and far beyond the doubles", async (t) => {
+t.test("distributions have the right limits at the ends of their support and for extreme arguments", async (t) => {
 	t.same([normalCdf(-INF), normalSf(-INF), normalSf(INF), normalPdf(INF)], [0, 1, 0, 0]);
 	t.same([normalQuantile(0), normalQuantile(1), normalQuantile(0.5), normalIsf(0)], [-INF, INF, 0, INF]);
 	t.ok(near(normalIsfLog(-1e300), Math.sqrt(2e300), 1e-15) && normalIsfLog(0) === -INF && normalIsfLog(-INF) === INF);
@@ -115,7 +115,7 @@ t.test("the ends of the support, and far beyond the doubles", async (t) => {
 	t.same([gammaP(2, 0), gammaQ(2, 0), gammaP(2, INF), gammaQ(2, -1)], [0, 1, 1, 1]);
 });
 
-t.test("an argument outside the domain gives NaN, never a number", async (t) => {
+t.test("an argument outside the domain gives NaN", async (t) => {
 	const nan = Number.NaN;
 	const bad: Record<string, readonly number[]> = {
 		normal: [
@@ -152,7 +152,7 @@ t.test("an argument outside the domain gives NaN, never a number", async (t) => 
 	for (const [name, values] of Object.entries(bad)) t.ok(values.every(Number.isNaN), `${name}: ${values}`);
 });
 
-t.test("a fraction that has not converged throws and returns no number", async (t) => {
+t.test("a continued fraction that does not converge throws", async (t) => {
 	t.throws(() => betaFraction(0.5, 0.5, 1e8, 1e8, 100), { code: "internal", message: /did not converge/ });
 	t.ok(
 		near(betaFraction(0.5, 0.5, 1e8, 1e8), betaFraction(0.5, 0.5, 1e8, 1e8, 1e6), 1e-15),

@@ -2,7 +2,7 @@ import t from "tap";
 import { gaussLegendre, logConcaveTail } from "../../../../src/infer/statistics/distributions/quadrature.js";
 import { integrate } from "../formulas.js";
 
-t.test("nodes and weights of a rule integrate every polynomial of its degree", async (t) => {
+t.test("Gauss-Legendre nodes and weights integrate polynomials of their degree", async (t) => {
 	for (const n of [1, 2, 3, 5, 16, 32, 64, 129, 1_000]) {
 		const { nodes, weights } = gaussLegendre(n);
 		t.equal(nodes.length, n);
@@ -21,17 +21,17 @@ t.test("nodes and weights of a rule integrate every polynomial of its degree", a
 	t.equal(gaussLegendre(5), gaussLegendre(5), "kept");
 });
 
-t.test("a rule's order is bounded and an integral's ends are finite", async (t) => {
+t.test("quadrature refuses an excessive order and infinite ends", async (t) => {
 	for (const n of [0, -1, 1.5, Number.NaN, 1e9]) t.throws(() => gaussLegendre(n), { code: "invalid-argument" });
 });
 
-t.test("integrals of smooth functions are exact to the last digits", async (t) => {
+t.test("quadrature of smooth functions is exact to the last digits", async (t) => {
 	t.ok(Math.abs(integrate(Math.exp, -1, 2, 20) - (Math.exp(2) - Math.exp(-1))) < 1e-14);
 	t.ok(Math.abs(integrate(Math.sin, 0, 2 * Math.PI, 40)) < 1e-14);
 	t.equal(integrate(Math.exp, 1, 1, 5), 0);
 });
 
-t.test("a log-concave tail from Gaussian to exponential is exact to 1e-14", async (t) => {
+t.test("quadrature of log-concave tails is exact to 1e-14", async (t) => {
 	// ∫ exp(−s δ − δ²/2) over δ > 0 is Mills' ratio at s; values by mpmath.
 	const mills = [
 		[0, 1.2533141373155003],

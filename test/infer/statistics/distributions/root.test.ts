@@ -2,7 +2,7 @@ import fc from "fast-check";
 import t from "tap";
 import { rootOf, solveLogTail } from "../../../../src/infer/statistics/distributions/root.js";
 
-t.test("Brent's method finds known roots to the tolerance asked for", async (t) => {
+t.test("Brent's method finds known roots to the requested tolerance", async (t) => {
 	t.ok(Math.abs(rootOf((x) => x * x - 2, 0, 2, 0) - Math.SQRT2) < 1e-15);
 	t.ok(Math.abs(rootOf(Math.cos, 0, 3, 1e-12) - Math.PI / 2) < 1e-12);
 	t.equal(
@@ -34,14 +34,14 @@ t.test("Brent's method always ends within the bracket, at a sign change", async 
 	);
 });
 
-t.test("no bracket, no number: every failure of a root has a reason", async (t) => {
+t.test("every failure of a root search has a reason", async (t) => {
 	t.throws(() => rootOf((x) => x * x + 1, -1, 1, 0), { code: "invalid-argument", message: /No sign change/ });
 	t.throws(() => rootOf(() => Number.NaN, -1, 1, 0), { code: "internal", message: /NaN/ });
 	t.throws(() => rootOf((x) => x, Number.NEGATIVE_INFINITY, 1, 0), { code: "invalid-argument" });
 	t.throws(() => rootOf((x) => x, -1, 1, -1), { code: "invalid-argument" });
 });
 
-t.test("Newton on a log tail: solves a concave one, throws where there is no solution", async (t) => {
+t.test("Newton's method on a log tail solves a concave one, and throws without a solution", async (t) => {
 	const tail = (u: number) => ({ value: -Math.exp(u), slope: -Math.exp(u) });
 	t.ok(Math.abs(solveLogTail(tail, -3, 5, 1) - Math.log(3)) < 1e-13);
 	t.ok(Math.abs(solveLogTail(tail, -3, -20, 1) - Math.log(3)) < 1e-13);

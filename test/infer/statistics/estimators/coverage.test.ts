@@ -1,4 +1,4 @@
-/** Intervals of the estimators cover as they should, by simulation; and what covers too seldom is shown to. */
+/** Simulations show which intervals of the estimators cover, and which variants cover too seldom. */
 
 import t from "tap";
 import { tIsf } from "../../../../src/infer/statistics/distributions/studentT.js";
@@ -58,7 +58,7 @@ const nominal = (share: number, runs: number): boolean => Math.abs(share - 0.95)
 
 const rows = <T>(n: number, draw: () => T): T[] => Array.from({ length: n }, draw);
 
-t.test("lifts: the delta method from 5 standard errors on; Fieller and the contrast anywhere", async (t) => {
+t.test("lift intervals cover: the delta method from 5 standard errors on, Fieller anywhere", async (t) => {
 	const { gauss } = generator(1);
 	const level = (value: number, sd: number): Level =>
 		sure(meanLevel(sure(meanVectorOfMoments({ n: 1e6, mean: value, m2: sd * sd * 1e6 * (1e6 - 1) }))));
@@ -100,7 +100,7 @@ t.test("lifts: the delta method from 5 standard errors on; Fieller and the contr
 	}
 });
 
-t.test("CUPED: difference and a large lift cover; the lift without the baseline's own noise does not", async (t) => {
+t.test("CUPED intervals cover, but not without the baseline's noise", async (t) => {
 	const { gauss } = generator(2);
 	const runs = 1500;
 	let [lifts, old] = [0, 0];
@@ -131,51 +131,48 @@ t.test("CUPED: difference and a large lift cover; the lift without the baseline'
 	t.ok(old / runs < 0.85, `${old / runs}`);
 });
 
-t.test(
-	"several requests per unit, with and without CUPED: clusters cover, requests taken as units do not",
-	async (t) => {
-		const { gauss, uniform } = generator(3);
-		const runs = 400;
-		let [adjusted, naive] = [0, 0];
-		const clustered = coverage(runs, () => {
-			const arm = (effect: number): { sums: CoMoments; requests: number[] } => {
-				const requests: number[] = [];
-				const sums = coMomentsOf(
-					4,
-					rows(150, () => {
-						const person = gauss();
-						const [now, before] = [1 + Math.floor(uniform() * 6), 1 + Math.floor(uniform() * 6)];
-						const values = rows(now, () => 20 + effect + person + gauss());
-						requests.push(...values);
-						return [
-							values.reduce((sum, value) => sum + value, 0),
-							now,
-							rows(before, () => 20 + person + gauss()).reduce((sum, value) => sum + value, 0),
-							before,
-						];
-					}),
-				);
-				return { sums, requests };
-			};
-			const [baseline, challenger] = [arm(0), arm(1)];
-			const vectors = [baseline, challenger].map(({ sums }) => sure(meanVectorOf(4, sums)));
-			const contrast = (levels: readonly Level[]): Estimate => sure(difference(levels[1] as Level, levels[0] as Level));
-			const adjustment = sure(ratioAdjustment([baseline.sums, challenger.sums]));
-			if (holds(contrast(vectors.map((vector) => sure(cupedRatioLevel(vector, adjustment)))), 1)) adjusted += 1;
-			const loose = [baseline, challenger].map(({ requests }) =>
-				sure(meanLevel(sure(meanVectorOfMoments(momentsOf(requests))))),
+t.test("intervals cover with clustered requests, and not with requests as units", async (t) => {
+	const { gauss, uniform } = generator(3);
+	const runs = 400;
+	let [adjusted, naive] = [0, 0];
+	const clustered = coverage(runs, () => {
+		const arm = (effect: number): { sums: CoMoments; requests: number[] } => {
+			const requests: number[] = [];
+			const sums = coMomentsOf(
+				4,
+				rows(150, () => {
+					const person = gauss();
+					const [now, before] = [1 + Math.floor(uniform() * 6), 1 + Math.floor(uniform() * 6)];
+					const values = rows(now, () => 20 + effect + person + gauss());
+					requests.push(...values);
+					return [
+						values.reduce((sum, value) => sum + value, 0),
+						now,
+						rows(before, () => 20 + person + gauss()).reduce((sum, value) => sum + value, 0),
+						before,
+					];
+				}),
 			);
-			if (holds(contrast(loose), 1)) naive += 1;
-			return holds(contrast(vectors.map((vector) => sure(ratioLevel(vector)))), 1);
-		});
-		t.comment(`clusters ${clustered}, with CUPED ${adjusted / runs}, requests as units ${naive / runs}`);
-		t.ok(nominal(clustered, runs) && nominal(adjusted / runs, runs), `${clustered} ${adjusted / runs}`);
-		t.ok(naive / runs < 0.87, `${naive / runs}`);
-	},
-);
+			return { sums, requests };
+		};
+		const [baseline, challenger] = [arm(0), arm(1)];
+		const vectors = [baseline, challenger].map(({ sums }) => sure(meanVectorOf(4, sums)));
+		const contrast = (levels: readonly Level[]): Estimate => sure(difference(levels[1] as Level, levels[0] as Level));
+		const adjustment = sure(ratioAdjustment([baseline.sums, challenger.sums]));
+		if (holds(contrast(vectors.map((vector) => sure(cupedRatioLevel(vector, adjustment)))), 1)) adjusted += 1;
+		const loose = [baseline, challenger].map(({ requests }) =>
+			sure(meanLevel(sure(meanVectorOfMoments(momentsOf(requests))))),
+		);
+		if (holds(contrast(loose), 1)) naive += 1;
+		return holds(contrast(vectors.map((vector) => sure(ratioLevel(vector)))), 1);
+	});
+	t.comment(`clusters ${clustered}, with CUPED ${adjusted / runs}, requests as units ${naive / runs}`);
+	t.ok(nominal(clustered, runs) && nominal(adjusted / runs, runs), `${clustered} ${adjusted / runs}`);
+	t.ok(naive / runs < 0.87, `${naive / runs}`);
+});
 
 t.test(
-	"a quantile of clustered requests: the design effect multiplies the variance; divided by it, it covers far too seldom",
+	"quantile intervals of clustered requests cover if the variance is multiplied by the design effect",
 	async (t) => {
 		const { gauss, uniform } = generator(4);
 		const [runs, quantile] = [500, 0.9];
@@ -210,7 +207,7 @@ t.test(
 	},
 );
 
-t.test("post-stratification: shares taken from the sample add their own variance where effects differ", async (t) => {
+t.test("post-stratified intervals include the variance of estimated shares", async (t) => {
 	const { gauss, uniform } = generator(5);
 	const runs = 1500;
 	let without = 0;

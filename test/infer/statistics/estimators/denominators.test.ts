@@ -45,7 +45,7 @@ t.test("a ratio needs a hundred events in its denominator, and reports how many 
 	t.match(compare(ask({}), many, arm(10_000, 40)), { note: /add up to 40 in the baseline, about 60 more/ });
 	t.ok(isMeasured(compare(ask({}), arm(25_000, 100), many)));
 	const look = plannedTest(ask({}), arm(10_000, 40), many, 0.05);
-	t.match(look, { reason: /denominators are too few/ }, "so at a planned look");
+	t.match(look, { reason: /denominators are too few/ }, "the same at a planned look");
 	t.match(armLevel(ask({}).metric, arm(10_000, 40), 0.05), { lower: null, note: /denominators are too few/ });
 });
 
@@ -64,5 +64,5 @@ t.test("a ratio of units with little or no past uses no covariate", async (t) =>
 		const found = compare(covariate, arm(25_000, 125, before), same);
 		t.same(found, plain, `${before} before`);
 	}
-	t.notSame(compare(covariate, arm(25_000, 125, 100), same), plain, "with a past it is adjusted");
+	t.notSame(compare(covariate, arm(25_000, 125, 100), same), plain, "units with earlier values are adjusted");
 });

@@ -97,7 +97,7 @@ function checkPair(
 	if (!agrees(lift, truth.lift.slice(0, 2), 1)) t.fail(`lift ${index}: ${JSON.stringify(lift)} ${truth.lift}`);
 }
 
-t.test("means, ratios and their lifts are those of gbstats on random aggregates", async (t) => {
+t.test("means, ratios and lifts agree with gbstats on random aggregates", async (t) => {
 	for (const [index, truth] of golden.means.entries()) {
 		const [baseline, challenger] = truth.arms.map((arm) => sure(meanLevel(sure(meanVectorOf(1, arm)))));
 		if (baseline && challenger) checkPair(t, baseline, challenger, truth, index);
@@ -109,7 +109,7 @@ t.test("means, ratios and their lifts are those of gbstats on random aggregates"
 	t.ok(golden.means.length + golden.ratios.length >= 600);
 });
 
-t.test("proportions and their lifts are those of gbstats, but for its degrees of freedom", async (t) => {
+t.test("proportions and lifts agree with gbstats, except for its degrees of freedom", async (t) => {
 	for (const truth of golden.proportions) {
 		const [baseline, challenger] = truth.arms.map(([n, x]) =>
 			sure(proportionLevel({ n, mean: x / n, m2: x * (1 - x / n) })),
@@ -120,7 +120,7 @@ t.test("proportions and their lifts are those of gbstats, but for its degrees of
 	}
 });
 
-t.test("CUPED of means and ratios is that of gbstats at its θ", async (t) => {
+t.test("CUPED of means and ratios agrees with gbstats at its θ", async (t) => {
 	for (const [index, truth] of golden.cuped.entries()) {
 		const adjustment = { theta: truth.theta, centre: 0 };
 		const [baseline, challenger] = truth.arms.map((arm) => sure(cupedLevel(sure(meanVectorOf(2, arm)), adjustment)));
@@ -146,7 +146,7 @@ t.test("CUPED of means and ratios is that of gbstats at its θ", async (t) => {
 	}
 });
 
-t.test("post-stratified means and ratios with estimated shares are those of gbstats", async (t) => {
+t.test("post-stratified means and ratios with estimated shares agree with gbstats", async (t) => {
 	const check = (truth: StrataCase, k: number, level: (vector: MeanVector) => Level | NoEstimate): void => {
 		const shares = sharesOf(truth.strata.map(([a, b]) => a.n + b.n));
 		const strata = truth.strata.map(([a, b], s) => ({
@@ -170,7 +170,7 @@ t.test("post-stratified means and ratios with estimated shares are those of gbst
 	for (const truth of golden.stratifiedRatios) check(truth, 2, ratioLevel);
 });
 
-t.test("the clustered variance of a quantile is the one that gbstats computes", async (t) => {
+t.test("the clustered variance of a quantile agrees with gbstats", async (t) => {
 	for (const { clusters, variance, ...reading } of golden.quantiles) {
 		const level = sure(quantileLevel(reading, clusters));
 		t.ok(near(level.variance, variance), `${JSON.stringify(reading)} ${level.variance} ${variance}`);
@@ -181,7 +181,7 @@ const sums = (n: number, sum: number, squares: number): Moments => ({ n, mean: s
 const mean = (moments: Moments): Level => sure(meanLevel(sure(meanVectorOfMoments(moments))));
 const rounded = (value: number, digits = 5): number => Number(value.toFixed(digits));
 
-t.test("published vectors: growthbook's, and the reference's own", async (t) => {
+t.test("estimators agree with vectors published by GrowthBook and by the reference", async (t) => {
 	const a = mean(sums(3407, 1396.87, 52377.9767));
 	const b = mean(sums(3461, 2422.7, 134698.29));
 	const lift = sure(relativeLift(b, a));
@@ -261,7 +261,7 @@ t.test("published vectors: growthbook's, and the reference's own", async (t) => 
 	t.same([rounded(adjusted.value, 4), rounded(Math.sqrt(adjusted.variance))], [-0.0007, 0.00391]);
 });
 
-t.test("published vectors of growthbook: a quantile without clusters, CUPED on noise", async (t) => {
+t.test("quantiles and CUPED agree with vectors published by GrowthBook", async (t) => {
 	const arm = (n: number, value: number, lower: number, upper: number): Level =>
 		// One request per unit: (at or below, 1).
 		sure(quantileLevel({ quantile: 0.9, value, lower, upper }, { n, means: [0.9, 1], m2: [n * 0.09, 0, 0] }));
@@ -288,7 +288,7 @@ t.test("published vectors of growthbook: a quantile without clusters, CUPED on n
 	t.same([rounded(lift.value), rounded(Math.sqrt(lift.variance))], [0.50338, 0.33341]);
 });
 
-t.test("Fieller's set: an interval for a clear baseline, its outside or everything near 0", async (t) => {
+t.test("Fieller's set is an interval, the outside of one, or everything", async (t) => {
 	const level = (value: number, variance: number): Level => mean({ n: 101, mean: value, m2: variance * 101 * 100 });
 	const clear = sure(fiellerSet(level(11, 0.01), level(10, 0.01), 1.96));
 	t.equal(clear.kind, "interval");
@@ -311,44 +311,40 @@ t.test("Fieller's set: an interval for a clear baseline, its outside or everythi
 	t.ok(Math.abs(contrast.value) < 1e-12 && near(contrast.variance, 0.01 * (1 + 1.21)));
 });
 
-t.test(
-	"shares known beforehand: weights of the population, its own variance; θ of arms is not moved by an effect",
-	async (t) => {
-		const arm = (n: number, value: number): MeanVector =>
-			sure(meanVectorOfMoments({ n, mean: value, m2: 4 * (n - 1) }));
-		const strata = [
-			{ share: 0.25, vector: arm(100, 10) },
-			{ share: 0.75, vector: arm(400, 20) },
-		];
-		const vector = sure(stratifiedMeans(strata));
-		t.equal(vector.means[0], 17.5);
-		t.ok(near(vector.covariance[0] ?? 0, 0.25 ** 2 * (4 / 100) + 0.75 ** 2 * (4 / 400), 1e-14));
-		t.equal(vector.n, 500);
-		t.ok(vector.degreesOfFreedom > 99 && vector.degreesOfFreedom < 498);
+t.test("post-stratification with known shares uses their variance, and θ does not depend on an effect", async (t) => {
+	const arm = (n: number, value: number): MeanVector => sure(meanVectorOfMoments({ n, mean: value, m2: 4 * (n - 1) }));
+	const strata = [
+		{ share: 0.25, vector: arm(100, 10) },
+		{ share: 0.75, vector: arm(400, 20) },
+	];
+	const vector = sure(stratifiedMeans(strata));
+	t.equal(vector.means[0], 17.5);
+	t.ok(near(vector.covariance[0] ?? 0, 0.25 ** 2 * (4 / 100) + 0.75 ** 2 * (4 / 400), 1e-14));
+	t.equal(vector.n, 500);
+	t.ok(vector.degreesOfFreedom > 99 && vector.degreesOfFreedom < 498);
 
-		// Two arms with the same line y = 2x, the challenger 100 higher and by chance with larger x.
-		const line = (shift: number, from: number): CoMoments =>
-			coMomentsOf(
-				2,
-				[0, 1, 2, 3].map((x) => [2 * (x + from) + shift, x + from]),
-			);
-		t.ok(near(sure(meanAdjustment([line(0, 0), line(100, 1)])).theta, 2, 1e-12));
-		t.equal(
-			sure(
-				meanAdjustment([
-					coMomentsOf(2, [
-						[1, 5],
-						[2, 5],
-					]),
-				]),
-			).theta,
-			0,
-			"a constant covariate adjusts nothing",
+	// Two arms with the same line y = 2x, the challenger 100 higher and by chance with larger x.
+	const line = (shift: number, from: number): CoMoments =>
+		coMomentsOf(
+			2,
+			[0, 1, 2, 3].map((x) => [2 * (x + from) + shift, x + from]),
 		);
-	},
-);
+	t.ok(near(sure(meanAdjustment([line(0, 0), line(100, 1)])).theta, 2, 1e-12));
+	t.equal(
+		sure(
+			meanAdjustment([
+				coMomentsOf(2, [
+					[1, 5],
+					[2, 5],
+				]),
+			]),
+		).theta,
+		0,
+		"a constant covariate adjusts nothing",
+	);
+});
 
-t.test("bad input ends as a reason", async (t) => {
+t.test("invalid input of estimators is refused with a reason", async (t) => {
 	const good = sure(meanVectorOfMoments({ n: 10, mean: 1, m2: 2 }));
 	const level = mean({ n: 10, mean: 1, m2: 2 });
 	for (const [bad, words] of [

@@ -83,7 +83,7 @@ const levels = ({
 	level(n[1], mean[1], variance[1]),
 ];
 
-t.test("Welch's test is scipy's, ln p is mpmath's to where p is no double", async (t) => {
+t.test("Welch's test agrees with scipy, and ln p with mpmath below the range of doubles", async (t) => {
 	let farthest = 0;
 	for (const [index, truth] of golden.welch.entries()) {
 		const [baseline, challenger] = levels(truth);
@@ -109,26 +109,23 @@ t.test("Welch's test is scipy's, ln p is mpmath's to where p is no double", asyn
 	t.ok(farthest < -700, `ln p down to ${farthest}`);
 });
 
-t.test(
-	"the score test of proportions and its interval, with and without a margin, by the closed form at 40 digits",
-	async (t) => {
-		for (const [index, truth] of golden.proportions.entries()) {
-			const arm = (i: 0 | 1): EventCount => ({ n: truth.n[i], events: truth.events[i] });
-			const result = sure(proportionsTest(arm(1), arm(0), truth));
-			const good =
-				Math.abs(result.statistic - truth.statistic) < 1e-7 * Math.max(1, Math.abs(truth.statistic)) &&
-				(truth.p < 1e-250 || near(result.pValue, truth.p, 1e-5)) &&
-				[result.lower, result.upper].every((edge, i) => {
-					const other = [truth.lower, truth.upper][i] ?? null;
-					return edge === null || other === null ? edge === other : Math.abs(edge - other) < 1e-7;
-				});
-			if (!good) t.fail(`${index} ${JSON.stringify(truth)} ${JSON.stringify(result)}`);
-		}
-		t.equal(golden.proportions.length, 300);
-	},
-);
+t.test("the score test of proportions and its interval agree with the closed form at 40 digits", async (t) => {
+	for (const [index, truth] of golden.proportions.entries()) {
+		const arm = (i: 0 | 1): EventCount => ({ n: truth.n[i], events: truth.events[i] });
+		const result = sure(proportionsTest(arm(1), arm(0), truth));
+		const good =
+			Math.abs(result.statistic - truth.statistic) < 1e-7 * Math.max(1, Math.abs(truth.statistic)) &&
+			(truth.p < 1e-250 || near(result.pValue, truth.p, 1e-5)) &&
+			[result.lower, result.upper].every((edge, i) => {
+				const other = [truth.lower, truth.upper][i] ?? null;
+				return edge === null || other === null ? edge === other : Math.abs(edge - other) < 1e-7;
+			});
+		if (!good) t.fail(`${index} ${JSON.stringify(truth)} ${JSON.stringify(result)}`);
+	}
+	t.equal(golden.proportions.length, 300);
+});
 
-t.test("Welch and z tests with non-inferiority margins are those of spotify-confidence", async (t) => {
+t.test("Welch and z tests with non-inferiority margins agree with spotify-confidence", async (t) => {
 	for (const [index, truth] of golden.spotify.entries()) {
 		const [baseline, challenger] = levels(truth);
 		const estimate = sure(difference(challenger, baseline));
@@ -154,7 +151,7 @@ t.test("Welch and z tests with non-inferiority margins are those of spotify-conf
 const rounded = (value: number | null, digits = 5): number | null =>
 	value === null ? null : Number(value.toFixed(digits));
 
-t.test("published vectors of growthbook: two-sided and one-sided, difference and lift", async (t) => {
+t.test("fixed tests agree with vectors published by GrowthBook", async (t) => {
 	const sums = (n: number, sum: number, squares: number): Level =>
 		level(n, sum / n, (squares - sum ** 2 / n) / (n - 1));
 	const b = sums(3461, 2422.7, 134698.29);
@@ -186,7 +183,7 @@ t.test("published vectors of growthbook: two-sided and one-sided, difference and
 	);
 });
 
-t.test("a p-value far out is never 0: it keeps its order", async (t) => {
+t.test("extreme p-values are never 0 and keep their order", async (t) => {
 	const at = (z: number): FixedTest =>
 		sure(
 			tTest(
@@ -199,7 +196,7 @@ t.test("a p-value far out is never 0: it keeps its order", async (t) => {
 	t.ok(at(50).pValue === 0 && at(50).logPValue < -1200 && at(51).logPValue < at(50).logPValue);
 });
 
-t.test("no events at all: the score test knows what the Wald test does not", async (t) => {
+t.test("the score test works without any event, unlike the Wald test", async (t) => {
 	const nothing = { n: 1900, events: 0 };
 	const margin: Hypothesis = { alternative: "less", nullValue: 0.002, alpha: 0.05 };
 	const result = sure(proportionsTest(nothing, nothing, margin));
@@ -212,7 +209,7 @@ t.test("no events at all: the score test knows what the Wald test does not", asy
 	t.ok(opposite.pValue < 1e-20 && opposite.upper === 1 && (opposite.lower ?? 0) > 0.9, JSON.stringify(opposite));
 });
 
-t.test("bad input ends as a reason", async (t) => {
+t.test("invalid input of fixed tests is refused with a reason", async (t) => {
 	const estimate = sure(difference(level(10, 1, 1), level(10, 1, 1)));
 	const two: Hypothesis = { alternative: "two-sided", nullValue: 0, alpha: 0.05 };
 	const count: EventCount = { n: 10, events: 3 };
@@ -235,43 +232,40 @@ t.test("bad input ends as a reason", async (t) => {
 		t.match(bad, { reason: words });
 });
 
-t.test(
-	"a small arm's few events prove no more often than they say once skewness is taken out: exact sums",
-	async (t) => {
-		// 12 events are expected in the challenger, which has a twentieth of the baseline's units.
-		const [n, m, p] = [2_000, 40_000, 0.006];
-		const law = (units: number, from: number, to: number): Map<number, number> => {
-			const chances = new Map<number, number>();
-			const log = (k: number): number =>
-				lnGamma(units + 1) - lnGamma(k + 1) - lnGamma(units - k + 1) + k * Math.log(p) + (units - k) * Math.log1p(-p);
-			for (let k = from; k <= to; k++) chances.set(k, Math.exp(log(k)));
-			return chances;
-		};
-		const [ofT, ofC] = [law(n, 10, 60), law(m, 160, 320)];
-		const level = (alpha: number, skewness: "ignored" | "corrected"): number => {
-			let sum = 0;
-			for (const [a, chanceT] of ofT)
-				for (const [b, chanceC] of ofC) {
-					const line = { slope: 1, offset: 0 };
-					const z = scoreStatistic({ n, events: a }, { n: m, events: b }, line, skewness);
-					if (z >= normalIsf(alpha)) sum += chanceT * chanceC;
-				}
-			return sum / alpha;
-		};
-		for (const [alpha, was] of [
-			[0.05, 1.1],
-			[0.025, 1.2],
-			[0.0125, 1.4],
-			[0.0025, 2],
-			[0.0005, 2.9],
-		] as const) {
-			const [before, now] = [level(alpha, "ignored"), level(alpha, "corrected")];
-			t.comment(`${alpha}: ${before} times its level, corrected ${now}`);
-			t.ok(before > was, `${before}`);
-			t.ok(now < 1.06, `${now}`);
-		}
-	},
-);
+t.test("corrected for skewness, tests of few events keep their level, by exact sums", async (t) => {
+	// 12 events are expected in the challenger, which has a twentieth of the baseline's units.
+	const [n, m, p] = [2_000, 40_000, 0.006];
+	const law = (units: number, from: number, to: number): Map<number, number> => {
+		const chances = new Map<number, number>();
+		const log = (k: number): number =>
+			lnGamma(units + 1) - lnGamma(k + 1) - lnGamma(units - k + 1) + k * Math.log(p) + (units - k) * Math.log1p(-p);
+		for (let k = from; k <= to; k++) chances.set(k, Math.exp(log(k)));
+		return chances;
+	};
+	const [ofT, ofC] = [law(n, 10, 60), law(m, 160, 320)];
+	const level = (alpha: number, skewness: "ignored" | "corrected"): number => {
+		let sum = 0;
+		for (const [a, chanceT] of ofT)
+			for (const [b, chanceC] of ofC) {
+				const line = { slope: 1, offset: 0 };
+				const z = scoreStatistic({ n, events: a }, { n: m, events: b }, line, skewness);
+				if (z >= normalIsf(alpha)) sum += chanceT * chanceC;
+			}
+		return sum / alpha;
+	};
+	for (const [alpha, was] of [
+		[0.05, 1.1],
+		[0.025, 1.2],
+		[0.0125, 1.4],
+		[0.0025, 2],
+		[0.0005, 2.9],
+	] as const) {
+		const [before, now] = [level(alpha, "ignored"), level(alpha, "corrected")];
+		t.comment(`${alpha}: ${before} times its level, corrected ${now}`);
+		t.ok(before > was, `${before}`);
+		t.ok(now < 1.06, `${now}`);
+	}
+});
 
 const ALPHAS = [0.05, 0.0125, 0.0005, 0.0000886];
 const SIZES = [
@@ -281,7 +275,7 @@ const SIZES = [
 	[100_000, 100_000],
 ] as const;
 
-t.test("corrected for skewness, a bound lies beyond the null value exactly where that is rejected", async (t) => {
+t.test("a bound corrected for skewness passes the null value exactly if that is rejected", async (t) => {
 	const agree = (
 		challenger: readonly [number, number],
 		baseline: readonly [number, number],
@@ -298,13 +292,13 @@ t.test("corrected for skewness, a bound lies beyond the null value exactly where
 			const found = proportionsTest(one, other, { alternative, nullValue: value, alpha }, "ratio", "corrected");
 			if ("reason" in found) throw new Error(found.reason);
 			const { statistic, lower, upper } = found;
-			const says = `${one.events} of ${one.n} and ${other.events} of ${other.n}, ${value} at ${alpha}: ${JSON.stringify(found)}`;
+			const description = `${one.events} of ${one.n} and ${other.events} of ${other.n}, ${value} at ${alpha}: ${JSON.stringify(found)}`;
 			const critical = normalIsf(alpha);
 			const agrees =
 				alternative === "greater"
 					? statistic >= critical === (lower ?? Number.NaN) >= value
 					: statistic <= -critical === (upper ?? Number.NaN) <= value;
-			if (!agrees) t.fail(says);
+			if (!agrees) t.fail(description);
 		}
 	};
 	agree([20, 2_000], [40, 40_000], 1, normalSf(3.749551837205833));
@@ -318,28 +312,24 @@ t.test("corrected for skewness, a bound lies beyond the null value exactly where
 	t.pass("all agree");
 });
 
-t.test(
-	"a corrected bound is the edge of what is not rejected around the estimate, or else around the null value",
-	(t) => {
-		const [challenger, baseline] = [
-			{ n: 2_000, events: 20 },
-			{ n: 40_000, events: 40 },
-		];
-		const at = (slope: number): number => scoreStatistic(challenger, baseline, { slope, offset: 0 }, "corrected");
-		// The estimate is 10. Below it the statistic rises to 4.37 at 1.6, and falls again to 3.35 at 0.7: the null value is in between.
-		for (const [critical, from, to] of [
-			[at(1) - 1e-3, 3, 10],
-			[at(1) + 1e-3, 0.6, 1],
-		] as const) {
-			const hypothesis = { alternative: "greater", nullValue: 1, alpha: normalSf(critical) } as const;
-			const found = proportionsTest(challenger, baseline, hypothesis, "ratio", "corrected");
-			if ("reason" in found) throw new Error(found.reason);
-			const lower = found.lower ?? 0;
-			t.ok(lower > from && lower < to, `${lower}`);
-			t.ok(Math.abs(at(lower) - critical) < 1e-6);
-			for (let value = lower + 1e-3; value < to; value += 0.01)
-				if (at(value) >= critical) t.fail(`${value} is rejected`);
-		}
-		t.end();
-	},
-);
+t.test("a bound corrected for skewness is the edge of the accepted region", (t) => {
+	const [challenger, baseline] = [
+		{ n: 2_000, events: 20 },
+		{ n: 40_000, events: 40 },
+	];
+	const at = (slope: number): number => scoreStatistic(challenger, baseline, { slope, offset: 0 }, "corrected");
+	// The estimate is 10. Below it the statistic rises to 4.37 at 1.6, and falls again to 3.35 at 0.7: the null value is in between.
+	for (const [critical, from, to] of [
+		[at(1) - 1e-3, 3, 10],
+		[at(1) + 1e-3, 0.6, 1],
+	] as const) {
+		const hypothesis = { alternative: "greater", nullValue: 1, alpha: normalSf(critical) } as const;
+		const found = proportionsTest(challenger, baseline, hypothesis, "ratio", "corrected");
+		if ("reason" in found) throw new Error(found.reason);
+		const lower = found.lower ?? 0;
+		t.ok(lower > from && lower < to, `${lower}`);
+		t.ok(Math.abs(at(lower) - critical) < 1e-6);
+		for (let value = lower + 1e-3; value < to; value += 0.01) if (at(value) >= critical) t.fail(`${value} is rejected`);
+	}
+	t.end();
+});

@@ -16,7 +16,7 @@ t.test("an arm of weight 0 adds no degree of freedom, which would hide a mismatc
 	}
 });
 
-t.test("bad input ends as a reason", async (t) => {
+t.test("invalid exposure counts are refused with a reason", async (t) => {
 	for (const [counts, weights, reason] of [
 		[[1, 2, 3], [1, 1, 0], /weight 0/],
 		[[1, 2], [1], /2 counts/],

@@ -49,7 +49,7 @@ const bounds = (design: GroupDesign, information: readonly number[], last = fals
 	sure(groupBoundaries(design, information, last));
 const twoSided = (spending: Spending): GroupDesign => ({ alpha: 0.05, sides: 2, spending });
 
-t.test("boundaries of equal looks are the published ones to 5 decimals", async (t) => {
+t.test("boundaries of equally spaced looks agree with published ones to 5 decimals", async (t) => {
 	for (const [spending, truth] of [
 		[OBRIEN_FLEMING, [2.96259, 1.9686]],
 		[OBRIEN_FLEMING, [3.7103, 2.51143, 1.99305]],
@@ -81,7 +81,7 @@ t.test("boundaries of equal looks are the published ones to 5 decimals", async (
 	t.ok(Math.abs((sure(classicalBoundaries("pocock", 5, 0.05, 2)).at(-1)?.spent ?? 0) - 0.05) < 1e-10);
 });
 
-t.test("300 random designs: boundaries and power as by another quadrature, to 1e-6", async (t) => {
+t.test("boundaries and power of 300 random designs agree with another quadrature to 1e-6", async (t) => {
 	for (const [index, { z, drift, above, below, information, ...design }] of golden.designs.entries()) {
 		const looks = bounds(design, information);
 		const crossings = sure(crossingProbabilities(looks, design.sides, drift));
@@ -96,8 +96,8 @@ t.test("300 random designs: boundaries and power as by another quadrature, to 1e
 	t.ok(golden.designs.length >= 300);
 });
 
-t.test("300 designs of spotify-confidence and its 195 daily looks, to the tolerance of its search", async (t) => {
-	// It stops where the error spent at a look is right to 1e-7, and its two sides know nothing of each other.
+t.test("boundaries agree with spotify-confidence for 300 designs and 195 daily looks", async (t) => {
+	// Its search stops at an error of 1e-7 in the spent alpha, and treats both sides independently.
 	let worst = 0;
 	for (const { exponent, sides, alpha, information, z } of golden.spotify)
 		for (const [k, look] of bounds({ alpha, sides, spending: power(exponent) }, information).entries())
@@ -113,7 +113,7 @@ t.test("300 designs of spotify-confidence and its 195 daily looks, to the tolera
 	t.ok(Math.abs((looks.at(-1)?.z ?? 0) - (golden.spotifyDays.at(-1) ?? 0)) < 0.02);
 });
 
-t.test("more information than planned spends what is left, once, and exactly", async (t) => {
+t.test("information above the plan spends exactly the remaining alpha, once", async (t) => {
 	const over = bounds(twoSided(power(2)), [0.25, 0.5, 0.75, 1, 1.05]);
 	t.same(
 		over.map(({ z }) => z === null),
@@ -126,12 +126,12 @@ t.test("more information than planned spends what is left, once, and exactly", a
 	const spent = crossingProbability(theirs, 2, 0);
 	t.ok(spent > 0.0545, `spotify-confidence spends ${spent}`);
 	t.match(golden.spotifyFarOver, /less conservative than fixed horizon/);
-	// Straight over the end: the last look takes all that is left, with the correlation of what was truly seen.
+	// After the planned end the last look spends the remaining alpha, with the true correlation.
 	const jump = bounds(twoSided(power(2)), [0.5, 1.5]);
 	t.ok(Math.abs(crossingProbability(jump, 2, 0) - 0.05) < 1e-10 && (jump[1]?.z ?? 0) > 1.96);
 });
 
-t.test("less information than before decides nothing and disturbs nothing", async (t) => {
+t.test("a look with less information than an earlier one has no effect", async (t) => {
 	const looks = bounds(twoSided(power(2)), [0.3, 0.6, 0.55, 0.6, 0.9]);
 	const without = bounds(twoSided(power(2)), [0.3, 0.6, 0.9]);
 	t.same([looks[2]?.z, looks[3]?.z], [null, null]);
@@ -141,7 +141,7 @@ t.test("less information than before decides nothing and disturbs nothing", asyn
 	t.match(golden.spotifyShrinking, /must be monotonically increasing/);
 });
 
-t.test("a last look before the plan spends the rest; later looks never move earlier boundaries", async (t) => {
+t.test("an early last look spends the remaining alpha, and later looks keep earlier boundaries", async (t) => {
 	const early = bounds(twoSided(OBRIEN_FLEMING), [0.4, 0.8], true);
 	t.ok(Math.abs(crossingProbability(early, 2, 0) - 0.05) < 1e-10);
 	t.ok(crossingProbability(bounds(twoSided(OBRIEN_FLEMING), [0.4, 0.8]), 2, 0) < 0.03);
@@ -168,7 +168,7 @@ t.test("two very close looks are distinct; nominal p-values belong to their z", 
 	);
 });
 
-t.test("paths drawn at random cross as often as computed", async (t) => {
+t.test("random paths cross the boundaries as often as computed", async (t) => {
 	const information = [0.2, 0.5, 0.6, 1];
 	const looks = bounds(twoSided(POCOCK), information);
 	const next = random(77);
@@ -192,7 +192,7 @@ t.test("paths drawn at random cross as often as computed", async (t) => {
 	}
 });
 
-t.test("bad input ends as a reason", async (t) => {
+t.test("invalid group-sequential designs are refused with a reason", async (t) => {
 	const good = twoSided(POCOCK);
 	for (const [design, information, words] of [
 		[{ ...good, alpha: 0 }, [1], /alpha is 0/],

@@ -33,7 +33,7 @@ const ABSOLUTE_SE = Math.sqrt(B.variance / B.n + A.variance / A.n);
 const near = (actual: number, published: number, digits: number): boolean =>
 	Math.abs(actual - published) <= 0.5000001 * 10 ** -digits;
 
-t.test("GrowthBook's published sequential intervals come out of equations 9 and 134 with its own ρ", async (t) => {
+t.test("AsympCS with GrowthBook's ρ agrees with its published sequential intervals", async (t) => {
 	const two = halfWidth(RELATIVE_SE * Math.sqrt(N), N, 0.05, approximateRho(0.05, 1000));
 	t.ok(near(RELATIVE, 0.50336, 5) && near(RELATIVE - two, -0.55844, 5) && near(RELATIVE + two, 1.56516, 5));
 	// Proportions: 1396 of 3,000 against 2,422 of 3,461, variance p(1 − p).
@@ -61,8 +61,8 @@ t.test("GrowthBook's published sequential intervals come out of equations 9 and 
 	t.ok(Math.abs(boundAt(theirs)) > 1e-6, "the bound at theirs is not");
 });
 
-t.test("a non-inferiority margin counts: GrowthBook compares with 0 whatever margin is declared", async (t) => {
-	// Truth: the challenger is exactly as good, the margin is 2 units. What is claimed is that it lies above −2.
+t.test("AsympCS uses a non-inferiority margin, which GrowthBook ignores", async (t) => {
+	// The arms are equal, the margin is 2 units, and the claim is "above −2".
 	const estimate: Estimated = { value: 0, variance: 0.25, n: 10_000 };
 	const design = { alpha: 0.05 };
 	const ours = asympOneSidedPValue("above", estimate, -2, design);
@@ -76,12 +76,12 @@ t.test("a non-inferiority margin counts: GrowthBook compares with 0 whatever mar
 	if (isNoEstimate(bounds) || isNoEstimate(ours)) return;
 	const touching = asympOneSidedPValue("above", estimate, bounds.lower, design);
 	t.ok(!isNoEstimate(touching) && Math.abs(touching.p - 0.05) < 1e-12, "p is alpha where the bound is the line");
-	// And the other way round: clearly worse than the margin, though better than a gain would be by the other test.
+	// The converse: clearly worse than the margin.
 	const harm = asympOneSidedPValue("below", { ...estimate, value: -4.5 }, -2, design);
 	t.ok(!isNoEstimate(harm) && harm.p < 0.05);
 });
 
-t.test("intervals and p-values agree, and everything that is no number is a reason", async (t) => {
+t.test("AsympCS intervals and p-values agree, and invalid numbers are a reason", async (t) => {
 	const estimate: Estimated = { value: 0.3, variance: 0.01, n: 4_000 };
 	const interval = asympInterval(estimate, { alpha: 0.05, tunedAt: 4_000 });
 	t.ok(!isNoEstimate(interval));
@@ -114,7 +114,7 @@ t.test("intervals and p-values agree, and everything that is no number is a reas
 	t.match(unitsProblem(Number.NaN, 600), /needs 2000 units/);
 });
 
-t.test("the ratio's bounds are the slopes at which the contrast is just excluded", async (t) => {
+t.test("the bounds of a ratio are the slopes at which the contrast is just excluded", async (t) => {
 	const arm = { n: 3000, mean: 11, m2: 3000 * 9 };
 	const baseline = { n: 2500, mean: 10, m2: 2500 * 16 };
 	const ratio = ratioInterval(arm, baseline, 0.02);

@@ -44,49 +44,46 @@ const armOf = (values: readonly number[]): Arm => ({
 	capital: logCapitalOf(values),
 });
 
-t.test(
-	"never more than ln 2 below the better, and bounds where it reaches 1/alpha, between those of both",
-	async (t) => {
-		const next = random(5);
-		for (let run = 0; run < 30; run++) {
-			const spread = run % 3 === 0 ? 0.5 : 0.5 * next();
-			const arm = (): Arm => {
-				const mean = spread + (1 - 2 * spread) * next();
-				const n = Math.ceil(4 * 400 ** next());
-				return armOf(
-					Array.from({ length: n }, () => (run % 3 === 0 ? Math.round(next()) : mean + spread * (2 * next() - 1))),
-				);
-			};
-			const [a, b] = [arm(), arm()];
-			const [one, other] = [mixture(a, b), betting(a, b)];
-			const both = averagedTest(one, other);
-			for (const side of ["above", "below"] as const)
-				for (const line of [-0.4, -0.01, 0, 0.2]) {
-					const better = Math.max(one.logE(side, line), other.logE(side, line));
-					const found = both.logE(side, line);
-					if (!(found <= better + 1e-12 && found >= better - Math.LN2 - 1e-12)) t.fail(`${found} ${better}`);
-				}
-			const { lower, upper } = both.bounds(0.05, 0.01);
-			const above = (x: number): number => both.logE("above", x) + Math.log(0.05);
-			const below = (x: number): number => both.logE("below", x) + Math.log(0.01);
-			if (lower > -1) t.ok(above(lower) >= 0 && above(lower + 1e-8) < 0, `lower ${lower}: ${above(lower)}`);
-			if (upper < 1) t.ok(below(upper) >= 0 && below(upper - 1e-8) < 0, `upper ${upper}: ${below(upper)}`);
-			const [whole, half] = [
-				[one, other].map((test) => test.bounds(0.05, 0.01)),
-				[one, other].map((test) => test.bounds(0.025, 0.005)),
-			];
-			t.ok(lower <= Math.max(...whole.map((each) => each.lower)) + 1e-8);
-			t.ok(lower >= Math.max(...half.map((each) => each.lower)) - 1e-8);
-		}
-		const nothing = { sum: 0, capital: NO_CAPITAL };
-		t.match(averagedTest(mixture(nothing, nothing), betting(nothing, nothing)).bounds(0.05, 0.05), {
-			lower: -1,
-			upper: 1,
-		});
-	},
-);
+t.test("the averaged test is at most ln 2 below the better one, with bounds between those of both", async (t) => {
+	const next = random(5);
+	for (let run = 0; run < 30; run++) {
+		const spread = run % 3 === 0 ? 0.5 : 0.5 * next();
+		const arm = (): Arm => {
+			const mean = spread + (1 - 2 * spread) * next();
+			const n = Math.ceil(4 * 400 ** next());
+			return armOf(
+				Array.from({ length: n }, () => (run % 3 === 0 ? Math.round(next()) : mean + spread * (2 * next() - 1))),
+			);
+		};
+		const [a, b] = [arm(), arm()];
+		const [one, other] = [mixture(a, b), betting(a, b)];
+		const both = averagedTest(one, other);
+		for (const side of ["above", "below"] as const)
+			for (const line of [-0.4, -0.01, 0, 0.2]) {
+				const better = Math.max(one.logE(side, line), other.logE(side, line));
+				const found = both.logE(side, line);
+				if (!(found <= better + 1e-12 && found >= better - Math.LN2 - 1e-12)) t.fail(`${found} ${better}`);
+			}
+		const { lower, upper } = both.bounds(0.05, 0.01);
+		const above = (x: number): number => both.logE("above", x) + Math.log(0.05);
+		const below = (x: number): number => both.logE("below", x) + Math.log(0.01);
+		if (lower > -1) t.ok(above(lower) >= 0 && above(lower + 1e-8) < 0, `lower ${lower}: ${above(lower)}`);
+		if (upper < 1) t.ok(below(upper) >= 0 && below(upper - 1e-8) < 0, `upper ${upper}: ${below(upper)}`);
+		const [whole, half] = [
+			[one, other].map((test) => test.bounds(0.05, 0.01)),
+			[one, other].map((test) => test.bounds(0.025, 0.005)),
+		];
+		t.ok(lower <= Math.max(...whole.map((each) => each.lower)) + 1e-8);
+		t.ok(lower >= Math.max(...half.map((each) => each.lower)) - 1e-8);
+	}
+	const nothing = { sum: 0, capital: NO_CAPITAL };
+	t.match(averagedTest(mixture(nothing, nothing), betting(nothing, nothing)).bounds(0.05, 0.05), {
+		lower: -1,
+		upper: 1,
+	});
+});
 
-t.test("units until proved: 10 % over the mixture for coins, 12 % over betting for quiet scores", async (t) => {
+t.test("the averaged test needs at most 12 % more units than the better of its two tests", async (t) => {
 	const units = (values: readonly number[], test: (arm: Arm) => LineTest): number => {
 		const one = armOf(values);
 		const times = (n: number): Arm => {
@@ -113,7 +110,7 @@ t.test("units until proved: 10 % over the mixture for coins, 12 % over betting f
 	t.ok(ofQuiet <= 1.12 * byBetting, `${ofQuiet} ${byBetting}`);
 });
 
-t.test("on the line, looked at again and again: no more false claims than alpha", async (t) => {
+t.test("the averaged test, checked repeatedly on the line, errs in at most alpha of the runs", async (t) => {
 	const next = random(17);
 	const [runs, alpha] = [300, 0.1];
 	let alarms = 0;

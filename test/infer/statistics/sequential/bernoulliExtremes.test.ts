@@ -21,7 +21,7 @@ interface Golden {
 
 const GOLDEN = JSON.parse(readFileSync("test/fixtures/statistics/bernoulliExtremes.json", "utf8")) as readonly Golden[];
 
-t.test("e-values at rates down to 1e-4 and from 50 units on are those of a scan at 40 digits", async (t) => {
+t.test("Bernoulli e-values at low rates and few units agree with a scan at 40 digits", async (t) => {
 	t.ok(GOLDEN.length >= 12);
 	for (const { side, challenger, baseline, slope, offset, logE } of GOLDEN) {
 		const found = logEvidence(side, challenger, baseline, { slope, offset }, PRIOR_RARE);
@@ -30,7 +30,7 @@ t.test("e-values at rates down to 1e-4 and from 50 units on are those of a scan 
 	}
 });
 
-t.test("bounds bracket the estimate and are where the evidence is 1/alpha, at every rate and size", async (t) => {
+t.test("Bernoulli bounds contain the estimate and have evidence 1/alpha at every rate and size", async (t) => {
 	for (const n of [50, 1_000, 100_000, 10_000_000])
 		for (const rate of [1e-4, 0.01, 0.5, 0.9999])
 			for (const [alpha, prior] of [
@@ -56,7 +56,7 @@ t.test("bounds bracket the estimate and are where the evidence is 1/alpha, at ev
 			}
 });
 
-t.test("what cannot be values in [0,1] counts as no data: the whole interval, no evidence", async (t) => {
+t.test("values outside [0, 1] count as no data", async (t) => {
 	const good: Sample = { n: 1_000, sum: 300 };
 	const nothing = differenceBounds(good, { n: 0, sum: 0 }, 0.05, PRIOR_RATE);
 	for (const bad of [

@@ -18,21 +18,18 @@ import { random } from "../random.js";
 
 const DIFFERENCE = { slope: 1, offset: 0 };
 
-t.test(
-	"the expected value of one step is at most 1 for any value distribution on [0,1] with the claimed mean",
-	async (t) => {
-		// One unit with value 0, 0.5 or 1: exact expectation of M_1(p) over distributions with mean p.
-		for (const p of [0.1, 0.5, 0.83])
-			for (const half of [0, p / 2, Math.min(2 * p, 2 * (1 - p))]) {
-				const one = p - half / 2;
-				const zero = 1 - half - one;
-				const m = (sum: number): number => Math.exp(logMartingale({ n: 1, sum }, p, PRIOR_RATE));
-				t.ok(zero * m(0) + half * m(0.5) + one * m(1) <= 1 + 1e-12, `p ${p}, half ${half}`);
-			}
-	},
-);
+t.test("a Bernoulli mixture step has expected value at most 1 for any distribution on the null", async (t) => {
+	// One unit with value 0, 0.5 or 1: exact expectation of M_1(p) over distributions with mean p.
+	for (const p of [0.1, 0.5, 0.83])
+		for (const half of [0, p / 2, Math.min(2 * p, 2 * (1 - p))]) {
+			const one = p - half / 2;
+			const zero = 1 - half - one;
+			const m = (sum: number): number => Math.exp(logMartingale({ n: 1, sum }, p, PRIOR_RATE));
+			t.ok(zero * m(0) + half * m(0.5) + one * m(1) <= 1 + 1e-12, `p ${p}, half ${half}`);
+		}
+});
 
-t.test("no evidence where the data lie in the null, more the further they lie outside", async (t) => {
+t.test("Bernoulli evidence grows with the distance from the null, and is absent inside it", async (t) => {
 	const c: Sample = { n: 1000, sum: 300 };
 	t.ok(logEvidence("above", { n: 1000, sum: 290 }, c, DIFFERENCE, PRIOR_RATE) <= 0);
 	const evidence = [330, 360, 400, 500].map((sum) => logEvidence("above", { n: 1000, sum }, c, DIFFERENCE, PRIOR_RATE));
@@ -45,7 +42,7 @@ t.test("no evidence where the data lie in the null, more the further they lie ou
 	t.equal(anytimePValue(Math.log(20)), 0.05);
 });
 
-t.test("bounds contain the estimate, shrink with n, and are where the evidence reaches 1/alpha", async (t) => {
+t.test("Bernoulli bounds contain the estimate, shrink with n, and have evidence 1/alpha", async (t) => {
 	for (const n of [100, 1_000, 10_000]) {
 		const arm = { n, sum: 0.83 * n };
 		const c = { n, sum: 0.78 * n };
@@ -87,7 +84,7 @@ function unitsToProve(
 	return high;
 }
 
-t.test("units per arm to prove a claim at alpha 1/60 stay within what the docstring states", async (t) => {
+t.test("the Bernoulli mixture proves a claim at alpha 1/60 within the documented units", async (t) => {
 	for (const [what, side, means, line, prior, most] of [
 		["78 % → 83 % is above +0.5 pp", "above", [0.83, 0.78], 0.005, PRIOR_RATE, 2_034],
 		["78 % → 83 % is above 0", "above", [0.83, 0.78], 0, PRIOR_RATE, 1_640],
@@ -109,7 +106,7 @@ t.test("units per arm to prove a claim at alpha 1/60 stay within what the docstr
 	t.ok(proved < 0.005, "the bound agrees with the evidence");
 });
 
-t.test("with arms of 1 to 9 the declared shares halve the smaller arm's units", async (t) => {
+t.test("with a 1 to 9 allocation the declared shares halve the smaller arm's units", async (t) => {
 	const shares = { challenger: 1, baseline: 9 };
 	const declared = unitsToProve("above", [0.83, 0.78], 0.005, PRIOR_RATE, shares);
 	t.comment(`challenger's units: ${declared}`);
@@ -120,7 +117,7 @@ t.test("with arms of 1 to 9 the declared shares halve the smaller arm's units", 
 	t.ok(differenceBounds(arm, c, 1 / 60, PRIOR_RATE, shares).lower >= 0.005);
 });
 
-t.test("evidence falls as the line moves towards the claim, so each bound is the first crossing", async (t) => {
+t.test("Bernoulli evidence decreases as the line moves, so each bound is unique", async (t) => {
 	const next = random(9);
 	let rises = 0;
 	let crossings = 0;
@@ -177,7 +174,7 @@ t.test("evidence falls as the line moves towards the claim, so each bound is the
 	t.equal(crossings, 0);
 });
 
-t.test("edges: no units, all or none, lines outside the square, sums an ulp too large", async (t) => {
+t.test("the Bernoulli mixture handles no units, extreme counts, invalid lines and rounding", async (t) => {
 	const none = { n: 0, sum: 0 };
 	t.same(differenceBounds(none, none, 0.05, PRIOR_RATE), { lower: -1, upper: 1 });
 	const oneSided = differenceBounds({ n: 1000, sum: 0 }, none, 0.05, PRIOR_RATE);
@@ -233,34 +230,31 @@ function people(next: () => number, n: number): { readonly units: Sample; readon
 
 const plus = (x: Sample, y: Sample): Sample => ({ n: x.n + y.n, sum: x.sum + y.sum });
 
-t.test(
-	"people who send 1 to 3 requests: per request the A/A false alarms are far above alpha, per unit they are not",
-	async (t) => {
-		// One arm against its known mean, the form that leaves no slack: alpha 5 %, 60 looks.
-		const runs = 400;
-		let perUnit = 0;
-		let perRequest = 0;
-		for (let run = 0; run < runs; run++) {
-			const next = random(1_000 + run);
-			let units: Sample = { n: 0, sum: 0 };
-			let requests: Sample = { n: 0, sum: 0 };
-			let unitAlarm = false;
-			let requestAlarm = false;
-			for (let look = 0; look < 60; look++) {
-				const more = people(next, 50);
-				units = plus(units, more.units);
-				requests = plus(requests, more.requests);
-				unitAlarm ||= logMartingale(units, 0.2, PRIOR_RATE) >= Math.log(20);
-				requestAlarm ||= logMartingale(requests, 0.2, PRIOR_RATE) >= Math.log(20);
-			}
-			perUnit += unitAlarm ? 1 : 0;
-			perRequest += requestAlarm ? 1 : 0;
+t.test("with 1 to 3 requests per user A/A errors stay below alpha per unit, not per request", async (t) => {
+	// One arm against its known mean, the tightest form, at alpha 5 % with 60 looks.
+	const runs = 400;
+	let perUnit = 0;
+	let perRequest = 0;
+	for (let run = 0; run < runs; run++) {
+		const next = random(1_000 + run);
+		let units: Sample = { n: 0, sum: 0 };
+		let requests: Sample = { n: 0, sum: 0 };
+		let unitAlarm = false;
+		let requestAlarm = false;
+		for (let look = 0; look < 60; look++) {
+			const more = people(next, 50);
+			units = plus(units, more.units);
+			requests = plus(requests, more.requests);
+			unitAlarm ||= logMartingale(units, 0.2, PRIOR_RATE) >= Math.log(20);
+			requestAlarm ||= logMartingale(requests, 0.2, PRIOR_RATE) >= Math.log(20);
 		}
-		t.comment(`false alarms of ${runs}: per unit ${perUnit}, per request ${perRequest}`);
-		t.ok(perRequest / runs > 0.1, `per request ${perRequest / runs}`);
-		t.ok(perUnit / runs <= 0.05, `per unit ${perUnit / runs}`);
-	},
-);
+		perUnit += unitAlarm ? 1 : 0;
+		perRequest += requestAlarm ? 1 : 0;
+	}
+	t.comment(`false alarms of ${runs}: per unit ${perUnit}, per request ${perRequest}`);
+	t.ok(perRequest / runs > 0.1, `per request ${perRequest / runs}`);
+	t.ok(perUnit / runs <= 0.05, `per unit ${perUnit / runs}`);
+});
 
 /** False alarms of 400 runs of 60 looks at alpha 5 % when the truth is a null point; shares of halves where `halves`. */
 function falseAlarms(
@@ -294,56 +288,45 @@ function falseAlarms(
 	return alarms;
 }
 
-t.test(
-	"at the margin, 400 runs of 60 looks: false alarms in no more than alpha, at all levels and splits",
-	async (t) => {
-		const difference = (offset: number): Contrast => ({ slope: 1, offset });
-		for (const [what, side, means, contrast, prior, perLook, halves] of [
-			["78 %, harm", "below", [0.78, 0.78], difference(0), PRIOR_RATE, { challenger: 30, baseline: 30 }, false],
-			[
-				"50 %, above +2 pp",
-				"above",
-				[0.52, 0.5],
-				difference(0.02),
-				PRIOR_RATE,
-				{ challenger: 30, baseline: 30 },
-				false,
-			],
-			["30 %, arms 1 : 4", "above", [0.3, 0.3], difference(0), PRIOR_RATE, { challenger: 10, baseline: 40 }, false],
-			[
-				"4 % in halves, arms 4 : 1",
-				"above",
-				[0.045, 0.04],
-				difference(0.005),
-				PRIOR_RARE,
-				{ challenger: 40, baseline: 10 },
-				true,
-			],
-			["0.5 % against 0", "below", [0.005, 0], difference(0.005), PRIOR_RARE, { challenger: 40, baseline: 40 }, false],
-			[
-				"1.1 % against 0.1 %",
-				"below",
-				[0.011, 0.001],
-				difference(0.01),
-				PRIOR_RARE,
-				{ challenger: 40, baseline: 40 },
-				false,
-			],
-			["99 %", "above", [0.99, 0.99], difference(0), PRIOR_RATE, { challenger: 30, baseline: 30 }, false],
-			[
-				"ratio 1.2 of 20 %",
-				"above",
-				[0.24, 0.2],
-				{ slope: 1.2, offset: 0 },
-				PRIOR_RATE,
-				{ challenger: 30, baseline: 30 },
-				false,
-			],
-		] as const) {
-			const alarms = falseAlarms(side, means, contrast, prior, perLook, halves);
-			t.comment(`${what}: ${alarms} of 400`);
-			// 99.9 % quantile of Binomial(400, 0.05).
-			t.ok(alarms <= 35, `${what}: ${alarms}`);
-		}
-	},
-);
+t.test("the Bernoulli mixture at the margin errs in at most alpha of 400 runs with 60 looks", async (t) => {
+	const difference = (offset: number): Contrast => ({ slope: 1, offset });
+	for (const [what, side, means, contrast, prior, perLook, halves] of [
+		["78 %, harm", "below", [0.78, 0.78], difference(0), PRIOR_RATE, { challenger: 30, baseline: 30 }, false],
+		["50 %, above +2 pp", "above", [0.52, 0.5], difference(0.02), PRIOR_RATE, { challenger: 30, baseline: 30 }, false],
+		["30 %, arms 1 : 4", "above", [0.3, 0.3], difference(0), PRIOR_RATE, { challenger: 10, baseline: 40 }, false],
+		[
+			"4 % in halves, arms 4 : 1",
+			"above",
+			[0.045, 0.04],
+			difference(0.005),
+			PRIOR_RARE,
+			{ challenger: 40, baseline: 10 },
+			true,
+		],
+		["0.5 % against 0", "below", [0.005, 0], difference(0.005), PRIOR_RARE, { challenger: 40, baseline: 40 }, false],
+		[
+			"1.1 % against 0.1 %",
+			"below",
+			[0.011, 0.001],
+			difference(0.01),
+			PRIOR_RARE,
+			{ challenger: 40, baseline: 40 },
+			false,
+		],
+		["99 %", "above", [0.99, 0.99], difference(0), PRIOR_RATE, { challenger: 30, baseline: 30 }, false],
+		[
+			"ratio 1.2 of 20 %",
+			"above",
+			[0.24, 0.2],
+			{ slope: 1.2, offset: 0 },
+			PRIOR_RATE,
+			{ challenger: 30, baseline: 30 },
+			false,
+		],
+	] as const) {
+		const alarms = falseAlarms(side, means, contrast, prior, perLook, halves);
+		t.comment(`${what}: ${alarms} of 400`);
+		// 99.9 % quantile of Binomial(400, 0.05).
+		t.ok(alarms <= 35, `${what}: ${alarms}`);
+	}
+});

@@ -26,7 +26,7 @@ const value = (result: number | { reason: string }): number => {
 	return result;
 };
 
-/** Sums of `n` units that are spread as these are. */
+/** Sums of `n` units with the distribution of these values. */
 const scaled = (capital: LogCapital, n: number): LogCapital => ({
 	...capital,
 	n,
@@ -45,7 +45,7 @@ function scores(mean: number, sd: number): LogCapital {
 	return logCapitalOf(values.map((x) => Math.min(1, Math.max(0, x + off))));
 }
 
-t.test("one unit's capital has mean at most 1 under every law whose mean is on the null's side", async (t) => {
+t.test("one unit's betting capital has mean at most 1 under every distribution of the null", async (t) => {
 	let most = 0;
 	for (const m of [0.001, 0.2, 0.9])
 		for (const middle of [0.1, 0.5, 0.8])
@@ -63,7 +63,7 @@ t.test("one unit's capital has mean at most 1 under every law whose mean is on t
 	t.ok(most <= 1 + 1e-12 && most > 0.999, `${most}`);
 });
 
-t.test("sums merge exactly, name their bets, and say when no sample has them", async (t) => {
+t.test("log-capital sums merge exactly, and impossible ones are detected", async (t) => {
 	const next = random(3);
 	const values = Array.from({ length: 50 }, () => next());
 	const whole = logCapitalOf(values);
@@ -93,7 +93,7 @@ t.test("sums merge exactly, name their bets, and say when no sample has them", a
 	t.type(logMeanEvidence("above", whole, 1.5), "object");
 });
 
-t.test("without data the whole interval and no evidence", async (t) => {
+t.test("betting without data gives the whole interval and no evidence", async (t) => {
 	t.same(meanBounds(NO_CAPITAL, 0.05), { lower: 0, upper: 1 });
 	t.same(bettingDifferenceBounds(NO_CAPITAL, NO_CAPITAL, 0.05), { lower: -1, upper: 1 });
 	t.equal(value(logBettingEvidence("above", NO_CAPITAL, NO_CAPITAL, DIFFERENCE)), 0);
@@ -110,7 +110,7 @@ t.test("without data the whole interval and no evidence", async (t) => {
 	);
 });
 
-t.test("the infimum is a scan's, falls as the line moves, and bounds are where it reaches 1/alpha", async (t) => {
+t.test("betting's infimum agrees with a scan, and its bounds have evidence 1/alpha", async (t) => {
 	const next = random(8);
 	for (let run = 0; run < 12; run++) {
 		const arm = (): LogCapital => {
@@ -157,75 +157,69 @@ t.test("the infimum is a scan's, falls as the line moves, and bounds are where i
 	}
 });
 
-t.test(
-	"units until proved: a third more than the Bernoulli mixture for coins, far fewer for quiet scores",
-	async (t) => {
-		const unitsToProve = (proved: (n: number) => boolean): number => {
-			let high = 2;
-			while (!proved(high)) high *= 2;
-			let low = high / 2;
-			while (high - low > 1) {
-				const middle = Math.floor((low + high) / 2);
-				if (proved(middle)) high = middle;
-				else low = middle;
-			}
-			return high;
+t.test("betting needs a third more units than the mixture for coins, far fewer for low variance", async (t) => {
+	const unitsToProve = (proved: (n: number) => boolean): number => {
+		let high = 2;
+		while (!proved(high)) high *= 2;
+		let low = high / 2;
+		while (high - low > 1) {
+			const middle = Math.floor((low + high) / 2);
+			if (proved(middle)) high = middle;
+			else low = middle;
+		}
+		return high;
+	};
+	const line = { slope: 1, offset: -0.01 };
+	const bernoulli = unitsToProve((n) => {
+		const arm = { n, sum: 0.9 * n };
+		return logEvidence("above", arm, arm, line, PRIOR_RATE) >= Math.log(60);
+	});
+	t.ok(bernoulli <= 24_750 && bernoulli > 24_000, `${bernoulli}`);
+	for (const [sd, most] of [
+		[0.3, 32_850],
+		[0.2, 14_690],
+		[0.1, 3_460],
+		[0.05, 850],
+	] as const) {
+		const law = scores(0.9, sd);
+		const units = unitsToProve(
+			(n) => value(logBettingEvidence("above", scaled(law, n), scaled(law, n), line)) >= Math.log(60),
+		);
+		t.comment(`sd ${sd}: ${units} units, Bernoulli mixture ${bernoulli}`);
+		t.ok(units <= most, `${units}`);
+	}
+});
+
+t.test("betting at the margin errs in at most alpha of the runs with 20 looks", async (t) => {
+	const next = random(21);
+	const alpha = 0.1;
+	const runs = 150;
+	for (const spread of ["coin", "quiet", "skewed"] as const) {
+		const draw = (mean: number): number => {
+			if (spread === "coin") return next() < mean ? 1 : 0;
+			if (spread === "quiet") return mean + 0.05 * (2 * next() - 1);
+			// Mostly perfect scores and a tail: 1 − c·u⁴ has mean 1 − c/5.
+			return 1 - 5 * (1 - mean) * next() ** 4;
 		};
-		const line = { slope: 1, offset: -0.01 };
-		const bernoulli = unitsToProve((n) => {
-			const arm = { n, sum: 0.9 * n };
-			return logEvidence("above", arm, arm, line, PRIOR_RATE) >= Math.log(60);
-		});
-		t.ok(bernoulli <= 24_750 && bernoulli > 24_000, `${bernoulli}`);
-		for (const [sd, most] of [
-			[0.3, 32_850],
-			[0.2, 14_690],
-			[0.1, 3_460],
-			[0.05, 850],
-		] as const) {
-			const law = scores(0.9, sd);
-			const units = unitsToProve(
-				(n) => value(logBettingEvidence("above", scaled(law, n), scaled(law, n), line)) >= Math.log(60),
-			);
-			t.comment(`sd ${sd}: ${units} units, Bernoulli mixture ${bernoulli}`);
-			t.ok(units <= most, `${units}`);
-		}
-	},
-);
-
-t.test(
-	"at the margin, looked at 20 times: false alarms in no more than alpha, coins and quiet scores, 1 to 4",
-	async (t) => {
-		const next = random(21);
-		const alpha = 0.1;
-		const runs = 150;
-		for (const spread of ["coin", "quiet", "skewed"] as const) {
-			const draw = (mean: number): number => {
-				if (spread === "coin") return next() < mean ? 1 : 0;
-				if (spread === "quiet") return mean + 0.05 * (2 * next() - 1);
-				// Mostly perfect scores and a tail: 1 − c·u⁴ has mean 1 − c/5.
-				return 1 - 5 * (1 - mean) * next() ** 4;
-			};
-			let alarms = 0;
-			for (let run = 0; run < runs; run++) {
-				let [a, b] = [NO_CAPITAL, NO_CAPITAL];
-				for (let look = 0; look < 20; look++) {
-					// The null's edge: 0.83 is exactly 0.02 below 0.85.
-					a = mergeLogCapital(a, logCapitalOf(Array.from({ length: 6 }, () => draw(0.83))));
-					b = mergeLogCapital(b, logCapitalOf(Array.from({ length: 24 }, () => draw(0.85))));
-					if (value(logBettingEvidence("above", a, b, { slope: 1, offset: -0.02 })) < -Math.log(alpha)) continue;
-					alarms += 1;
-					break;
-				}
+		let alarms = 0;
+		for (let run = 0; run < runs; run++) {
+			let [a, b] = [NO_CAPITAL, NO_CAPITAL];
+			for (let look = 0; look < 20; look++) {
+				// The null's edge: 0.83 is exactly 0.02 below 0.85.
+				a = mergeLogCapital(a, logCapitalOf(Array.from({ length: 6 }, () => draw(0.83))));
+				b = mergeLogCapital(b, logCapitalOf(Array.from({ length: 24 }, () => draw(0.85))));
+				if (value(logBettingEvidence("above", a, b, { slope: 1, offset: -0.02 })) < -Math.log(alpha)) continue;
+				alarms += 1;
+				break;
 			}
-			t.comment(`${spread}: ${alarms} of ${runs}`);
-			// 26 of 150 lies 3 standard deviations above 10 %.
-			t.ok(alarms <= 26, `${spread}: ${alarms}`);
 		}
-	},
-);
+		t.comment(`${spread}: ${alarms} of ${runs}`);
+		// 26 of 150 lies 3 standard deviations above 10 %.
+		t.ok(alarms <= 26, `${spread}: ${alarms}`);
+	}
+});
 
-t.test("the bets are within a factor 2 of each other and reach from a thousandth to hundreds", async (t) => {
+t.test("neighbouring bets differ by at most a factor of 2, from a thousandth to hundreds", async (t) => {
 	for (const [index, bet] of BETS.entries()) if (index > 0) t.equal(bet / (BETS[index - 1] ?? 0), 2);
 	t.ok((BETS[0] ?? 1) < 0.004 && (BETS.at(-1) ?? 0) > 200);
 });

@@ -37,7 +37,7 @@ const golden = JSON.parse(readFileSync("test/fixtures/statistics/confseq.json", 
 const near = (actual: number, truth: number, tolerance: number): boolean =>
 	Math.abs(actual - truth) <= tolerance * Math.max(1, Math.abs(truth));
 
-/** All cases of a table that are not near their truth, as one line each. */
+/** Cases of a table that differ from the reference, one line each. */
 function misses<Case>(
 	t: { ok(value: boolean): unknown; same(found: unknown, wanted: unknown): unknown },
 	cases: readonly Case[],
@@ -52,7 +52,7 @@ function misses<Case>(
 const off = (name: string, actual: number, truth: number, tolerance: number): string[] =>
 	near(actual, truth, tolerance) ? [] : [`${name} ${actual} for ${truth}`];
 
-t.test("beta-binomial mixture and bound, two- and one-sided", async (t) =>
+t.test("the beta-binomial mixture and its bound agree with confseq", async (t) =>
 	misses(t, golden.betaBinomial, ({ p, n, sum, ...one }) => {
 		const [two, half] = [centredPrior(p, one), centredPrior(p, { ...one, alpha: 2 * one.alpha })];
 		const reach = (log: (s: number) => number): number => {
@@ -80,7 +80,7 @@ t.test("beta-binomial mixture and bound, two- and one-sided", async (t) =>
 	}),
 );
 
-t.test("confidence sequences of one rate", async (t) =>
+t.test("confidence sequences of one rate agree with confseq", async (t) =>
 	misses(t, golden.rate, ({ alpha, tunedAt, n, events, lower, upper }) => {
 		const excess = (p: number): number =>
 			logMartingale({ n, sum: events }, p, centredPrior(p, { alpha, tunedAt })) + Math.log(alpha);
@@ -91,7 +91,7 @@ t.test("confidence sequences of one rate", async (t) =>
 	}),
 );
 
-t.test("normal mixture: the same two-sided, and a little wider one-sided", async (t) => {
+t.test("the normal mixture agrees with confseq two-sided, and is slightly wider one-sided", async (t) => {
 	let widest = 0;
 	misses(t, golden.normal, ({ alpha, tunedAt, n, sum, twoSided, bound, oneSided, oneSidedBound }) => {
 		const [two, half] = [approximateRho(alpha, tunedAt), approximateRho(2 * alpha, tunedAt)];
@@ -110,7 +110,7 @@ t.test("normal mixture: the same two-sided, and a little wider one-sided", async
 	t.comment(`one-sided bounds at 5 % and below are at most ${widest} times confseq's`);
 });
 
-t.test("p-values of two arms' quantiles", async (t) =>
+t.test("p-values of two arms' quantiles agree with confseq", async (t) =>
 	misses(t, golden.quantiles, ({ q, arms, p, ...tuning }) => {
 		const counts = (name: string): RankCounts => {
 			let atMost = 0;

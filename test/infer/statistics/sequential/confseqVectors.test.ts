@@ -1,7 +1,6 @@
 /**
- * The published vectors of confseq (test/uniform_boundaries_unittest.cpp, "all target values are from a reference
- * implementation in R") that concern what is here, and of the relatives that others ship: the normal mixture (GAVI),
- * mSPRT and Statsig's version of it, written out so that the figures can be compared with ours.
+ * Published vectors of confseq (test/uniform_boundaries_unittest.cpp), and of the related normal mixture (GAVI), mSPRT and
+ * Statsig's version of it, written out for comparison with ours.
  */
 
 import t from "tap";
@@ -20,7 +19,7 @@ const P = 0.2;
 const N = 100 / (P * (1 - P));
 const sampleAt = (s: number): { n: number; sum: number } => ({ n: N, sum: P * N + s });
 
-t.test("beta-binomial mixture, two- and one-sided", async (t) => {
+t.test("the beta-binomial mixture agrees with vectors published by confseq", async (t) => {
 	const two = centredPrior(P, { alpha: 0.05, tunedAt: N });
 	const at = (s: number): number => logMartingale(sampleAt(s), P, two);
 	t.ok(near(at(10), -0.6941012, 1e-7));
@@ -51,7 +50,7 @@ t.test("beta-binomial mixture, two- and one-sided", async (t) => {
 	t.ok(near(mirrored, above(10), 1e-10));
 });
 
-t.test("confidence intervals of one rate", async (t) => {
+t.test("confidence intervals of one rate agree with published vectors", async (t) => {
 	for (const [hits, n, tunedAt, lower, upper] of [
 		[700, 1000, 100, 0.651629, 0.745949],
 		[15, 50, 50, 0.129556, 0.511896],
@@ -82,7 +81,7 @@ function shifted(shift: number): [RankCounts, RankCounts] {
 	return [arm(1), arm(1 + shift)];
 }
 
-t.test("p-values of two arms' quantiles", async (t) => {
+t.test("p-values of two arms' quantiles agree with published vectors", async (t) => {
 	for (const [q, shift, truth] of [
 		[0.5, 70, 0.814704],
 		[0.5, 85, 0.0838055],
@@ -102,7 +101,7 @@ const bestRho = (v: number, alpha: number): number => v / (-2 * Math.log(alpha) 
 const normalMixture = (s: number, v: number, rho: number): number =>
 	0.5 * Math.log(rho / (v + rho)) + (s * s) / (2 * (v + rho));
 
-t.test("normal mixture (GAVI), which is AsympCS in other letters: ρ here is 1/ρ² there", async (t) => {
+t.test("the normal mixture (GAVI) is AsympCS with ρ in place of 1/ρ²", async (t) => {
 	const rho = bestRho(100, 0.05);
 	t.ok(near(rho, 12.60056, 1e-5));
 	t.ok(near(normalMixture(10, 100, rho), -0.6510052, 1e-7));
@@ -122,7 +121,7 @@ t.test("normal mixture (GAVI), which is AsympCS in other letters: ρ here is 1/�
 	);
 });
 
-t.test("mSPRT, and Statsig's version, which is wider than it need be", async (t) => {
+t.test("mSPRT agrees with published vectors, and Statsig's version is wider", async (t) => {
 	const logMsprt = (d: number, v: number, tau2: number): number =>
 		0.5 * Math.log(v / (v + tau2)) + (tau2 * d * d) / (2 * v * (v + tau2));
 	for (const [d, v, tau2, p] of [

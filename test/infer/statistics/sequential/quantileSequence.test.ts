@@ -20,7 +20,7 @@ function counts(values: readonly number[], thresholds?: readonly number[], rankE
 	return { n: values.length, points, rankError };
 }
 
-t.test("one step of the one-sided martingale has mean at most 1 under every share of the null", async (t) => {
+t.test("a step of the one-sided quantile martingale has mean at most 1 under the null", async (t) => {
 	for (const q of [0.5, 0.99])
 		for (const share of [0, q / 2, q]) {
 			const e = (sum: number): number => Math.exp(logOneSided("above", { n: 1, sum }, q, { a: 3, b: 2 }));
@@ -30,7 +30,7 @@ t.test("one step of the one-sided martingale has mean at most 1 under every shar
 		}
 });
 
-t.test("an upper bound of p99 is there from some 460 values, and never without data", async (t) => {
+t.test("an upper bound of p99 needs about 460 values", async (t) => {
 	const first = (tunedAt: number): number => {
 		for (let n = 1; ; n++) {
 			const result = quantileBounds({ n, points: [{ value: 1, atMost: n }], rankError: 0 }, 0.99, {
@@ -49,7 +49,7 @@ t.test("an upper bound of p99 is there from some 460 values, and never without d
 	});
 });
 
-t.test("a sketch's rank error widens the bounds, ties need no care", async (t) => {
+t.test("a sketch's rank error widens quantile bounds, and ties have no effect", async (t) => {
 	const values = Array.from({ length: 4_000 }, (_, index) => index + 1);
 	const exact = quantileBounds(counts(values), 0.9, TUNING);
 	const sketch = quantileBounds({ ...counts(values), rankError: 0.01 }, 0.9, TUNING);
@@ -113,42 +113,39 @@ t.test("invalid counts give a reason", async (t) => {
 	t.ok("reason" in quantileBounds(good, 0.5, { alpha: 0.05, tunedAt: 0 }));
 });
 
-t.test(
-	"looked at 20 times the bounds miss the quantile, and the test rejects equality, in no more than alpha",
-	async (t) => {
-		const next = random(11);
-		const thresholds = Array.from({ length: 60 }, (_, index) => 0.1 * 1.15 ** index);
-		const draw = (): number => Math.round(10 * -Math.log(1 - next())) / 10;
-		const q = 0.9;
-		// Rounded to tenths: the smallest value with P(X ≤ value) ≥ 0.9.
-		const truth = 2.3;
-		const [alpha, runs] = [0.1, 80];
-		const tuning = { alpha, tunedAt: 300 };
-		let [low, high, different, above] = [0, 0, 0, 0];
-		for (let run = 0; run < runs; run++) {
-			const [a, b]: [number[], number[]] = [[], []];
-			const hit = { low: false, high: false, different: false, above: false };
-			for (let look = 0; look < 20; look++) {
-				for (let i = 0; i < 20; i++) a.push(draw());
-				for (let i = 0; i < 40; i++) b.push(draw());
-				const bounds = quantileBounds(counts(a), q, tuning);
-				if ("lower" in bounds) {
-					hit.low ||= bounds.lower !== null && bounds.lower > truth;
-					hit.high ||= bounds.upper !== null && bounds.upper < truth;
-				}
-				const [t1, t2] = [counts(a, thresholds), counts(b, thresholds)];
-				const p = quantilePValue("different", t1, t2, q, tuning);
-				hit.different ||= "p" in p && p.p <= alpha;
-				const one = quantilePValue("above", t1, t2, q, tuning);
-				hit.above ||= "p" in one && one.p <= alpha;
+t.test("quantile bounds and test with 20 looks err in at most alpha of the runs", async (t) => {
+	const next = random(11);
+	const thresholds = Array.from({ length: 60 }, (_, index) => 0.1 * 1.15 ** index);
+	const draw = (): number => Math.round(10 * -Math.log(1 - next())) / 10;
+	const q = 0.9;
+	// Rounded to tenths: the smallest value with P(X ≤ value) ≥ 0.9.
+	const truth = 2.3;
+	const [alpha, runs] = [0.1, 80];
+	const tuning = { alpha, tunedAt: 300 };
+	let [low, high, different, above] = [0, 0, 0, 0];
+	for (let run = 0; run < runs; run++) {
+		const [a, b]: [number[], number[]] = [[], []];
+		const hit = { low: false, high: false, different: false, above: false };
+		for (let look = 0; look < 20; look++) {
+			for (let i = 0; i < 20; i++) a.push(draw());
+			for (let i = 0; i < 40; i++) b.push(draw());
+			const bounds = quantileBounds(counts(a), q, tuning);
+			if ("lower" in bounds) {
+				hit.low ||= bounds.lower !== null && bounds.lower > truth;
+				hit.high ||= bounds.upper !== null && bounds.upper < truth;
 			}
-			low += Number(hit.low);
-			high += Number(hit.high);
-			different += Number(hit.different);
-			above += Number(hit.above);
+			const [t1, t2] = [counts(a, thresholds), counts(b, thresholds)];
+			const p = quantilePValue("different", t1, t2, q, tuning);
+			hit.different ||= "p" in p && p.p <= alpha;
+			const one = quantilePValue("above", t1, t2, q, tuning);
+			hit.above ||= "p" in one && one.p <= alpha;
 		}
-		t.comment(`of ${runs}: low ${low}, high ${high}, different ${different}, above ${above}`);
-		// 16 of 80 lies 3 standard deviations above 10 %.
-		for (const errors of [low, high, different, above]) t.ok(errors <= 16, `${errors}`);
-	},
-);
+		low += Number(hit.low);
+		high += Number(hit.high);
+		different += Number(hit.different);
+		above += Number(hit.above);
+	}
+	t.comment(`of ${runs}: low ${low}, high ${high}, different ${different}, above ${above}`);
+	// 16 of 80 lies 3 standard deviations above 10 %.
+	for (const errors of [low, high, different, above]) t.ok(errors <= 16, `${errors}`);
+});

@@ -25,7 +25,7 @@ const levelOf = (arm: MetricEvidence) => {
 	return level;
 };
 
-t.test("the pull is what taking the heaviest unit's value to the mean changes, in standard errors", async (t) => {
+t.test("the pull of the heaviest unit is its effect on the mean in standard errors", async (t) => {
 	const [a, b] = [
 		[1, 2, 3, 4, 90, 2, 1],
 		[5, 3, 4, 6, 5, -20, 4, 5],
@@ -43,7 +43,7 @@ t.test("the pull is what taking the heaviest unit's value to the mean changes, i
 		const pull = heaviestPull(estimate, challenger, baseline) ?? 0;
 		t.ok(Math.abs(pull * Math.sqrt(estimate.variance) - most) < 1e-9, `${pull}`);
 	}
-	// Where the baseline has the heaviest unit a lift weighs it (1 + lift) times.
+	// A lift weighs the baseline's heaviest unit (1 + lift) times.
 	const [light, heavy] = [armOf([3, 4, 5, 4, 3, 5]), armOf([1, 2, 3, 4, 90, 2, 1])];
 	for (const lift of [0, 0.5]) {
 		const estimate = liftContrast(levelOf(light), levelOf(heavy), lift);
@@ -57,12 +57,12 @@ t.test("the pull is what taking the heaviest unit's value to the mean changes, i
 	t.ok(Number.isNaN(heaviestPull(estimate, { ...challenger, extremes: [NO_EXTREMES] }, baseline)));
 });
 
-t.test("at a low level a unit may pull less", async (t) => {
+t.test("the allowed pull of one unit is smaller at a lower level", async (t) => {
 	t.same([unitPullMax(0.05), unitPullMax(0.005)], [UNIT_PULL_MAX, UNIT_PULL_MAX]);
 	t.ok(Math.abs(unitPullMax(0.005 ** 2) - UNIT_PULL_MAX / 2) < 1e-12);
 });
 
-t.test("extremes merge, and no sample has every pair of them", async (t) => {
+t.test("extremes merge, and impossible pairs are detected", async (t) => {
 	t.same(
 		mergeAllExtremes(
 			[{ lo: 1, hi: 3 }],
@@ -84,12 +84,12 @@ t.test("extremes merge, and no sample has every pair of them", async (t) => {
 	t.equal(farthest({ lo: 1e9, hi: 1e9 }, 3, 1e9 + 1e-7, 0) < 1e-6, true, "rounding of a constant");
 });
 
-t.test("arms of unlike shape: the rule holds back what would have been claimed wrongly", async (t) => {
+t.test("the tail rule prevents wrong claims about arms with different distributions", async (t) => {
 	const scenario = SCENARIOS.find(({ name }) => name === "normal, challenger lognormal σ 1.5");
 	if (scenario === undefined) throw new Error("the scenario");
 	const small = { ...scenario, units: 10_000 };
 	const rule = methodOf(small);
-	// As it was: bounds alone.
+	// Bounds without the tail rule.
 	const bare: Method = {
 		exact: false,
 		claims: (challenger, baseline) => {
