@@ -151,19 +151,25 @@ t.test("the sidecar judges fields that Envoy cannot express, in every mode", asy
 				[{ name: "p", why: /^it has a / }],
 				"and is reported as not tried",
 			);
-			t.match(why({ mode, access: users, issuers: [bound] }).whyVerdict, /proof of possession \(dpop\)/);
-			t.match(why({ mode, callout: { ...CALLOUT, sign: true } }), { callout: { verdict: true, sign: true } });
 		}
-		t.equal(why({ access: users, issuers: [tokenIssuer("https://id.test", [], "k.json")] }).callout, null);
-		t.equal(why({ access: policy({ regions: ["r"], pathTemplates: ["/{x}"], tenants: ["t"] }) }).callout, null);
-		const place = { gateway: { name: "g", region: null, issuers: [], trustedProxies: [] }, identifies: true };
-		const rules = (table: AccessTable) => JSON.stringify(accessPerRoute(table, "v1", place));
-		t.match(
-			rules(policy({ condition: "true" })),
-			/"p":\{"permissions":\[\{"any":true\}\],"principals":\[\{"not_id":\{"any":true/,
-		);
-	},
-);
+		const dreamed = policy({ groups: ["a"] }, true);
+		t.match(why({ mode, access: dreamed, issuers: [bound] }), {
+			callout: null,
+			dryRun: { untried: [{ name: "p", why: /proof of possession/ }] },
+		});
+		t.same(why({ mode, access: dreamed, issuers: [tokenIssuer("https://id.test", [], "k.json")] }).dryRun.untried, []);
+		t.match(why({ mode, access: users, issuers: [bound] }).whyVerdict, /proof of possession \(dpop\)/);
+		t.match(why({ mode, callout: { ...CALLOUT, sign: true } }), { callout: { verdict: true, sign: true } });
+	}
+	t.equal(why({ access: users, issuers: [tokenIssuer("https://id.test", [], "k.json")] }).callout, null);
+	t.equal(why({ access: policy({ regions: ["r"], pathTemplates: ["/{x}"], tenants: ["t"] }) }).callout, null);
+	const place = { gateway: { name: "g", region: null, issuers: [], trustedProxies: [] }, identifies: true };
+	const rules = (table: AccessTable) => JSON.stringify(accessPerRoute(table, "v1", place));
+	t.match(
+		rules(policy({ condition: "true" })),
+		/"p":\{"permissions":\[\{"any":true\}\],"principals":\[\{"not_id":\{"any":true/,
+	);
+});
 
 t.test("a shadow policy about Variants does not move the verdict to the sidecar", async (t) => {
 	const shadowed: AccessTable = {

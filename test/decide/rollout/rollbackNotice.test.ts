@@ -62,61 +62,60 @@ t.test("a rollback notification survives kill -9, and is repeated with the same 
 		return calls[count - 1] as (typeof calls)[number];
 	};
 
-		const directory = temporaryDirectory(t);
-		const url = `http://127.0.0.1:${(receiver.address() as AddressInfo).port}/rollback`;
-		const gates = `, gates: [{at: after-rollback, url: "${url}", timeout: 1m}]`;
-		const text = [SERVICE, METRIC, declared("boosted").replace(", alpha: 0.05", `, alpha: 0.05${gates}`)].join("---\n");
-		const open = () => new Store(join(directory, "state"), { allowLocalGates: true });
-		const before = open();
-		t.match(before.apply(file(text), { by: "ann", dryRun: false, nowMs: 1 }), { outcome: "applied" });
-		const { revision, resources, status: live } = before.current;
-		const [one] = resources.experiments;
-		const status = live.experiments.boosted;
-		if (one === undefined || status === undefined) throw new Error("no Experiment");
-		await before.decide({
-			experiment: "boosted",
-			expectedRevision: revision,
-			by: "weir",
-			atMs: 1,
-			input: input({ experiment: one, status }),
-			outcome: outcome(
-				{ ...status, phase: "RolledBack", allocationPpm: 0 },
-				{ action: "roll-back", rule: "harm", reason: "Rolled back." },
-			),
-		});
-		await before.close();
-		t.equal(calls.length, 0, "the rollback is stored, and no gate has heard of it");
+	const directory = temporaryDirectory(t);
+	const url = `http://127.0.0.1:${(receiver.address() as AddressInfo).port}/rollback`;
+	const gates = `, gates: [{at: after-rollback, url: "${url}", timeout: 1m}]`;
+	const text = [SERVICE, METRIC, declared("boosted").replace(", alpha: 0.05", `, alpha: 0.05${gates}`)].join("---\n");
+	const open = () => new Store(join(directory, "state"), { allowLocalGates: true });
+	const before = open();
+	t.match(before.apply(file(text), { by: "ann", dryRun: false, nowMs: 1 }), { outcome: "applied" });
+	const { revision, resources, status: live } = before.current;
+	const [one] = resources.experiments;
+	const status = live.experiments.boosted;
+	if (one === undefined || status === undefined) throw new Error("no Experiment");
+	await before.decide({
+		experiment: "boosted",
+		expectedRevision: revision,
+		by: "weir",
+		atMs: 1,
+		input: input({ experiment: one, status }),
+		outcome: outcome(
+			{ ...status, phase: "RolledBack", allocationPpm: 0 },
+			{ action: "roll-back", rule: "harm", reason: "Rolled back." },
+		),
+	});
+	await before.close();
+	t.equal(calls.length, 0, "the rollback is stored, and no gate has heard of it");
 
-		let running = await control(t, directory);
-		const first = await call(1);
-		t.match(first.question, {
-			at: "after-rollback",
-			experiment: "boosted",
-			action: "roll-back",
-			from: { phase: "Running", allocationPpm: 20_000 },
-			to: { phase: "RolledBack", allocationPpm: 0 },
-			reason: "Rolled back.",
-		});
-		// It was received and not answered, so only a repeat is sure to arrive.
-		await kill(running);
-		running = await control(t, directory);
-		const second = await call(2);
-		t.equal(second.key, first.key);
-		second.response.writeHead(500).end();
-		const third = await call(3);
-		t.equal(third.key, first.key, "after a refusal it is sent again");
-		await kill(running);
-		running = await control(t, directory);
-		const fourth = await call(4);
-		t.equal(fourth.key, first.key);
-		const taken = logged(running, "a gate agreed");
-		fourth.response.writeHead(200).end();
-		await taken;
-		// In order: the answer is logged just before the outbox is written.
-		await kill(running, "SIGTERM");
-		const after = open();
-		t.teardown(() => after.close());
-		t.same(await after.pending(), [], "what a gate took is not sent again");
-		t.equal(calls.length, 4);
-	},
-);
+	let running = await control(t, directory);
+	const first = await call(1);
+	t.match(first.question, {
+		at: "after-rollback",
+		experiment: "boosted",
+		action: "roll-back",
+		from: { phase: "Running", allocationPpm: 20_000 },
+		to: { phase: "RolledBack", allocationPpm: 0 },
+		reason: "Rolled back.",
+	});
+	// It was received and not answered, so only a repeat is sure to arrive.
+	await kill(running);
+	running = await control(t, directory);
+	const second = await call(2);
+	t.equal(second.key, first.key);
+	second.response.writeHead(500).end();
+	const third = await call(3);
+	t.equal(third.key, first.key, "after a refusal it is sent again");
+	await kill(running);
+	running = await control(t, directory);
+	const fourth = await call(4);
+	t.equal(fourth.key, first.key);
+	const taken = logged(running, "a gate agreed");
+	fourth.response.writeHead(200).end();
+	await taken;
+	// In order: the answer is logged just before the outbox is written.
+	await kill(running, "SIGTERM");
+	const after = open();
+	t.teardown(() => after.close());
+	t.same(await after.pending(), [], "what a gate took is not sent again");
+	t.equal(calls.length, 4);
+});
