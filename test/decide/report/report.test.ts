@@ -469,7 +469,7 @@ t.test("the report names causes other than evidence that hold a winner, and only
 	const atGate = answerOf({}, heldByGate(asked, wanted, gate));
 	t.match(atGate.sentence, /gates\.example was asked and did not agree/);
 	t.has(atGate, { next: "It goes on when the gate agrees.", howLong: "" });
-	const edited = told({}, heldByGate(asked, wanted, gate), edit);
+	const edited = answerOf({}, heldByGate(asked, wanted, gate), edit);
 	t.same(edited, atGate, "an edit does not answer for the gate");
 	const atStep = answerOf({}, heldByGate(asked, wanted, { ...gate, at: "before-step" }));
 	t.same(atStep, atGate, "before the takeover's first step, too");
