@@ -171,8 +171,7 @@ export async function auditRequests(options: AuditRequestsArguments): Promise<vo
 		left -= page.decisions.length;
 		printed += page.decisions.length;
 		before = page.next;
-		// Records may exist that the caller must not read.
-		if (printed === 0 && page.partial === true) process.stderr.write(`weir: no such record${ofAll(page.partial)}\n`);
+		if (printed === 0) process.stderr.write(`weir: no such record${ofAll(page.partial)}\n`);
 		({ dropped } = page);
 		if (before === null) break;
 	}

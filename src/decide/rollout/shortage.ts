@@ -54,11 +54,11 @@ function shortageOfPeople(input: DecisionInput, arm: string, units: number, what
 	return {
 		explanation: {
 			reason,
-			summary: `too few people${measured} for a result yet, ${arm} lacks ${count(lacks)} of ${count(minUnits)}`,
+			summary: `too few people${measured} for a result yet (arm ${arm} has ${count(units)} of ${count(minUnits)})`,
 		},
 		cause: {
 			reason: `${reason}, too few for a result`,
-			summary: `because too few people${measured} came (${arm} lacks ${count(lacks)})`,
+			summary: `because too few people${measured} came (arm ${arm} has ${count(units)} of ${count(minUnits)})`,
 		},
 		lacks: what,
 		expectedMs: expectedUnitsMs(input, [arm], lacks),

@@ -62,8 +62,7 @@ function untaken({ store, now }: ReadinessSources): readonly string[] {
 	const lasting = unansweredTables(store.proxies.proxies, now());
 	if (lasting.length === 0) return [];
 	const since = new Date(Math.min(...lasting.map(({ sinceMs }) => sinceMs))).toISOString();
-	const many = lasting.length === 1 ? "has not accepted its" : "have not accepted their";
-	return [`${lasting.length} of the sidecars ${many} newest table since ${since} (weir status)`];
+	return [`sidecars that have not accepted their newest table since ${since}: ${lasting.length} (weir status)`];
 }
 
 async function notesOf({ store, alarms }: ReadinessSources): Promise<readonly string[]> {
@@ -72,17 +71,15 @@ async function notesOf({ store, alarms }: ReadinessSources): Promise<readonly st
 	// Several Gateways may trust one issuer.
 	const keyless = new Set(active.filter(({ alarm }) => alarm === NO_KEYS).map(({ why }) => why)).size;
 	const gatewaysOf = (one: string): number => active.filter(({ alarm }) => alarm === one).length;
-	const clientless = gatewaysOf(NO_CLIENTS);
-	const keylessThere = gatewaysOf(NO_SIDECAR_KEYS);
-	const unanswered = gatewaysOf(UNANSWERED);
+	const counts: readonly (readonly [string, number])[] = [
+		["closed Services, whose configuration Envoy rejected", closed],
+		["token issuers without a usable key for Envoy", keyless],
+		["Gateways that refuse tokens, because the sidecar has no key of their issuer", gatewaysOf(NO_SIDECAR_KEYS)],
+		["Gateways that get no verdict from the sidecar at times", gatewaysOf(UNANSWERED)],
+		["Gateways that accept no client", gatewaysOf(NO_CLIENTS)],
+	];
 	return [
-		...(closed === 0 ? [] : [`${closed} of the Services are closed: their configuration was refused (weir status)`]),
-		...(keyless === 0 ? [] : [`${keyless} of the issuers of tokens have no key for Envoy to verify by (weir status)`]),
-		...(keylessThere === 0
-			? []
-			: [`${keylessThere} of the Gateways refuse tokens as the sidecar has no key of their issuer (weir status)`]),
-		...(unanswered === 0 ? [] : [`${unanswered} of the Gateways get no verdict of the sidecar at times (weir status)`]),
-		...(clientless === 0 ? [] : [`${clientless} of the Gateways accept no client (weir status)`]),
+		...counts.flatMap(([what, count]) => (count === 0 ? [] : [`${what}: ${count} (weir status)`])),
 		...Object.entries(CONTROL_NOTES).flatMap(([one, note]) => (active.some(({ alarm }) => alarm === one) ? note : [])),
 	];
 }

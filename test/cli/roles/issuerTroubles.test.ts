@@ -77,7 +77,7 @@ spec:
 		const ready = await client.raw("GET", "/readyz");
 		t.match(ready, {
 			status: 200,
-			text: "ready\nnote: 1 of the issuers of tokens have no key for Envoy to verify by (weir status)\n",
+			text: "ready\nnote: token issuers without a usable key for Envoy: 1 (weir status)\n",
 		});
 		await writeFile(file, set(EC));
 		// Control looks every two seconds.
@@ -121,7 +121,7 @@ t.test(
 		t.same(await shown("ann"), []);
 		t.match(await mutual.owner.raw("GET", "/readyz"), {
 			status: 200,
-			text: /^ready\nnote: 1 of the issuers .*\nnote: 1 of the Gateways refuse tokens .*\nnote: 1 of the Gateways get no verdict/,
+			text: /^ready\nnote: token issuers without .*: 1 .*\nnote: Gateways that refuse tokens, .*: 1 .*\nnote: Gateways that get no verdict .*: 1 /,
 		});
 		answers = false;
 		t.match(await mutual.owner.raw("GET", "/readyz"), { status: 200, text: "ready\n" });

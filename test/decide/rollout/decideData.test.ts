@@ -425,14 +425,14 @@ t.test("a wait names missing units before missing values; few units follow a fro
 	const arms = few.arms.map((arm) => ({ ...arm, metrics: {}, missingUnits: { accuracy: 150 } }));
 	t.match(decide(input({ evidence: { ...few, arms } })), {
 		...{ lacks: "matured units", expectedMs: null },
-		summary: /too few people for a result yet, control lacks 50 of 200/,
+		summary: /too few people for a result yet \(arm control has 150 of 200\)/,
 	});
 	const frozen = evidence({ control: { n: 300 }, boosted: { n: 300 } });
 	const since = frozen.arms.map((arm) => ({ ...arm, metrics: { ...arm.metrics, "latency-p99": rate(150, 0) } }));
 	t.match(decide(input({ evidence: { ...frozen, arms: since } })), {
 		...{ lacks: "matured units of latency-p99", expectedMs: 10_000 },
 		reason: /arm control has 150 of 200 matured units of latency-p99/,
-		summary: /too few people measured by p99 latency for a result yet, control lacks 50 of 200/,
+		summary: /too few people measured by p99 latency for a result yet \(arm control has 150 of 200\)/,
 	});
 	const both = since.map((arm) => ({
 		...arm,
@@ -449,7 +449,7 @@ t.test("too few units are neither success nor failure, and the missing number is
 	t.match(waiting, {
 		action: "hold",
 		waitsFor: "units",
-		summary: /too few people for a result yet, control lacks 50 of 200/,
+		summary: /too few people for a result yet \(arm control has 150 of 200\)/,
 	});
 	const ended = status({ startedAtMs: -600_000 });
 	t.match(decide(input({ status: ended, evidence: evidence(few) })), {
@@ -457,7 +457,7 @@ t.test("too few units are neither success nor failure, and the missing number is
 		rule: "max-duration",
 		reason:
 			/no verdict after 11.7 min of at most 10 min; arm control has 150 of 200 matured units, too few for a result/,
-		summary: "no clear result after 11.7 min, because too few people came (control lacks 50): v1 stays.",
+		summary: "no clear result after 11.7 min, because too few people came (arm control has 150 of 200): v1 stays.",
 	});
 	const pausing = experiment(["boosted"], { rollout: { ...ROLLOUT, onInconclusive: "pause" } });
 	t.match(decide(input({ experiment: pausing, status: ended, evidence: evidence(few) })), {
