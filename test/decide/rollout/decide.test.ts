@@ -526,19 +526,16 @@ t.test("a person's command is never reported as recomputed", async (t) => {
 	const promoted = commandOutcome({ ...made, status: live }, { verb: "promote", arm: null });
 	const gate = { at: "before-promotion", where: "gate.example", why: "HTTP 503" } as const;
 	const other = experiment(["boosted"], { goal: null });
-	const acts: readonly [outcome: Outcome | null, words: string][] = [
-		[promoted, "an operator's command has nothing to recompute"],
-		[commandOutcome({ ...made, status: live }, { verb: "pause" }), "an operator's command has nothing to recompute"],
-		[
-			commandOutcome({ ...made, status: { ...live, phase: "Paused", hold: "person" } }, { verb: "resume" }),
-			"an operator's command has nothing to recompute",
-		],
-		[commandOutcome({ ...made, status: live }, { verb: "abort" }), "an operator's command has nothing to recompute"],
-		[startExperiment(experiment(), 1), "an operator's command has nothing to recompute"],
-		[applyExperiment(experiment(), other, live, 1), "an operator's command has nothing to recompute"],
-		[heldByGate({ status: live }, promoted, gate), "an operator's command has nothing to recompute"],
+	const outcomes: readonly (Outcome | null)[] = [
+		promoted,
+		commandOutcome({ ...made, status: live }, { verb: "pause" }),
+		commandOutcome({ ...made, status: { ...live, phase: "Paused", hold: "person" } }, { verb: "resume" }),
+		commandOutcome({ ...made, status: live }, { verb: "abort" }),
+		startExperiment(experiment(), 1),
+		applyExperiment(experiment(), other, live, 1),
+		heldByGate({ status: live }, promoted, gate),
 	];
-	for (const [outcome, words] of acts) {
+	for (const outcome of outcomes) {
 		if (outcome === null) throw new RangeError("nothing was done");
 		const decision = {
 			experiment: "main",
@@ -550,7 +547,7 @@ t.test("a person's command is never reported as recomputed", async (t) => {
 			acknowledgedAtMs: null,
 		};
 		t.equal(recompute(decision), null);
-		t.same(recomputationText(decision), { holds: true, text: words }, outcome.reason);
+		t.match(recomputationText(decision), { holds: true, text: /nothing to recompute/ }, outcome.reason);
 	}
 });
 
