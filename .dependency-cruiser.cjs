@@ -12,7 +12,7 @@ const ADAPTERS = [
 	"observe/events",
 	"observe/telemetry",
 	"observe/agent",
-	"operate/(?:api|state|approvals|audit)",
+	"operate/(?:api|state|approvals|audit|operations)",
 	"operate/webhooks",
 	"trust/identity",
 	"trust/tokens",
@@ -136,7 +136,7 @@ module.exports = {
 			to: { path: `node_modules/${name}` },
 		})),
 		{
-			name: "one-door-to-jstat",
+			name: "one-file-imports-jstat",
 			comment: "jStat is silently wrong outside a measured domain; distributions/jstat.ts guards it. Our own distributions hold everywhere.",
 			severity: "error",
 			from: { path: "^src/", pathNot: "^src/infer/statistics/distributions/jstat\\.ts$" },

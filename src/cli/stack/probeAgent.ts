@@ -50,7 +50,7 @@ export function startProbeAgent({ node, adminSocket, control, identity, notice }
 			} catch (error) {
 				report = null;
 				const why = WeirError.from(error).message;
-				if (!closed && why !== refused) notice(`control takes no probe of this Envoy: ${why}`);
+				if (!closed && why !== refused) notice(`control refused the probe report of this Envoy: ${why}`);
 				refused = why;
 				await pause(PROBE_RETRY_MS, undefined, { ref: false });
 			}

@@ -66,7 +66,7 @@ export function applyExperiment(
 	const again =
 		anew.length === 0
 			? ""
-			: ` ${anew.join(", ")} will be frozen anew: what was measured by former thresholds is left out, and the alpha that it had stays spent.`;
+			: ` ${anew.join(", ")} will be frozen anew: what was measured by the old thresholds is left out, and the alpha that it had stays spent.`;
 	const less = gone.length === 0 ? "" : ` Nothing is judged by ${gone.join(", ")} any more.`;
 	return outcome(
 		"hold",

@@ -55,6 +55,6 @@ export function personOutcome(
 	const gates = request.overrideGates && gateRequests({ experiment, status }, outcome).length > 0;
 	const unasked = gates ? ` Its gates were not asked: overridden by ${by}.` : "";
 	const notes =
-		unasked + (approved === "" ? "" : ` Approved by ${approved}.`) + (reason === "" ? "" : ` Said: ${reason}`);
+		unasked + (approved === "" ? "" : ` Approved by ${approved}.`) + (reason === "" ? "" : ` Reason: ${reason}`);
 	return { ...outcome, reason: `${outcome.reason}${notes}` };
 }

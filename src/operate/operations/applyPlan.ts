@@ -358,7 +358,7 @@ function usedProblems(declared: Declared, created: ReadonlySet<string>, whole: C
 			return [
 				{
 					position: whole.positions.at(one, ["metadata", "name"]),
-					message: `the name '${name}' was used by a former Experiment`,
+					message: `the name '${name}' was used by an earlier Experiment`,
 					hint: "choose a new name: evidence and decisions are kept by name",
 				},
 			];

@@ -120,6 +120,8 @@ t.test("hundreds of endless bodies leave control's memory bounded, and other ope
 	});
 	t.same(new Set(answers.map(status)), new Set([429]), "the others are in progress");
 	t.match(answers[0], /\r\nretry-after: 1\r\n/i);
+	const probe = await sender(t, ca, url, operator("ada"));
+	t.equal(status(await (await probe("GET /healthz", "", YAML, 0)).answered), 200, "a probe of liveness is not limited");
 	const after = await rssMb();
 	t.ok(after - before < 300, `${before.toFixed()} MB before, ${after.toFixed()} MB after`);
 	t.match(await bob.apply(file(METRIC.replace("accuracy", "clicks")), wet), { outcome: "applied", revision: 2 });

@@ -226,7 +226,7 @@ t.test("a ramp under way voids no promotion, an end or a closed arm does", async
 	t.match(await bob.approve(promote.id), { state: "done" });
 	const decision = (await ada.decisions("boosted", 0)).decisions.at(-1);
 	t.match(decision, { by: operator("ada"), outcome: { action: "promote" } });
-	t.match(decision?.outcome.reason, new RegExp(`Approved by ${operator("bob")}\\. Said: it is time`));
+	t.match(decision?.outcome.reason, new RegExp(`Approved by ${operator("bob")}\\. Reason: it is time`));
 	await t.rejects(bob.approve(abort.id), { code: "conflict" }, "the abort was of an Experiment that still ran");
 	t.equal(store.current.status.experiments.boosted?.phase, "Promoting");
 });

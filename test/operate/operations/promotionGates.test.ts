@@ -111,7 +111,7 @@ t.test("an override needs an admin and a reason, and is in the decision and the 
 	await t.rejects(root.act("boosted", "abort", override), { code: "invalid-argument", message: /unknown field/ });
 	t.match(await root.act("boosted", "promote", override), {
 		decision: {
-			outcome: { reason: /Its gates were not asked: overridden by spiffe:.*root\. Said: the gate is down$/ },
+			outcome: { reason: /Its gates were not asked: overridden by spiffe:.*root\. Reason: the gate is down$/ },
 		},
 	});
 	t.equal(asked.length, 0);

@@ -51,7 +51,7 @@ t.test("a promotion that takes access is refused, or done with a reason and reco
 		message: /unknown field/,
 	});
 	t.match(await ada.act("boosted", "promote", MEANT), {
-		decision: { outcome: { reason: new RegExp(`, although .*${LOSS}; it takes over .* Said: v1 is withdrawn$`) } },
+		decision: { outcome: { reason: new RegExp(`, although .*${LOSS}; it takes over .* Reason: v1 is withdrawn$`) } },
 	});
 	t.equal(phase(), "Promoting");
 	t.match(last(), {

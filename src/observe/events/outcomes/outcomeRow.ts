@@ -113,7 +113,7 @@ function readMetric(name: unknown, context: OutcomeContext): MetricDeclaration |
 		return refusal(
 			"unknown-metric",
 			"no such metric is declared",
-			"declare a Metric with source outcome, or mend the name",
+			"declare a Metric with source outcome, or correct the name",
 		);
 	}
 	if (metric.source !== "outcome") {
@@ -129,7 +129,7 @@ function readValue(value: unknown, metric: MetricDeclaration): number | Refusal 
 	}
 	if (Math.abs(value) > OUTCOME_VALUE_MAX) {
 		const message = `value is beyond ${OUTCOME_VALUE_MAX}, where sums of squares leave double precision`;
-		return refusal("value-too-large", message, "mend the value, or measure in a larger unit");
+		return refusal("value-too-large", message, "correct the value, or measure in a larger unit");
 	}
 	const range = metric.range ?? (metric.type === "rate" ? { lo: 0, hi: 1 } : null);
 	if (range === null || (value >= range.lo && value <= range.hi)) return value;
@@ -138,7 +138,7 @@ function readValue(value: unknown, metric: MetricDeclaration): number | Refusal 
 		return refusal("value-out-of-range", message, "write 0 or 1, or a share");
 	}
 	const message = `metric ${metric.name} has values in [${range.lo}, ${range.hi}]`;
-	return refusal("value-out-of-range", message, "mend the value, or the Metric's range");
+	return refusal("value-out-of-range", message, "correct the value, or the Metric's range");
 }
 
 function readTime(time: unknown, receivedMs: number): number | Refusal {

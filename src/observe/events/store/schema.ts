@@ -6,7 +6,7 @@
 import { BETS } from "../../../infer/statistics/statistics/logCapital.js";
 
 /** Incremented with every change of the tables; a store of another version is refused. */
-export const SCHEMA_VERSION = 15;
+export const SCHEMA_VERSION = 1;
 
 const SUMS = ["up", "down"].flatMap((side) => BETS.map((_, i) => `${side}${i} DOUBLE NOT NULL`)).join(", ");
 

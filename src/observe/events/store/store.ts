@@ -217,7 +217,7 @@ async function prepare(connection: DuckDBConnection, path: string, keyPath: stri
 		throw new WeirError(
 			"failed-precondition",
 			`the unit key ${keyPath} is not the one that ${path} was written with`,
-			"put the former key file back; with another key no unit would be recognised",
+			"restore that key file; with another key no unit would be recognised",
 		);
 	}
 	await connection.run("BEGIN TRANSACTION");

@@ -112,7 +112,7 @@ export interface StateDatabase {
 
 const FILE = "state.mdb";
 /** Version of the file; a Weir that changes what it holds, or what it would accept of that, raises this. */
-const FORMAT = 2;
+const FORMAT = 1;
 
 /**
  * Opens or creates the state file in `directory` (made with mode 0700).
