@@ -17,8 +17,6 @@ import { AccessLogStream } from "./accessLogStream.js";
 import { type Entry, encode, type Rig, startRig, TestMeter } from "./rig.js";
 
 t.setTimeout(120_000);
-// Most of the time is waiting.
-t.jobs = 4;
 
 const DENIED: Entry = {
 	kind: "end",
