@@ -58,6 +58,7 @@ t.test("a taken API port ends weir up at once, with control's message", async (t
 	const { code, stderr } = await weir(["up", "-f", file, "--data", `${directory}/data`, "--api-port", `${port}`]);
 	t.equal(code, 1);
 	t.match(stderr, /the API cannot listen: .*EADDRINUSE/);
+	// Not "was not ready within 30 s".
 	t.match(stderr, "control ended at start (exit 1)");
 });
 
