@@ -383,6 +383,7 @@ try {
 		process.stderr.write(`weir: ${error.message}${error.hint === "" ? "" : `; ${error.hint}`}\n`);
 		if (error.code === "internal" && process.env.WEIR_LOG === "debug")
 			process.stderr.write(`${(error.cause as Error)?.stack ?? error.stack}\n`);
-		process.exitCode = error.code === "invalid-argument" ? EX_USAGE : 1;
+		// Listeners and clients of a role that could not start would keep the process alive.
+		process.exit(error.code === "invalid-argument" ? EX_USAGE : 1);
 	}
 }

@@ -1,5 +1,6 @@
 /** `weir up`: the whole stack on this machine until stopped. */
 import { existsSync } from "node:fs";
+import { constants } from "node:os";
 import { join } from "node:path";
 import { parseResources } from "../../declare/resources/parse.js";
 import { WeirError } from "../../error.js";
@@ -27,10 +28,17 @@ export interface UpArguments {
 	readonly workload: readonly string[];
 }
 
-/** Prints `READY {"gateway", "gateways", "api", "https", "metrics"}`; ends on SIGINT or SIGTERM. */
+/** Prints `READY {"gateway", "gateways", "api", "https", "metrics"}`; ends on SIGINT or SIGTERM, before READY with its code (130, 143). */
 export async function up(options: UpArguments): Promise<void> {
 	const { file, data, apiPort, traceSampling, trustDomain, identitySocket } = options;
 	const files = file.length === 0 && existsSync(join(data, "state")) ? [] : await declarable(file);
+	// Before the first child starts: a signal must stop those that still start, in order.
+	const ended = new Promise<NodeJS.Signals>((resolve) => {
+		process.once("SIGINT", resolve);
+		process.once("SIGTERM", resolve);
+	});
+	const starting = new AbortController();
+	void ended.then(() => starting.abort());
 	const stack = await startStack({
 		dataDirectory: data,
 		apiPort: port(apiPort),
@@ -44,15 +52,14 @@ export async function up(options: UpArguments): Promise<void> {
 		notice: (line) => process.stderr.write(`weir: ${line}\n`),
 		declare: () => files,
 		overwrite: options.overwrite ?? false,
+		signal: starting.signal,
+	}).catch(async (error: unknown) => {
+		if (starting.signal.aborted) process.exit(128 + constants.signals[await ended]);
+		throw error;
 	});
 	const { gateways, api, apiHttps: https, metrics } = stack;
 	// The usual declaration has one Gateway: its reader need not know the name.
 	const [gateway] = Object.values(gateways);
-	// Before READY: its reader may stop this process at once, and that must end cleanly.
-	const ended = new Promise<void>((resolve) => {
-		process.once("SIGINT", () => resolve());
-		process.once("SIGTERM", () => resolve());
-	});
 	process.stdout.write(`READY ${JSON.stringify({ gateway, gateways, api, https, metrics })}\n`);
 	await ended;
 	await stack.stop();

@@ -82,7 +82,12 @@ export class Publisher {
 		const { identity, xdsListen } = context;
 		const secure = identity === null || xdsListen === null ? null : await security(identity);
 		const publisher = new Publisher(context, store, audit, secure);
-		await publisher.#start();
+		try {
+			await publisher.#start();
+		} catch (error) {
+			await publisher.close();
+			throw error;
+		}
 		return publisher;
 	}
 

@@ -23,7 +23,8 @@ let closing = false;
 export function reportReady(ready: unknown): void {
 	if (closing) return;
 	if (process.send === undefined) process.stdout.write(`READY ${JSON.stringify(ready)}\n`);
-	else process.send(ready);
+	// A parent that has just died needs no report; "disconnect" ends this process.
+	else process.send(ready, undefined, undefined, () => {});
 }
 
 /** Runs `close` once on SIGTERM, SIGINT or the parent's death, then exits. */
@@ -43,7 +44,10 @@ export function stopOnSignal(close: () => Promise<void>): void {
 	};
 	process.once("SIGTERM", stop);
 	process.once("SIGINT", stop);
-	if (process.send !== undefined) process.once("disconnect", stop);
+	if (process.send === undefined) return;
+	process.once("disconnect", stop);
+	// The parent may have died before the listener was there.
+	if (!process.connected) stop();
 }
 
 /** Node's exit waits for the threads that read files, and one on a pipe or a dead mount never comes back. */

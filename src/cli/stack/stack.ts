@@ -5,6 +5,7 @@
  */
 import { rmSync, writeFileSync } from "node:fs";
 import { userInfo } from "node:os";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { type Gateway, qualifiedName } from "../../declare/resources/resource.js";
 import { WeirError } from "../../error.js";
@@ -44,6 +45,8 @@ export interface StackOptions {
 	readonly declare: (ready: Readonly<Record<string, unknown>>) => readonly ResourceFile[];
 	/** Also if others have changed resources since the last start; false. */
 	readonly overwrite?: boolean;
+	/** Ends a start that is under way: its children are stopped, and it throws. */
+	readonly signal?: AbortSignal;
 }
 
 /** Identities of the parts of the stack. */
@@ -88,7 +91,21 @@ export async function startStack(options: StackOptions): Promise<Stack> {
 		const hint = "stop it, or name another folder by --data";
 		throw new WeirError("already-exists", `another Weir runs on ${at.dataDirectory}`, hint);
 	}
+	const { signal } = options;
+	signal?.throwIfAborted();
+	const aborted = new Promise<never>((_, reject) => {
+		signal?.addEventListener("abort", () => reject(signal.reason), { once: true });
+	});
 	const supervisor = new Supervisor({ notice: options.notice });
+	try {
+		return await Promise.race([startParts(options, at, supervisor), aborted]);
+	} catch (error) {
+		await supervisor.stop();
+		throw error;
+	}
+}
+
+async function startParts(options: StackOptions, at: Places, supervisor: Supervisor): Promise<Stack> {
 	const identity = identityOf(options, at.runDirectory);
 	const common = ["--data", at.dataDirectory, "--trace-sampling", String(options.traceSamplingPercent)];
 	// Spans of our own children go to the embedded store unless the user names another place.
@@ -98,73 +115,68 @@ export async function startStack(options: StackOptions): Promise<Stack> {
 			: { [TRACES_SOCKET]: at.traceQuerySocket };
 	// Ports are chosen anew at each start: another program may have one of the last.
 	rmSync(at.gatewayPortsFile, { force: true });
-	try {
-		if (options.identitySocket === undefined) {
-			const { trustDomain, workloads, svidLifetime } = options;
-			const ids = { ...identity.ids, ...workloads };
-			await supervisor.start(caChild({ data: at.dataDirectory, run: at.runDirectory, trustDomain, ids, svidLifetime }));
-		}
-		const control = controlChild(options, at, identity, common);
-		const { api: https } = (await supervisor.start(control)) as { api: string };
-		const api = `unix:${at.apiSocket}`;
-		// What does not need each other starts side by side; a part that stops goes after all that began later.
-		const children = options.children?.(identity) ?? [];
-		const [ready] = await Promise.all([
-			Promise.all(
-				children.map((child) => supervisor.start({ ...child, environment: { ...environment, ...child.environment } })),
-			),
-			// On a shared machine, counting must not slow what it counts.
-			supervisor.start({
-				name: "ingest",
-				module: MAIN,
-				args: ["ingest", "--data", at.dataDirectory, "--decision-log", options.decisionLog ?? "denied"],
-				niceness: 10,
-			}),
-		]);
-		const files = options.declare(Object.fromEntries(children.map(({ name }, index) => [name, ready[index]])));
-		const { overwrite = false, notice } = options;
-		const resources = await declare(files, { api, at, overwrite, notice });
-		const declared = resources.filter((resource): resource is Gateway => resource.kind === "Gateway");
-		endOrphan(at.runDirectory);
-		await requireFreePorts(declared);
-		// Envoy after the sidecar, so that it stops before it: a sidecar that went first would fail Envoy's open calls, and
-		// Envoy 1.40.0 can crash when both end at once.
-		await supervisor.start({
-			name: "sidecar",
-			module: MAIN,
-			args: ["sidecar", "--data", at.dataDirectory, "--identity", identity.socketOf("sidecar")],
-			environment,
-		});
-		const envoy = (await supervisor.start({
-			name: "envoy",
-			module: MAIN,
-			args: ["envoy", ...common, "--node", ENVOY, "--identity", identity.socketOf("envoy")],
-		})) as { version: string };
-		const unheard = await allListen(declared, at, api, options.notice);
-		const listening = declared.filter(({ metadata }) => !unheard.has(qualifiedName(metadata)));
-		const gateways = await gatewayUrls(listening, at);
-		const metrics = `${https}/metrics`;
-		const operator = identity.socketOf("operator");
-		const addresses = { api, https, metrics, gateways, operator, traces: at.traceQuerySocket, pid: process.pid };
-		writeFileSync(at.addressesFile, JSON.stringify(addresses), { mode: 0o600 });
-		return {
-			gateways,
-			api,
-			apiHttps: https,
-			metrics,
-			tracesSocket: at.traceQuerySocket,
-			identity,
-			envoyVersion: envoy.version,
-			pid: (name) => supervisor.pid(name),
-			stop: async () => {
-				rmSync(at.addressesFile, { force: true });
-				await supervisor.stop();
-			},
-		};
-	} catch (error) {
-		await supervisor.stop();
-		throw error;
+	if (options.identitySocket === undefined) {
+		const { trustDomain, workloads, svidLifetime } = options;
+		const ids = { ...identity.ids, ...workloads };
+		await supervisor.start(caChild({ data: at.dataDirectory, run: at.runDirectory, trustDomain, ids, svidLifetime }));
 	}
+	const control = controlChild(options, at, identity, common);
+	const { api: https } = (await supervisor.start(control)) as { api: string };
+	const api = `unix:${at.apiSocket}`;
+	// What does not need each other starts side by side; a part that stops goes after all that began later.
+	const children = options.children?.(identity) ?? [];
+	const [ready] = await Promise.all([
+		Promise.all(
+			children.map((child) => supervisor.start({ ...child, environment: { ...environment, ...child.environment } })),
+		),
+		// On a shared machine, counting must not slow what it counts.
+		supervisor.start({
+			name: "ingest",
+			module: MAIN,
+			args: ["ingest", "--data", at.dataDirectory, "--decision-log", options.decisionLog ?? "denied"],
+			niceness: 10,
+		}),
+	]);
+	const files = options.declare(Object.fromEntries(children.map(({ name }, index) => [name, ready[index]])));
+	const { overwrite = false, notice } = options;
+	const resources = await declare(files, { api, at, overwrite, notice });
+	const declared = resources.filter((resource): resource is Gateway => resource.kind === "Gateway");
+	endOrphan(at.runDirectory);
+	await requireFreePorts(declared);
+	// Envoy after the sidecar, so that it stops before it: a sidecar that went first would fail Envoy's open calls, and
+	// Envoy 1.40.0 can crash when both end at once.
+	await supervisor.start({
+		name: "sidecar",
+		module: MAIN,
+		args: ["sidecar", "--data", at.dataDirectory, "--identity", identity.socketOf("sidecar")],
+		environment,
+	});
+	const envoy = (await supervisor.start({
+		name: "envoy",
+		module: MAIN,
+		args: ["envoy", ...common, "--node", ENVOY, "--identity", identity.socketOf("envoy")],
+	})) as { version: string };
+	const unheard = await allListen(declared, at, api, options.notice);
+	const listening = declared.filter(({ metadata }) => !unheard.has(qualifiedName(metadata)));
+	const gateways = await gatewayUrls(listening, at);
+	const metrics = `${https}/metrics`;
+	const operator = identity.socketOf("operator");
+	const addresses = { api, https, metrics, gateways, operator, traces: at.traceQuerySocket, pid: process.pid };
+	writeFileSync(at.addressesFile, JSON.stringify(addresses), { mode: 0o600 });
+	return {
+		gateways,
+		api,
+		apiHttps: https,
+		metrics,
+		tracesSocket: at.traceQuerySocket,
+		identity,
+		envoyVersion: envoy.version,
+		pid: (name) => supervisor.pid(name),
+		stop: async () => {
+			rmSync(at.addressesFile, { force: true });
+			await supervisor.stop();
+		},
+	};
 }
 
 /** A restarted control has the API port of its first start. */
@@ -183,6 +195,7 @@ function controlChild(
 		name: "control",
 		module: MAIN,
 		args: args(String(apiPort)),
+		crashHint: `the state file ${join(at.dataDirectory, "state", "state.mdb")} may be damaged: restore a copy, or move it away to start without state`,
 		argsAgain: (ready) => args(new URL((ready as { api: string }).api).port),
 	};
 }

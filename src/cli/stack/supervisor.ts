@@ -16,6 +16,8 @@ export interface ChildSpec {
 	/** Arguments of a restart, from the first start's ready message: the same port again, for example. */
 	readonly argsAgain?: (ready: unknown) => readonly string[];
 	readonly environment?: NodeJS.ProcessEnv;
+	/** What to look at when a signal, such as SIGSEGV, ends it at start. */
+	readonly crashHint?: string;
 	/** How far below normal priority it runs: 0 (normal) to 19. */
 	readonly niceness?: number;
 }
@@ -55,7 +57,7 @@ export class Supervisor {
 		return this.#children.get(name)?.pid;
 	}
 
-	/** Stops the children one by one in reverse order of start, also of restarted ones: SIGTERM, then SIGKILL after a grace. */
+	/** Stops the children one by one in reverse order of start, also restarted ones and those that still start: SIGTERM, then SIGKILL after a grace. */
 	async stop(): Promise<void> {
 		this.#stopping = true;
 		for (const child of [...this.#children.values()].reverse()) {
@@ -70,6 +72,7 @@ export class Supervisor {
 	}
 
 	async #spawn(spec: ChildSpec): Promise<{ child: ChildProcess; ready: unknown }> {
+		if (this.#stopping) throw new WeirError("unavailable", `${spec.name} was not started: the stack stops`);
 		const child = fork(spec.module, spec.args, {
 			env: { ...process.env, ...spec.environment },
 			stdio: ["ignore", "inherit", "inherit", "ipc"],
@@ -81,16 +84,20 @@ export class Supervisor {
 		if (spec.niceness !== undefined && child.pid !== undefined) setPriority(child.pid, spec.niceness);
 		const timeoutMs = this.options.readyTimeoutMs ?? 30_000;
 		const ready = await new Promise<unknown>((resolve, reject) => {
-			const timer = setTimeout(() => fail(`was not ready within ${timeoutMs / 1000} s`), timeoutMs);
-			const fail = (why: string) => {
+			const timer = setTimeout(() => fail(`was not ready within ${timeoutMs / 1000} s`, "see its log"), timeoutMs);
+			const fail = (why: string, hint: string) => {
 				clearTimeout(timer);
 				child.kill("SIGKILL");
-				reject(new WeirError("unavailable", `${spec.name} ${why}`, "its own message stands above"));
+				reject(new WeirError("unavailable", `${spec.name} ${why}`, hint));
 			};
-			child.once("exit", (code, signal) => fail(`ended at start (${signal ?? `exit ${code}`})`));
+			const exited = (code: number | null, signal: NodeJS.Signals | null) => {
+				if (signal === null) fail(`ended at start (exit ${code})`, "its own message stands above");
+				else fail(`ended at start by the signal ${signal}`, spec.crashHint ?? "see the kernel's log (dmesg)");
+			};
+			child.once("exit", exited);
 			child.once("message", (message) => {
 				clearTimeout(timer);
-				child.removeAllListeners("exit");
+				child.off("exit", exited);
 				resolve(message);
 			});
 		});
@@ -115,7 +122,8 @@ export class Supervisor {
 				child = (await this.#spawn(spec)).child;
 				this.options.notice(`${spec.name} is back`);
 			} catch (error) {
-				this.options.notice((error as Error).message);
+				const { message, hint } = WeirError.from(error);
+				this.options.notice(`${message}; ${hint}`);
 				child = this.#children.get(spec.name) ?? child;
 			}
 		}

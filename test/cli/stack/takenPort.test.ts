@@ -6,7 +6,7 @@ import t from "tap";
 import { GatewayPorts, requireFreePorts, untilListening } from "../../../src/cli/stack/gatewayPorts.js";
 import { gateway } from "../../fixtures/resources.js";
 import { startBackend } from "../backend.js";
-import { fileOf, temporaryDirectory, weirUp } from "../command.js";
+import { fileOf, temporaryDirectory, weir, weirUp } from "../command.js";
 import { gatewayText, serviceText } from "../documents.js";
 
 t.setTimeout(120_000);
@@ -45,6 +45,21 @@ t.test("a Gateway that Envoy refuses is reported, another one serves, and its po
 		message: `Gateway edge: another program listens on port ${other} of 127.0.0.1`,
 	});
 	t.equal(await up.stop(), 0);
+});
+
+t.test("a taken API port ends weir up at once, with control's message", async (t) => {
+	const server = createServer().listen(0, "127.0.0.1");
+	await once(server, "listening");
+	t.teardown(() => server.close());
+	const { port } = server.address() as AddressInfo;
+	const directory = await temporaryDirectory(t);
+	const file = await fileOf(directory, "edge.yaml", declared({ edge: "port: 0" }, port));
+	// It resolves when all have closed standard error: no child is left.
+	const { code, stderr } = await weir(["up", "-f", file, "--data", `${directory}/data`, "--api-port", `${port}`]);
+	t.equal(code, 1);
+	t.match(stderr, /the API cannot listen: .*EADDRINUSE/);
+	// Not "was not ready within 30 s".
+	t.match(stderr, "control ended at start (exit 1)");
 });
 
 t.test("a port that is freed in time is no error", async (t) => {

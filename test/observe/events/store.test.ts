@@ -57,7 +57,11 @@ t.test("a store of a newer Weir, of another key, or that is no store is refused"
 	});
 	const none = fresh();
 	writeFileSync(join(none, "events.duckdb"), "this is not a database".repeat(1_000));
-	await t.rejects(openEventStore(none), { code: "failed-precondition", message: /cannot be opened/ });
+	await t.rejects(openEventStore(none), {
+		code: "failed-precondition",
+		message: /events.duckdb cannot be opened: .*not a valid DuckDB database file/,
+		hint: /restore a copy/,
+	});
 });
 
 t.test("only the store's user can read its files, also ones made readable and later ones", async (t) => {

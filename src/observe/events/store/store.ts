@@ -187,9 +187,12 @@ async function openInstance(path: string): Promise<duckdb.DuckDBInstance> {
 				{ cause: thrown },
 			);
 		}
-		throw new WeirError("failed-precondition", `the event store ${path} cannot be opened`, "see the cause in the log", {
-			cause: thrown,
-		});
+		throw new WeirError(
+			"failed-precondition",
+			`the event store ${path} cannot be opened: ${message.replaceAll(/\s+/g, " ")}`,
+			"if the file is damaged, restore a copy, or move it away to start without recorded events",
+			{ cause: thrown },
+		);
 	}
 }
 
