@@ -31,8 +31,7 @@ t.test("apply alone changes none of it; with promote it happens at once", async 
 			ada.apply(file(text), try_),
 			{
 				code: "permission-denied",
-				message:
-					/ada promote in namespace default, which it takes where a declaration changes .* of Experiment boosted, which is running/,
+				message: /ada needs the verb promote in namespace default to change .* of Experiment boosted, which is running/,
 			},
 			what,
 		);
@@ -60,7 +59,7 @@ t.test("it waits when promotions wait, and reports why", async (t) => {
 			needsIn: { default: 1 },
 			effects: [
 				"configured Experiment boosted: spec.rollout.maxDuration",
-				"changes the spec of Experiment boosted, which is running",
+				"needs promote to change the spec of Experiment boosted, which is running",
 			],
 		},
 	});
