@@ -180,7 +180,7 @@ t.test(
 		});
 		t.match(
 			(await mia("proxy-status")).stderr,
-			/read in all namespaces; it shows all namespaces together, and the RoleBinding/,
+			/read in all namespaces \('\*'\); it shows all namespaces together, and the RoleBinding/,
 		);
 	},
 );
