@@ -98,7 +98,10 @@ t.test("a caller without any apply right is refused before its documents are rea
 		read++;
 		return planned(...given);
 	};
-	await t.rejects(ada.apply(file("{{ no YAML"), now), { ...denied, message: /ada needs the verb apply in at least one namespace/ });
+	await t.rejects(ada.apply(file("{{ no YAML"), now), {
+		...denied,
+		message: /ada needs the verb apply in at least one namespace/,
+	});
 	await t.rejects(ada.apply(file(ALL), { dryRun: true }), denied);
 	t.equal(read, 0);
 	t.match(store.audit.page(0, 10, "refused").records, [
