@@ -82,7 +82,11 @@ spec: {type: rate, source: outcome, senders: ["${APP}"]}
 		t.equal(JSON.parse(seen.text).resources.length, 4, seen.text);
 		for (const as of ["app", "unauthorised"] as const) {
 			for (const headers of [{}, { "x-weir-caller": "spiffe://weir.local/weir/operator/root" }] as const) {
-				t.match(await call(as, "GET", headers), { status: 403, text: /read in any namespace/ }, `${as} sees nothing`);
+				t.match(
+					await call(as, "GET", headers),
+					{ status: 403, text: /read in at least one namespace/ },
+					`${as} sees nothing`,
+				);
 				t.ok((await call(as, "DELETE", headers)).status >= 403, `${as} changes nothing`);
 			}
 		}

@@ -10,7 +10,7 @@ import { temporaryDirectory } from "./employment.js";
 
 export const operator = (name: string): string => `spiffe://weir.test/weir/operator/${name}`;
 /** What reads of an operator are answered with who is known, and may read nothing. */
-export const READS_NOTHING = { code: "permission-denied", message: /no RoleBinding lets \S+ read in any namespace/ };
+export const READS_NOTHING = { code: "permission-denied", message: /needs the verb read in at least one namespace/ };
 const CONTROL = "spiffe://weir.test/weir/control";
 
 /** The one URI of a verified certificate; composition uses the identity room for this. */

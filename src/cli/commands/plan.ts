@@ -16,7 +16,7 @@ import { type Plan, type PlanInput, planOf } from "../../infer/planning/plan.js"
 import type { ApiClient } from "../../operate/api/apiClient.js";
 import { heldResources } from "../resourceFiles.js";
 import { type ApiArguments, clientOf } from "./apiAccess.js";
-import { type PlanFlags, parsePlanFlags } from "./planFlags.js";
+import { demandMetrics, type PlanFlags, parsePlanFlags } from "./planFlags.js";
 import { planPage, type ReportedPlan, type Running } from "./planPage.js";
 
 export interface PlanArguments extends ApiArguments, PlanFlags {
@@ -33,6 +33,7 @@ export async function plan(options: PlanArguments): Promise<void> {
 	const flags = parsePlanFlags(options);
 	const resources = await heldResources(options.file);
 	const experiment = experimentOf(resources, options.experiment);
+	demandMetrics(experiment, flags);
 	const client = options.offline === true ? null : clientOrNull(options);
 	const asked = client === null ? NOTHING_ASKED : await ask(client, experiment);
 	const facts = mergePlanEvidence([flags.facts, ...asked.facts]);

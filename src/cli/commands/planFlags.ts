@@ -2,7 +2,9 @@
 
 import type { Baseline, PlanEvidence } from "../../decide/rollout/planEvidence.js";
 import type { Assumptions } from "../../decide/rollout/planInput.js";
+import { type Experiment, qualifiedName } from "../../declare/resources/resource.js";
 import { WeirError } from "../../error.js";
+import { claimedMetrics } from "../../infer/statistics/claim.js";
 
 export interface PlanFlags {
 	readonly traffic?: string;
@@ -35,6 +37,16 @@ export function parsePlanFlags(flags: PlanFlags): { readonly facts: PlanEvidence
 			),
 		},
 	};
+}
+
+/** @throws WeirError `invalid-argument` if a flag names a Metric that the Experiment does not use */
+export function demandMetrics(experiment: Experiment, { facts, assumptions }: ReturnType<typeof parsePlanFlags>): void {
+	const known = claimedMetrics(experiment);
+	const named = [...Object.keys(facts.baselines), ...Object.keys(assumptions.effects)];
+	const unknown = named.find((metric) => !known.includes(metric));
+	if (unknown === undefined) return;
+	const hint = `Metrics of Experiment ${qualifiedName(experiment.metadata)}: ${known.join(", ") || "none"}`;
+	throw new WeirError("invalid-argument", `unknown Metric ${unknown}`, hint);
 }
 
 const BASELINE = "METRIC=MEAN, METRIC=MEAN,SD or METRIC=MEAN,SD,MOST, such as accuracy=78% or revenue=12.5,30,900";

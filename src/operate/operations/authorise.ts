@@ -64,7 +64,7 @@ export function authoriseChange({ state, mayRead, isPlatformAdmin }: Asker, plan
 		needs,
 		namespaces: [...new Set([...namespacesIn(needs), ...Object.keys(approvals.needsIn)])],
 		approvals,
-		effects: [...touched.map(effectOf), ...promote.map(({ because }) => String(because))],
+		effects: [...touched.map(effectOf), ...promote.map(({ verb, to }) => `needs ${verb} to ${to}`)],
 		fingerprints: Object.fromEntries(
 			touched.map(({ before, after }) => [keyOf(after ?? before), fingerprint(before ?? undefined)]),
 		),

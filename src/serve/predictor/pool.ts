@@ -82,9 +82,7 @@ export class Pool {
 		try {
 			await Promise.all(Array.from({ length: options.workers }, () => pool.#startWorker()));
 		} catch (error) {
-			pool.#closing = true;
-			for (const timer of pool.#timers) clearTimeout(timer);
-			await Promise.all([...pool.#slots].map(({ worker }) => worker.terminate()));
+			await pool.close();
 			throw error;
 		}
 		return pool;
@@ -122,17 +120,16 @@ export class Pool {
 		};
 	}
 
-	/** Ends the workers after their running jobs. Do not submit any more. */
+	/**
+	 * Ends the workers after their running jobs. Do not submit any more. A worker that still loads its models ends after that:
+	 * onnxruntime aborts the process if a thread is terminated inside it.
+	 */
 	async close(): Promise<void> {
 		this.#closing = true;
 		for (const timer of this.#timers) clearTimeout(timer);
 		this.#rejectWaiting("the predictor is closing");
 		await Promise.all(
-			[...this.#slots].map(async ({ worker, ready }) => {
-				if (!ready) {
-					await worker.terminate();
-					return;
-				}
+			[...this.#slots].map(async ({ worker }) => {
 				const gone = new Promise<void>((resolve) => worker.once("exit", () => resolve()));
 				worker.postMessage({ kind: "close" } satisfies ToWorker);
 				const timer = setTimeout(() => void worker.terminate(), PREDICTOR_DRAIN_MS);

@@ -102,7 +102,7 @@ t.test("each reader pages through the records of their own Services only", async
 	t.match(await mia.raw("GET", "/v1/requests/"), { status: 403 });
 	t.match(await (await as("eve")).raw("GET", "/v1/requests"), {
 		status: 403,
-		json: { error: { message: /any namespace/ } },
+		json: { error: { message: /at least one namespace/ } },
 	});
 	await owner.delete("RoleBinding", "mia", { dryRun: false });
 	t.match(await mia.raw("GET", "/v1/requests"), { status: 403 }, "by the bindings of now");
@@ -180,7 +180,7 @@ t.test(
 		});
 		t.match(
 			(await mia("proxy-status")).stderr,
-			/read in all namespaces; it shows all namespaces together, and the RoleBinding/,
+			/read in all namespaces \('\*'\); it shows all namespaces together, and the RoleBinding/,
 		);
 	},
 );

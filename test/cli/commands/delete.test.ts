@@ -86,7 +86,7 @@ t.test("delete needs the role and the second person; an unreadable Experiment is
 	});
 	const { as } = await operatorCommand(t, made);
 	const [ada, bob, eve] = [await as("ada"), await as("bob"), await as("eve")];
-	t.match(await eve("delete", "Metric", "one", "-n", "team"), { code: 1, stderr: /no RoleBinding lets .*eve apply/ });
+	t.match(await eve("delete", "Metric", "one", "-n", "team"), { code: 1, stderr: /eve needs the verb apply/ });
 	t.match(await ada("delete", "Metric", "two", "-n", "other"), { code: 1, stderr: /no Metric 'other\/two'/ });
 	t.match(await ada("delete", "Metric", "team/one", "Metric", "other/two"), {
 		code: 1,

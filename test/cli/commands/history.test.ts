@@ -77,7 +77,7 @@ spec: {verbs: [apply], namespaces: [red]}
 	if (asked.outcome === "pending") await (await made.as("carol")).approve(asked.request.id);
 	const [ada, bob, rita] = [await as("ada"), await as("bob"), await as("rita")];
 	const back = ["rollback", "--to", String(revision)];
-	t.match(await rita(...back), { code: 1, stderr: /rita apply in any namespace/ });
+	t.match(await rita(...back), { code: 1, stderr: /rita needs the verb apply in at least one namespace/ });
 	t.match(await ada("history"), { out: /^((?!blue).)*$/s }, "no word of another namespace");
 	t.match(await ada(...back, "--dry-run"), { code: 0, out: "configured AccessPolicy red/callers (dry run)\n" });
 

@@ -158,7 +158,10 @@ spec: {verbs: [${verb}], subjects: ["${subject}"], namespaces: [default]}
 		t.match(paused, { outcome: "done", decision: { by: "https://id.example#ada" } });
 		const inGroup = withToken(await signed({ ...claims, sub: "eve", groups: ["ml"] }, pair));
 		t.equal((await inGroup.status()).experiments.length, 1);
-		await t.rejects(inGroup.act("boosted", "resume"), { code: "permission-denied", message: /eve promote/ });
+		await t.rejects(inGroup.act("boosted", "resume"), {
+			code: "permission-denied",
+			message: /eve needs the verb promote/,
+		});
 		const denied = { code: "permission-denied", message: /does not know who calls/ };
 		const wrong: readonly [string, Readonly<Record<string, unknown>>, typeof pair][] = [
 			["another's signature", {}, other],

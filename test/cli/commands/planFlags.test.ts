@@ -1,6 +1,7 @@
 /** The values of the flags of `weir plan`. */
 import t from "tap";
-import { parsePlanFlags } from "../../../src/cli/commands/planFlags.js";
+import { demandMetrics, parsePlanFlags } from "../../../src/cli/commands/planFlags.js";
+import { experiment } from "../../decide/rollout/example.js";
 
 const FLAGS = { baseline: [], effect: [], power: "80%" };
 
@@ -46,5 +47,17 @@ t.test("an invalid value is refused with the name of its flag", (t) => {
 			code: "invalid-argument",
 			message: `${flag} is not understood`,
 		});
+	t.end();
+});
+
+t.test("a Metric that the Experiment does not use is refused, and the message lists those it uses", (t) => {
+	const demand = (flags: object) => demandMetrics(experiment(["boosted"]), parsePlanFlags({ ...FLAGS, ...flags }));
+	for (const flags of [{ baseline: ["foo=3"] }, { effect: ["accuracy=1pp", "foo=2pp"] }])
+		t.throws(() => demand(flags), {
+			code: "invalid-argument",
+			message: "unknown Metric foo",
+			hint: "Metrics of Experiment main: latency-p99, error-rate, accuracy",
+		});
+	t.doesNotThrow(() => demand({ baseline: ["error-rate=1%"], effect: ["accuracy=2pp"] }));
 	t.end();
 });

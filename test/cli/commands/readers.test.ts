@@ -53,7 +53,7 @@ t.test(
 			const refused = await eve(...words);
 			t.match(
 				[refused.code, refused.out, refused.stderr],
-				[1, "", /lets \S+eve read in any namespace; ask an admin for a RoleBinding/],
+				[1, "", /eve needs the verb read in at least one namespace; ask an admin for a RoleBinding/],
 				words.join(" "),
 			);
 		}

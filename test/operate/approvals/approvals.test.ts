@@ -333,7 +333,7 @@ t.test("requests are visible to readers of their namespaces", async (t) => {
 				verb,
 				objects: [`request ${id}`],
 				namespaces: ["default"],
-				why: /answered as what is not there/,
+				why: /needs the verb read there; the answer was "not found"/,
 			})),
 		],
 		"a minute's reads are one record, and each act has its own",

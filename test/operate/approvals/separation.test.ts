@@ -80,7 +80,7 @@ t.test("a Service's DataClass, once given, is changed and dropped by an admin al
 	const [ada, bob] = [await as("ada"), await as("bob")];
 	t.match(await ada.apply(file(classed("eu")), now), { outcome: "applied" }, "to give it one takes no admin");
 	t.match(await ada.apply(file(classed("eu").replace("port: 9001", "port: 9003")), now), { outcome: "applied" });
-	const admin = { ...denied, message: /ada admin in namespace default/ };
+	const admin = { ...denied, message: /ada needs the verb admin in namespace default/ };
 	await t.rejects(ada.apply(file(placed), now), admin);
 	await t.rejects(ada.apply(file(classed("far")), now), admin);
 	await t.rejects(ada.delete("Service", "employment", now), admin, "it could be declared anew without");
@@ -98,7 +98,10 @@ t.test("a caller without any apply right is refused before its documents are rea
 		read++;
 		return planned(...given);
 	};
-	await t.rejects(ada.apply(file("{{ no YAML"), now), { ...denied, message: /ada apply in any namespace/ });
+	await t.rejects(ada.apply(file("{{ no YAML"), now), {
+		...denied,
+		message: /ada needs the verb apply in at least one namespace/,
+	});
 	await t.rejects(ada.apply(file(ALL), { dryRun: true }), denied);
 	t.equal(read, 0);
 	t.match(store.audit.page(0, 10, "refused").records, [

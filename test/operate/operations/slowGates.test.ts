@@ -81,7 +81,7 @@ t.test(
 		const second = await pending();
 		const bobs = (verb: string) => file(binding("bob", verb, ["bob"], "[default]"));
 		const revoked = meanwhile(second, () => owner.apply(bobs("read"), now));
-		await t.rejects(revoked, { code: "permission-denied", message: /bob approve in namespace default/ });
+		await t.rejects(revoked, { code: "permission-denied", message: /bob needs the verb approve in namespace default/ });
 		t.match(await ada.request(second), { state: "pending", approvals: [] });
 		await owner.apply(bobs("approve"), now);
 
@@ -96,7 +96,10 @@ t.test("a caller that lost its right then does not promote, and a new approval p
 	const ada = await as("ada");
 	const adas = (verb: string) => file(binding("ada", verb, ["ada"], "[default]"));
 	answers.push(after(1, () => owner.apply(adas("read"), now)));
-	await t.rejects(ada.act("boosted", "promote"), { code: "permission-denied", message: /ada promote in namespace/ });
+	await t.rejects(ada.act("boosted", "promote"), {
+		code: "permission-denied",
+		message: /ada needs the verb promote in namespace/,
+	});
 	await owner.apply(adas("promote"), now);
 	answers.push(after(1, () => owner.apply(file(TWO), now)));
 	t.match(await ada.act("boosted", "promote"), { outcome: "pending" });

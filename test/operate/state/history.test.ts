@@ -19,10 +19,19 @@ t.test("the oldest revisions are dropped, and a rollback to them is refused", (t
 	});
 	t.equal(history.list(everywhere).length, HISTORY_REVISIONS_MAX);
 	t.equal(history.keptFrom, 2);
-	const now = { revision: HISTORY_REVISIONS_MAX + 2, stored: [] };
+	const newest = HISTORY_REVISIONS_MAX + 2;
+	const now = { revision: newest, stored: [] };
 	t.throws(() => history.rollback(1, now, everywhere), {
 		code: "failed-precondition",
 		message: "old documents are kept back to revision 2, not to 1",
+	});
+	const later = { ...now, revision: newest + 2 };
+	t.throws(() => history.rollback(9_999, later, everywhere), {
+		code: "invalid-argument",
+		message: `there is no revision 9999: weir history has revisions up to ${newest}`,
+	});
+	t.throws(() => history.rollback(9_999, later, () => false), {
+		message: "there is no revision 9999: weir history has none",
 	});
 	t.same(history.rollback(2, now, everywhere), { files: [], deletions: [] }, "nothing of it is there now");
 	t.end();

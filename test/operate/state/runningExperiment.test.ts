@@ -31,8 +31,7 @@ t.test("a change of a running Experiment is refused with apply alone, and immedi
 			ada.apply(file(text), try_),
 			{
 				code: "permission-denied",
-				message:
-					/ada promote in namespace default, which it takes where a declaration changes .* of Experiment boosted, which is running/,
+				message: /ada needs the verb promote in namespace default to change .* of Experiment boosted, which is running/,
 			},
 			what,
 		);
@@ -60,7 +59,7 @@ t.test("a change of a running Experiment waits if promotions wait, and reports w
 			needsIn: { default: 1 },
 			effects: [
 				"configured Experiment boosted: spec.rollout.maxDuration",
-				"changes the spec of Experiment boosted, which is running",
+				"needs promote to change the spec of Experiment boosted, which is running",
 			],
 		},
 	});

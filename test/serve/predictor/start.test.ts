@@ -1,7 +1,8 @@
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import t from "tap";
+import { Pool } from "../../../src/serve/predictor/pool.js";
 import { type PredictorOptions, startPredictor } from "../../../src/serve/predictor/server.js";
 import { employmentModel, tinyModel } from "./doubles.js";
 
@@ -78,3 +79,18 @@ t.test("a configuration that cannot be served is refused at the start, with a hi
 		hint: /another process/,
 	});
 });
+
+t.test(
+	"a worker that cannot load its model waits for the others, whose termination would abort the process",
+	async (t) => {
+		const folder = mkdtempSync(join(tmpdir(), "weir-predictor-"));
+		t.teardown(() => rmSync(folder, { recursive: true }));
+		const path = join(folder, "loaded");
+		const workerUrl = new URL("./loading.worker.js", import.meta.url);
+		await t.rejects(Pool.start({ models: [{ name: "m", version: "1", path }], workers: 2, workerUrl }), {
+			code: "failed-precondition",
+			message: `model 'm': cannot load ${path}: no model`,
+		});
+		t.ok(existsSync(path), "the other worker has loaded");
+	},
+);

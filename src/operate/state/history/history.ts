@@ -46,15 +46,19 @@ export class History {
 
 	/**
 	 * The change that makes the resources in the scope what they were at a revision.
-	 * @throws WeirError `failed-precondition` if that is not kept, `invalid-argument` for a revision that is not made yet
+	 * @throws WeirError `failed-precondition` if that is not kept, `invalid-argument` for a revision after the newest
 	 */
 	rollback(
 		to: number,
 		now: { readonly revision: number; readonly stored: readonly StoredResource[] },
 		scope: Scope,
 	): Change {
-		if (to > now.revision)
-			throw new WeirError("invalid-argument", `revision ${to} is not made yet, the newest is ${now.revision}`);
+		if (to > now.revision) {
+			// Pauses and promotions also take revisions, which the history does not list.
+			const newest = this.list(scope)[0]?.revision;
+			const known = newest === undefined ? "has none" : `has revisions up to ${newest}`;
+			throw new WeirError("invalid-argument", `there is no revision ${to}: weir history ${known}`);
+		}
 		if (to < this.keptFrom)
 			throw new WeirError(
 				"failed-precondition",

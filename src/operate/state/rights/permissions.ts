@@ -24,8 +24,8 @@ export const ALL_NAMESPACES = "*";
 export interface Need {
 	readonly verb: OperatorVerb;
 	readonly namespace: string;
-	/** The part of the change that needs it, if not obvious: `changes Experiment trial, which is running`. */
-	readonly because?: string;
+	/** The part of the change that needs it, if not obvious: `delete Gateway edge`. */
+	readonly to?: string;
 }
 
 export class Permissions {
@@ -139,12 +139,10 @@ export function needsOf({ before, after }: Touched): readonly Need[] {
 	const operation = before === null ? "create" : after === null ? "delete" : "change";
 	const resource = after ?? before;
 	const verb = RIGHTS[resource.kind][operation];
-	const because = verb === "admin" ? `is about ${resourceTitle(resource)}, which only an admin may ${operation}` : null;
+	// For `apply` it would show a caller who may not read a resource whether it exists.
+	const reason = verb === "admin" ? { to: `${operation} ${resourceTitle(resource)}` } : {};
 	const namespaces = new Set([before, after].flatMap((one) => (one === null ? [] : namespacesOf(one))));
-	return [
-		...[...namespaces].map((namespace) => ({ verb, namespace, ...(because === null ? {} : { because }) })),
-		...classNeeds(before, after),
-	];
+	return [...[...namespaces].map((namespace) => ({ verb, namespace, ...reason })), ...classNeeds(before, after)];
 }
 
 /** Only an admin may remove a Service from its DataClass: the class limits where its data may go. */
@@ -152,6 +150,6 @@ function classNeeds(before: Resource | null, after: Resource | null): readonly N
 	if (before?.kind !== "Service" || before.spec.dataClass === null) return [];
 	if (after?.kind === "Service" && after.spec.dataClass === before.spec.dataClass) return [];
 	const name = qualifiedName(before.metadata);
-	const because = `takes Service ${name} out of its DataClass ${before.spec.dataClass}`;
-	return [{ verb: "admin", namespace: before.metadata.namespace, because }];
+	const to = `take Service ${name} out of its DataClass ${before.spec.dataClass}`;
+	return [{ verb: "admin", namespace: before.metadata.namespace, to }];
 }

@@ -52,7 +52,7 @@ export class Rights {
 	 */
 	demandSomeRead(call: AuditedCall, objects: readonly string[]): void {
 		if (this.maySome(call.caller, "read")) return;
-		this.#deny(call, { verb: "read", namespaces: [], objects }, "read in any namespace", { once: true });
+		this.#deny(call, { verb: "read", namespaces: [], objects }, "read in at least one namespace", { once: true });
 	}
 
 	mayApprove(caller: Caller, namespace: string): boolean {
@@ -73,12 +73,12 @@ export class Rights {
 		const { resources } = this.store.current;
 		const missing = needs.find((need) => !this.permissions.may(call.caller, need, resources));
 		if (missing === undefined) return;
-		const where = missing.namespace === "*" ? "all namespaces" : `namespace ${missing.namespace}`;
-		const because = missing.because === undefined ? "" : `, which it takes where a declaration ${missing.because}`;
+		const where = missing.namespace === ALL_NAMESPACES ? "all namespaces ('*')" : `namespace ${missing.namespace}`;
+		const to = missing.to === undefined ? "" : ` to ${missing.to}`;
 		const namespaces = [...new Set(needs.map(({ namespace }) => namespace))];
 		const readsAll = missing.namespace === ALL_NAMESPACES && missing.verb === "read";
 		const hint = readsAll ? READ_ALL_HINT : ASK_HINT;
-		this.#deny(call, { verb, namespaces, objects }, `${missing.verb} in ${where}${because}`, { hint });
+		this.#deny(call, { verb, namespaces, objects }, `${missing.verb} in ${where}${to}`, { hint });
 	}
 
 	/** A request that another role executes: it changes nothing here, and is audited once a minute. */
@@ -94,7 +94,7 @@ export class Rights {
 	 */
 	demandSome(call: AuditedCall, verb: string, object: string): void {
 		if (!this.maySome(call.caller, "apply")) {
-			this.#deny(call, { verb, namespaces: [], objects: [object] }, "apply in any namespace");
+			this.#deny(call, { verb, namespaces: [], objects: [object] }, "apply in at least one namespace");
 		}
 	}
 
@@ -125,7 +125,7 @@ export class Rights {
 		what: { readonly verb: string; readonly namespaces: readonly string[]; readonly objects: readonly string[] },
 		unseen: WeirError,
 	): never {
-		const why = `no RoleBinding lets ${call.caller.subject} see it: answered as what is not there`;
+		const why = `${call.caller.subject} needs the verb read there; the answer was "not found"`;
 		this.#recordRefused(call, { ...what, why }, what.verb === "read");
 		throw unseen;
 	}
@@ -133,10 +133,10 @@ export class Rights {
 	#deny(
 		call: AuditedCall,
 		what: { readonly verb: string; readonly namespaces: readonly string[]; readonly objects: readonly string[] },
-		doing: string,
+		needed: string,
 		{ once = false, hint = ASK_HINT }: { readonly once?: boolean; readonly hint?: string } = {},
 	): never {
-		const why = `no RoleBinding lets ${call.caller.subject} ${doing}`;
+		const why = `${call.caller.subject} needs the verb ${needed}`;
 		this.#recordRefused(call, { ...what, why }, once);
 		throw new WeirError("permission-denied", why, hint);
 	}

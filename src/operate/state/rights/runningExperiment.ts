@@ -28,7 +28,7 @@ export function promoteNeeds(
 			affected.map((one) => ({
 				verb: "promote",
 				namespace: one.metadata.namespace,
-				because: `changes ${changed} of ${resourceTitle(one)}, which is running`,
+				to: `change ${changed} of ${resourceTitle(one)}, which is running`,
 			}));
 		if (before.kind === "Experiment" && after.kind === "Experiment") {
 			const isFree = !isRunning(before) || isDeepStrictEqual(before.spec, after.spec);
