@@ -28,7 +28,10 @@ export interface UpArguments {
 	readonly workload: readonly string[];
 }
 
-/** Prints `READY {"gateway", "gateways", "api", "https", "metrics"}`; ends on SIGINT or SIGTERM, before READY with its code (130, 143). */
+/**
+ * Prints `READY {"gateway", "gateways", "api", "https", "metrics"}`; ends on SIGINT or SIGTERM, before READY with exit code 130
+ * or 143.
+ */
 export async function up(options: UpArguments): Promise<void> {
 	const { file, data, apiPort, traceSampling, trustDomain, identitySocket } = options;
 	const files = file.length === 0 && existsSync(join(data, "state")) ? [] : await declarable(file);

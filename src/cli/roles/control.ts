@@ -21,7 +21,7 @@ export async function startControlRole(context: RoleContext): Promise<RunningRol
 	const store = new Store(join(at.dataDirectory, "state"), { controlListeners: () => listeners, allowLocalGates });
 	const opened = [() => store.close()];
 	const close = async (): Promise<void> => {
-		for (const closeOne of opened.reverse()) await closeOne();
+		for (let part = opened.pop(); part !== undefined; part = opened.pop()) await part();
 	};
 	try {
 		const publisher = await Publisher.start(context, store, (refused) => auditRefusal(store, refused));

@@ -57,7 +57,10 @@ export class Supervisor {
 		return this.#children.get(name)?.pid;
 	}
 
-	/** Stops the children one by one in reverse order of start, also restarted ones and those that still start: SIGTERM, then SIGKILL after a grace. */
+	/**
+	 * Stops the children one by one in reverse order of start, also restarted ones and those that still start: SIGTERM, then
+	 * SIGKILL after a grace.
+	 */
 	async stop(): Promise<void> {
 		this.#stopping = true;
 		for (const child of [...this.#children.values()].reverse()) {

@@ -91,7 +91,9 @@ async function scene(t: Test, more: readonly string[] = [], port = 0) {
 	/** Waits until the report of Envoys meets the condition. */
 	const until = async (condition: (answer: StatusAnswer, revision: number) => boolean): Promise<StatusAnswer> => {
 		for (;;) {
-			const [status, { proxies }] = await Promise.all([client.status(), client.proxies()]);
+			// In this order, so that the status is no older than the acknowledged revision.
+			const { proxies } = await client.proxies();
+			const status = await client.status();
 			if (condition(status, proxies[0]?.revision ?? -1)) return status;
 			await new Promise((resolve) => setTimeout(resolve, 20));
 		}
