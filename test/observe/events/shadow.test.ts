@@ -1,4 +1,4 @@
-/** Counts of what shadow policies would change, from Envoy's shadow rules and the sidecar's metadata. */
+/** Counts of the verdicts that shadow policies would change, from Envoy's shadow rules and the sidecar's metadata. */
 import t from "tap";
 import type { PlanTable } from "../../../src/compile/table/plan.js";
 import type { ShadowAnswer } from "../../../src/observe/events/decisions/decisionQuery.js";

@@ -1,4 +1,4 @@
-/** A change of what a running Experiment depends on needs `promote`, and waits where promotions wait. */
+/** A change of anything that a running Experiment depends on needs `promote`, and waits where promotions wait. */
 import t from "tap";
 import { experiment, file, METRIC, SERVICE } from "../employment.js";
 import { operatorScene, TWO } from "../operatorScene.js";
