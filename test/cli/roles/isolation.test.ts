@@ -153,7 +153,7 @@ t.test("one namespace's refused rules close its changed Services, and delay no o
 	t.match(status, { refusals: [], lag: null });
 	t.match(status.closed, [{ node: "weir-gateway", service: "evil/svc", why: /regex|program size/i }]);
 	t.equal(status.closed.length, 1);
-	t.match(await client.raw("GET", "/readyz"), { status: 200, text: /^ready\nnote: 1 of the Services/ });
+	t.match(await client.raw("GET", "/readyz"), { status: 200, text: /^ready\nnote: closed Services, .*: 1 / });
 	const { records } = await client.audit(0, 100, "refused");
 	t.match(records.at(-1), { verb: "take", objects: ["configuration of Service evil/svc"], result: "refused" });
 	t.match(lines.join("\n"), /a Service is closed: its configuration was refused/);
