@@ -1,5 +1,5 @@
 /** The runner must not report a pass for a file that did not finish. */
-import { execFile, spawnSync } from "node:child_process";
+import { execFile } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
@@ -156,36 +156,4 @@ t.test("a signal to the runner ends its files", async (t) => {
 	child.kill("SIGTERM");
 	t.same(await exited, [null, "SIGTERM"]);
 	t.ok(await ends(Number(readFileSync(pid, "utf8"))));
-});
-
-t.test("the runner prints the closing line and sets the exit code", async (t) => {
-	const directory = t.testdir({
-		"good.js": `import t from ${JSON.stringify(import.meta.resolve("tap"))}; t.pass();`,
-		"bad.js": `import t from ${JSON.stringify(import.meta.resolve("tap"))}; t.fail("seen");`,
-		"package.json": `{"type":"module"}`,
-	});
-	const main = resolve(import.meta.dirname, "main.js");
-	const of = (...names: readonly string[]) =>
-		new Promise<{ code: number; lines: readonly string[] }>((done) => {
-			const args = [main, "--jobs=2", ...names.map((name) => join(directory, name))];
-			const child = execFile(process.execPath, args, (_error, stdout) =>
-				done({ code: child.exitCode ?? -1, lines: stdout.trimEnd().split("\n") }),
-			);
-		});
-	const good = await of("good.js");
-	t.match(good, { code: 0 });
-	t.equal(good.lines.at(-1), "# { total: 1, pass: 1, fail: 0 }");
-	const both = await of("good.js", "bad.js");
-	t.match(both, { code: 1 });
-	t.equal(both.lines.at(-1), "# { total: 2, pass: 1, fail: 1 }");
-	t.ok(both.lines.includes("not ok 1 - seen"), "a failed file's output is shown");
-});
-
-t.test("a path that names no tests ends it with what to write instead", async (t) => {
-	const main = resolve(import.meta.dirname, "main.js");
-	for (const place of ["test/runner/tiers.test.ts", "dist/test/runner/none.test.js", "none"]) {
-		const { status, stdout, stderr } = spawnSync(process.execPath, [main, place], { encoding: "utf8" });
-		t.same([status, stdout], [1, ""]);
-		t.match(stderr, new RegExp(`^'${place}' is neither a folder of test nor a compiled file: write [^\\n]*\\n$`));
-	}
 });
