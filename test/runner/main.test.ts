@@ -23,7 +23,12 @@ async function run(t: Test, texts: Readonly<Record<string, string>>): Promise<En
 	const files = Object.entries(texts).map(([name, text]) => [`${name}.js`, head + text] as const);
 	const folder = t.testdir({ ...Object.fromEntries(files), "package.json": `{"type":"module"}` });
 	return new Promise((done) => {
-		const args = [MAIN, "--jobs=2", ...files.map(([name]) => join(folder, name))];
+		const args = [
+			MAIN,
+			"--jobs=2",
+			`--durations=${join(folder, "kept.json")}`,
+			...files.map(([name]) => join(folder, name)),
+		];
 		const child = execFile(process.execPath, args, (_error, stdout) =>
 			done({ folder, code: child.exitCode ?? -1, lines: stdout.trimEnd().split("\n") }),
 		);
@@ -61,6 +66,22 @@ t.test("a file that fails, then passes alone, is flaky and counts as passed", as
 	t.ok(failed !== undefined && passed !== undefined && 0 <= failed && failed < passed, "the output of both runs");
 	t.ok(lines.some((line) => /^flaky .*flaky\.js [\d.]+ s$/.test(line)));
 	t.ok(lines.some((line) => /^FLAKY .*flaky\.js: exit code 1, then passed alone$/.test(line)));
+});
+
+t.test("the longest start first, by the durations of the former run", async (t) => {
+	// Files of one folder share a process.
+	const folder = t.testdir({
+		a: { "x.js": `import t from ${JSON.stringify(import.meta.resolve("tap"))}; t.pass();` },
+		b: { "x.js": `import t from ${JSON.stringify(import.meta.resolve("tap"))}; setTimeout(() => {}, 300); t.pass();` },
+		"package.json": `{"type":"module"}`,
+	});
+	const started = (): readonly (string | undefined)[] => {
+		const args = [MAIN, "--jobs=1", `--durations=${join(folder, "kept.json")}`, "a/x.js", "b/x.js"];
+		const { stdout } = spawnSync(process.execPath, args, { encoding: "utf8", cwd: folder });
+		return [...stdout.matchAll(/^ok .*([ab])\/x\.js/gm)].map(([, name]) => name);
+	};
+	t.same(started(), ["a", "b"]);
+	t.same(started(), ["b", "a"]);
 });
 
 t.test("a path that names no tests ends it with what to write instead", async (t) => {

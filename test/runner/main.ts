@@ -11,7 +11,7 @@ import { relative } from "node:path";
 import { parseArgs } from "node:util";
 import { freshBundle } from "./bundle.js";
 import { grouped } from "./groups.js";
-import { keepSeconds, knownSeconds, longestFirst, writeSlowest } from "./order.js";
+import { KEPT, keepSeconds, knownSeconds, longestFirst, writeSlowest } from "./order.js";
 import { bundleTap } from "./tapBundle.js";
 import { type Finished, runTestFiles } from "./testFile.js";
 import { COMPILED, fastFiles, fastTierLine, filesIn } from "./tiers.js";
@@ -23,6 +23,8 @@ const { values, positionals } = parseArgs({
 		jobs: { type: "string", default: String(availableParallelism() + 2) },
 		timeout: { type: "string", default: "240" },
 		slowest: { type: "boolean", default: false },
+		// Tests of the runner have a file of their own.
+		durations: { type: "string", default: KEPT },
 	},
 });
 
@@ -50,14 +52,14 @@ const asked = await filesOf(positionals).catch((error: Error) => {
 });
 if (values.slowest) {
 	const names = new Set((await fastFiles()).map(nameOf));
-	await writeSlowest((name) => names.has(name));
+	await writeSlowest((name) => names.has(name), values.durations);
 	process.exit();
 }
 const [bundled] = await Promise.all([freshBundle(), bundleTap()]);
 if (bundled !== null) process.env.WEIR_MAIN ??= bundled;
 
 const files = [...new Set(asked)].sort();
-const waiting = [...longestFirst(grouped(files), await knownSeconds(), nameOf)];
+const waiting = [...longestFirst(grouped(files), await knownSeconds(values.durations), nameOf)];
 const again: Finished[] = [];
 const flaky: Finished[] = [];
 const failed: Finished[] = [];
@@ -76,7 +78,7 @@ for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
 function finish(run: Finished): void {
 	report(run.fault === null ? "ok" : "again", run);
 	if (run.fault !== null) again.push(run);
-	else if (!nameOf(run.file).startsWith("..")) measured[nameOf(run.file)] = Number(run.seconds.toFixed(1));
+	else measured[nameOf(run.file)] = Number(run.seconds.toFixed(1));
 }
 
 /** @param first the run that failed */
@@ -104,7 +106,7 @@ async function work(): Promise<void> {
 await Promise.all(Array.from({ length: Number(values.jobs) }, work));
 for (const run of again) await runAgain(run);
 // The order of starts is no reason to fail.
-await keepSeconds(measured).catch(() => {});
+await keepSeconds(measured, values.durations).catch(() => {});
 for (const { file, fault } of flaky) print(`FLAKY ${nameOf(file)}: ${fault}, then passed alone`);
 for (const { file, fault } of failed) print(`FAILED ${nameOf(file)}: ${fault}`);
 const [first] = failed;

@@ -7,7 +7,7 @@ import { dirname, join } from "node:path";
 import { COMPILED, SOURCES } from "./tiers.js";
 
 /** Of former runs on this machine. */
-const KEPT = join(COMPILED, "../../node_modules/.cache/weir/testSeconds.json");
+export const KEPT = join(COMPILED, "../../node_modules/.cache/weir/testSeconds.json");
 /** Committed; written by `main.js --slowest`. */
 const COMMITTED = join(SOURCES, "runner/slowest.json");
 const SLOWEST = 40;
@@ -26,12 +26,12 @@ const read = (path: string): Promise<Seconds> =>
 		)
 		.catch(() => ({}));
 
-export async function knownSeconds(kept = KEPT, committed = COMMITTED): Promise<Seconds> {
+export async function knownSeconds(kept: string, committed = COMMITTED): Promise<Seconds> {
 	return { ...(await read(committed)), ...(await read(kept)) };
 }
 
 /** Adds what was measured to what is kept from former runs. */
-export async function keepSeconds(measured: Seconds, kept = KEPT): Promise<void> {
+export async function keepSeconds(measured: Seconds, kept: string): Promise<void> {
 	const all = { ...(await read(kept)), ...measured };
 	await mkdir(dirname(kept), { recursive: true });
 	// Another run may read it now.
@@ -43,7 +43,7 @@ export async function keepSeconds(measured: Seconds, kept = KEPT): Promise<void>
 /** Writes the committed list from what is kept. @param exists leaves out files that were removed */
 export async function writeSlowest(
 	exists: (name: string) => boolean,
-	kept = KEPT,
+	kept: string,
 	committed = COMMITTED,
 ): Promise<void> {
 	const slowest = Object.entries(await knownSeconds(kept, committed))

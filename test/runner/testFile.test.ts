@@ -6,6 +6,9 @@ import { join, resolve } from "node:path";
 import t, { type Test } from "tap";
 import { type Finished, runTestFiles } from "./testFile.js";
 
+// Most of their time they wait for the ends of files that hang.
+t.jobs = 4;
+
 /** Comes to no timer and no signal handler any more, as an endless loop does, but takes no CPU. */
 const STUCK = "Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0);";
 
@@ -89,13 +92,19 @@ t.test("files share a process", async (t) => {
 	t.same([a?.[2], b?.[2]], ["0", "1"], "and each is its main module, by which tap names fixtures");
 });
 
-t.test("a file that does not end fails and is killed", async (t) => {
+t.test("a file whose test does not end is ended by tap", async (t) => {
 	// Enough for Node and tap to start on a busy machine: the end must come from tap, not from the runner.
 	const hangs = await run(t, "t.test('x', () => new Promise(() => setInterval(() => {}, 1_000)));", 4);
-	t.equal(hangs.fault === null, false, "tap's timeout");
+	t.equal(hangs.fault === null, false);
 	t.match(hangs.output, /timeout/);
+});
+
+t.test("a file that does not end by itself is killed", async (t) => {
 	const [stuck, next] = await runAll(t, [STUCK, "t.pass();"], 2);
 	t.same([stuck?.fault, next?.fault], ["did not end in time", null]);
+});
+
+t.test("what a file left running is not waited for", async (t) => {
 	const started = performance.now();
 	const leaves = await run(
 		t,
@@ -104,7 +113,7 @@ t.test("a file that does not end fails and is killed", async (t) => {
 		t.pass();`,
 	);
 	t.equal(leaves.fault, null);
-	t.ok(performance.now() - started < 20_000, "what it left running is not waited for");
+	t.ok(performance.now() - started < 20_000);
 });
 
 /** Whether it runs: one that was killed may stay in the table (state Z) until it is reaped. */
@@ -129,17 +138,16 @@ const LEAVES = `import { spawn } from "node:child_process";
 	console.log("# left " + left.pid);`;
 const leftIn = (output: string): number => Number(/# left (\d+)/.exec(output)?.[1]);
 
-t.test("processes that a file has started end with it", async (t) => {
-	const passed = await run(t, `${LEAVES}\nt.pass();`);
-	t.equal(passed.fault, null);
-	t.ok(await ends(leftIn(passed.output)), "after a pass");
-	const killed = await run(t, `${LEAVES}\nprocess.kill(process.pid, "SIGKILL");\n${STUCK}`);
-	t.equal(killed.fault, "ended by SIGKILL");
-	t.ok(await ends(leftIn(killed.output)), "after it was killed");
-	const hung = await run(t, `${LEAVES}\nsetTimeout(() => { ${STUCK} }, 100);`, 2);
-	t.equal(hung.fault, "did not end in time");
-	t.ok(await ends(leftIn(hung.output)), "after it was given up");
-});
+for (const [when, fault, end, timeoutSeconds] of [
+	["after a pass", null, "t.pass();", 20],
+	["after it was killed", "ended by SIGKILL", `process.kill(process.pid, "SIGKILL");\n${STUCK}`, 20],
+	["after it was given up", "did not end in time", `setTimeout(() => { ${STUCK} }, 100);`, 2],
+] as const)
+	t.test(`processes that a file has started end with it, ${when}`, async (t) => {
+		const { fault: got, output } = await run(t, `${LEAVES}\n${end}`, timeoutSeconds);
+		t.equal(got, fault);
+		t.ok(await ends(leftIn(output)));
+	});
 
 t.test("a signal to the runner ends its files", async (t) => {
 	const directory = t.testdir({

@@ -332,7 +332,7 @@ export async function listenHttp2(
 		...bounds
 	}: { host: string; port: number; tls: MutualTls } & Pick<
 		ConnectionLimits,
-		"connections" | "onFull" | "onHandshakeFault" | "onOld"
+		"connections" | "onFull" | "onHandshakeFault" | "onOld" | "nowMs"
 	>,
 	take: (socket: TLSSocket) => void,
 ): Promise<{ readonly port: number; close(): void }> {
