@@ -47,10 +47,15 @@ export async function verdict(client: CheckClient): Promise<Verdict> {
 	}
 }
 
-/** Moves the wall clock of its processes ahead, as a suspend does; the monotonic clock stands still. */
+/**
+ * Moves the clocks of its processes ahead: both as a standstill does, the wall clock alone as a suspend does, in which the monotonic
+ * clock stands still.
+ */
 const AHEAD = `import fs from "node:fs";
-const now = Date.now;
-Date.now = () => now() + Number(fs.readFileSync(process.env.WALL_AHEAD_MS, "utf8"));`;
+const ahead = (clock) => JSON.parse(fs.readFileSync(process.env.CLOCKS_AHEAD, "utf8"))[clock];
+const wall = Date.now, monotonic = performance.now.bind(performance);
+Date.now = () => wall() + ahead("wallMs");
+performance.now = () => monotonic() + ahead("monotonicMs");`;
 
 /** @param workers 1 = the process itself answers */
 export async function startWoken(t: Test, workers: number) {
@@ -70,15 +75,19 @@ export async function startWoken(t: Test, workers: number) {
 		await acked;
 	};
 	const aheadFile = join(directory, "ahead");
-	/** Call it while all of its processes are stopped. */
-	const ahead = (ms: number): Promise<void> => writeFile(aheadFile, `${ms}`);
-	await ahead(0);
+	/** Moves the clocks further. Call it while all of its processes are stopped. */
+	const ahead = (wallMs: number, monotonicMs: number): Promise<void> => {
+		aheadMs = { wallMs: aheadMs.wallMs + wallMs, monotonicMs: aheadMs.monotonicMs + monotonicMs };
+		return writeFile(aheadFile, JSON.stringify(aheadMs));
+	};
+	let aheadMs = { wallMs: 0, monotonicMs: 0 };
+	await ahead(0, 0);
 	const first = publish("allow");
 	const sidecar = await startSidecarChild(t, {
 		arguments: ["--data", data, "--run", run, "--workers", `${workers}`],
 		environment: {
 			NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(AHEAD)}`,
-			WALL_AHEAD_MS: aheadFile,
+			CLOCKS_AHEAD: aheadFile,
 		},
 	});
 	await first;

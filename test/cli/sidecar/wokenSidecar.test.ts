@@ -9,19 +9,24 @@ import { SIDECAR_STALL_MS } from "../../../src/publish/sidecar/standstill.js";
 import { type Action, startWoken, verdict } from "./wokenScene.js";
 
 t.setTimeout(120_000);
+t.jobs = 3;
 
 const CONNECTIONS = 6;
 const CALLS = 5;
 const ROUNDS = 4;
 
-/** In a suspend the monotonic clock stands still with the processes. No table becomes too old. */
-const STANDSTILLS: readonly (readonly [string, { readonly stopMs: number; readonly aheadMs: number }])[] = [
-	["a standstill", { stopMs: SIDECAR_STALL_MS + 500, aheadMs: 0 }],
-	["a suspend", { stopMs: 300, aheadMs: 20_000 }],
+/** How long its processes are stopped in these tests; their clocks move further. The last test waits for a real standstill. */
+const STOP_MS = 300;
+const STANDSTILL_MS = SIDECAR_STALL_MS + 500;
+
+/** How far the clocks move. In a suspend no table becomes too old. */
+const STANDSTILLS: readonly (readonly [what: string, wallMs: number, monotonicMs: number])[] = [
+	["a standstill", STANDSTILL_MS, STANDSTILL_MS],
+	["a suspend", 20_000, 0],
 ];
 
 for (const workers of [1, 2]) {
-	for (const [what, { stopMs, aheadMs }] of STANDSTILLS)
+	for (const [what, wallMs, monotonicMs] of STANDSTILLS)
 		t.test(
 			`${workers === 1 ? "one process" : "workers"}: after ${what} answers are by the table that came meanwhile`,
 			async (t) => {
@@ -34,8 +39,8 @@ for (const workers of [1, 2]) {
 					for (const pid of all) process.kill(pid, "SIGSTOP");
 					give(now);
 					const calls = Array.from({ length: CALLS }, () => clients.map(verdict)).flat();
-					await pause(stopMs);
-					await ahead((round + 1) * aheadMs);
+					await pause(STOP_MS);
+					await ahead(wallMs, monotonicMs);
 					for (const pid of round < 2 ? all : all.toReversed()) process.kill(pid, "SIGCONT");
 					const verdicts = await Promise.all(calls);
 					t.notOk(verdicts.includes(before), `${verdicts.filter((one) => one === before).length} by an older table`);
@@ -51,14 +56,15 @@ for (const workers of [1, 2]) {
 		);
 
 	t.test(`${workers === 1 ? "one process" : "workers"}: without control the last table stays in force`, async (t) => {
-		const { server, sidecar, answering, connect } = await startWoken(t, workers);
+		const { server, sidecar, answering, connect, ahead } = await startWoken(t, workers);
 		const clients = connect(CONNECTIONS);
 		t.same(new Set(await Promise.all(clients.map(verdict))), new Set(["allow"]));
 		await server.close();
-		for (const pid of answering) process.kill(pid, "SIGSTOP");
+		const all = [...new Set([sidecar.pid, ...answering])];
+		for (const pid of all) process.kill(pid, "SIGSTOP");
 		const waiting = clients.map(verdict);
-		await pause(SIDECAR_STALL_MS + 500);
-		for (const pid of answering) process.kill(pid, "SIGCONT");
+		await ahead(STANDSTILL_MS, STANDSTILL_MS);
+		for (const pid of all) process.kill(pid, "SIGCONT");
 		t.notOk((await Promise.all(waiting)).includes("deny"));
 		for (;;) {
 			const again = await Promise.all(clients.map(verdict));
@@ -89,7 +95,7 @@ t.test("an acknowledged table is in force at every worker, and a hung worker del
 	give("deny");
 	while ((await Promise.any(clients.map(verdict))) !== "deny");
 	const calls = clients.map(verdict);
-	await pause(SIDECAR_STALL_MS + 500);
+	await pause(STANDSTILL_MS);
 	t.notOk(isAcknowledged);
 	const acknowledged = new Promise<void>((resolve) => {
 		const stop = server.onAcknowledged(() => {
