@@ -12,11 +12,16 @@ const ADAPTERS = [
 	"observe/events",
 	"observe/telemetry",
 	"observe/agent",
-	"operate/(?:api|state|approvals|audit|operations)",
+	"operate/(?:callers|changes|api|state|approvals|audit|operations)",
 	"operate/webhooks",
 	"trust/identity",
 	"trust/tokens",
 ];
+
+/** Rooms of a stage in their order: each imports only what stands left of it. */
+const ORDERS = {
+	operate: ["callers", "changes", "audit", "state", "approvals", "operations", "api"],
+};
 
 /** Each npm package has one owner: an upgrade or a swap touches one place. */
 const OWNERS = {
@@ -107,6 +112,22 @@ module.exports = {
 			from: { path: `^src/${adapter}/` },
 			to: { path: `^src/(?:${ADAPTERS.filter((other) => other !== adapter).join("|")}|cli)/` },
 		})),
+		...Object.entries(ORDERS).flatMap(([stage, rooms]) =>
+			rooms.slice(0, -1).map((room, at) => ({
+				name: `${stage}-in-order-${room}`.replace("/", "-"),
+				comment: `${stage} is read in one direction: ${rooms.join(" → ")}. Take what a later room knows as an argument or a port, or move it to the left.`,
+				severity: "error",
+				from: { path: `^src/${stage}/${room}/` },
+				to: { path: `^src/${stage}/(?:${rooms.slice(at + 1).join("|")})/` },
+			})),
+		),
+		{
+			name: "changes-are-pure",
+			comment: "What a change of the resources would do is computed from arguments, so that a dry run is the same computation. It knows no store.",
+			severity: "error",
+			from: { path: "^src/operate/changes/" },
+			to: { path: "^src/", pathNot: [PURE, "^src/(operate/changes/|(error|limits/\\w+)\\.ts$)"] },
+		},
 		{
 			name: "trust-is-below-all-servers",
 			comment: "What every server needs (TLS, local sockets, limits on clients) knows no server.",

@@ -7,8 +7,8 @@ import { FileReadings } from "../../declare/resources/fileReading.js";
 import { loadResources } from "../../declare/resources/parse.js";
 import { qualifiedName } from "../../declare/resources/resource.js";
 import { jsonSchema } from "../../declare/resources/schema.js";
-import { declaredIn } from "../../operate/api/documents.js";
-import { quotaProblems } from "../../operate/operations/quota.js";
+import { declaredIn } from "../../operate/changes/documents.js";
+import { quotaProblems } from "../../operate/changes/quota.js";
 import { declaredKeys } from "../declaredKeys.js";
 import { printProblems, readResourceFiles } from "../resourceFiles.js";
 

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { unansweredTables, unansweredTableText } from "../../decide/rollout/unansweredTables.js";
 import type { ControlListener } from "../../declare/resources/checks/controlListener.js";
 import { within } from "../../limits/within.js";
-import { auditRefusal } from "../../operate/audit/refusal.js";
+import { auditRefusal } from "../../operate/audit/auditRefusal.js";
 import { Store } from "../../operate/state/store/store.js";
 import { logWhile } from "../stack/logWhile.js";
 import { controlListeners, startPublicApi } from "./api.js";

@@ -11,7 +11,7 @@ import { WeirError } from "../../error.js";
 import { HANDSHAKE_FAULTS_RECORDED_MS, KEYS_REFRESH_MS, PUBLICATION_LAG_MS } from "../../limits/index.js";
 import { ingestClient } from "../../observe/events/client.js";
 import { type GatewayAlarm, PLAN_UNKEPT } from "../../operate/api/wire.js";
-import type { AuditedRefusal } from "../../operate/audit/refusal.js";
+import type { AuditedRefusal } from "../../operate/audit/auditRefusal.js";
 import type { ProxyReport } from "../../operate/state/store/database.js";
 import type { XdsAddress, XdsSecurity } from "../../publish/xds/grpcListeners.js";
 import { XdsServer } from "../../publish/xds/server.js";

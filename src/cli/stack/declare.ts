@@ -9,7 +9,7 @@ import { formatProblem, type Resource } from "../../declare/resources/resource.j
 import { WeirError } from "../../error.js";
 import { ApiClient } from "../../operate/api/apiClient.js";
 import type { ApplyAnswer, ResourcesAnswer } from "../../operate/api/wire.js";
-import { resourceKey } from "../../operate/state/store/resourceSet.js";
+import { resourceKey } from "../../operate/changes/resourceKey.js";
 import type { ResourceFile } from "../resourceFiles.js";
 import type { Places } from "./places.js";
 

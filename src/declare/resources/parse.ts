@@ -24,16 +24,16 @@ export interface ResourceFile {
 
 export interface ParsedResources {
 	readonly resources: ResourceSet;
-	/** Sorted by file, line and column; at most PROBLEMS_MAX and one that counts the rest. */
+	/** As `reported()` shows them; `readResources()` has all, unsorted. */
 	readonly problems: readonly Problem[];
 	readonly positions: Positions;
 }
 
 /**
- * Parses files without cross-checks. Names must be unique per kind and namespace over all files.
- * @param readings of the same files, if they are parsed more than once
+ * Reads files without cross-checks. Names must be unique per kind and namespace over all files.
+ * @param readings of the same files, if they are read more than once
  */
-export function parseResources(files: readonly ResourceFile[], readings = new FileReadings()): ParsedResources {
+export function readResources(files: readonly ResourceFile[], readings = new FileReadings()): ParsedResources {
 	const problems: Problem[] = [];
 	const resources: Resource[] = [];
 	const positions = new Positions();
@@ -73,7 +73,13 @@ export function parseResources(files: readonly ResourceFile[], readings = new Fi
 		const message = `the files hold more than ${RESOURCE_DOCUMENTS_MAX} resources together`;
 		problems.push({ position: null, message, hint: "apply them in several sets" });
 	}
-	return { resources: resourceSet(resources), problems: limited(inOrder(problems, files)), positions };
+	return { resources: resourceSet(resources), problems, positions };
+}
+
+/** The same, with the problems that are reported. */
+export function parseResources(files: readonly ResourceFile[], readings?: FileReadings): ParsedResources {
+	const read = readResources(files, readings);
+	return { ...read, problems: reported(read.problems, files) };
 }
 
 /**
@@ -81,16 +87,16 @@ export function parseResources(files: readonly ResourceFile[], readings = new Fi
  * @param readings as for parseResources()
  */
 export function loadResources(files: readonly ResourceFile[], readings = new FileReadings()): ParsedResources {
-	const parsed = parseResources(files, readings);
-	const problems = [...parsed.problems, ...checkResources(parsed.resources, parsed.positions)];
-	return { ...parsed, problems: limited(inOrder(problems, files)) };
+	const read = readResources(files, readings);
+	const problems = [...read.problems, ...checkResources(read.resources, read.positions)];
+	return { ...read, problems: reported(problems, files) };
 }
 
 /** Parses stored files: what another namespace revoked since then causes no problem. */
 export function loadHeldResources(files: readonly ResourceFile[]): ParsedResources {
-	const parsed = parseResources(files);
-	const problems = [...parsed.problems, ...checkResources(parsed.resources, parsed.positions, () => true)];
-	return { ...parsed, problems: limited(inOrder(problems, files)) };
+	const read = readResources(files);
+	const problems = [...read.problems, ...checkResources(read.resources, read.positions, () => true)];
+	return { ...read, problems: reported(problems, files) };
 }
 
 /**
@@ -132,22 +138,25 @@ function duplicateProblem(named: Named, document: YamlDocument, positions: Posit
 	};
 }
 
-function inOrder(problems: readonly Problem[], files: readonly ResourceFile[]): readonly Problem[] {
+/**
+ * Problems sorted by file, line and column: at most PROBLEMS_MAX, and one that counts the rest. To be called once, with all.
+ * @param files in the order of their problems; those of other files come last
+ */
+export function reported(
+	problems: readonly Problem[],
+	files: readonly { readonly name: string }[],
+): readonly Problem[] {
 	const order = new Map(files.map((file, index) => [file.name, index]));
-	const rank = (problem: Problem): readonly number[] => {
-		const at = problem.position;
-		return at === null ? [files.length, 0, 0] : [order.get(at.file) ?? files.length, at.line, at.column];
-	};
-	const ranked = problems.map((problem) => ({ problem, at: rank(problem) }));
-	ranked.sort(({ at: a }, { at: b }) => {
-		return a.map((value, index) => value - (b[index] ?? 0)).find((difference) => difference !== 0) ?? 0;
-	});
-	return ranked.map(({ problem }) => problem);
-}
-
-function limited(problems: readonly Problem[]): readonly Problem[] {
-	if (problems.length <= PROBLEMS_MAX + 1) return problems;
-	const atLeast = problems.length < PROBLEMS_FOUND_MAX ? "" : "at least ";
-	const message = `and ${atLeast}${problems.length - PROBLEMS_MAX} more problems`;
-	return [...problems.slice(0, PROBLEMS_MAX), { position: null, message, hint: "correct those above first" }];
+	const rank = ({ position }: Problem): number =>
+		position === null ? files.length + 1 : (order.get(position.file) ?? files.length);
+	const sorted = [...problems].sort(
+		(a, b) =>
+			rank(a) - rank(b) ||
+			(a.position?.line ?? 0) - (b.position?.line ?? 0) ||
+			(a.position?.column ?? 0) - (b.position?.column ?? 0),
+	);
+	if (sorted.length <= PROBLEMS_MAX + 1) return sorted;
+	const atLeast = sorted.length < PROBLEMS_FOUND_MAX ? "" : "at least ";
+	const message = `and ${atLeast}${sorted.length - PROBLEMS_MAX} more problems`;
+	return [...sorted.slice(0, PROBLEMS_MAX), { position: null, message, hint: "correct those above first" }];
 }

@@ -2,6 +2,7 @@
  * The API's listeners over one Store: a UNIX socket for the local owner and ingest, and HTTPS for all other callers if an
  * identity is configured. Paths that ingest or the publisher serves are mounted: they get the original request and its authenticated caller.
  */
+
 import { chmodSync, mkdirSync, rmSync } from "node:fs";
 import { createServer, type IncomingMessage, type Server } from "node:http";
 import type { Server as SecureServer } from "node:https";
@@ -15,13 +16,14 @@ import { ClientLimiter, type ClientLimits, type TooManyRequests } from "../../tr
 import { requireOwnFolder } from "../../trust/local/socket.js";
 import type { HandshakeFault } from "../../trust/tls/handshake.js";
 import { Approvals } from "../approvals/approvals.js";
+import type { Caller } from "../callers/caller.js";
 import { Operations } from "../operations/operations.js";
 import { PromotionGates } from "../operations/promotionGates.js";
 import { Permissions } from "../state/rights/permissions.js";
 import { Rights } from "../state/rights/rights.js";
 import type { Store } from "../state/store/store.js";
 import type { AlarmSources } from "./alarmSources.js";
-import type { Caller, ListenerTls, TcpListener } from "./caller.js";
+import type { ListenerTls, TcpListener } from "./caller.js";
 import { type ListenerContext, serveApi, withBounds } from "./handler.js";
 import { checkLoopback } from "./http.js";
 import { internalRoutes } from "./internalRoutes.js";

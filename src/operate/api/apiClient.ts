@@ -7,7 +7,7 @@ import { WeirError } from "../../error.js";
 import { GATE_TIMEOUT_MS_MAX, GATES_MAX } from "../../limits/index.js";
 import type { PersonRequest, PersonVerb } from "../approvals/personRequest.js";
 import type { AuditChainName, AuditPage } from "../audit/auditLog.js";
-import type { Target } from "../state/history/change.js";
+import type { Target } from "../changes/change.js";
 import type { ProxyReport } from "../state/store/database.js";
 import type { DecisionPage } from "../state/store/decisionLog.js";
 import { type ApiPlace, type ClientTls, type ExchangeAnswer, exchange } from "./exchange.js";

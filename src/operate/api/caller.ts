@@ -6,14 +6,7 @@ import type { IncomingMessage } from "node:http";
 import type { TLSSocket } from "node:tls";
 import { WeirError } from "../../error.js";
 import { CALLER_SUBJECT_CHARS_MAX } from "../../limits/index.js";
-
-export interface Caller {
-	/** SPIFFE id, `ISSUER#SUB` of a verified token, or `local:USER` of the UNIX socket. */
-	readonly subject: string;
-	/** The groups of the verified token; empty for other callers. */
-	readonly groups: readonly string[];
-	readonly how: "socket" | "mtls" | "oidc";
-}
+import type { Caller } from "../callers/caller.js";
 
 /** PEM. `ca` signs the certificates of callers. */
 export interface ListenerTls {

@@ -1,6 +1,6 @@
 /** What ingest reads of the state, over the API's UNIX socket. Nothing is retried. */
 import type { PlanTable } from "../../compile/table/plan.js";
-import type { MetricName } from "../state/store/resourceSet.js";
+import type { MetricName } from "../state/store/metricNames.js";
 import { exchange } from "./exchange.js";
 
 /** Timeout of one request to control. */

@@ -7,7 +7,7 @@ import { WeirError } from "../../error.js";
 import { type ClientLimiter, TooManyRequests } from "../../trust/clients/clientLimiter.js";
 import type { HandshakeFault } from "../../trust/tls/handshake.js";
 import { type AuditedCall, record } from "../audit/actRecord.js";
-import type { Caller } from "./caller.js";
+import type { Caller } from "../callers/caller.js";
 import { type Call, send, sendError } from "./http.js";
 import { forward, isUnder, type Mount } from "./mount.js";
 import { type ApiServices, publicRoutes } from "./publicRoutes.js";

@@ -9,7 +9,7 @@ import { HTTP_STATUS, WeirError } from "../../error.js";
 import { TooManyRequests } from "../../trust/clients/clientLimiter.js";
 import { BodyTooLarge, hasBody, readBody, sendResponse } from "../../trust/clients/unreadBody.js";
 import type { AuditedCall } from "../audit/actRecord.js";
-import type { Caller } from "./caller.js";
+import type { Caller } from "../callers/caller.js";
 
 /** Body of API requests: a whole resource file (RESOURCE_FILE_BYTES_MAX). */
 export const API_BODY_BYTES_MAX = 4 * 1024 * 1024;

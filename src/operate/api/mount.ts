@@ -2,9 +2,9 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { WeirError } from "../../error.js";
 import type { AuditedCall } from "../audit/actRecord.js";
+import type { Caller } from "../callers/caller.js";
 import { ALL_NAMESPACES } from "../state/rights/permissions.js";
 import type { Rights } from "../state/rights/rights.js";
-import type { Caller } from "./caller.js";
 import { auditedPath, demandNoBody, MethodNotAllowed } from "./http.js";
 
 /** @param readable only with `needs: "namespaces"`: the readable namespaces; null = all, and data that belongs to none */

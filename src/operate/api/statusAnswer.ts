@@ -10,7 +10,7 @@ import { withoutEffect } from "../../declare/resources/checks/revokedReferences.
 import { serviceOf } from "../../declare/resources/lookup.js";
 import { resourceTitle } from "../../declare/resources/position.js";
 import { namespaceOf, qualifiedName, type Resource } from "../../declare/resources/resource.js";
-import { phasesOf, withDefault } from "../operations/crossCheck.js";
+import { phasesOf, withDefault } from "../changes/crossCheck.js";
 import type { Operations } from "../operations/operations.js";
 import { ALL_NAMESPACES } from "../state/rights/permissions.js";
 import type { Store } from "../state/store/store.js";

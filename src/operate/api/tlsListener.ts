@@ -1,4 +1,5 @@
 /** The API's HTTPS listener. Each request is authenticated by a certificate or a token; failures are audited. */
+
 import { randomUUID } from "node:crypto";
 import type { IncomingMessage } from "node:http";
 import { createServer, type Server } from "node:https";
@@ -9,7 +10,8 @@ import { type LargestClient, type LimitedConnections, limitConnections } from ".
 import { describeFault, type HandshakeFault } from "../../trust/tls/handshake.js";
 import { TLS_OPTIONS } from "../../trust/tls/tls.js";
 import { record } from "../audit/actRecord.js";
-import { type Caller, callerOf, type ListenerTls, type TcpListener } from "./caller.js";
+import type { Caller } from "../callers/caller.js";
+import { callerOf, type ListenerTls, type TcpListener } from "./caller.js";
 import { type ListenerContext, serveApi, withBounds } from "./handler.js";
 import { auditedPath, checkOrigin } from "./http.js";
 

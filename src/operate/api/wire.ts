@@ -1,31 +1,17 @@
 /** The JSON bodies of the public API, shared by the server and the client. */
 import type { ShadowGap } from "../../compile/table/shadow.js";
 import type { Closure } from "../../decide/rollout/closedServices.js";
-import type { Action, Decision, Rule } from "../../decide/rollout/decision.js";
+import type { Decision } from "../../decide/rollout/decision.js";
 import type { Refusal } from "../../decide/rollout/refusal.js";
 import type { ExperimentStatus } from "../../decide/rollout/status.js";
 import type { UnansweredTable } from "../../decide/rollout/unansweredTables.js";
 import type { Resource } from "../../declare/resources/resource.js";
 import type { ApprovalRequest, Operation } from "../approvals/request.js";
 import { mostNeeded } from "../approvals/required.js";
-import type { ApplyResult } from "../operations/applyPlan.js";
+import type { HistoryEntry } from "../changes/change.js";
+import type { ApplyResult } from "../changes/changeSet.js";
 import type { Difference } from "../state/difference.js";
-import type { HistoryEntry } from "../state/history/change.js";
-
-export interface LastDecision {
-	readonly sequence: number;
-	readonly atMs: number;
-	readonly by: string;
-	readonly action: Action;
-	readonly rule: Rule;
-	readonly reason: string;
-	/** For people, in plain text. */
-	readonly summary?: string;
-	/** ln of the e-value for its goal at that time, see goalLogE(). */
-	readonly goalLogE: number | null;
-	readonly expectedMs: number | null;
-	readonly acknowledgedAtMs: number | null;
-}
+import type { LastDecision } from "../state/store/lastDecision.js";
 
 /** A current fault of a Gateway: of its bypass probe, issuer keys, sidecar or client connections. */
 export interface GatewayAlarm {

@@ -4,16 +4,16 @@
  * a token has two, so bind `approve` to one of them. The local owner and the bootstrap admins are one person.
  */
 import { WeirError } from "../../error.js";
-import type { Caller } from "../api/caller.js";
 import { type AuditedCall, record } from "../audit/actRecord.js";
-import type { Operations } from "../operations/operations.js";
+import type { Caller } from "../callers/caller.js";
 import type { Store } from "../state/store/store.js";
+import type { Executor } from "./executor.js";
 import type { ApprovalRequest, WaitingRequest } from "./request.js";
 
 export class Approvals {
 	constructor(
 		private readonly store: Store,
-		private readonly operations: Operations,
+		private readonly operations: Executor,
 	) {}
 
 	/**

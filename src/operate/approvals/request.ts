@@ -1,6 +1,6 @@
 /** Requests: operations that wait for approval. */
-import type { Caller } from "../api/caller.js";
-import type { Change } from "../state/history/change.js";
+import type { Caller } from "../callers/caller.js";
+import type { Change } from "../changes/change.js";
 import type { PersonVerb } from "./personRequest.js";
 
 /** A change of the declaration. */

@@ -1,11 +1,10 @@
 /** Requests in the state file, and the operations of pending ones. Writes run inside the caller's transaction. */
 import { randomBytes } from "node:crypto";
 import { WeirError } from "../../error.js";
-import type { Caller } from "../api/caller.js";
-import type { Authorisation } from "../operations/authorise.js";
+import type { Caller } from "../callers/caller.js";
 import type { StateDatabase } from "../state/store/database.js";
 import type { ApprovalRequest, Operation, WaitingRequest } from "./request.js";
-import { fingerprint } from "./required.js";
+import { type Authorisation, fingerprint } from "./required.js";
 
 /** Effects that an approval request lists; its documents have the rest. */
 const APPROVAL_EFFECTS_SHOWN_MAX = 20;
@@ -23,7 +22,15 @@ const APPROVAL_REQUESTS_ENDED_MAX = 1_000;
 const APPROVAL_REQUEST_KEPT_MS = 30 * 24 * 60 * 60 * 1000;
 
 export class RequestStore {
-	constructor(private readonly database: StateDatabase) {}
+	/** By id. */
+	readonly #requests;
+	/** Operations that wait for approval, by the id of their request. */
+	readonly #operations;
+
+	constructor(database: Pick<StateDatabase, "table">) {
+		this.#requests = database.table<ApprovalRequest>("requests");
+		this.#operations = database.table<Operation>("operations");
+	}
 
 	/**
 	 * Creates a request; a duplicate by the same person returns the pending one.
@@ -44,7 +51,6 @@ export class RequestStore {
 		const waiting = this.#prune(nowMs);
 		const same = waiting.find((one) => one.question === question && one.askedBy.subject === askedBy.subject);
 		if (same !== undefined) return { ...same, operation };
-		const text = JSON.stringify(operation);
 		const more = effects.length - APPROVAL_EFFECTS_SHOWN_MAX;
 		const request: ApprovalRequest = {
 			id: randomBytes(8).toString("hex"),
@@ -63,35 +69,34 @@ export class RequestStore {
 			state: "pending",
 			why: "",
 			endedAtMs: null,
-			bytes: Buffer.byteLength(text),
+			bytes: Buffer.byteLength(JSON.stringify(operation)),
 		};
 		demandQuota(waiting, request);
-		this.database.operations.putSync(request.id, text);
+		this.#operations.putSync(request.id, operation);
 		this.put(request);
 		return { ...request, operation };
 	}
 
 	/** Drops the content of an ended request: the audit log and the history have its effect. */
 	put(request: ApprovalRequest): void {
-		if (request.state !== "pending") this.database.operations.removeSync(request.id);
-		this.database.requests.putSync(request.id, request);
+		if (request.state !== "pending") this.#operations.removeSync(request.id);
+		this.#requests.putSync(request.id, request);
 	}
 
 	/** The request at that time: void if it has expired. */
 	get(id: string, nowMs: number): ApprovalRequest | null {
-		const found = /^[0-9a-f]{16}$/.test(id) ? this.database.requests.get(id) : undefined;
+		const found = /^[0-9a-f]{16}$/.test(id) ? this.#requests.get(id) : undefined;
 		return found === undefined ? null : current(found, nowMs);
 	}
 
 	/** null = no longer pending. */
 	operation({ id, state }: ApprovalRequest): Operation | null {
-		const text = state === "pending" ? this.database.operations.get(id) : undefined;
-		return text === undefined ? null : (JSON.parse(text) as Operation);
+		return state === "pending" ? (this.#operations.get(id) ?? null) : null;
 	}
 
 	/** Oldest first. */
 	all(nowMs: number): readonly ApprovalRequest[] {
-		return [...this.database.requests.getRange()]
+		return [...this.#requests.getRange()]
 			.map(({ value }) => current(value, nowMs))
 			.sort((a, b) => a.askedAtMs - b.askedAtMs || (a.id < b.id ? -1 : 1));
 	}
@@ -102,9 +107,9 @@ export class RequestStore {
 		const ended = all.filter(({ state }) => state !== "pending");
 		ended.sort((a, b) => Number(b.endedAtMs) - Number(a.endedAtMs));
 		for (const [index, one] of ended.entries()) {
-			this.database.operations.removeSync(one.id);
+			this.#operations.removeSync(one.id);
 			const isOld = Number(one.endedAtMs) < nowMs - APPROVAL_REQUEST_KEPT_MS;
-			if (isOld || index >= APPROVAL_REQUESTS_ENDED_MAX) this.database.requests.removeSync(one.id);
+			if (isOld || index >= APPROVAL_REQUESTS_ENDED_MAX) this.#requests.removeSync(one.id);
 		}
 		return all.filter(({ state }) => state === "pending");
 	}

@@ -5,13 +5,25 @@
 import { createHash } from "node:crypto";
 import { canonicalJson } from "../../declare/resources/canonicalJson.js";
 import type { ApprovalPolicy } from "../../declare/resources/resource.js";
-import { ALL_NAMESPACES } from "../state/rights/permissions.js";
+import { ALL_NAMESPACES, type Need } from "../state/rights/permissions.js";
 
 export interface RequiredApprovals {
 	/** By namespace, only those that require any. Empty = the operation happens at once. */
 	readonly needsIn: Readonly<Record<string, number>>;
 	/** Time until a pending request is void. */
 	readonly expireMs: number;
+}
+
+/** What an operation needs, and what an approver approves. */
+export interface Authorisation {
+	readonly needs: readonly Need[];
+	/** Namespaces that it changes: an approver must be able to read all of them. */
+	readonly namespaces: readonly string[];
+	readonly approvals: RequiredApprovals;
+	/** One line each, for the approver and the audit log: `configured Service team/x: spec.variants`. */
+	readonly effects: readonly string[];
+	/** Hashes of the changed resources, by name: an approval is valid only while these stay the same. */
+	readonly fingerprints: Readonly<Record<string, string>>;
 }
 
 export const NO_APPROVALS: RequiredApprovals = { needsIn: {}, expireMs: Number.MAX_SAFE_INTEGER };

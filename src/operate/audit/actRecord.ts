@@ -1,6 +1,6 @@
 /** Creates audit records. */
 
-import type { Caller } from "../api/caller.js";
+import type { Caller } from "../callers/caller.js";
 import type { NewAuditRecord } from "./auditRecord.js";
 
 /** One API call: caller, time and id. */

@@ -5,9 +5,8 @@
  * chain, so note the heads elsewhere (`weir audit operators --verify` prints them) and verify them later.
  */
 import { OPERATOR_AUDIT_PAGE_MAX } from "../../limits/index.js";
-import type { StateDatabase } from "../state/store/database.js";
 import type { AuditHead, AuditRecord, NewAuditRecord } from "./auditRecord.js";
-import { AuditStore } from "./auditStore.js";
+import { AuditStore, type AuditTables } from "./auditStore.js";
 
 /** Object names in one audit record, which also has their total. A larger change writes several records. */
 const OPERATOR_AUDIT_OBJECTS_MAX = 50;
@@ -44,7 +43,7 @@ export interface AuditPage {
 }
 
 export class AuditLog {
-	readonly #database: StateDatabase;
+	readonly #tables: AuditTables;
 	readonly #stores: Readonly<Record<AuditChainName, AuditStore>>;
 	/** Limited records of the current minute, by kind and subject. */
 	readonly #limited = new Map<string, number>();
@@ -52,11 +51,11 @@ export class AuditLog {
 	#unrecorded = 0;
 
 	/** @param keep records of each chain; only for tests */
-	constructor(database: StateDatabase, keep?: number) {
-		this.#database = database;
+	constructor(tables: AuditTables, keep?: number) {
+		this.#tables = tables;
 		this.#stores = {
-			operations: new AuditStore(database, "audit", keep ?? OPERATOR_AUDIT_RECORDS_MAX),
-			refused: new AuditStore(database, "auditRefused", keep ?? OPERATOR_AUDIT_REFUSED_MAX),
+			operations: new AuditStore(tables, "audit", keep ?? OPERATOR_AUDIT_RECORDS_MAX),
+			refused: new AuditStore(tables, "auditRefused", keep ?? OPERATOR_AUDIT_REFUSED_MAX),
 		};
 	}
 
@@ -79,7 +78,7 @@ export class AuditLog {
 	/** @param pieces the objects of each record */
 	#append(chain: AuditChainName, made: NewAuditRecord, pieces: readonly (readonly string[])[]): void {
 		const unrecordedRefusals = chain === "refused" ? this.#unrecorded : 0;
-		this.#database.transaction(() => {
+		this.#tables.transaction(() => {
 			for (const objects of pieces)
 				this.#stores[chain].append({ ...made, objects, objectCount: made.objects.length, unrecordedRefusals });
 		});

@@ -1,5 +1,5 @@
 /** A record of the audit log. */
-import type { Caller } from "../api/caller.js";
+import type { Caller } from "../callers/caller.js";
 
 export interface NewAuditRecord {
 	readonly atMs: number;

@@ -5,25 +5,14 @@ import { serviceOf } from "../../declare/resources/lookup.js";
 import { resourceTitle } from "../../declare/resources/position.js";
 import { referencesOf } from "../../declare/resources/reference.js";
 import { namespaceOf, qualifiedName, type Resource } from "../../declare/resources/resource.js";
-import type { MayRead } from "../api/visible.js";
 import type { PersonRequest } from "../approvals/personRequest.js";
-import { approvalsOf, combined, fingerprint, NO_APPROVALS, type RequiredApprovals } from "../approvals/required.js";
+import { type Authorisation, approvalsOf, combined, fingerprint, NO_APPROVALS } from "../approvals/required.js";
 import { changedFields } from "../audit/changedFields.js";
+import type { MayRead } from "../callers/hiddenNames.js";
+import { type ChangeSet, changeOf, type ResourceDiff } from "../changes/changeSet.js";
+import { keyOf } from "../changes/resourceKey.js";
 import { ALL_NAMESPACES, type Need, needsOf } from "../state/rights/permissions.js";
 import { promoteNeeds } from "../state/rights/runningExperiment.js";
-import { keyOf } from "../state/store/resourceSet.js";
-import { type ApplyPlan, changeOf, type Touched } from "./applyPlan.js";
-
-export interface Authorisation {
-	readonly needs: readonly Need[];
-	/** Namespaces that it changes: an approver must be able to read all of them. */
-	readonly namespaces: readonly string[];
-	readonly approvals: RequiredApprovals;
-	/** One line each, for the approver and the audit log: `configured Service team/x: spec.variants`. */
-	readonly effects: readonly string[];
-	/** Hashes of the changed resources, by name: an approval is valid only while these stay the same. */
-	readonly fingerprints: Readonly<Record<string, string>>;
-}
 
 /** The current state and the caller. */
 export interface Asker {
@@ -37,18 +26,18 @@ export interface Asker {
  * An unchanged resource needs no right if the caller may read it. So a complete file can be applied with the rights for
  * its changes alone.
  */
-export function authoriseChange({ state, mayRead, isPlatformAdmin }: Asker, plan: ApplyPlan): Authorisation {
-	const written = new Set(plan.upserts.map(({ resource }) => resource));
-	const touched = plan.touched.filter(
+export function authoriseChange({ state, mayRead, isPlatformAdmin }: Asker, changeSet: ChangeSet): Authorisation {
+	const written = new Set(changeSet.upserts.map(({ resource }) => resource));
+	const diffs = changeSet.diffs.filter(
 		({ before, after }) =>
 			!isDeepStrictEqual(before, after) ||
 			(after !== null && written.has(after)) ||
 			!mayRead((after ?? before).metadata.namespace),
 	);
-	const promote = promoteNeeds(state, touched);
-	const needs = unique([...touched.flatMap(needsOf), ...promote]);
+	const promote = promoteNeeds(state, diffs);
+	const needs = unique([...diffs.flatMap(needsOf), ...promote]);
 	const { approvalPolicies } = state.resources;
-	const [rules, others] = [touched.filter(isRule), touched.filter((one) => !isRule(one))];
+	const [rules, others] = [diffs.filter(isRule), diffs.filter((one) => !isRule(one))];
 	const approvals = combined([
 		approvalsOf(approvalPolicies, "apply", [...namespacesIn(others.flatMap(needsOf)), ...servicesNamed(others)]),
 		// Otherwise one person could remove the policy, or bind a second subject, and then act alone. Only `*` counts for its admin,
@@ -64,9 +53,9 @@ export function authoriseChange({ state, mayRead, isPlatformAdmin }: Asker, plan
 		needs,
 		namespaces: [...new Set([...namespacesIn(needs), ...Object.keys(approvals.needsIn)])],
 		approvals,
-		effects: [...touched.map(effectOf), ...promote.map(({ verb, to }) => `needs ${verb} to ${to}`)],
+		effects: [...diffs.map(effectOf), ...promote.map(({ verb, to }) => `needs ${verb} to ${to}`)],
 		fingerprints: Object.fromEntries(
-			touched.map(({ before, after }) => [keyOf(after ?? before), fingerprint(before ?? undefined)]),
+			diffs.map(({ before, after }) => [keyOf(after ?? before), fingerprint(before ?? undefined)]),
 		),
 	};
 }
@@ -116,23 +105,23 @@ export function authorisePerson(
 	};
 }
 
-const isRule = ({ before, after }: Touched): boolean => {
+const isRule = ({ before, after }: ResourceDiff): boolean => {
 	const { kind } = after ?? before;
 	return kind === "RoleBinding" || kind === "ApprovalPolicy";
 };
 
 /** Namespaces of the Services that these AccessPolicies name: a ReferenceGrant does not bypass the owners' ApprovalPolicy. */
-function servicesNamed(touched: readonly Touched[]): readonly string[] {
-	return touched
+function servicesNamed(diffs: readonly ResourceDiff[]): readonly string[] {
+	return diffs
 		.flatMap(({ before, after }) => [before, after])
 		.filter((one): one is Resource => one?.kind === "AccessPolicy")
 		.flatMap(referencesOf)
 		.flatMap(({ to }) => (to.kind === "Service" ? [to.metadata.namespace] : []));
 }
 
-function effectOf(touched: Touched): string {
-	const { before, after } = touched;
-	const change = changeOf(touched);
+function effectOf(diff: ResourceDiff): string {
+	const { before, after } = diff;
+	const change = changeOf(diff);
 	const fields = before === null || after === null ? "" : changedFields(before, after);
 	return `${change.change} ${resourceTitle(after ?? before)}${fields === "" ? "" : `: ${fields}`}`;
 }

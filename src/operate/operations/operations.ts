@@ -4,12 +4,12 @@
  * needs the same rights.
  */
 
-import type { Decision } from "../../decide/rollout/decision.js";
+import type { Decision, Outcome } from "../../decide/rollout/decision.js";
 import { resourcesOf } from "../../declare/resources/kinds.js";
 import { namespaceOf } from "../../declare/resources/resource.js";
 import { WeirError } from "../../error.js";
-import type { Caller } from "../api/caller.js";
-import { visibleProblems } from "../api/visible.js";
+import { demandApprovers } from "../approvals/approvers.js";
+import type { Executor, Prepared } from "../approvals/executor.js";
 import { type PersonRequest, personOutcome } from "../approvals/personRequest.js";
 import {
 	type ApprovalRequest,
@@ -21,15 +21,17 @@ import {
 	type WaitingRequest,
 } from "../approvals/request.js";
 import { RequestStore } from "../approvals/requestStore.js";
-import { combined, mostNeeded } from "../approvals/required.js";
+import { type Authorisation, combined, mostNeeded } from "../approvals/required.js";
 import { type AuditedCall, record } from "../audit/actRecord.js";
-import type { HistoryEntry, SourceFile, Target } from "../state/history/change.js";
+import type { Caller } from "../callers/caller.js";
+import type { HistoryEntry, SourceFile, Target } from "../changes/change.js";
+import type { ApplyResult, ChangeSet } from "../changes/changeSet.js";
 import type { Scope } from "../state/history/history.js";
 import { ALL_NAMESPACES } from "../state/rights/permissions.js";
 import type { Rights } from "../state/rights/rights.js";
 import type { Store } from "../state/store/store.js";
-import type { ApplyPlan, ApplyResult } from "./applyPlan.js";
-import { type Asker, type Authorisation, authoriseChange, authorisePerson } from "./authorise.js";
+import { type Asker, authoriseChange, authorisePerson } from "./authorise.js";
+import { visibleProblems } from "./visibleProblems.js";
 
 export interface Pending {
 	readonly outcome: "pending";
@@ -41,16 +43,7 @@ export interface Made {
 	readonly decision: Decision;
 }
 
-/** A request that can be carried out now. */
-export interface Prepared {
-	readonly authorisation: Authorisation;
-	/** null = an operation on an Experiment. */
-	readonly plan: ApplyPlan | null;
-	/** Approvals that it needs, by namespace. */
-	readonly needsIn: Readonly<Record<string, number>>;
-}
-
-export class Operations {
+export class Operations implements Executor {
 	readonly requests: RequestStore;
 
 	constructor(
@@ -94,53 +87,58 @@ export class Operations {
 	/** One change of the declaration, in five steps; the first three are pure (applyPlan.ts), so is the fourth (authorise.ts). */
 	#change(call: AuditedCall, operation: ChangeOperation, dryRun: boolean): ApplyResult | Pending {
 		// 1 to 3. Parse, check, diff.
-		const plan = this.store.planChange(operation, call.nowMs);
+		const changeSet = this.store.changeSet(operation, call.nowMs);
 
 		// 4. Authorise. Problems are shown only to callers with the rights for the change.
-		const authorisation = authoriseChange(this.#asker(call.caller), plan);
+		const authorisation = authoriseChange(this.#asker(call.caller), changeSet);
 		const { needs, effects, approvals } = authorisation;
 		this.rights.demand(call, needs, operation.verb, effects);
-		if (plan.problems.length > 0) return this.#refused(call, operation, plan, authorisation, dryRun);
-		this.#demandApprovers(call, operation, plan, authorisation);
+		if (changeSet.problems.length > 0) return this.#refused(call, operation, changeSet, authorisation, dryRun);
+		this.#demandApprovers(call, operation, changeSet, authorisation);
 		const { revision } = this.store.current;
-		const isIdle = plan.upserts.length === 0 && plan.deletions.length === 0;
+		const isIdle = changeSet.upserts.length === 0 && changeSet.deletions.length === 0;
 		const needed = isIdle ? 0 : mostNeeded(approvals);
 		if (dryRun || isIdle)
-			return { outcome: "applied", revision, changes: plan.changes, ...(dryRun ? { approvals: needed } : {}) };
+			return { outcome: "applied", revision, changes: changeSet.changes, ...(dryRun ? { approvals: needed } : {}) };
 		if (needed > 0) return this.#ask(call, operation, authorisation, effects);
 
 		// 5. Commit, with the audit record in the same transaction.
 		return this.store.atomically(() => {
-			const result = this.#commit(call, operation, plan);
+			const result = this.#commit(call, operation, changeSet);
 			const after = result.outcome === "applied" ? result.revision : revision;
 			this.#record(call, operation, authorisation, { revision, after, result: "done" });
 			return result;
 		});
 	}
 
-	#commit(call: AuditedCall, { to }: ChangeOperation, plan: ApplyPlan, by = call.caller.subject): ApplyResult {
-		return this.store.commit(plan, { by, dryRun: false, nowMs: call.nowMs, rolledBackTo: to ?? null });
+	#commit(call: AuditedCall, { to }: ChangeOperation, changeSet: ChangeSet, by = call.caller.subject): ApplyResult {
+		return this.store.commit(changeSet, { by, dryRun: false, nowMs: call.nowMs, rolledBackTo: to ?? null });
 	}
 
 	#refused(
 		call: AuditedCall,
 		operation: ChangeOperation,
-		plan: ApplyPlan,
+		changeSet: ChangeSet,
 		authorisation: Authorisation,
 		dryRun: boolean,
 	): ApplyResult {
 		const { revision, resources } = this.store.current;
-		const count = plan.problems.length;
+		const count = changeSet.problems.length;
 		const why = `${count} problem${count === 1 ? "" : "s"} in the declaration`;
 		if (!dryRun) this.#recordRefused(call, operation, authorisation, revision, why);
 		const mayRead = this.rights.mayRead(call.caller);
-		return { outcome: "refused", problems: visibleProblems(plan, resourcesOf(resources), mayRead) };
+		return { outcome: "refused", problems: visibleProblems(changeSet, resourcesOf(resources), mayRead) };
 	}
 
 	/** @throws WeirError `failed-precondition`, recorded, if no one could approve the next change */
-	#demandApprovers(call: AuditedCall, operation: ChangeOperation, plan: ApplyPlan, authorisation: Authorisation): void {
+	#demandApprovers(
+		call: AuditedCall,
+		operation: ChangeOperation,
+		changeSet: ChangeSet,
+		authorisation: Authorisation,
+	): void {
 		try {
-			this.rights.demandApprovers(plan.after);
+			this.#demandApproversAfter(changeSet);
 		} catch (error) {
 			const { revision } = this.store.current;
 			this.#recordRefused(call, operation, authorisation, revision, WeirError.from(error).message);
@@ -171,7 +169,7 @@ export class Operations {
 	act(call: AuditedCall, experiment: string, asked: PersonRequest): Made | Pending {
 		this.#authorisePerson(call, experiment, asked);
 		// An impossible operation is not recorded.
-		const outcome = personOutcome(this.store.current, this.store.experiment(experiment), asked);
+		const outcome = this.#outcome(experiment, asked);
 		const arm = asked.verb === "promote" ? (outcome.status.promotion?.arm ?? asked.arm) : null;
 		const { verb, reason, overrideGates, shutOut } = asked;
 		const operation: PersonOperation = {
@@ -185,51 +183,56 @@ export class Operations {
 		if (mostNeeded(authorisation.approvals) > 0) return this.#ask(call, operation, authorisation, objects);
 		const { revision } = this.store.current;
 		return this.store.atomically(() => {
-			const made = this.store.act(experiment, asked);
+			const made = this.store.act(experiment, asked.by, asked.nowMs, outcome);
 			const done = { ...authorisation, effects: objects };
 			this.#record(call, operation, done, { revision, after: made.revision, result: "done" });
 			return made;
 		});
 	}
 
-	/**
-	 * Plans a pending request on the current state.
-	 * @throws WeirError `conflict` if its resources have changed since, or its author has lost the rights for it
-	 */
 	prepare(call: AuditedCall, { operation, askedBy, ...request }: WaitingRequest): Prepared {
-		const plan = isChange(operation) ? this.store.planChange(operation, call.nowMs) : null;
+		const changeSet = isChange(operation) ? this.store.changeSet(operation, call.nowMs) : null;
 		const authorisation =
-			isChange(operation) && plan !== null
-				? authoriseChange(this.#asker(askedBy), plan)
+			isChange(operation) && changeSet !== null
+				? authoriseChange(this.#asker(askedBy), changeSet)
 				: authorisePerson(this.store.current, (operation as PersonOperation).experiment, operation as PersonOperation);
 		const { needs, fingerprints, approvals } = authorisation;
 		const names = new Set([...Object.keys(request.fingerprints), ...Object.keys(fingerprints)]);
 		const changed = [...names].find((name) => request.fingerprints[name] !== fingerprints[name]);
 		if (changed !== undefined) throw voidBecause(`${changed} has changed since revision ${request.revision}`);
-		if (plan !== null && plan.problems.length > 0) throw voidBecause("it would not be accepted any more");
-		if (plan !== null) this.rights.demandApprovers(plan.after);
+		if (changeSet !== null && changeSet.problems.length > 0) throw voidBecause("it would not be accepted any more");
+		if (changeSet !== null) this.#demandApproversAfter(changeSet);
 		if (!needs.every((need) => this.rights.may(askedBy, need)))
 			throw voidBecause(`${askedBy.subject} may not do it any more`);
 		const { needsIn } = combined([approvals, { needsIn: request.needsIn, expireMs: approvals.expireMs }]);
-		return { authorisation, plan, needsIn };
+		return { authorisation, changeSet, needsIn };
 	}
 
-	/** Carries out a request, in the transaction of its last approval. @returns the revision after it */
 	carryOut(call: AuditedCall, request: WaitingRequest, prepared: Prepared, approvedBy: readonly string[]): number {
 		const { operation, askedBy, id } = request;
 		const { revision } = this.store.current;
 		let after = revision;
-		if (isChange(operation) && prepared.plan !== null) {
-			const result = this.#commit(call, operation, prepared.plan, askedBy.subject);
+		if (isChange(operation) && prepared.changeSet !== null) {
+			const result = this.#commit(call, operation, prepared.changeSet, askedBy.subject);
 			if (result.outcome === "applied") after = result.revision;
 		} else if (!isChange(operation)) {
 			const { experiment, ...asked } = operation;
 			const by = askedBy.subject;
-			after = this.store.act(experiment, { ...asked, by, nowMs: call.nowMs, approvedBy }).revision;
+			const { nowMs } = call;
+			const outcome = this.#outcome(experiment, { ...asked, by, nowMs, approvedBy });
+			after = this.store.act(experiment, by, nowMs, outcome).revision;
 		}
 		const done = { revision, after, result: "done", request: id, askedBy: askedBy.subject, approvedBy } as const;
 		this.#record(call, operation, prepared.authorisation, done);
 		return after;
+	}
+
+	#outcome(experiment: string, asked: PersonRequest): Outcome {
+		return personOutcome(this.store.current, this.store.experiment(experiment), asked);
+	}
+
+	#demandApproversAfter({ after }: ChangeSet): void {
+		demandApprovers(this.rights.permissions, this.store.current.resources, after);
 	}
 
 	#scope(caller: Caller, namespace: string | null): Scope {

@@ -8,9 +8,9 @@ import type { State } from "../../decide/rollout/ports.js";
 import { resourcesOf } from "../../declare/resources/kinds.js";
 import { memoize } from "../../declare/resources/memoize.js";
 import { namespaceOf } from "../../declare/resources/resource.js";
-import { hiddenNames, type MayRead } from "../api/visible.js";
-import { changedNames } from "./changedNames.js";
-import type { ResourceChange } from "./history/change.js";
+import { hiddenNames, type MayRead } from "../callers/hiddenNames.js";
+import type { ResourceChange } from "../changes/change.js";
+import { changedNames } from "../changes/changedNames.js";
 
 const HIDDEN = "a policy of another namespace";
 

@@ -5,7 +5,7 @@ import { chmod, readFile, writeFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import t from "tap";
 import { EMPTY_KEY_SET } from "../../../src/compile/envoy/keySet.js";
-import { CHECKED_ENDPOINTS_MAX } from "../../../src/operate/operations/quota.js";
+import { CHECKED_ENDPOINTS_MAX } from "../../../src/operate/changes/quota.js";
 import { validateBootstrap } from "../../envoy/harness.js";
 import { golden, onFiles, transcript } from "../../golden/golden.js";
 import { fileOf, temporaryDirectory, weir } from "../command.js";

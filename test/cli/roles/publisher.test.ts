@@ -7,7 +7,7 @@ import { Publisher } from "../../../src/cli/roles/publisher.js";
 import { places } from "../../../src/cli/stack/places.js";
 import { PUBLICATION_LAG_MS } from "../../../src/limits/index.js";
 import { ApiClient } from "../../../src/operate/api/apiClient.js";
-import type { AuditedRefusal } from "../../../src/operate/audit/refusal.js";
+import type { AuditedRefusal } from "../../../src/operate/audit/auditRefusal.js";
 import { Store } from "../../../src/operate/state/store/store.js";
 import { METRIC } from "../../operate/employment.js";
 import { mutualApi, operator } from "../../operate/mutualApi.js";

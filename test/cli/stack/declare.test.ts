@@ -1,7 +1,9 @@
 /** What `weir up` declares at a start, against a real API: its notices, and that it overwrites no changes of others. */
+
 import t, { type Test } from "tap";
 import { declare } from "../../../src/cli/stack/declare.js";
 import type { Store } from "../../../src/operate/state/store/store.js";
+import { actOn } from "../../operate/actOn.js";
 import { experiment, file } from "../../operate/employment.js";
 import { metricText, policyText, RULES_GATEWAY, serviceText } from "../../operate/guarded.js";
 import { mutualApi, operator } from "../../operate/mutualApi.js";
@@ -143,7 +145,7 @@ t.test(
 		const { start, owner, store } = await starts(t);
 		const running = [metricText("accuracy"), experiment("boosted")];
 		await start(text(NARROW, ...running));
-		store.act("boosted", { verb: "pause", by: "ann", arm: null, nowMs: 1, reason: "a fire" });
+		actOn(store, "boosted", { verb: "pause", by: "ann", arm: null, nowMs: 1, reason: "a fire" });
 		await owner.apply(file(`# another comment\n${NARROW}`), now);
 		t.same([store.current.revision, store.declarations.revision], [2, 1]);
 		await start(text(WIDE, ...running));
@@ -161,7 +163,7 @@ t.test("the revision of the last start is part of the state, so that an older co
 	store.database.transaction(() => counters.removeSync("started"));
 	await t.rejects(start(text(NARROW, ...running)), { message: /it is of revision 1\)/ }, "of none");
 	t.same(await start(text(WIDE, ...running), true), []);
-	store.act("boosted", { verb: "pause", by: "ann", arm: null, nowMs: 1, reason: "a fire" });
+	actOn(store, "boosted", { verb: "pause", by: "ann", arm: null, nowMs: 1, reason: "a fire" });
 	await start(text(NARROW, ...running));
 	t.equal(store.declarations.startRevision, 3);
 });
@@ -210,7 +212,7 @@ t.test(
 		const revoke = (): void => void store.apply(file(NARROW), { by: "ada", dryRun: false, nowMs: 1 });
 		const changed = since("AccessPolicy callers");
 		await start(text(WIDE));
-		soonAfter(store, "planChange", revoke);
+		soonAfter(store, "changeSet", revoke);
 		await t.rejects(start(text(WIDE)), changed, "revoked after the dry run, which changed nothing");
 		t.same(methods(), ["GET"]);
 		await start(text(WIDE), true);
@@ -242,7 +244,7 @@ t.test(
 );
 
 /** Runs `then` once, after the next call of that method has been answered. */
-function soonAfter<Name extends "planChange" | "commit">(store: Store, name: Name, then: () => void): void {
+function soonAfter<Name extends "changeSet" | "commit">(store: Store, name: Name, then: () => void): void {
 	const asked = store[name].bind(store) as (...given: readonly unknown[]) => unknown;
 	const once = (...given: readonly unknown[]): unknown => {
 		Reflect.deleteProperty(store, name);

@@ -6,8 +6,8 @@ import { compare } from "../../../src/infer/statistics/comparison.js";
 import { eraShare } from "../../../src/infer/statistics/frozenReference.js";
 import { CENTRE, gridQuantiles, logQuantileInside } from "../../../src/infer/statistics/quantileGrid.js";
 import { isMeasured, type Question } from "../../../src/infer/statistics/question.js";
-import { lastDecisionIn } from "../../../src/operate/api/lastDecision.js";
 import type { DecisionLog } from "../../../src/operate/state/store/decisionLog.js";
+import { lastDecisionIn } from "../../../src/operate/state/store/lastDecision.js";
 import { evidence, experiment, input, LAST_STEP, METRICS, metric, rate, status } from "./example.js";
 
 t.test("one proof among many experiments holds only if it is significant among all of them", async (t) => {

@@ -93,8 +93,8 @@ t.test("a caller without any apply right is refused before its documents are rea
 	await owner.apply(file([ALL, binding("ada", "read"), binding("bob", "apply", "[other]")].join("---\n")), now);
 	const [ada, bob] = [await as("ada"), await as("bob")];
 	let read = 0;
-	const planned = store.planChange.bind(store);
-	store.planChange = (...given) => {
+	const planned = store.changeSet.bind(store);
+	store.changeSet = (...given) => {
 		read++;
 		return planned(...given);
 	};

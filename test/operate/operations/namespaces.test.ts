@@ -2,7 +2,7 @@
 import t from "tap";
 import { initialStatus } from "../../../src/decide/rollout/status.js";
 import { parseResources } from "../../../src/declare/resources/parse.js";
-import { planApply } from "../../../src/operate/operations/applyPlan.js";
+import { changeSetOf } from "../../../src/operate/changes/changeSet.js";
 import { Store } from "../../../src/operate/state/store/store.js";
 import { experiment, file, METRIC, SERVICE, temporaryDirectory } from "../employment.js";
 import { PLAIN } from "../guarded.js";
@@ -192,7 +192,7 @@ t.test("a salt of another namespace is refused, and the refusal does not name it
 		allowLocalGates: false,
 	};
 	const problems = (text: string) =>
-		planApply(declared, { files: file(text), deletions: [] }, 1_000).problems.map(({ message }) => message);
+		changeSetOf(declared, { files: file(text), deletions: [] }, 1_000).problems.map(({ message }) => message);
 	t.match(problems(inNamespace("a", salted("other").replace("models", "more"))), [
 		/second to choose/,
 		/salt "shared" is not of namespace a/,
@@ -200,7 +200,7 @@ t.test("a salt of another namespace is refused, and the refusal does not name it
 	const text = [mine(SERVICE), METRIC, experiment("shared")].join("---\n");
 	const gone = { ...declared, stored: [], resources: parseResources([]).resources };
 	t.match(
-		planApply({ ...gone, status: { experiments: {}, services: {} } }, { files: file(text), deletions: [] }, 1_000)
+		changeSetOf({ ...gone, status: { experiments: {}, services: {} } }, { files: file(text), deletions: [] }, 1_000)
 			.problems,
 		[{ message: "the salt 'shared' was used by an Experiment of another namespace, whose groups would be the same" }],
 	);

@@ -9,6 +9,7 @@ import type { Problem } from "../../../src/declare/resources/resource.js";
 import { difference } from "../../../src/operate/state/difference.js";
 import { PLAN_KEPT_MS, PLANS_KEPT_MIN } from "../../../src/operate/state/store/planStore.js";
 import { Store } from "../../../src/operate/state/store/store.js";
+import { actOn } from "../actOn.js";
 import { ALL, experiment, file, METRIC, outcome, SERVICE, temporaryDirectory } from "../employment.js";
 
 const at = (nowMs: number) => ({ by: "ada", dryRun: false, nowMs });
@@ -163,7 +164,7 @@ t.test("a name or salt that is or was in use is refused, also after deletion and
 		outcome: "refused",
 		problems: [{ hint: /weir abort a/ }],
 	});
-	store.act("a", { verb: "abort", by: "ada", reason: "", arm: null, nowMs: 3_000 });
+	actOn(store, "a", { verb: "abort", by: "ada", reason: "", arm: null, nowMs: 3_000 });
 	t.match(store.delete([{ kind: "Experiment", name: "a" }], at(3_000)), { outcome: "applied", revision: 3 });
 	t.same(store.current.status.experiments, {});
 	await store.close();
@@ -184,7 +185,7 @@ t.test("an experiment that has ended gives its slot to the next one", async (t) 
 	const store = opened(t);
 	store.apply(file(ALL), at(1_000));
 	t.match(store.apply(file(experiment("next")), at(2_000)), { outcome: "refused" }, "not while it runs");
-	store.act("boosted", { verb: "abort", by: "ada", reason: "", arm: null, nowMs: 3_000 });
+	actOn(store, "boosted", { verb: "abort", by: "ada", reason: "", arm: null, nowMs: 3_000 });
 	t.match(store.apply(file(experiment("next")), at(4_000)), { outcome: "applied" });
 	t.match(store.delete([{ kind: "Service", name: "employment" }], at(5_000)), { outcome: "refused" });
 });
@@ -274,7 +275,7 @@ t.test("a file that still holds an experiment that has ended applies", async (t)
 		"its changed spec is checked",
 	);
 	const salted = onV2("third", "[0%, 100%]", "  salt: boosted\n");
-	store.act("next", { verb: "abort", by: "ada", reason: "", arm: null, nowMs: 9_000 });
+	actOn(store, "next", { verb: "abort", by: "ada", reason: "", arm: null, nowMs: 9_000 });
 	t.match(
 		store.apply(file([v2, salted].join("---\n")), at(9_000)),
 		{ outcome: "refused", problems: [{ message: /the salt 'boosted' was used/ }] },
@@ -396,16 +397,16 @@ t.test("a person's verb is recorded with the person and the reason", async (t) =
 	const store = opened(t);
 	store.apply(file(ALL), at(1_000));
 	const act = { by: "grace", reason: "a fire", arm: null, nowMs: 2_000 };
-	t.match(store.act("boosted", { verb: "pause", ...act }), {
+	t.match(actOn(store, "boosted", { verb: "pause", ...act }), {
 		revision: 2,
 		decision: { by: "grace", outcome: { rule: "person", action: "pause", reason: /a fire/ } },
 	});
 	t.equal(statusOf(store, "boosted").phase, "Paused");
-	t.throws(() => store.act("boosted", { verb: "pause", ...act }), { code: "failed-precondition" });
-	t.throws(() => store.act("unknown", { verb: "pause", ...act }), { code: "not-found" });
-	t.match(store.act("boosted", { verb: "resume", ...act }), { revision: 3 });
-	t.match(store.act("boosted", { verb: "promote", ...act }), { revision: 4 });
-	t.match(store.act("boosted", { verb: "abort", ...act }), { revision: 5 });
+	t.throws(() => actOn(store, "boosted", { verb: "pause", ...act }), { code: "failed-precondition" });
+	t.throws(() => actOn(store, "unknown", { verb: "pause", ...act }), { code: "not-found" });
+	t.match(actOn(store, "boosted", { verb: "resume", ...act }), { revision: 3 });
+	t.match(actOn(store, "boosted", { verb: "promote", ...act }), { revision: 4 });
+	t.match(actOn(store, "boosted", { verb: "abort", ...act }), { revision: 5 });
 	t.equal(statusOf(store, "boosted").phase, "Aborted");
 });
 

@@ -35,7 +35,7 @@ t.test("each resource has its own text", async (t) => {
 			`\n\n--- {apiVersion: weir.dev/v1alpha1, kind: Metric, metadata: {name: e},\n spec: {type: rate, source: errors, direction: down, window: 1m}}`,
 		),
 	];
-	const plan = store.planChange({ files, deletions: [] }, 1_000_000);
+	const plan = store.changeSet({ files, deletions: [] }, 1_000_000);
 	t.same(plan.problems, []);
 	store.commit(plan, { by: "ada", dryRun: false, nowMs: 1_000_000 });
 	t.same(

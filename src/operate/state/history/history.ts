@@ -2,12 +2,14 @@
  * Which revision changed which resources, and what they were before: kept so that `weir rollback` can apply the old documents
  * again. Bounded by number and by bytes; the oldest go first. Writes run inside the caller's transaction.
  */
+
 import { isDeepStrictEqual } from "node:util";
 import { namespaceOf } from "../../../declare/resources/resource.js";
 import { WeirError } from "../../../error.js";
-import type { StateDatabase, StoredResource } from "../store/database.js";
-import { keyOf, resourceKey } from "../store/resourceSet.js";
-import type { Change, HistoryEntry, ResourceChange, StoredEntry } from "./change.js";
+import type { Change, HistoryEntry, ResourceChange, StoredEntry } from "../../changes/change.js";
+import { keyOf, resourceKey } from "../../changes/resourceKey.js";
+import type { StoredResource } from "../../changes/stored.js";
+import type { StateDatabase } from "../store/database.js";
 
 /** Revisions that can be rolled back, and the size of their replaced documents; the oldest are dropped first. */
 export const HISTORY_REVISIONS_MAX = 1_000;

@@ -14,8 +14,8 @@ import {
 	type ResourceSet,
 	type RoleBinding,
 } from "../../../declare/resources/resource.js";
-import type { Caller } from "../../api/caller.js";
-import type { Touched } from "../../operations/applyPlan.js";
+import type { Caller } from "../../callers/caller.js";
+import type { ResourceDiff } from "../../changes/changeSet.js";
 
 /** Namespace of resources that belong to no single namespace. */
 export const ALL_NAMESPACES = "*";
@@ -135,7 +135,7 @@ const RIGHTS: Readonly<Record<Kind, Readonly<Record<Operation, OperatorVerb>>>> 
 };
 
 /** The rights that a change of one resource needs. A running Experiment adds more: runningExperiment.ts. */
-export function needsOf({ before, after }: Touched): readonly Need[] {
+export function needsOf({ before, after }: ResourceDiff): readonly Need[] {
 	const operation = before === null ? "create" : after === null ? "delete" : "change";
 	const resource = after ?? before;
 	const verb = RIGHTS[resource.kind][operation];

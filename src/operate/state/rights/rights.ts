@@ -3,10 +3,9 @@
 import { memoizeByName } from "../../../declare/resources/memoize.js";
 import type { OperatorVerb } from "../../../declare/resources/resource.js";
 import { WeirError } from "../../../error.js";
-import type { Caller } from "../../api/caller.js";
-import type { MayRead } from "../../api/visible.js";
-import { demandApprovers } from "../../approvals/approvers.js";
 import { type AuditedCall, record } from "../../audit/actRecord.js";
+import type { Caller } from "../../callers/caller.js";
+import type { MayRead } from "../../callers/hiddenNames.js";
 import type { Store } from "../store/store.js";
 import { ALL_NAMESPACES, type Need, type Permissions } from "./permissions.js";
 
@@ -18,7 +17,7 @@ const READ_ALL_HINT =
 export class Rights {
 	constructor(
 		private readonly store: Store,
-		private readonly permissions: Permissions,
+		readonly permissions: Permissions,
 	) {}
 
 	/** Whether the subject has the right now; nothing is recorded. */
@@ -61,11 +60,6 @@ export class Rights {
 
 	isSamePerson(one: Caller, other: Caller): boolean {
 		return this.permissions.personOf(one) === this.permissions.personOf(other);
-	}
-
-	/** @throws WeirError `failed-precondition` where too few could approve what comes after the change. */
-	demandApprovers(after: Parameters<typeof demandApprovers>[2]): void {
-		demandApprovers(this.permissions, this.store.current.resources, after);
 	}
 
 	/** @throws WeirError `permission-denied`, recorded. */

@@ -10,18 +10,18 @@ import { metricsJudging } from "../../../declare/resources/experimentMetrics.js"
 import { experimentsOfName, grouping } from "../../../declare/resources/lookup.js";
 import { resourceTitle } from "../../../declare/resources/position.js";
 import { type Experiment, qualifiedName } from "../../../declare/resources/resource.js";
-import type { Touched } from "../../operations/applyPlan.js";
+import type { ResourceDiff } from "../../changes/changeSet.js";
 import type { Need } from "./permissions.js";
 
 export function promoteNeeds(
 	{ resources, status }: Pick<State, "resources" | "status">,
-	touched: readonly Touched[],
+	diffs: readonly ResourceDiff[],
 ): readonly Need[] {
 	const statusOf = (one: Experiment) => status.experiments[qualifiedName(one.metadata)];
 	const isRunning = (one: Experiment): boolean => !isOver(statusOf(one)?.phase ?? "Aborted");
 	const running = resources.experiments.filter(isRunning);
 	const byMetric = grouping<Experiment>((one) => metricsJudging(one, resources.metrics));
-	return touched.flatMap(({ before, after }): readonly Need[] => {
+	return diffs.flatMap(({ before, after }): readonly Need[] => {
 		if (before === null || after === null) return [];
 		const name = qualifiedName(before.metadata);
 		const needs = (affected: readonly Experiment[], changed: string): readonly Need[] =>

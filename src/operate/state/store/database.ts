@@ -17,20 +17,14 @@ import type { PlanTable } from "../../../compile/table/plan.js";
 import type { Decision } from "../../../decide/rollout/decision.js";
 import type { NotificationMessage, ProxyStatus } from "../../../decide/rollout/ports.js";
 import type { ExperimentStatus, ServiceStatus } from "../../../decide/rollout/status.js";
-import type { Kind, Resource } from "../../../declare/resources/resource.js";
+import type { Kind } from "../../../declare/resources/resource.js";
 import { WeirError } from "../../../error.js";
 import { requireOwnFolder } from "../../../trust/local/socket.js";
-import type { ApprovalRequest } from "../../approvals/request.js";
 import type { AuditRecord } from "../../audit/auditRecord.js";
-import type { StoredEntry } from "../history/change.js";
+import type { StoredEntry } from "../../changes/change.js";
+import type { StoredResource, Used } from "../../changes/stored.js";
 import { isAlive, type Owner, thisProcess } from "./owner.js";
 import { Writes } from "./writes.js";
-
-export interface StoredResource {
-	readonly resource: Resource;
-	/** The YAML document it came from, as written. */
-	readonly source: string;
-}
 
 export interface StoredDecision {
 	readonly decision: Decision;
@@ -44,13 +38,6 @@ export interface StoredPlan {
 	/** Last time it was kept, i.e. about to be published. */
 	readonly keptAtMs: number;
 	readonly table: PlanTable;
-}
-
-/** First users of names and salts; entries are never removed. */
-export interface Used {
-	/** Qualified experiment name. */
-	readonly experiment: string;
-	readonly sinceMs: number;
 }
 
 export interface ProxyReport {
@@ -91,15 +78,13 @@ export interface StateDatabase {
 	/** Changes by the revision that they made, and what each of them replaced. */
 	readonly history: Database<StoredEntry, number>;
 	readonly replacedDocuments: Database<readonly (StoredResource | null)[], number>;
-	/** By id. */
-	readonly requests: Database<ApprovalRequest, string>;
-	/** JSON of the operations that wait for approval, by the id of the request. */
-	readonly operations: Database<string, string>;
 	/** By sequence: operations, and refused attempts (auditLog.ts). */
 	readonly audit: Database<AuditRecord, number>;
 	readonly auditRefused: Database<AuditRecord, number>;
 	/** Rollback notifications that are not delivered yet. */
 	readonly outbox: Database<NotificationMessage, OutboxKey>;
+	/** The table of a room that stands above the state; its values are that room's own. */
+	table<Value>(name: "requests" | "operations"): Database<Value, string>;
 	/**
 	 * Runs `change` as one durable transaction; a throw inside it leaves nothing behind.
 	 * @throws WeirError `unavailable`: the disk does not take it
@@ -172,11 +157,10 @@ export function openDatabase(directory: string): StateDatabase {
 		proxies: part("proxies"),
 		history: part("history"),
 		replacedDocuments: part("replacedDocuments"),
-		requests: part("requests"),
-		operations: root.openDB<string, string>({ name: "operations", encoding: "string" }),
 		audit: part("audit"),
 		auditRefused: part("auditRefused"),
 		outbox: part("outbox"),
+		table: (name) => part(name),
 		transaction: (change) => writes.run(change),
 		unwritten: () => writes.fault(),
 		close: async () => {

@@ -7,10 +7,11 @@
  * flight a conflict and every publication the cause of the next. An acknowledgement does move `stepStartedAtMs`;
  * a reader that needs it fresh asks for `state(-1, 0)`, and `decide` never puts an older one back.
  */
+
 import { isDeepStrictEqual } from "node:util";
 import type { PlanTable } from "../../../compile/table/plan.js";
 import { closedServices } from "../../../decide/rollout/closedServices.js";
-import type { Decision } from "../../../decide/rollout/decision.js";
+import type { Decision, Outcome } from "../../../decide/rollout/decision.js";
 import { rollbackNotices } from "../../../decide/rollout/gate.js";
 import type {
 	NotificationMessage,
@@ -26,23 +27,24 @@ import { serviceOf } from "../../../declare/resources/lookup.js";
 import { type Experiment, qualifiedName } from "../../../declare/resources/resource.js";
 import { WeirError } from "../../../error.js";
 import { STATE_KEY_CHARS_MAX } from "../../../limits/index.js";
-import { lastDecisionIn } from "../../api/lastDecision.js";
-import { RevisionWaiters } from "../../api/revisionWaiters.js";
-import type { LastDecision } from "../../api/wire.js";
-import { type PersonRequest, personOutcome } from "../../approvals/personRequest.js";
 import { AuditLog } from "../../audit/auditLog.js";
-import { type ApplyPlan, type ApplyResult, planApply } from "../../operations/applyPlan.js";
-import type { Change, Target } from "../history/change.js";
+import type { Change, Target } from "../../changes/change.js";
+import { type ApplyResult, type ChangeSet, changeSetOf } from "../../changes/changeSet.js";
+import { sortedSet } from "../../changes/resourceKey.js";
+import type { StoredResource } from "../../changes/stored.js";
 import { History, type Scope } from "../history/history.js";
-import { openDatabase, type ProxyReport, type StateDatabase, type StoredResource } from "./database.js";
+import { openDatabase, type ProxyReport, type StateDatabase } from "./database.js";
 import { DecisionLog, type DecisionPage, type NewDecision } from "./decisionLog.js";
 import { Declarations } from "./declarations.js";
+import type { LastDecision } from "./lastDecision.js";
+import { lastDecisionIn } from "./lastDecision.js";
+import { type MetricName, metricNames } from "./metricNames.js";
 import { OutboxStore } from "./outboxStore.js";
 import { PlanStore } from "./planStore.js";
-import { type MetricName, metricNames, sortedSet } from "./resourceSet.js";
-import { defaultChange, stateIn, storedIn, writeAcknowledged, writeDecided, writePlan } from "./written.js";
+import { RevisionWaiters } from "./revisionWaiters.js";
+import { defaultChange, stateIn, storedIn, writeAcknowledged, writeChangeSet, writeDecided } from "./written.js";
 
-export type { ApplyResult } from "../../operations/applyPlan.js";
+export type { ApplyResult } from "../../changes/changeSet.js";
 
 /** Longest long poll on the state: below the idle timeouts of common HTTP stacks. */
 const STATE_LONG_POLL_MS_MAX = 60_000;
@@ -171,25 +173,25 @@ export class Store implements StateStore, Outbox {
 	 * Applying what is already there changes nothing, not even the revision.
 	 */
 	apply(files: Change["files"], options: ApplyOptions): ApplyResult {
-		return this.commit(this.planChange({ files, deletions: [] }, options.nowMs), options);
+		return this.commit(this.changeSet({ files, deletions: [] }, options.nowMs), options);
 	}
 
 	/** Removes resources, all or none. @throws WeirError `not-found` */
 	delete(deletions: readonly Target[], options: ApplyOptions): ApplyResult {
-		return this.commit(this.planChange({ files: [], deletions }, options.nowMs), options);
+		return this.commit(this.changeSet({ files: [], deletions }, options.nowMs), options);
 	}
 
 	/** What a change would do; changes nothing. @throws WeirError `not-found` */
-	planChange(change: Change, nowMs: number): ApplyPlan {
+	changeSet(change: Change, nowMs: number): ChangeSet {
 		const { resources, status } = this.#state;
-		const declared = {
+		const current = {
 			...{ stored: this.#stored, resources, status },
 			controlListeners: this.#controlListeners(),
 			allowLocalGates: this.#allowLocalGates,
 			used: (kind: "name" | "salt", text: string) =>
 				text.length > STATE_KEY_CHARS_MAX ? undefined : this.#database.used.get([kind, text]),
 		};
-		return planApply(declared, change, nowMs);
+		return changeSetOf(current, change, nowMs);
 	}
 
 	/** The change that goes back to a revision. @throws WeirError as `History.rollback` does */
@@ -212,14 +214,14 @@ export class Store implements StateStore, Outbox {
 		return this.#decide(request);
 	}
 
-	/**
-	 * A person's verb on the current status, recorded like any decision.
-	 * @throws WeirError `not-found`, or `failed-precondition` where the phase does not allow it.
-	 */
-	act(name: string, act: PersonRequest): { readonly revision: number; readonly decision: Decision } {
-		const experiment = this.experiment(name);
-		const outcome = personOutcome(this.#state, experiment, act);
-		return this.#decide({ experiment: name, by: act.by, atMs: act.nowMs, input: null, outcome });
+	/** A person's verb, recorded like any decision. @param outcome made on the current status */
+	act(
+		name: string,
+		by: string,
+		atMs: number,
+		outcome: Outcome,
+	): { readonly revision: number; readonly decision: Decision } {
+		return this.#decide({ experiment: name, by, atMs, input: null, outcome });
 	}
 
 	/** Decisions after the given sequence, oldest first. @throws WeirError `not-found` for a name never used. */
@@ -306,20 +308,20 @@ export class Store implements StateStore, Outbox {
 		await this.#database.close();
 	}
 
-	/** Writes a plan that was made on `current`. */
-	commit(plan: ApplyPlan, { by, dryRun, nowMs, rolledBackTo = null }: ApplyOptions): ApplyResult {
-		if (plan.problems.length > 0) return { outcome: "refused", problems: plan.problems };
-		const bump = plan.changes.some((change) => change.change !== "unchanged");
-		if (dryRun || (!bump && plan.upserts.length === 0)) {
-			return { outcome: "applied", revision: this.#state.revision, changes: plan.changes };
+	/** Writes a change set that was made on `current`. */
+	commit(changeSet: ChangeSet, { by, dryRun, nowMs, rolledBackTo = null }: ApplyOptions): ApplyResult {
+		if (changeSet.problems.length > 0) return { outcome: "refused", problems: changeSet.problems };
+		const bump = changeSet.changes.some((change) => change.change !== "unchanged");
+		if (dryRun || (!bump && changeSet.upserts.length === 0)) {
+			return { outcome: "applied", revision: this.#state.revision, changes: changeSet.changes };
 		}
 		const revision = this.#state.revision + (bump ? 1 : 0);
 		this.atomically(() => {
-			writePlan(this.#database, this.#log, plan, { by, nowMs, revision });
-			this.history.record({ revision, atMs: nowMs, by, rolledBackTo, changes: plan.changes }, this.#stored);
-			this.#changed(plan.upserts);
+			writeChangeSet(this.#database, this.#log, changeSet, { by, nowMs, revision });
+			this.history.record({ revision, atMs: nowMs, by, rolledBackTo, changes: changeSet.changes }, this.#stored);
+			this.#changed(changeSet.upserts);
 		});
-		return { outcome: "applied", revision, changes: plan.changes };
+		return { outcome: "applied", revision, changes: changeSet.changes };
 	}
 
 	#decide(request: NewDecision): { readonly revision: number; readonly decision: Decision } {

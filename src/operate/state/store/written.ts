@@ -1,13 +1,15 @@
-/** Declared resources and live status in the state file: read as a whole, and written by a plan. */
+/** Declared resources and live status in the state file: read as a whole, and written by a change set. */
+
 import { isDeepStrictEqual } from "node:util";
 import type { State } from "../../../decide/rollout/ports.js";
 import type { ExperimentStatus } from "../../../decide/rollout/status.js";
 import { serviceOf } from "../../../declare/resources/lookup.js";
 import { type Experiment, qualifiedName } from "../../../declare/resources/resource.js";
-import type { ApplyPlan } from "../../operations/applyPlan.js";
-import type { StateDatabase, StoredResource } from "./database.js";
+import type { ChangeSet } from "../../changes/changeSet.js";
+import { keyOf } from "../../changes/resourceKey.js";
+import type { StoredResource } from "../../changes/stored.js";
+import type { StateDatabase } from "./database.js";
 import type { DecisionLog } from "./decisionLog.js";
-import { keyOf } from "./resourceSet.js";
 
 /**
  * Every resource with the text it was written in, sorted by kind and name.
@@ -37,29 +39,29 @@ export function stateIn({ experiments, services, counters }: StateDatabase): Pic
 	};
 }
 
-/** Writes what a plan changes, and the revision that it leads to. Inside a transaction. */
-export function writePlan(
+/** Writes a change set, and the revision that it leads to. Inside a transaction. */
+export function writeChangeSet(
 	{ resources, experiments, services, used, counters }: StateDatabase,
 	log: DecisionLog,
-	plan: ApplyPlan,
+	changeSet: ChangeSet,
 	{ by, nowMs, revision }: { readonly by: string; readonly nowMs: number; readonly revision: number },
 ): void {
-	for (const stored of plan.upserts) {
+	for (const stored of changeSet.upserts) {
 		resources.putSync([stored.resource.kind, qualifiedName(stored.resource.metadata)], stored);
 	}
-	for (const { kind, name } of plan.deletions) resources.removeSync([kind, name]);
-	for (const { experiment, outcome, before } of plan.decisions) {
+	for (const { kind, name } of changeSet.deletions) resources.removeSync([kind, name]);
+	for (const { experiment, outcome, before } of changeSet.decisions) {
 		log.append({ experiment, by, atMs: nowMs, input: null, outcome }, revision, before);
 	}
-	for (const [name, status] of Object.entries(plan.experiments)) {
+	for (const [name, status] of Object.entries(changeSet.experiments)) {
 		if (status === null) experiments.removeSync(name);
 		else experiments.putSync(name, status);
 	}
-	for (const [name, status] of Object.entries(plan.services)) {
+	for (const [name, status] of Object.entries(changeSet.services)) {
 		if (status === null) services.removeSync(name);
 		else services.putSync(name, status);
 	}
-	for (const { kind, text, experiment } of plan.newlyUsed) {
+	for (const { kind, text, experiment } of changeSet.newlyUsed) {
 		if (used.get([kind, text]) === undefined) used.putSync([kind, text], { experiment, sinceMs: nowMs });
 	}
 	// Another text of the same is no change.

@@ -1,7 +1,7 @@
 /** Audits a refusal that no operator caused: an xDS stream, a TLS handshake, or a NACK. */
 import { randomUUID } from "node:crypto";
 import { CALLER_SUBJECT_CHARS_MAX } from "../../limits/index.js";
-import type { Store } from "../state/store/store.js";
+import type { AuditLog } from "./auditLog.js";
 import type { NewAuditRecord } from "./auditRecord.js";
 
 export interface AuditedRefusal extends Pick<NewAuditRecord, "atMs" | "how" | "verb"> {
@@ -11,7 +11,10 @@ export interface AuditedRefusal extends Pick<NewAuditRecord, "atMs" | "how" | "v
 	readonly why: string;
 }
 
-export function auditRefusal({ audit, current }: Pick<Store, "audit" | "current">, refused: AuditedRefusal): void {
+export function auditRefusal(
+	{ audit, current }: { readonly audit: AuditLog; readonly current: { readonly revision: number } },
+	refused: AuditedRefusal,
+): void {
 	const { atMs, subject, how, verb, object, why } = refused;
 	const { revision } = current;
 	audit.append({

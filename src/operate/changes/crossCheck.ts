@@ -10,7 +10,7 @@ import { checkResources } from "../../declare/resources/checks/check.js";
 import type { FileReadings } from "../../declare/resources/fileReading.js";
 import { resourceSet, resourcesOf } from "../../declare/resources/kinds.js";
 import { experimentsOf, serviceOf } from "../../declare/resources/lookup.js";
-import { parseResources, type ResourceFile } from "../../declare/resources/parse.js";
+import { type ResourceFile, readResources } from "../../declare/resources/parse.js";
 import { type Named, type Positions, resourceTitle } from "../../declare/resources/position.js";
 import {
 	type Experiment,
@@ -20,12 +20,11 @@ import {
 	type ResourceSet,
 	type Service,
 } from "../../declare/resources/resource.js";
-import { PROBLEMS_MAX } from "../../limits/index.js";
-import type { StoredResource } from "../state/store/database.js";
-import { keyOf } from "../state/store/resourceSet.js";
+import { keyOf } from "./resourceKey.js";
+import type { StoredResource } from "./stored.js";
 
 export interface CrossChecked {
-	/** Problems in the texts and across resources, in the order of the files. */
+	/** Problems in the texts and across resources. */
 	readonly problems: readonly Problem[];
 	/** All resources as declared. */
 	readonly resources: ResourceSet;
@@ -53,7 +52,7 @@ export function crossCheck(
 	const demands = (one: Resource): boolean => one.kind !== "Experiment" || !ended.has(qualifiedName(one.metadata));
 	const stored = kept.filter(({ resource }) => demands(resource));
 	const sources: readonly ResourceFile[] = [...stored.map(asFile), ...files];
-	const parsed = parseResources(sources, readings);
+	const parsed = readResources(sources, readings);
 	const demanding = parsed.resources.experiments.filter(demands);
 	const stillDemanding = new Set(demanding);
 	const services = parsed.resources.services.map((one) => ({ one, moved: defaultsOf(one, known, status) }));
@@ -80,7 +79,7 @@ export function crossCheck(
 		...services.flatMap(({ one, moved }) => promotionProblems(one, moved, former, status, parsed.positions)),
 	];
 	const { resources, positions } = parsed;
-	return { problems: limited(inOrder(problems, sources)), resources, demanding, positions };
+	return { problems, resources, demanding, positions };
 }
 
 /** Name prefix of stored texts; given files cannot have it. */
@@ -219,22 +218,4 @@ function withBaseline(experiment: Experiment, { before, after, variants }: LiveD
 		arm.baseline && variants.includes(arm.variant) ? { ...arm, variant: after } : arm,
 	);
 	return { ...experiment, spec: { ...experiment.spec, arms } };
-}
-
-function inOrder(problems: readonly Problem[], files: readonly { readonly name: string }[]): readonly Problem[] {
-	const order = new Map(files.map((file, index) => [file.name, index]));
-	const rank = ({ position }: Problem): number => (position === null ? files.length : (order.get(position.file) ?? 0));
-	return [...problems].sort(
-		(a, b) =>
-			rank(a) - rank(b) ||
-			(a.position?.line ?? 0) - (b.position?.line ?? 0) ||
-			(a.position?.column ?? 0) - (b.position?.column ?? 0),
-	);
-}
-
-/** The last line counts the rest and has no position, so it stays last. */
-function limited(problems: readonly Problem[]): readonly Problem[] {
-	if (problems.length <= PROBLEMS_MAX + 1) return problems;
-	const message = `and ${problems.length - PROBLEMS_MAX} more problems`;
-	return [...problems.slice(0, PROBLEMS_MAX), { position: null, message, hint: "correct those above first" }];
 }

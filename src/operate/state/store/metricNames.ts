@@ -1,29 +1,7 @@
-/** Resources as the state file holds them: one by one, under a key. */
-
+/** The declared Metrics, as ingest must know them. */
 import { type Judge, judgesOf } from "../../../decide/rollout/judges.js";
 import type { State } from "../../../decide/rollout/ports.js";
-import { resourceSet } from "../../../declare/resources/kinds.js";
-import {
-	type Kind,
-	type Metric,
-	qualifiedName,
-	type Resource,
-	type ResourceSet,
-} from "../../../declare/resources/resource.js";
-
-/** Unique per resource of a set. */
-export function resourceKey(kind: Kind, name: string): string {
-	return `${kind} ${name}`;
-}
-
-export function keyOf(resource: Resource): string {
-	return resourceKey(resource.kind, qualifiedName(resource.metadata));
-}
-
-/** The set sorted by kind and name, so that the order of declaration does not matter. */
-export function sortedSet(resources: Iterable<Resource>): ResourceSet {
-	return resourceSet([...resources].sort((a, b) => compare(keyOf(a), keyOf(b))));
-}
+import { type Metric, qualifiedName } from "../../../declare/resources/resource.js";
 
 /** What ingest must know of a Metric to accept an outcome. */
 export interface MetricName {
@@ -54,8 +32,4 @@ export function metricNames(state: Pick<State, "resources" | "status">): readonl
 		senders: metric.spec.senders,
 		judges: judges.get(qualifiedName(metric.metadata)) ?? [],
 	}));
-}
-
-function compare(a: string, b: string): number {
-	return a < b ? -1 : a > b ? 1 : 0;
 }

@@ -1,5 +1,5 @@
 /** A change of the declaration: the request for it, its effect on each resource, and its record in the history. */
-import type { Kind } from "../../../declare/resources/resource.js";
+import type { Kind } from "../../declare/resources/resource.js";
 
 export interface SourceFile {
 	readonly name: string;

@@ -13,7 +13,7 @@ import {
 	quotaProblems,
 	ruleProblems,
 	SELECTED_RULES_MAX,
-} from "../../../src/operate/operations/quota.js";
+} from "../../../src/operate/changes/quota.js";
 import { Store } from "../../../src/operate/state/store/store.js";
 import { accessPolicy, service, variant } from "../../fixtures/resources.js";
 import { file, METRIC, SERVICE, temporaryDirectory } from "../employment.js";

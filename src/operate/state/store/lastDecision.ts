@@ -1,7 +1,22 @@
 /** The newest decision about an Experiment, in brief. */
-import { goalLogE } from "../../decide/rollout/fleet.js";
-import type { DecisionLog } from "../state/store/decisionLog.js";
-import type { LastDecision } from "./wire.js";
+import type { Action, Rule } from "../../../decide/rollout/decision.js";
+import { goalLogE } from "../../../decide/rollout/fleet.js";
+import type { DecisionLog } from "./decisionLog.js";
+
+export interface LastDecision {
+	readonly sequence: number;
+	readonly atMs: number;
+	readonly by: string;
+	readonly action: Action;
+	readonly rule: Rule;
+	readonly reason: string;
+	/** For people, in plain text. */
+	readonly summary?: string;
+	/** ln of the e-value for its goal at that time, see goalLogE(). */
+	readonly goalLogE: number | null;
+	readonly expectedMs: number | null;
+	readonly acknowledgedAtMs: number | null;
+}
 
 /** null = no decision yet. */
 export function lastDecisionIn(log: DecisionLog, experiment: string): LastDecision | null {

@@ -8,7 +8,7 @@ import { resourceSet } from "../../declare/resources/kinds.js";
 import { namedIn } from "../../declare/resources/reference.js";
 import { type Problem, qualifiedName, type Resource, type ResourceSet } from "../../declare/resources/resource.js";
 import { RESOURCES_MAX, TABLE_BYTES_MAX } from "../../limits/index.js";
-import type { StoredResource } from "../state/store/database.js";
+import type { StoredResource } from "./stored.js";
 
 /**
  * The table of an applied declaration. The rest of TABLE_BYTES_MAX is for later additions: a Service's callout and an

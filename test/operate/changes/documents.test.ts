@@ -1,5 +1,5 @@
 import t from "tap";
-import { splitDocuments } from "../../../src/operate/api/documents.js";
+import { splitDocuments } from "../../../src/operate/changes/documents.js";
 
 const CASES: readonly { readonly what: string; readonly text: string; readonly documents: readonly string[] }[] = [
 	{ what: "one document", text: "a: 1\n", documents: ["a: 1\n"] },

@@ -4,7 +4,7 @@
  * a block scalar (YAML 1.2.2, 9.1.2 and production [206] c-forbidden).
  */
 import type { FileReadings } from "../../declare/resources/fileReading.js";
-import type { StoredResource } from "../state/store/database.js";
+import type { StoredResource } from "./stored.js";
 
 export interface SourceDocument {
 	readonly text: string;
