@@ -9,6 +9,7 @@ const ADAPTERS = [
 	"publish/xds",
 	"publish/sidecar",
 	"serve/predictor",
+	"serve/registry",
 	"observe/events",
 	"observe/telemetry",
 	"observe/agent",

@@ -11,6 +11,7 @@ import { addAccountabilityCommands } from "./accountabilityCommands.js";
 import { API_HELP, OPERATORS_HELP } from "./apiHelp.js";
 import { addExperimentCommands } from "./experimentCommands.js";
 import { HEALTH_HELP } from "./healthHelp.js";
+import { addModelCommands } from "./modelCommands.js";
 import { addPolicyCommands } from "./policyCommands.js";
 
 const EX_USAGE = 64;
@@ -344,6 +345,7 @@ program
 	.addOption(api())
 	.option("--json")
 	.action(async (options) => (await import("./commands/probe.js")).probe(options));
+addModelCommands(program);
 addExperimentCommands(program, { files, api, namespace, collect });
 addAccountabilityCommands(program, { api });
 addPolicyCommands(program, { files, api, collect });
