@@ -8,7 +8,7 @@ t.setTimeout(240_000);
 
 t.test("every identity is replaced three times while requests go through", async (t) => {
 	const scene = await startScene(t, {
-		up: ["--svid-lifetime", "20s"],
+		up: ["--svid-lifetime", "12s"],
 		documents: () => `apiVersion: weir.dev/v1alpha1
 kind: AccessPolicy
 metadata: {name: app-may}

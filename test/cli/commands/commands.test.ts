@@ -1,5 +1,6 @@
 /** The commands that work on files alone: exit codes, messages, bytes. */
 
+import { spawn } from "node:child_process";
 import { generateKeyPairSync } from "node:crypto";
 import { chmod, readFile, writeFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
@@ -8,7 +9,7 @@ import { EMPTY_KEY_SET } from "../../../src/compile/envoy/keySet.js";
 import { CHECKED_ENDPOINTS_MAX } from "../../../src/operate/changes/quota.js";
 import { validateBootstrap } from "../../envoy/harness.js";
 import { golden, onFiles, transcript } from "../../golden/golden.js";
-import { fileOf, temporaryDirectory, weir } from "../command.js";
+import { fileOf, MAIN, temporaryDirectory, weir } from "../command.js";
 
 const EXAMPLE = fileURLToPath(new URL("../../../../deploy/example.yaml", import.meta.url));
 const PLAIN = fileURLToPath(new URL("../../../../test/fixtures/employment/plain.onnx", import.meta.url));
@@ -207,17 +208,25 @@ t.test("a remote Envoy needs an access-log address, or the option that it has no
 	const identity = ["--data", directory, "--identity", "/nowhere.sock"];
 	const remote = ["--control", "127.0.0.1:1", "--control-id", "spiffe://weir.local/weir/control"];
 	const xds = ["control", ...identity, "--xds-listen", "127.0.0.1:0"];
-	const noIdentity = /no identity/;
 	for (const [args, words] of [
 		[["envoy", ...identity, ...remote], /add --access-log ADDRESS:PORT .*or --no-access-log/],
 		[xds, /add --access-log-listen ADDRESS:PORT, or --no-access-log-listen/],
-		[[...xds, "--no-access-log-listen"], noIdentity],
 		[["sidecar", ...identity, ...remote, "--table", "t.json", "--socket", "s.sock"], /exclude each other/],
 	] as const) {
 		const { code, stderr } = await weir(args);
 		t.not(code, 0, args.join(" "));
 		t.match(stderr, words, args.join(" "));
 	}
+	const control = spawn(process.execPath, [MAIN, ...xds, "--no-access-log-listen"], {
+		stdio: ["ignore", "ignore", "pipe"],
+	});
+	t.teardown(() => control.kill("SIGKILL"));
+	let log = "";
+	for await (const chunk of control.stderr) {
+		log += chunk;
+		if (log.includes("\n")) break;
+	}
+	t.match(log, /the agent at \/nowhere\.sock/, "with that option control asks for its identity");
 });
 
 t.test("a predictor without a complete list of trusted clients does not start", async (t) => {

@@ -1,6 +1,6 @@
 /**
  * Keys of token issuers, in a file and at an address, change while Envoy serves. Envoy alone would read the file once and never
- * ask the address again. No request fails.
+ * ask the address again. No request fails. test/long/unknownKey.test.ts has a key that the address serves later.
  */
 
 import { generateKeyPairSync, type KeyObject, sign } from "node:crypto";
@@ -46,7 +46,7 @@ t.test("a new key is accepted and a removed one refused, without a restart or a 
 		await writeFile(`${keyFile}.new`, text);
 		await rename(`${keyFile}.new`, keyFile);
 	};
-	const [first, second, third, fourth] = [makeKey("k1"), makeKey("k2"), makeKey("k3"), makeKey("k4")];
+	const [first, second, third] = [makeKey("k1"), makeKey("k2"), makeKey("k3")];
 	const ca = await createDevelopmentCa({ trustDomain: "weir.test", nowMs: Date.now(), lifetimeMs: 3_600_000 });
 	const own = await ca.issue({ spiffeId: "spiffe://weir.test/issuer", dnsNames: ["localhost"] });
 	const caFile = await fileOf(directory, "ca.pem", ca.certificate);
@@ -103,10 +103,9 @@ ${policyText("alice", "users", `users: ["${ISSUER}#alice", "${FAR}#alice"]`)}`,
 	t.match(await metrics(), /^weir_xds_issuer_keys_unusable(\{[^}]*\})? 2$/m);
 	t.equal(await ask("users.test", third, false, FAR), "401", "an address that fails verifies no token");
 	far = setOf(third);
-	await until(third, "200", FAR);
-	far = setOf(third, fourth);
 	await write(setOf(first));
 	await until(first, "200");
+	await until(third, "200", FAR);
 	t.equal(await ask("users.test", second), "401");
 
 	const agent = new Agent({ keepAlive: true, maxSockets: 4 });
@@ -146,8 +145,6 @@ ${policyText("alice", "users", `users: ["${ISSUER}#alice", "${FAR}#alice"]`)}`,
 	t.equal(await ask("users.test", first), "401", "a private key verifies no token");
 	await write(setOf(first));
 	await until(first, "200");
-	await until(fourth, "200", FAR);
-	t.pass("an unknown key is asked for, long before the set is due");
 	running = false;
 	await Promise.all(traffic);
 	t.same([...answers.keys()], ["200"], "no request failed");
