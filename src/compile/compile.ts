@@ -16,11 +16,13 @@ import {
 	type Service,
 } from "../declare/resources/resource.js";
 import { GATEWAY_CONNECTION_MS, KEYS_URL_MS } from "../limits/index.js";
+import { isOpen } from "./access/rules/accessTable.js";
 import { armVariants, type Eligibility, policyThatDiffers } from "./access/rules/eligibility.js";
 import { accessTable, readsUsers } from "./access/rules/policy.js";
+import { type ShadowGap, shadowGapOf } from "./access/shadow.js";
 import { proxiedGateway } from "./access/verdictReason.js";
+import { experimentTable } from "./assignment/experimentTable.js";
 import { contentHash } from "./assignment/hash.js";
-import { experimentTable } from "./assignment/table.js";
 import type { CalloutFilters } from "./envoy/calloutFilters.js";
 import { variantCluster } from "./envoy/cluster.js";
 import { type KeySets, keySetName } from "./envoy/keySet.js";
@@ -29,24 +31,24 @@ import { loopMark } from "./envoy/loopDetection.js";
 import { virtualHost } from "./envoy/route.js";
 import { keysClusters } from "./envoy/tokenKeys.js";
 import { type TokensContext, tokenExtensions } from "./envoy/tokens.js";
-import { closedVirtualHost, formsOf, withoutClosed } from "./table/closedServices.js";
-import { type CalloutProtocol, type CompiledService, executionOf, isOpen, type Mode } from "./table/execution.js";
-import { explainRules } from "./table/explain.js";
-import { meshIdentitiesNamed, withoutMeshIdentities } from "./table/meshIdentities.js";
+import type { CalloutProtocol } from "./plan/compiledPlan.js";
 import {
 	type AccessTable,
 	type Collectors,
+	type CompiledPlan,
 	type EnvoyResource,
 	type ExperimentTable,
 	type GatewayTable,
-	type Plan,
 	type PlanTable,
 	type RuleExecution,
 	routeConfigName,
-} from "./table/plan.js";
+} from "./plan/compiledPlan.js";
+import { closedVirtualHost, formsOf, withoutClosed } from "./table/closedVirtualHost.js";
+import { type CompiledService, executionOf, type Mode } from "./table/execution.js";
+import { explainRules } from "./table/explain.js";
+import { meshIdentitiesNamed, withoutMeshIdentities } from "./table/meshIdentities.js";
 import { planProblems } from "./table/problems.js";
 import { excludedEndpoints, withinRegions } from "./table/residency.js";
-import { type ShadowGap, shadowGapOf } from "./table/shadow.js";
 
 export interface CompileOptions {
 	readonly collectors: Collectors;
@@ -88,7 +90,7 @@ export const NO_COLLECTORS: Collectors = { accessLogSocket: null, tracesSocket: 
  * @param declared checked resources (resources/checks/check.ts); the compiler does not check them again
  * @param status learned state; an Experiment without an entry runs at its first step
  */
-export function compile(declared: ResourceSet, status: Status, options: CompileOptions): Plan {
+export function compile(declared: ResourceSet, status: Status, options: CompileOptions): CompiledPlan {
 	const { collectors, protocol = "ext_authz", sidecar = "when-needed", keySets = {} } = options;
 	const {
 		installation = contentHash(JSON.stringify(declared)),

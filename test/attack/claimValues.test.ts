@@ -10,7 +10,7 @@ import { dirname, join } from "node:path";
 import t from "tap";
 import { isUnit } from "../../src/compile/assignment/unit.js";
 import { compile, NO_COLLECTORS } from "../../src/compile/compile.js";
-import { claimHeader } from "../../src/compile/envoy/headers.js";
+import { claimHeader } from "../../src/compile/plan/headers.js";
 import { EMPTY_STATUS } from "../../src/decide/rollout/status.js";
 import { type MutualTls, mutualTls, spiffe } from "../compile/access/mutualTls.js";
 import { AUDIENCE, createMinter, ISSUER, type Minter } from "../compile/envoy/secure/tokens.js";

@@ -4,7 +4,7 @@ import t from "tap";
 import { OVERRIDE_HEADERS } from "../../src/compile/access/requests/canonical.js";
 import { authorize } from "../../src/compile/access/rules/policy.js";
 import { compile, NO_COLLECTORS } from "../../src/compile/compile.js";
-import { FORWARDED_CERT_HEADER } from "../../src/compile/envoy/headers.js";
+import { FORWARDED_CERT_HEADER } from "../../src/compile/plan/headers.js";
 import { EMPTY_STATUS } from "../../src/decide/rollout/status.js";
 import { parseResources } from "../../src/declare/resources/parse.js";
 import {

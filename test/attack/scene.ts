@@ -6,7 +6,7 @@ import { once } from "node:events";
 import { createServer, type IncomingMessage } from "node:http";
 import type { AddressInfo, Socket } from "node:net";
 import { type CompileOptions, compile, NO_COLLECTORS } from "../../src/compile/compile.js";
-import type { Plan } from "../../src/compile/table/plan.js";
+import type { CompiledPlan } from "../../src/compile/plan/compiledPlan.js";
 import { EMPTY_STATUS } from "../../src/decide/rollout/status.js";
 import type { ResourceSet } from "../../src/declare/resources/resource.js";
 import { type MutualTls, mutualTls, spiffe } from "../compile/access/mutualTls.js";
@@ -40,7 +40,7 @@ export interface AttackScene {
 	readonly tls: MutualTls;
 	readonly upstream: Upstream;
 	readonly envoy: RunningEnvoy;
-	readonly plan: Plan;
+	readonly plan: CompiledPlan;
 	readonly adminSocket: string;
 	/** Opens a connection as that caller. */
 	as(name: string): Promise<Socket>;

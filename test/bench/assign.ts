@@ -6,7 +6,7 @@
 import xxhash from "xxhash-wasm";
 import { compileAssignment } from "../../src/compile/assignment/assign.js";
 import { armRegions, sharePoints } from "../../src/compile/assignment/region.js";
-import type { ExperimentTable } from "../../src/compile/table/plan.js";
+import type { ExperimentTable } from "../../src/compile/plan/compiledPlan.js";
 
 const ROUNDS = 21;
 const IDS = 200_000;

@@ -8,7 +8,7 @@ import { once } from "node:events";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { Collectors } from "../../src/compile/table/plan.js";
+import type { Collectors } from "../../src/compile/plan/compiledPlan.js";
 import { WeirError } from "../../src/error.js";
 import { mutualTls, spiffe } from "../compile/access/mutualTls.js";
 import { CLIENT, type Declared, planOf } from "./callout/declaration.js";

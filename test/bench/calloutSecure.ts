@@ -8,7 +8,7 @@ import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { compile, NO_COLLECTORS } from "../../src/compile/compile.js";
-import type { Plan } from "../../src/compile/table/plan.js";
+import type { CompiledPlan } from "../../src/compile/plan/compiledPlan.js";
 import { EMPTY_STATUS } from "../../src/decide/rollout/status.js";
 import type { AccessPolicy, GatewayTls } from "../../src/declare/resources/resource.js";
 import { WeirError } from "../../src/error.js";
@@ -70,7 +70,7 @@ function rules(): readonly AccessPolicy[] {
 	});
 }
 
-function planOf(tls: GatewayTls, ports: readonly number[], keysFile: string): Plan {
+function planOf(tls: GatewayTls, ports: readonly number[], keysFile: string): CompiledPlan {
 	const resources = resourceSet({
 		gateways: [gateway({ tls, exposeArm: false, tokens: [issuerOf({ keys: { from: "file", file: keysFile } })] })],
 		services: [

@@ -7,7 +7,7 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { compile, NO_COLLECTORS } from "../../src/compile/compile.js";
-import type { Plan } from "../../src/compile/table/plan.js";
+import type { CompiledPlan } from "../../src/compile/plan/compiledPlan.js";
 import { EMPTY_STATUS } from "../../src/decide/rollout/status.js";
 import type { GatewayTls, UnitSource } from "../../src/declare/resources/resource.js";
 import { mutualTls, spiffe } from "../compile/access/mutualTls.js";
@@ -35,7 +35,7 @@ const FORMS = {
 
 const say = (line: string): boolean => process.stdout.write(`${line}\n`);
 
-function planOf(unit: UnitSource, tls: GatewayTls, ports: readonly number[], keysFile: string): Plan {
+function planOf(unit: UnitSource, tls: GatewayTls, ports: readonly number[], keysFile: string): CompiledPlan {
 	const resources = resourceSet({
 		gateways: [gateway({ tls, exposeArm: false, tokens: [tokenIssuer(ISSUER, [AUDIENCE], keysFile)] })],
 		services: [

@@ -9,7 +9,7 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { compile, NO_COLLECTORS } from "../../src/compile/compile.js";
-import type { Collectors } from "../../src/compile/table/plan.js";
+import type { Collectors } from "../../src/compile/plan/compiledPlan.js";
 import { EMPTY_STATUS } from "../../src/decide/rollout/status.js";
 import { bootstrapOf, launchEnvoy, type RunningEnvoy } from "../envoy/harness.js";
 import { experiment, gateway, resourceSet, service, variant } from "../fixtures/resources.js";

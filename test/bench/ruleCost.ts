@@ -7,8 +7,8 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { compile, NO_COLLECTORS } from "../../src/compile/compile.js";
+import type { CompiledPlan } from "../../src/compile/plan/compiledPlan.js";
 import type { Mode } from "../../src/compile/table/execution.js";
-import type { Plan } from "../../src/compile/table/plan.js";
 import { EMPTY_STATUS } from "../../src/decide/rollout/status.js";
 import type { AccessPolicy, GatewayTls } from "../../src/declare/resources/resource.js";
 import { LISTED_VALUES_MAX } from "../../src/limits/index.js";
@@ -87,7 +87,12 @@ const FORMS: readonly { readonly name: string; readonly rules: readonly AccessPo
 	{ name: "sidecar", rules: group.rules, mode: "callout" },
 ];
 
-function planOf({ rules, mode }: (typeof FORMS)[number], tls: GatewayTls, port: number, keysFile: string): Plan {
+function planOf(
+	{ rules, mode }: (typeof FORMS)[number],
+	tls: GatewayTls,
+	port: number,
+	keysFile: string,
+): CompiledPlan {
 	const resources = resourceSet({
 		gateways: [gateway({ tls, tokens: [tokenIssuer(ISSUER, [AUDIENCE], keysFile)] })],
 		services: [

@@ -3,10 +3,11 @@
  * paths, denials and conditions. Rounds alternate; figures are medians.
  * Run: `node dist/test/bench/verdict.js`; the last line is `RESULT {"usAt1000":…,"costRatio10000to10":…}`.
  */
+
+import { NO_MORE } from "../../src/compile/access/rules/accessTable.js";
 import { type AccessRequest, compileAccess } from "../../src/compile/access/rules/policy.js";
-import { NO_MORE } from "../../src/compile/access/rules/table.js";
 import type { VerifiedToken } from "../../src/compile/access/users/token.js";
-import type { AccessTable, MoreConditions, PolicyTable } from "../../src/compile/table/plan.js";
+import type { AccessTable, MoreConditions, PolicyTable } from "../../src/compile/plan/compiledPlan.js";
 import { median } from "./native/median.js";
 
 const ROUNDS = 21;

@@ -6,7 +6,7 @@ import { connect as connectTls, type TLSSocket } from "node:tls";
 import t from "tap";
 import { connectionLifeMs } from "../../src/cli/roles/connectionLife.js";
 import { compile, NO_COLLECTORS } from "../../src/compile/compile.js";
-import type { Plan } from "../../src/compile/table/plan.js";
+import type { CompiledPlan } from "../../src/compile/plan/compiledPlan.js";
 import { EMPTY_STATUS } from "../../src/decide/rollout/status.js";
 import { mutualTls, spiffe } from "../compile/access/mutualTls.js";
 import { gateway, resourceSet, service, variant } from "../fixtures/resources.js";
@@ -21,12 +21,12 @@ const HANDSHAKE = '"transport_socket_connect_timeout":"10s"';
 const LIFE = '"max_connection_duration":"1800s"';
 
 /** The same with seconds for minutes; what is not there cannot be replaced. */
-function hurried(plan: Plan): Plan {
+function hurried(plan: CompiledPlan): CompiledPlan {
 	const text = JSON.stringify(plan);
 	if (!text.includes(HANDSHAKE) || !text.includes(LIFE)) throw new Error("the listener has no bounds");
 	return JSON.parse(
 		text.replace(HANDSHAKE, HANDSHAKE.replace("10s", "1s")).replace(LIFE, LIFE.replace("1800s", "1s")),
-	) as Plan;
+	) as CompiledPlan;
 }
 
 const tls = await mutualTls(t);

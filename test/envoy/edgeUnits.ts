@@ -4,7 +4,7 @@
  */
 import { compileAssignment, pointOf } from "../../src/compile/assignment/assign.js";
 import { hasher } from "../../src/compile/assignment/hash.js";
-import type { ExperimentTable } from "../../src/compile/table/plan.js";
+import type { ExperimentTable } from "../../src/compile/plan/compiledPlan.js";
 import type { UnitCase } from "./units.js";
 
 /** Enough that a point is missed with probability e⁻⁸. */

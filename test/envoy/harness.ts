@@ -12,7 +12,7 @@ import { promisify } from "node:util";
 import { type EnvoyBinary, findEnvoy } from "../../src/cli/stack/envoyBinary.js";
 import { NO_COLLECTORS } from "../../src/compile/compile.js";
 import { staticBootstrap } from "../../src/compile/envoy/bootstrap.js";
-import type { Collectors, Plan } from "../../src/compile/table/plan.js";
+import type { Collectors, CompiledPlan } from "../../src/compile/plan/compiledPlan.js";
 
 const READY_TIMEOUT_MS = 20_000;
 const STOP_GRACE_MS = 3_000;
@@ -157,7 +157,7 @@ export async function startEnvoy(
 
 /** The static bootstrap of a Plan, as `weir compile` prints it, for startEnvoy. */
 export function bootstrapOf(
-	plan: Plan,
+	plan: CompiledPlan,
 	collectors: Collectors = NO_COLLECTORS,
 	sidecarSocket: string | null = null,
 ): (adminSocket: string) => object {

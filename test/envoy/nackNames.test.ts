@@ -7,7 +7,7 @@ import { join } from "node:path";
 import t, { type Test } from "tap";
 import { NO_COLLECTORS } from "../../src/compile/compile.js";
 import { dynamicBootstrap } from "../../src/compile/envoy/bootstrap.js";
-import type { EnvoyResources } from "../../src/compile/table/plan.js";
+import type { EnvoyResources } from "../../src/compile/plan/compiledPlan.js";
 import { mentions } from "../../src/publish/xds/rejection.js";
 import { XdsServer } from "../../src/publish/xds/server.js";
 import { temporaryDirectory } from "../cli/command.js";

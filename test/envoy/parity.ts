@@ -6,7 +6,7 @@
 import { compileAssignment } from "../../src/compile/assignment/assign.js";
 import { parseUnit, trimUnit } from "../../src/compile/assignment/unit.js";
 import { type CompileOptions, compile, NO_COLLECTORS } from "../../src/compile/compile.js";
-import type { Plan, ServiceTable } from "../../src/compile/table/plan.js";
+import type { CompiledPlan, ServiceTable } from "../../src/compile/plan/compiledPlan.js";
 import type { ExperimentStatus } from "../../src/decide/rollout/status.js";
 import { type Experiment, type Layer, qualifiedName, type Service } from "../../src/declare/resources/resource.js";
 import { experiment, experimentStatus, layer, PATIENT, resourceSet, service, variant } from "../fixtures/resources.js";
@@ -23,7 +23,7 @@ export interface ParityCase {
 }
 
 export interface ParitySuite {
-	readonly plan: Plan;
+	readonly plan: CompiledPlan;
 	readonly cases: readonly ParityCase[];
 }
 
@@ -200,7 +200,7 @@ function observed(answer: RawResponse | undefined): Prediction | null {
 	return { arms: arms.sort(), variant: variantName };
 }
 
-function probe(plan: Plan, of: ParityCase, unit: UnitCase): Probe {
+function probe(plan: CompiledPlan, of: ParityCase, unit: UnitCase): Probe {
 	return { of, unit, byOracle: predictByOracle(of, unit), byTable: byTable(plan, of, unit) };
 }
 
@@ -220,7 +220,7 @@ export function predictByOracle(of: ParityCase, { values }: UnitCase): Predictio
 }
 
 /** As `weir assign` and the sidecar do it: the unit of the header, then the Plan's table. */
-function byTable(plan: Plan, of: ParityCase, { values }: UnitCase): Prediction {
+function byTable(plan: CompiledPlan, of: ParityCase, { values }: UnitCase): Prediction {
 	const table = serviceTable(plan, of);
 	const [value] = values;
 	const unit = value === undefined || values.length > 1 ? null : parseUnit(trimUnit(value));
@@ -238,7 +238,7 @@ function byTable(plan: Plan, of: ParityCase, { values }: UnitCase): Prediction {
 	return { arms: arms.sort(), variant: chosen };
 }
 
-function serviceTable(plan: Plan, of: ParityCase): ServiceTable {
+function serviceTable(plan: CompiledPlan, of: ParityCase): ServiceTable {
 	const found = plan.table.services.find(({ name }) => name === qualifiedName(of.service.metadata));
 	if (found === undefined) throw new Error(`no table for ${of.name}`);
 	return found;

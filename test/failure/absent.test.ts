@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { link, rm } from "node:fs/promises";
 import { createServer } from "node:net";
 import t from "tap";
-import type { CalloutProtocol } from "../../src/compile/table/execution.js";
+import type { CalloutProtocol } from "../../src/compile/plan/compiledPlan.js";
 import { DEAD, KILLED, LATE } from "./cases.js";
 import { Matrix } from "./matrix.js";
 import { startSidecarChild } from "./sidecarChild.js";

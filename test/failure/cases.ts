@@ -2,7 +2,7 @@
  * What operators see of each way in which the sidecar can fail: Envoy's counters, and the response code details of the
  * access log. The matrix checks every line on a real Envoy, and docs/failures.md is this table.
  */
-import type { CalloutProtocol } from "../../src/compile/table/execution.js";
+import type { CalloutProtocol } from "../../src/compile/plan/compiledPlan.js";
 import { ACCESS_LOG_LOSSES } from "./accessLogLosses.js";
 import { API_LIMITS } from "./apiLimits.js";
 import { CONNECTION_LIMITS } from "./connectionLimits.js";

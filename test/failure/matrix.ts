@@ -1,6 +1,6 @@
 /** One row of the failure matrix at a time: what each Service answers, what its Variants see, what counts and is logged. */
 import type { Test } from "tap";
-import type { CalloutProtocol } from "../../src/compile/table/execution.js";
+import type { CalloutProtocol } from "../../src/compile/plan/compiledPlan.js";
 import { type FailureCase, PASSED, SPURIOUS } from "./cases.js";
 import { idOf, SERVICES, type ServiceName, type Stage, variantOf } from "./stage.js";
 

@@ -7,7 +7,7 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout } from "node:timers/promises";
 import type { Test } from "tap";
-import type { CalloutProtocol } from "../../src/compile/table/execution.js";
+import type { CalloutProtocol } from "../../src/compile/plan/compiledPlan.js";
 import { CALLOUT_STREAMS_MAX } from "../../src/publish/sidecar/grpc/server.js";
 import { pipelined } from "../envoy/pipeline.js";
 import { flood } from "../soak/flood.js";

@@ -10,8 +10,7 @@ import { join } from "node:path";
 import type { Test } from "tap";
 import { compile, NO_COLLECTORS } from "../../src/compile/compile.js";
 import { SIDECAR_CLUSTER, SIDECAR_STREAMS_CLUSTER } from "../../src/compile/envoy/calloutFilters.js";
-import type { CalloutProtocol } from "../../src/compile/table/execution.js";
-import type { Collectors, Plan } from "../../src/compile/table/plan.js";
+import type { CalloutProtocol, Collectors, CompiledPlan } from "../../src/compile/plan/compiledPlan.js";
 import { EMPTY_STATUS } from "../../src/decide/rollout/status.js";
 import type { ResourceSet } from "../../src/declare/resources/resource.js";
 import { mutualTls, spiffe } from "../compile/access/mutualTls.js";
@@ -58,7 +57,7 @@ export interface StageOptions {
 }
 
 export interface Stage {
-	readonly plan: Plan;
+	readonly plan: CompiledPlan;
 	readonly directory: string;
 	/** Where Envoy looks for the sidecar. */
 	readonly socketPath: string;

@@ -1,6 +1,6 @@
 /** A sidecar that answers wrongly, in every way we could think of: nothing but a plain "allow" lets a request pass. */
 import t from "tap";
-import type { CalloutProtocol } from "../../src/compile/table/execution.js";
+import type { CalloutProtocol } from "../../src/compile/plan/compiledPlan.js";
 import { BROKEN, type FailureCase, FORBIDDEN, KILLED, LATE, SPURIOUS, UNANSWERED } from "./cases.js";
 import { Matrix } from "./matrix.js";
 import { PROTOCOLS, SERVICES, startStage, variantOf } from "./stage.js";

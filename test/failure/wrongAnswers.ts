@@ -2,7 +2,7 @@
 
 import type { Http2Session } from "node:http2";
 import { fromJson, type JsonValue, toBinary } from "@bufbuild/protobuf";
-import type { CalloutProtocol } from "../../src/compile/table/execution.js";
+import type { CalloutProtocol } from "../../src/compile/plan/compiledPlan.js";
 import { CheckResponseSchema } from "../../src/gen/envoy/service/auth/v3/external_auth_pb.js";
 import { ProcessingResponseSchema } from "../../src/gen/envoy/service/ext_proc/v3/external_processor_pb.js";
 import { registry } from "../../src/publish/xds/registry.js";

@@ -7,7 +7,7 @@ import type { Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Test } from "tap";
-import type { Plan } from "../../src/compile/table/plan.js";
+import type { CompiledPlan } from "../../src/compile/plan/compiledPlan.js";
 import { mutualTls, spiffe } from "../compile/access/mutualTls.js";
 import { generate, PRINCIPALS } from "./declaration.js";
 import { edgeUnits } from "./edges.js";
@@ -29,7 +29,7 @@ export interface Extent {
 
 export interface ExecutionsOptions {
 	/** Damages the Plan before it runs, to see that the suite notices. */
-	readonly damage?: (plan: Plan) => Plan;
+	readonly damage?: (plan: CompiledPlan) => CompiledPlan;
 	/** Names in FORMS; all by default. */
 	readonly forms?: readonly string[];
 }

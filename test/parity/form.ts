@@ -2,7 +2,7 @@
 import type { Socket } from "node:net";
 import { join } from "node:path";
 import { type CompileOptions, compile, NO_COLLECTORS } from "../../src/compile/compile.js";
-import type { Plan } from "../../src/compile/table/plan.js";
+import type { CompiledPlan } from "../../src/compile/plan/compiledPlan.js";
 import { qualifiedName } from "../../src/declare/resources/resource.js";
 import { bootstrapOf, startEnvoy, type TestScope } from "../envoy/harness.js";
 import { alone, headerValues, pipelined, type RawResponse, rawGet, type Target } from "../envoy/pipeline.js";
@@ -42,7 +42,7 @@ export interface Stage {
 	/** What each path must become, where it is known from elsewhere; null = refused. */
 	readonly canonical?: ReadonlyMap<string, string | null>;
 	/** Damages the Plan before it runs, to see that the suite notices. */
-	readonly damage?: (plan: Plan) => Plan;
+	readonly damage?: (plan: CompiledPlan) => CompiledPlan;
 }
 
 export interface FormResult {
@@ -56,7 +56,7 @@ export interface FormResult {
 export const startUpstreams = (): Promise<readonly VariantServer[]> =>
 	Promise.all(["v1", "v2", "v3"].map((name) => startVariantServer(name, echo(name))));
 
-export const compileForm = ({ resources, status }: Generated, form: Form): Plan =>
+export const compileForm = ({ resources, status }: Generated, form: Form): CompiledPlan =>
 	compile(resources, status, { collectors: NO_COLLECTORS, ...form });
 
 /** @param name of FORMS, for the messages */
@@ -168,7 +168,7 @@ async function withoutSidecar(
 }
 
 /** The compiler must leave to the sidecar what it must do, and no more. */
-function executionMismatch(plan: Plan, form: Form, subject: Subject): readonly string[] {
+function executionMismatch(plan: CompiledPlan, form: Form, subject: Subject): readonly string[] {
 	const name = qualifiedName(subject.service.metadata);
 	const callout = plan.table.services.find((own) => own.name === name)?.callout ?? null;
 	const wanted = {

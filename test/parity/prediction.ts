@@ -1,5 +1,5 @@
 /** The pure function's result for a generated request: src/publish/sidecar/answer.ts, called without a network. */
-import type { Plan } from "../../src/compile/table/plan.js";
+import type { CompiledPlan } from "../../src/compile/plan/compiledPlan.js";
 import { qualifiedName } from "../../src/declare/resources/resource.js";
 import { answer } from "../../src/publish/sidecar/answer.js";
 import { type CompiledTable, compileTable } from "../../src/publish/sidecar/compiledTable.js";
@@ -9,7 +9,7 @@ import { served } from "./judge.js";
 import type { Outcome } from "./outcome.js";
 import type { GeneratedRequest } from "./requests.js";
 
-const tables = new WeakMap<Plan, CompiledTable>();
+const tables = new WeakMap<CompiledPlan, CompiledTable>();
 
 /**
  * @param path canonical, as Envoy hands it on
@@ -18,7 +18,7 @@ const tables = new WeakMap<Plan, CompiledTable>();
  */
 export function predict(
 	{ resources }: Pick<Generated, "resources">,
-	plan: Plan,
+	plan: CompiledPlan,
 	request: GeneratedRequest,
 	{
 		path,
@@ -91,7 +91,7 @@ const headerOf = (unit: Exclude<GeneratedRequest["subject"]["unit"], { from: "co
 	unit.from === "header" ? unit.header : `x-weir-claim-${unit.claim.replace(".", "-2e").replace("_", "-5f")}`;
 
 /** The plan as if the sidecar did everything: access decisions do not depend on the execution. */
-function pure(plan: Plan): Pick<Plan, "version" | "table"> {
+function pure(plan: CompiledPlan): Pick<CompiledPlan, "version" | "table"> {
 	const services = plan.table.services.map((service) => ({
 		...service,
 		callout: {

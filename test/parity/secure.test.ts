@@ -3,7 +3,7 @@
  * damaged plans are noticed.
  */
 import t from "tap";
-import type { Plan } from "../../src/compile/table/plan.js";
+import type { CompiledPlan } from "../../src/compile/plan/compiledPlan.js";
 import { rawGet } from "../envoy/pipeline.js";
 import { startVariantServer } from "../envoy/variantServer.js";
 import { ASKED_AGAIN_MAX, askAgain, runSecure } from "./secure/run.js";
@@ -28,7 +28,7 @@ t.test("the suite notices rules that are missing or too wide", { timeout: 240_00
 	/** Changes every object under a key of that name. */
 	const changed =
 		(names: RegExp, change: (value: object) => object | undefined) =>
-		(plan: Plan): Plan =>
+		(plan: CompiledPlan): CompiledPlan =>
 			JSON.parse(JSON.stringify(plan), (key, value) =>
 				names.test(key) && typeof value === "object" && value !== null ? change(value) : value,
 			);

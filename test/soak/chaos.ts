@@ -1,7 +1,7 @@
 /** Kills the sidecar with SIGKILL at random moments under steady traffic on all Services, until stopped. */
 import { setTimeout as pause } from "node:timers/promises";
 import type { Test } from "tap";
-import type { CalloutProtocol } from "../../src/compile/table/execution.js";
+import type { CalloutProtocol } from "../../src/compile/plan/compiledPlan.js";
 import { Matrix } from "../failure/matrix.js";
 import { startSidecarChild } from "../failure/sidecarChild.js";
 import { CALLERS, SERVICES, startStage } from "../failure/stage.js";

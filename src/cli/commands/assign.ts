@@ -1,6 +1,6 @@
 /** `weir assign`: unit ids in, arms out; the same bits as Envoy, bytes in and the same bytes out. */
 import { compileAssignment } from "../../compile/assignment/assign.js";
-import { experimentTable, freshStatus } from "../../compile/assignment/table.js";
+import { experimentTable, freshStatus } from "../../compile/assignment/experimentTable.js";
 import { parseUnit, trimUnit } from "../../compile/assignment/unit.js";
 import { qualifiedName } from "../../declare/resources/resource.js";
 import { WeirError } from "../../error.js";

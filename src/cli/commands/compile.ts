@@ -2,9 +2,9 @@
 
 import { compile, NO_COLLECTORS } from "../../compile/compile.js";
 import { staticBootstrap } from "../../compile/envoy/bootstrap.js";
+import type { CalloutProtocol, CompiledPlan } from "../../compile/plan/compiledPlan.js";
 import { COSTS_NOTE, costText } from "../../compile/table/cost.js";
-import type { CalloutProtocol, Mode } from "../../compile/table/execution.js";
-import type { Plan } from "../../compile/table/plan.js";
+import type { Mode } from "../../compile/table/execution.js";
 import { EMPTY_STATUS } from "../../decide/rollout/status.js";
 import { parsePercentage } from "../../declare/resources/fields/units.js";
 import { qualifiedName, type ResourceSet } from "../../declare/resources/resource.js";
@@ -132,7 +132,7 @@ const FACT_CHARS = 14;
 async function planOf(
 	{ file, allocation, mode, protocol, trustDomain }: CompileArguments,
 	read: typeof validResources,
-): Promise<{ readonly plan: Plan; readonly resources: ResourceSet }> {
+): Promise<{ readonly plan: CompiledPlan; readonly resources: ResourceSet }> {
 	const domain = trustDomain === undefined ? {} : { trustDomain: domainOf(trustDomain) };
 	const resources = await read(file);
 	const { keySets, warnings, unread } = await declaredKeys(resources);

@@ -7,7 +7,7 @@ import { isPublicKeySet } from "../../compile/envoy/keySet.js";
 import { envoyGatewayManifests } from "../../compile/mesh/envoyGateway.js";
 import { istioManifests } from "../../compile/mesh/istio.js";
 import { ENVOY_GATEWAY_CLASS, ISTIO_GATEWAY_LABELS, type SidecarAddress } from "../../compile/mesh/mesh.js";
-import type { CalloutProtocol } from "../../compile/table/execution.js";
+import type { CalloutProtocol } from "../../compile/plan/compiledPlan.js";
 import type { ResourceSet } from "../../declare/resources/resource.js";
 import { WeirError } from "../../error.js";
 import { readDeclaredFile } from "../../trust/tokens/declaredFile.js";

@@ -1,6 +1,7 @@
 /** `weir validate` and `weir schema`: the declaration by itself. */
+
+import { gapMessage } from "../../compile/access/shadow.js";
 import { compileShadowGaps } from "../../compile/compile.js";
-import { gapMessage } from "../../compile/table/shadow.js";
 import { accessLosses } from "../../decide/rollout/accessLosses.js";
 import { EMPTY_STATUS } from "../../decide/rollout/status.js";
 import { FileReadings } from "../../declare/resources/fileReading.js";

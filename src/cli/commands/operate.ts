@@ -1,5 +1,5 @@
 /** The commands that ask a running control: apply, delete, get, status, diff, decisions, the person's verbs, proxy-status, trace. */
-import { gapMessage } from "../../compile/table/shadow.js";
+import { gapMessage } from "../../compile/access/shadow.js";
 import { closuresOf } from "../../decide/rollout/closedServices.js";
 import { FLEET_FALSE_SHARE, provedTogether } from "../../decide/rollout/fleet.js";
 import { refusalsOf } from "../../decide/rollout/refusal.js";

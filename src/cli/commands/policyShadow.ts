@@ -1,5 +1,5 @@
 /** `weir policy shadow`: verdicts that shadow policies would have changed, and gaps in that result. */
-import { gapMessage, type ShadowGap } from "../../compile/table/shadow.js";
+import { gapMessage, type ShadowGap } from "../../compile/access/shadow.js";
 import { namedIn } from "../../declare/resources/reference.js";
 import { type AccessPolicy, qualifiedName, qualifiedText, type Resource } from "../../declare/resources/resource.js";
 import type { ShadowAnswer } from "../../observe/events/decisions/decisionQuery.js";

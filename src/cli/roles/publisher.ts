@@ -2,7 +2,7 @@
 import { isDeepStrictEqual } from "node:util";
 import { probeTargets } from "../../compile/access/bypass/probe.js";
 import { type CompileOptions, compile, compileForms } from "../../compile/compile.js";
-import type { PlanTable } from "../../compile/table/plan.js";
+import type { PlanTable } from "../../compile/plan/compiledPlan.js";
 import type { State, StateStore } from "../../decide/rollout/ports.js";
 import type { Refusal } from "../../decide/rollout/refusal.js";
 import { qualifiedName, type ResourceSet } from "../../declare/resources/resource.js";

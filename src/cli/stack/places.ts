@@ -4,7 +4,7 @@
  */
 import { mkdirSync, realpathSync } from "node:fs";
 import { join, resolve } from "node:path";
-import type { Collectors } from "../../compile/table/plan.js";
+import type { Collectors } from "../../compile/plan/compiledPlan.js";
 import { WeirError } from "../../error.js";
 import { SOCKET_PATH_BYTES_MAX } from "../../limits/index.js";
 import { requireOwnFolder } from "../../trust/local/socket.js";

@@ -1,6 +1,6 @@
 /** The content of a signed decision: proof, for one hop, that the sidecar allowed this request. */
 
-/** Request header of the decision; clients cannot send it (compile/envoy/headers.ts strips the prefix). */
+/** Request header of the decision; clients cannot send it (compile/plan/headers.ts strips the prefix). */
 export const DECISION_HEADER = "x-weir-decision";
 
 export interface DecisionFacts {

@@ -4,10 +4,10 @@
  */
 
 import { type Callout, type Gateway, qualifiedName, type TokenIssuer } from "../../declare/resources/resource.js";
-import type { AccessTable } from "../table/plan.js";
+import type { AccessTable } from "../plan/compiledPlan.js";
+import { isOpen, judgesUsers, judgesVariant, nativeObstacle } from "./rules/accessTable.js";
 import type { Eligibility } from "./rules/eligibility.js";
 import { tooManyListed } from "./rules/listedValues.js";
-import { isOpen, judgesUsers, judgesVariant, nativeObstacle } from "./rules/table.js";
 
 export interface VerdictInput {
 	readonly access: AccessTable;

@@ -4,7 +4,7 @@
  */
 
 import { PPM } from "../../limits/index.js";
-import type { ExperimentTable } from "../table/plan.js";
+import type { ExperimentTable } from "../plan/compiledPlan.js";
 import { FRAME_UNIT_BYTES_MAX, loadUnit, unitFrame } from "./frame.js";
 import { hasher } from "./hash.js";
 import { sharePoints } from "./region.js";

@@ -6,11 +6,10 @@
  */
 
 import { SPIFFE_ID_BYTES_MAX } from "../../limits/index.js";
+import { isOpen, judgesPath } from "../access/rules/accessTable.js";
 import { judgesPaths, judgesUsers, judgesVariants, readsUsers } from "../access/rules/policy.js";
-import { judgesPath } from "../access/rules/table.js";
-import { isOpen } from "../table/execution.js";
-import type { AccessTable, PolicyTable } from "../table/plan.js";
-import type { ReportedResults } from "../table/shadow.js";
+import type { ReportedResults } from "../access/shadow.js";
+import type { AccessTable, PolicyTable } from "../plan/compiledPlan.js";
 import {
 	ambiguousPaths,
 	invalidPaths,

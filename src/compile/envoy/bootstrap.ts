@@ -2,7 +2,7 @@
  * Complete Envoy bootstraps in proto3 JSON. static: contains the whole Plan and runs without control. dynamic: gets
  * everything from control by ADS on a UNIX socket.
  */
-import type { Collectors, EnvoyResource, EnvoyResources } from "../table/plan.js";
+import type { Collectors, EnvoyResource, EnvoyResources } from "../plan/compiledPlan.js";
 import { SIDECAR_CLUSTER, SIDECAR_STREAMS_CLUSTER } from "./calloutFilters.js";
 import { protoDuration } from "./duration.js";
 import { INSTANCE_KEY } from "./envoyInstance.js";

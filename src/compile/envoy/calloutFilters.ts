@@ -5,12 +5,11 @@
  */
 
 import { DECISION_HEADER } from "../access/signedDecision.js";
-import type { CalloutProtocol } from "../table/execution.js";
-import type { CalloutTable } from "../table/plan.js";
+import type { CalloutProtocol, CalloutTable } from "../plan/compiledPlan.js";
+import { ARM_HEADER, FORWARDED_CERT_HEADER, VARIANT_HEADER, WEIR_HEADER_PREFIX } from "../plan/headers.js";
 import { ASSIGN_FILTER, CONTEXT, METADATA_NAMESPACE, PROCESS_FILTER, VERDICT_FILTER } from "./calloutContext.js";
 import { noProof, processProof, proofFilter } from "./calloutProof.js";
 import { protoDuration } from "./duration.js";
-import { ARM_HEADER, FORWARDED_CERT_HEADER, VARIANT_HEADER, WEIR_HEADER_PREFIX } from "./headers.js";
 
 /** Default timeout of a callout: Envoy's own default for ext_authz and ext_proc. */
 export const CALLOUT_TIMEOUT_MS = 200;

@@ -2,7 +2,7 @@
  * Routes of a Service whose Variants the sidecar chooses: one per Variant, by the header in the sidecar's answer, then the
  * default. A client cannot send that header: it is removed before routing.
  */
-import { ARM_HEADER, VARIANT_HEADER } from "./headers.js";
+import { ARM_HEADER, VARIANT_HEADER } from "../plan/headers.js";
 import { UNIT_REGEX } from "./matcher.js";
 import {
 	ownClaim,

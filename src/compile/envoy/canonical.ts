@@ -21,15 +21,15 @@ import {
 } from "../access/requests/canonical.js";
 import { AMBIGUOUS_PATH_PARTS, ESCAPED_UNRESERVED } from "../access/rules/policy.js";
 import { DECISION_HEADER } from "../access/signedDecision.js";
-import { call, field, ident, integer } from "./celTree.js";
-import { protoDuration } from "./duration.js";
 import {
 	ARM_HEADER,
 	FORWARDED_CERT_HEADER,
 	VARIANT_HEADER,
 	WEIR_HEADER_PREFIX,
 	WEIR_HEADER_SPELLINGS,
-} from "./headers.js";
+} from "../plan/headers.js";
+import { call, field, ident, integer } from "./celTree.js";
+import { protoDuration } from "./duration.js";
 
 /**
  * For a Gateway that protects a Service. headers: browsers send 30, Envoy's default is 100.

@@ -5,9 +5,9 @@
  * it clears the route after a header change (clear_route_cache); header_mutation does not.
  */
 import type { TokenIssuer } from "../../declare/resources/resource.js";
-import { partName } from "../table/plan.js";
+import { partName } from "../plan/compiledPlan.js";
+import { CLAIM_HEADER_PREFIX } from "../plan/headers.js";
 import type { Extension } from "./extension.js";
-import { CLAIM_HEADER_PREFIX } from "./headers.js";
 import { tokenRules } from "./tokenRules.js";
 
 const RULES_FILTER = "weir.claims.rules";

@@ -6,7 +6,7 @@
 import { canonicalAddress } from "../../declare/resources/address.js";
 import type { Endpoint, Service, Variant } from "../../declare/resources/resource.js";
 import { PEER_RENEWAL_MS } from "../../limits/index.js";
-import { clusterName, type EnvoyResource } from "../table/plan.js";
+import { clusterName, type EnvoyResource } from "../plan/compiledPlan.js";
 import { protoDuration } from "./duration.js";
 import { upstreamIdentity } from "./identityTls.js";
 

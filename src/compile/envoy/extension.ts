@@ -3,7 +3,7 @@
  * any filter configuration inside it. A discovered configuration applies to the next request on every connection and drains
  * none.
  */
-import type { EnvoyResource } from "../table/plan.js";
+import type { EnvoyResource } from "../plan/compiledPlan.js";
 
 export interface Extension {
 	/** Name of the filter, in the listener and in its routes. */

@@ -7,13 +7,13 @@
 
 import { demandsClientCertificates, type Gateway, qualifiedName, tlsFiles } from "../../declare/resources/resource.js";
 import { ACCESS_LOG_FLUSH_MS, ACCESS_LOG_PERIODIC_MS, GATEWAY_CONNECTION_MS } from "../../limits/index.js";
-import { type Collectors, type EnvoyResource, routeConfigName } from "../table/plan.js";
+import { type Collectors, type EnvoyResource, routeConfigName } from "../plan/compiledPlan.js";
+import { ARM_HEADER, TRACE_HEADER } from "../plan/headers.js";
 import { accessFilters, gateFilter } from "./accessControl.js";
 import { type CalloutFilters, calloutFilters } from "./calloutFilters.js";
 import { proofReplies } from "./calloutProof.js";
 import { hardenedHeaders, hardening, keptForwardedCert, strippedHeaders, strippedTrailers } from "./canonical.js";
 import { protoDuration } from "./duration.js";
-import { ARM_HEADER, TRACE_HEADER } from "./headers.js";
 import { downstreamIdentity, NO_RESUMPTION, ofTrustDomains, uriNames } from "./identityTls.js";
 import { denialReplies } from "./localReplies.js";
 import { limitsAfterTokens, limitsBeforeTokens } from "./rateLimits.js";

@@ -4,7 +4,7 @@
  * tests each value and would accept a repeated header.)
  */
 import { PPM } from "../../limits/index.js";
-import type { ExperimentTable } from "../table/plan.js";
+import type { ExperimentTable } from "../plan/compiledPlan.js";
 
 /** Printable ASCII 0x21–0x7E except the comma; small enough for google_re2's program-size limit of 100. */
 export const UNIT_REGEX = "^[!-+\\--~]+$";

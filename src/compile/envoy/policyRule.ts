@@ -3,7 +3,7 @@
 import type { TokenIssuer } from "../../declare/resources/resource.js";
 import { templateSegments } from "../access/requests/path.js";
 import { namesCaller, nativeObstacle } from "../access/rules/policy.js";
-import type { GatewayTable, PolicyTable } from "../table/plan.js";
+import type { GatewayTable, PolicyTable } from "../plan/compiledPlan.js";
 import { callerIs } from "./principalRule.js";
 import {
 	ANY_PRINCIPAL,

@@ -4,11 +4,11 @@
  * the header that the sidecar sets.
  */
 import { isOpen, judgesUsers, judgesVariants, readsUsers } from "../access/rules/policy.js";
-import type { ArmTable, ExperimentTable } from "../table/plan.js";
+import type { ArmTable, ExperimentTable } from "../plan/compiledPlan.js";
+import { ARM_HEADER, armValue, FORWARDED_CERT_HEADER, VARIANT_HEADER } from "../plan/headers.js";
 import { accessBySidecar, accessPerRoute, gatePerRoute } from "./accessControl.js";
 import { calloutPerRoute, noCallout, type RouteFacts } from "./calloutFilters.js";
 import { variantRoutes } from "./calloutRoute.js";
-import { ARM_HEADER, armValue, FORWARDED_CERT_HEADER, VARIANT_HEADER } from "./headers.js";
 import { loopHeader } from "./loopDetection.js";
 import { hasUnit, inSlot, onMatchRoute, unitHeader } from "./matcher.js";
 import { limitsPerRoute } from "./rateLimits.js";

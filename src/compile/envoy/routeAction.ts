@@ -1,8 +1,10 @@
 /** Common parts of every route of a Service: name, timeout, retries and the Variant's cluster. */
+
 import type { Service } from "../../declare/resources/resource.js";
-import { type CalloutProtocol, isOpen } from "../table/execution.js";
-import { clusterName, type GatewayTable, routeName, type ServiceTable } from "../table/plan.js";
-import type { DryRun } from "../table/shadow.js";
+import { isOpen } from "../access/rules/accessTable.js";
+import type { DryRun } from "../access/shadow.js";
+import type { CalloutProtocol } from "../plan/compiledPlan.js";
+import { clusterName, type GatewayTable, routeName, type ServiceTable } from "../plan/compiledPlan.js";
 import { noUpgrades } from "./canonical.js";
 import { protoDuration } from "./duration.js";
 

@@ -3,7 +3,7 @@
 import { isIp } from "../../declare/resources/address.js";
 import type { Gateway, KeySource } from "../../declare/resources/resource.js";
 import { contentHash } from "../assignment/hash.js";
-import type { EnvoyResource } from "../table/plan.js";
+import type { EnvoyResource } from "../plan/compiledPlan.js";
 import { type KeySets, keySetName } from "./keySet.js";
 
 type FetchedKeys = Extract<KeySource, { readonly from: "url" }>;

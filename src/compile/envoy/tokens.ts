@@ -6,7 +6,7 @@
 
 import type { TokenIssuer } from "../../declare/resources/resource.js";
 import { KEYS_FETCH_MS, KEYS_RETRY_MS, KEYS_URL_MS, TOKEN_BYTES_MAX, TOKEN_SKEW_SECONDS } from "../../limits/index.js";
-import { type EnvoyResource, type GatewayTable, partName, type UnitTable } from "../table/plan.js";
+import { type EnvoyResource, type GatewayTable, partName, type UnitTable } from "../plan/compiledPlan.js";
 import { claimFilters, claimRules, claimsPerRoute, othersPerRoute } from "./claims.js";
 import { protoDuration } from "./duration.js";
 import { discovered, type Extension, extensionResource } from "./extension.js";

@@ -2,7 +2,7 @@
  * The weighted entries of one Experiment in stripes: [arm live, arm rest, next arm live, next arm rest, …]. Their sum is
  * always 10⁶, so a ramp or a takeover only changes weights and no unit changes its arm.
  */
-import type { ExperimentTable } from "../table/plan.js";
+import type { ExperimentTable } from "../plan/compiledPlan.js";
 
 export interface WeightedEntry {
 	/** The arm that the entry serves; null = the rest, which gets the default Variant. */

@@ -1,7 +1,7 @@
 /** The gateway in Envoy Gateway: listeners, removal of client headers before routing, filter order. */
 
 import { tlsFiles } from "../../declare/resources/resource.js";
-import { WEIR_HEADER_SPELLINGS } from "../envoy/headers.js";
+import { WEIR_HEADER_SPELLINGS } from "../plan/headers.js";
 import type { AttachedGateway, EnvoyGatewayContext } from "./envoyGatewayContext.js";
 import { KINDS } from "./envoyGatewayContext.js";
 import { type Manifest, manifest } from "./mesh.js";

@@ -4,7 +4,7 @@
  */
 import { isIp } from "../../declare/resources/address.js";
 import type { Endpoint, Service, Variant } from "../../declare/resources/resource.js";
-import { VARIANT_HEADER } from "../envoy/headers.js";
+import { VARIANT_HEADER } from "../plan/headers.js";
 import { type EnvoyGatewayContext, KINDS } from "./envoyGatewayContext.js";
 import { gatewayDuration } from "./gatewayDuration.js";
 import { type Manifest, manifest } from "./mesh.js";

@@ -1,7 +1,7 @@
 /** EnvoyFilters for an Istio gateway: early removal of client `x-weir-*` headers, and the ext_proc filter. */
 import { CONTEXT, METADATA_NAMESPACE, PROCESS_FILTER } from "../envoy/calloutContext.js";
 import { protoDuration } from "../envoy/duration.js";
-import { ARM_HEADER, parameterHeader, VARIANT_HEADER, WEIR_HEADER_SPELLINGS } from "../envoy/headers.js";
+import { ARM_HEADER, parameterHeader, VARIANT_HEADER, WEIR_HEADER_SPELLINGS } from "../plan/headers.js";
 import type { IstioContext } from "./istioContext.js";
 import { registered, sidecarCluster } from "./istioSidecar.js";
 import { type Fragment, type Manifest, manifest } from "./mesh.js";

@@ -4,7 +4,7 @@
  */
 import type { Endpoint, Protocol, Service, Variant } from "../../declare/resources/resource.js";
 import { protoDuration } from "../envoy/duration.js";
-import { VARIANT_HEADER } from "../envoy/headers.js";
+import { VARIANT_HEADER } from "../plan/headers.js";
 import type { IstioContext } from "./istioContext.js";
 import { type Manifest, manifest } from "./mesh.js";
 import { type MeshService, servedBy, variantName } from "./meshService.js";

@@ -3,7 +3,7 @@
  * Service that needs the sidecar is in full callout.
  */
 import type { Problem } from "../../declare/resources/resource.js";
-import type { CalloutProtocol } from "../table/execution.js";
+import type { CalloutProtocol } from "../plan/compiledPlan.js";
 
 /** Address of the sidecar for the mesh: a Kubernetes Service by its full DNS name, or a socket in the gateway's pod. */
 export type SidecarAddress = { readonly host: string; readonly port: number } | { readonly socketPath: string };

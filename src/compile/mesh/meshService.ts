@@ -16,10 +16,11 @@ import {
 	tlsFiles,
 	type Variant,
 } from "../../declare/resources/resource.js";
+import { isOpen } from "../access/rules/accessTable.js";
 import { accessTable, judgesPaths, judgesRegions, judgesUsers, readsUsers } from "../access/rules/policy.js";
-import { claimHeader } from "../envoy/headers.js";
 import { isPublicKeySet } from "../envoy/keySet.js";
-import { executionOf, isOpen } from "../table/execution.js";
+import { claimHeader } from "../plan/headers.js";
+import { executionOf } from "../table/execution.js";
 import { type MeshOptions, problem } from "./mesh.js";
 import { clusterService } from "./variantEndpoints.js";
 

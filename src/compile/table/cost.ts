@@ -6,7 +6,7 @@
 
 import { comparedValues } from "../access/rules/comparedValues.js";
 import { listedValues } from "../access/rules/listedValues.js";
-import type { AccessTable, Cost, RuleExecution } from "./plan.js";
+import type { AccessTable, Cost, RuleExecution } from "../plan/compiledPlan.js";
 
 /** The measured configuration, since other machines have other numbers. */
 export const COSTS_NOTE =

@@ -7,17 +7,12 @@
 import type { Callout, Experiment, Service, TokenIssuer } from "../../declare/resources/resource.js";
 import type { Eligibility } from "../access/rules/eligibility.js";
 import { isOpen } from "../access/rules/policy.js";
+import { type DryRun, dryRunOf } from "../access/shadow.js";
 import { beyondEnvoy, verdictReason } from "../access/verdictReason.js";
-import type { AccessTable, CalloutTable, ServiceTable } from "./plan.js";
-import { type DryRun, dryRunOf } from "./shadow.js";
-
-export { isOpen };
+import type { AccessTable, CalloutTable, ServiceTable } from "../plan/compiledPlan.js";
 
 /** auto: native if possible. native: anything that Envoy cannot do is a problem. callout: the sidecar does all that it can. */
 export type Mode = "auto" | "native" | "callout";
-
-/** Envoy's protocol for callouts. */
-export type CalloutProtocol = "ext_authz" | "ext_proc";
 
 export interface Execution {
 	/** null = the sidecar is never called. */

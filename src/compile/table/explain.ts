@@ -11,15 +11,22 @@ import {
 } from "../../declare/resources/resource.js";
 import { PATH_CHARS_MAX } from "../../limits/index.js";
 import { REFUSED_METHODS } from "../access/requests/canonical.js";
+import { isOpen, judgesPath } from "../access/rules/accessTable.js";
 import { isOfAnyIssuer, judgesPaths, judgesUsers, judgesVariants } from "../access/rules/policy.js";
-import { judgesPath } from "../access/rules/table.js";
+import { type ShadowGap, shadowGapOf, untriedText } from "../access/shadow.js";
 import { proxiedGateway } from "../access/verdictReason.js";
 import { protoDuration } from "../envoy/duration.js";
+import type {
+	AccessTable,
+	CalloutProtocol,
+	ExperimentTable,
+	PolicyTable,
+	RuleExecution,
+	ServiceTable,
+} from "../plan/compiledPlan.js";
 import { accessCost, CLAIM_UNIT_US, experimentCost } from "./cost.js";
-import { type CalloutProtocol, type CompiledService, isOpen } from "./execution.js";
+import type { CompiledService } from "./execution.js";
 import { hopRule } from "./hopRule.js";
-import type { AccessTable, ExperimentTable, PolicyTable, RuleExecution, ServiceTable } from "./plan.js";
-import { type ShadowGap, shadowGapOf, untriedText } from "./shadow.js";
 
 export function explainRules(
 	services: readonly CompiledService[],

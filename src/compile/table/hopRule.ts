@@ -2,8 +2,8 @@
 import { hostPort } from "../../declare/resources/address.js";
 import { isOnEnvoyHost } from "../../declare/resources/plainText.js";
 import type { Service } from "../../declare/resources/resource.js";
+import type { RuleExecution } from "../plan/compiledPlan.js";
 import type { CompiledService } from "./execution.js";
-import type { RuleExecution } from "./plan.js";
 
 /** Maximum number of servers and ids in the text; the rest is counted. */
 const NAMED_MAX = 5;

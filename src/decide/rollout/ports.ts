@@ -1,6 +1,6 @@
 /** Interfaces of the rollout loop. The state store and ingest implement them; the cli connects them. */
 
-import type { PlanTable } from "../../compile/table/plan.js";
+import type { PlanTable } from "../../compile/plan/compiledPlan.js";
 import type { Gate, ResourceSet } from "../../declare/resources/resource.js";
 import type { BaselineQuantile, Evidence, EvidenceMetric, EvidenceQuery } from "../../infer/statistics/evidence.js";
 import type { Decision, DecisionInput, Outcome } from "./decision.js";

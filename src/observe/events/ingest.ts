@@ -2,7 +2,7 @@
  * Ingest: takes access logs and outcomes, answers aggregates. It owns the event store of its data directory; a
  * second process on the same directory is refused. Closing it flushes accepted data.
  */
-import type { PlanTable } from "../../compile/table/plan.js";
+import type { PlanTable } from "../../compile/plan/compiledPlan.js";
 import type { EvidenceSource } from "../../decide/rollout/ports.js";
 import { WeirError } from "../../error.js";
 import { COMMIT_FAULTS_LOGGED_MS } from "../../limits/index.js";

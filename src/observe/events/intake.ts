@@ -3,7 +3,7 @@
  * operations. Envoy gets no acknowledgement, so entries above the limit are dropped, here or by Envoy. Each loss is
  * counted with its time and reported in evidence.
  */
-import { parseRouteName } from "../../compile/table/plan.js";
+import { parseRouteName } from "../../compile/plan/compiledPlan.js";
 import { ARMS_KNOWN_MAX } from "../../limits/index.js";
 import type { AccessLogEntry, Heard } from "./accessLog/accessLogEntry.js";
 import { type RouteOfEntry, readEntry } from "./accessLog/entryReader.js";

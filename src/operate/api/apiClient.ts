@@ -1,5 +1,5 @@
 /** The public API for the command line: one typed method per command. */
-import type { ShadowGap } from "../../compile/table/shadow.js";
+import type { ShadowGap } from "../../compile/access/shadow.js";
 import type { Decision } from "../../decide/rollout/decision.js";
 import type { ExperimentState } from "../../decide/rollout/experimentState.js";
 import type { Kind, Position } from "../../declare/resources/resource.js";

@@ -1,5 +1,5 @@
 /** What ingest reads of the state, over the API's UNIX socket. Nothing is retried. */
-import type { PlanTable } from "../../compile/table/plan.js";
+import type { PlanTable } from "../../compile/plan/compiledPlan.js";
 import type { MetricName } from "../state/store/metricNames.js";
 import { exchange } from "./exchange.js";
 

@@ -1,6 +1,6 @@
 /** The routes that apply, delete and roll back resources. */
 import { z } from "zod";
-import type { ShadowGap } from "../../compile/table/shadow.js";
+import type { ShadowGap } from "../../compile/access/shadow.js";
 import { fields, oneOf, whole, withHint } from "../../declare/resources/fields/strict.js";
 import { isKind, KINDS } from "../../declare/resources/kinds.js";
 import { qualifiedText } from "../../declare/resources/resource.js";

@@ -1,5 +1,5 @@
 /** The JSON bodies of the public API, shared by the server and the client. */
-import type { ShadowGap } from "../../compile/table/shadow.js";
+import type { ShadowGap } from "../../compile/access/shadow.js";
 import type { Closure } from "../../decide/rollout/closedServices.js";
 import type { Decision } from "../../decide/rollout/decision.js";
 import type { Refusal } from "../../decide/rollout/refusal.js";

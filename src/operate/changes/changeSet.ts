@@ -6,7 +6,7 @@
  * has a position too: `stored Service employment:4:3`.
  */
 import { isDeepStrictEqual } from "node:util";
-import { experimentSalt } from "../../compile/assignment/table.js";
+import { experimentSalt } from "../../compile/assignment/experimentTable.js";
 import type { Outcome } from "../../decide/rollout/decision.js";
 import { applyExperiment, applyService } from "../../decide/rollout/declaration.js";
 import type { ExperimentStatus, ServiceStatus, Status } from "../../decide/rollout/status.js";

@@ -1,5 +1,5 @@
 /** Names and salts of Experiments that were used before. */
-import { experimentSalt } from "../../compile/assignment/table.js";
+import { experimentSalt } from "../../compile/assignment/experimentTable.js";
 import { isForeignSalt } from "../../declare/resources/checks/layer.js";
 import { findNamed, grouping } from "../../declare/resources/lookup.js";
 import {

@@ -1,9 +1,10 @@
 /**
- * Gaps in the results of shadow policies: Envoy cannot try them all (compile/table/shadow.ts). A caller gets the gaps of
+ * Gaps in the results of shadow policies: Envoy cannot try them all (compile/access/shadow.ts). A caller gets the gaps of
  * Services and policies in namespaces that it may read; names of other namespaces are hidden.
  */
+
+import type { ShadowGap } from "../../compile/access/shadow.js";
 import { compileShadowGaps } from "../../compile/compile.js";
-import type { ShadowGap } from "../../compile/table/shadow.js";
 import type { State } from "../../decide/rollout/ports.js";
 import { resourcesOf } from "../../declare/resources/kinds.js";
 import { memoize } from "../../declare/resources/memoize.js";

@@ -6,7 +6,7 @@ import type { AccessRequest } from "../../compile/access/rules/policy.js";
 import type { SignDecision } from "../../compile/access/signedDecision.js";
 import type { TokenAnswer, VerifyToken } from "../../compile/access/users/token.js";
 import { parseUnit } from "../../compile/assignment/unit.js";
-import { FORWARDED_CERT_HEADER } from "../../compile/envoy/headers.js";
+import { FORWARDED_CERT_HEADER } from "../../compile/plan/headers.js";
 import { isWorkloadId } from "../../declare/resources/spiffe.js";
 import { CALLOUT_STALENESS_MS } from "../../limits/index.js";
 import type { CompiledService, CompiledTable, Place } from "./compiledTable.js";

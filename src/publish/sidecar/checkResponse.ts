@@ -3,7 +3,7 @@
  * and the removal of forged headers. Field numbers: proto/envoy/service/auth/v3.
  */
 import { DECISION_HEADER } from "../../compile/access/signedDecision.js";
-import { ARM_HEADER } from "../../compile/envoy/headers.js";
+import { ARM_HEADER } from "../../compile/plan/headers.js";
 import { GRPC, GrpcFailure, type Reply } from "./grpc/service.js";
 import { APPEND, forged, OVERWRITE, requestHeaders, writeHeader } from "./headerOption.js";
 import { rulingEntries, writeEntries } from "./metadata.js";

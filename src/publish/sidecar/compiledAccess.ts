@@ -1,7 +1,7 @@
 /** A cache of compiled rules across table versions: parsing 1 MB of rules blocks the sidecar for some 0.3 s. */
 import { createHash } from "node:crypto";
 import { type AccessRequest, accessSteps, shadowSteps } from "../../compile/access/rules/policy.js";
-import type { AccessTable, ServiceTable } from "../../compile/table/plan.js";
+import type { AccessTable, ServiceTable } from "../../compile/plan/compiledPlan.js";
 import type { Steps } from "../../limits/slices.js";
 import type { Verdict } from "./verdict.js";
 

@@ -2,12 +2,13 @@
  * A table compiled for requests: Services by name and host, with their rules, experiments and possible rulings. A Service
  * is compiled at its first request, because compiling all Services of a large table would block the event loop.
  */
+
+import { type CouldAllow, couldAllow } from "../../compile/access/rules/accessTable.js";
 import { armVariants, policyThatDiffers } from "../../compile/access/rules/eligibility.js";
 import { isOpen, judgesUsers, judgesVariants, readsUsers } from "../../compile/access/rules/policy.js";
-import { type CouldAllow, couldAllow } from "../../compile/access/rules/table.js";
 import { type Assignment, compileAssignment } from "../../compile/assignment/assign.js";
-import { armValue } from "../../compile/envoy/headers.js";
-import type { CalloutTable, ExperimentTable, ServiceTable, UnitTable } from "../../compile/table/plan.js";
+import type { CalloutTable, ExperimentTable, ServiceTable, UnitTable } from "../../compile/plan/compiledPlan.js";
+import { armValue } from "../../compile/plan/headers.js";
 import { CompiledAccess, type ServiceAccess } from "./compiledAccess.js";
 import { type NativeAssignment, NO_ISSUER_KEYS, type Ruling } from "./question.js";
 import type { ClosedService, VersionedTable } from "./tables.js";

@@ -2,7 +2,7 @@
  * Headers of one message as offsets into its bytes; a value is copied only when it is read. Names are compared without
  * ASCII case (keys of a map exactly), values are latin1. Reused for all messages.
  */
-import { WEIR_HEADER_PREFIX } from "../../compile/envoy/headers.js";
+import { WEIR_HEADER_PREFIX } from "../../compile/plan/headers.js";
 import { delimited, expect, malformed, type ProtoReader } from "./protoReader.js";
 
 /** Numbers per header: start and end of its name and of its value. */

@@ -1,6 +1,6 @@
 /** Header mutations of both protocols: envoy.config.core.v3.HeaderValueOption, and names to remove. */
 import { DECISION_HEADER } from "../../compile/access/signedDecision.js";
-import { ARM_HEADER, VARIANT_HEADER } from "../../compile/envoy/headers.js";
+import { ARM_HEADER, VARIANT_HEADER } from "../../compile/plan/headers.js";
 import type { ProtoWriter } from "./protoWriter.js";
 import type { Ruling, SentHeaders } from "./question.js";
 

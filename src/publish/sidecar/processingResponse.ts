@@ -4,7 +4,7 @@
  */
 import { DECISION_HEADER } from "../../compile/access/signedDecision.js";
 import { METADATA_NAMESPACE } from "../../compile/envoy/calloutContext.js";
-import { ARM_HEADER, VARIANT_HEADER } from "../../compile/envoy/headers.js";
+import { ARM_HEADER, VARIANT_HEADER } from "../../compile/plan/headers.js";
 import { deniedBody, deniedStatus } from "./checkResponse.js";
 import { GRPC, GrpcFailure, type Reply } from "./grpc/service.js";
 import { APPEND, forged, OVERWRITE, requestHeaders, writeHeader } from "./headerOption.js";

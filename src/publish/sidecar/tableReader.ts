@@ -3,7 +3,7 @@
  * block the rules of all. Other errors, or a table without a valid Service (from another version of Weir), reject the table.
  */
 import { contentHash } from "../../compile/assignment/hash.js";
-import type { PlanTable, ServiceTable } from "../../compile/table/plan.js";
+import type { PlanTable, ServiceTable } from "../../compile/plan/compiledPlan.js";
 import { WeirError } from "../../error.js";
 import { TABLE_BYTES_MAX, TABLE_ERROR_CHARS_MAX } from "../../limits/index.js";
 import { type Check, namedList, object, plain, ShapeError, shown } from "../../trust/clients/jsonShape.js";

@@ -1,6 +1,6 @@
 /**
  * Validates the parts of a table. Unknown fields are errors, because an ignored rule could allow a request. The checks are
- * typed by compile/table/plan.ts: a field that is added only there does not compile.
+ * typed by compile/plan/compiledPlan.ts: a field that is added only there does not compile.
  *
  * Services are compiled at their first request (compiledTable.ts), so every error must be found here. Checks must be cheap,
  * because they block the event loop.
@@ -18,7 +18,7 @@ import type {
 	PolicyTable,
 	ServiceTable,
 	UnitTable,
-} from "../../compile/table/plan.js";
+} from "../../compile/plan/compiledPlan.js";
 import type { ClaimRule, KeySource, Schedule, Segment, TokenIssuer } from "../../declare/resources/resource.js";
 import { ARMS_MAX, PPM } from "../../limits/index.js";
 import {

@@ -1,5 +1,5 @@
 /** The tables in use: the newest, and a few older ones that routes may still name. */
-import type { PlanTable, ServiceTable } from "../../compile/table/plan.js";
+import type { PlanTable, ServiceTable } from "../../compile/plan/compiledPlan.js";
 import { type Clock, type Moment, momentOf, passedMs, SYSTEM_CLOCK } from "./clock.js";
 
 /** Tables that the sidecar holds: the newest, and older ones that Envoy's routes may still name. */

@@ -4,7 +4,7 @@
  * one and the version is replaced in their bytes.
  */
 import { createHash } from "node:crypto";
-import type { EnvoyResource } from "../../compile/table/plan.js";
+import type { EnvoyResource } from "../../compile/plan/compiledPlan.js";
 import type { Steps } from "../../limits/slices.js";
 import { contentHash, type EncodedResource, type EnvoyTypeName, encodeResource } from "./resource.js";
 

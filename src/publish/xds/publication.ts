@@ -1,5 +1,5 @@
 /** One publication: a plan as snapshots, whole or with some Services closed. */
-import type { EnvoyResources, Plan } from "../../compile/table/plan.js";
+import type { CompiledPlan, EnvoyResources } from "../../compile/plan/compiledPlan.js";
 import { contentHash } from "./resource.js";
 import type { Snapshot, SnapshotMaker } from "./snapshot.js";
 
@@ -7,9 +7,9 @@ import type { Snapshot, SnapshotMaker } from "./snapshot.js";
 const XDS_VARIANTS_MAX = 32;
 
 /** The published parts of a plan. */
-export interface Published extends Pick<Plan, "envoy" | "table" | "version"> {
+export interface Published extends Pick<CompiledPlan, "envoy" | "table" | "version"> {
 	/** Left out = no Service has a DataClass. */
-	readonly bound?: Plan["bound"];
+	readonly bound?: CompiledPlan["bound"];
 	/** Left out = no Service can be closed when an Envoy rejects the plan. */
 	readonly closable?: Closable;
 }

@@ -4,7 +4,7 @@
  * Envoy.
  */
 import { createRegistry, type DescMessage, fromJson, type JsonValue, type Message, toBinary } from "@bufbuild/protobuf";
-import type { EnvoyResource } from "../../compile/table/plan.js";
+import type { EnvoyResource } from "../../compile/plan/compiledPlan.js";
 import { WeirError } from "../../error.js";
 import { BootstrapSchema } from "../../gen/envoy/config/bootstrap/v3/bootstrap_pb.js";
 import { ClusterSchema } from "../../gen/envoy/config/cluster/v3/cluster_pb.js";

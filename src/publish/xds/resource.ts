@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import { create, type DescMessage, fromBinary, type Message, toBinary } from "@bufbuild/protobuf";
 import { type ReflectMessage, reflect } from "@bufbuild/protobuf/reflect";
 import { type Any, AnySchema, anyUnpack, durationMs } from "@bufbuild/protobuf/wkt";
-import { type EnvoyResource, parseRouteName, partGateway } from "../../compile/table/plan.js";
+import { type EnvoyResource, parseRouteName, partGateway } from "../../compile/plan/compiledPlan.js";
 import type { Cluster } from "../../gen/envoy/config/cluster/v3/cluster_pb.js";
 import type { TypedExtensionConfig } from "../../gen/envoy/config/core/v3/extension_pb.js";
 import type { LbEndpoint, LocalityLbEndpoints } from "../../gen/envoy/config/endpoint/v3/endpoint_components_pb.js";
@@ -189,7 +189,7 @@ function hostOf({ hostIdentifier: { value: endpoint } }: LbEndpoint): string {
 	return `${address}:${portSpecifier.value}`;
 }
 
-/** Clusters are named SERVICE/VARIANT, where SERVICE may be NAMESPACE/NAME (compile/table/plan.ts). */
+/** Clusters are named SERVICE/VARIANT, where SERVICE may be NAMESPACE/NAME (compile/plan/compiledPlan.ts). */
 function serviceOf(cluster: string): string {
 	const slash = cluster.lastIndexOf("/");
 	return `Service ${slash === -1 ? cluster : cluster.slice(0, slash)}`;

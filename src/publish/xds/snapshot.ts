@@ -3,7 +3,7 @@
  * same after a restart and on other servers. An inconsistent snapshot is never published.
  */
 
-import type { EnvoyResources, Plan } from "../../compile/table/plan.js";
+import type { CompiledPlan, EnvoyResources } from "../../compile/plan/compiledPlan.js";
 import { WeirError } from "../../error.js";
 import { RESOURCES_MAX } from "../../limits/index.js";
 import { finish, type Steps } from "../../limits/slices.js";
@@ -36,7 +36,7 @@ export interface Snapshot {
 }
 
 /** Input of a snapshot. */
-type Publishable = Pick<Plan, "envoy" | "table" | "version"> & Partial<Pick<Plan, "bound">>;
+type Publishable = Pick<CompiledPlan, "envoy" | "table" | "version"> & Partial<Pick<CompiledPlan, "bound">>;
 
 export class SnapshotMaker {
 	#encodings = new Encodings(null);
@@ -74,7 +74,7 @@ export class SnapshotMaker {
 }
 
 /** @param before includes deleted Services, oldest first */
-function boundSince(before: ReadonlySet<string>, declared: Plan["bound"]): ReadonlySet<string> {
+function boundSince(before: ReadonlySet<string>, declared: CompiledPlan["bound"]): ReadonlySet<string> {
 	const deleted = [...before].filter((title) => !declared.has(title.replace(/^Service /, "")));
 	const bound = [...declared].flatMap(([name, isBound]) => (isBound ? [`Service ${name}`] : []));
 	return new Set([...deleted, ...bound].slice(-RESOURCES_MAX));

@@ -1,6 +1,6 @@
 /** The plan's executable table as an xDS resource. Its type is Weir's own. */
 import { create, toBinary } from "@bufbuild/protobuf";
-import type { Plan } from "../../compile/table/plan.js";
+import type { CompiledPlan } from "../../compile/plan/compiledPlan.js";
 import { TableSchema } from "../../gen/weir/sidecar/v1/table_pb.js";
 import { contentHash, type EncodedResource, NO_REFERENCES, type Part, TYPE_URLS } from "./resource.js";
 
@@ -8,7 +8,7 @@ import { contentHash, type EncodedResource, NO_REFERENCES, type Part, TYPE_URLS 
 export const TABLE_NAME = "plan";
 
 /** The JSON is exactly the text that the version is a hash of, so a sidecar can verify it. */
-export function encodeTable({ table, version }: Pick<Plan, "table" | "version">): EncodedResource {
+export function encodeTable({ table, version }: Pick<CompiledPlan, "table" | "version">): EncodedResource {
 	const json = new TextEncoder().encode(JSON.stringify(table));
 	const bytes = toBinary(TableSchema, create(TableSchema, { version, json }));
 	return {

@@ -4,8 +4,7 @@
  */
 
 import { compile, NO_COLLECTORS } from "../../../src/compile/compile.js";
-import type { CalloutProtocol } from "../../../src/compile/table/execution.js";
-import type { Collectors, Plan } from "../../../src/compile/table/plan.js";
+import type { CalloutProtocol, Collectors, CompiledPlan } from "../../../src/compile/plan/compiledPlan.js";
 import { EMPTY_STATUS } from "../../../src/decide/rollout/status.js";
 import type { GatewayTls } from "../../../src/declare/resources/resource.js";
 import { spiffe } from "../../compile/access/mutualTls.js";
@@ -40,7 +39,7 @@ export function planOf(
 	tls: GatewayTls,
 	ports: readonly number[],
 	collectors: Collectors = NO_COLLECTORS,
-): Plan {
+): CompiledPlan {
 	const resources = resourceSet({
 		gateways: [gateway({ tls, exposeArm: declared.exposeArm ?? false })],
 		services: [

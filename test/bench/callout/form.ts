@@ -4,7 +4,7 @@
  */
 import { request } from "node:https";
 import { PROOF_FILTER } from "../../../src/compile/envoy/calloutProof.js";
-import type { Collectors, Plan } from "../../../src/compile/table/plan.js";
+import type { Collectors, CompiledPlan } from "../../../src/compile/plan/compiledPlan.js";
 import { bootstrapOf, launchEnvoy, type RunningEnvoy } from "../../envoy/harness.js";
 import type { IssuedCertificate } from "../../trust/identity/developmentCa.js";
 import type { LoadOrder } from "../native/load.js";
@@ -13,7 +13,7 @@ import { ALLOWED_PATH, FORBIDDEN_PATH, HOST } from "./declaration.js";
 
 export interface FormDeclaration {
 	readonly name: string;
-	readonly plan: Plan;
+	readonly plan: CompiledPlan;
 	/** Those that the plan was compiled with. */
 	readonly collectors?: Collectors;
 	/** Command line of the server, given its UNIX socket; null = Envoy makes no callout. */
@@ -28,7 +28,7 @@ export interface FormDeclaration {
 
 export interface Form {
 	readonly name: string;
-	readonly plan: Plan;
+	readonly plan: CompiledPlan;
 	readonly envoy: RunningEnvoy;
 	readonly server: CalloutServer | null;
 	stop(): Promise<void>;

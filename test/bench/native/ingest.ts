@@ -5,7 +5,7 @@
  */
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import type { Plan } from "../../../src/compile/table/plan.js";
+import type { CompiledPlan } from "../../../src/compile/plan/compiledPlan.js";
 import { startIngest } from "../../../src/observe/events/ingest.js";
 import { COUNTERS } from "../../../src/observe/events/meter.js";
 import { createMeter } from "../../../src/observe/telemetry/meter.js";
@@ -13,7 +13,7 @@ import { startOtlpReceiver } from "../../../src/observe/telemetry/otlpReceiver.j
 import { SpanStore } from "../../../src/observe/telemetry/spanStore.js";
 
 const [dataDirectory = "", accessLogSocket = "", tracesSocket = "", planFile = ""] = process.argv.slice(2);
-const plan: Pick<Plan, "version" | "table"> = JSON.parse(readFileSync(planFile, "utf8"));
+const plan: Pick<CompiledPlan, "version" | "table"> = JSON.parse(readFileSync(planFile, "utf8"));
 const meter = createMeter({ role: "ingest" });
 let entries = 0;
 const warn = (message: string, fields: unknown): void => {

@@ -10,7 +10,7 @@ import { Client, credentials } from "@grpc/grpc-js";
 import t from "tap";
 import { contentHash } from "../../../src/compile/assignment/hash.js";
 import { compile, NO_COLLECTORS } from "../../../src/compile/compile.js";
-import type { Plan } from "../../../src/compile/table/plan.js";
+import type { CompiledPlan } from "../../../src/compile/plan/compiledPlan.js";
 import { EMPTY_STATUS } from "../../../src/decide/rollout/status.js";
 import { CheckRequestSchema, CheckResponseSchema } from "../../../src/gen/envoy/service/auth/v3/external_auth_pb.js";
 import { CHECK } from "../../../src/publish/sidecar/methods.js";
@@ -22,8 +22,9 @@ import { MAIN, temporaryDirectory } from "../command.js";
 
 t.setTimeout(120_000);
 
-const plan = (): Plan => compile(stageResources({}, {}), EMPTY_STATUS, { collectors: NO_COLLECTORS });
-const tableText = ({ version, table }: Pick<Plan, "version" | "table">): string => JSON.stringify({ version, table });
+const plan = (): CompiledPlan => compile(stageResources({}, {}), EMPTY_STATUS, { collectors: NO_COLLECTORS });
+const tableText = ({ version, table }: Pick<CompiledPlan, "version" | "table">): string =>
+	JSON.stringify({ version, table });
 
 /** Asks on a connection of its own, by default for `assigned`. @returns the plan that answered */
 async function ask(target: string, host = "assigned.test"): Promise<string | undefined> {

@@ -8,7 +8,7 @@ import type { JsonGeneralName } from "@peculiar/x509";
 import type { Test } from "tap";
 import { type CompileOptions, compile, NO_COLLECTORS } from "../../../src/compile/compile.js";
 import { NO_SINGLE_IDENTITY } from "../../../src/compile/envoy/accessControl.js";
-import type { Plan } from "../../../src/compile/table/plan.js";
+import type { CompiledPlan } from "../../../src/compile/plan/compiledPlan.js";
 import { EMPTY_STATUS } from "../../../src/decide/rollout/status.js";
 import { SPIFFE_ID_BYTES_MAX } from "../../../src/limits/index.js";
 import { bootstrapOf, type RunningEnvoy, startEnvoy } from "../../envoy/harness.js";
@@ -107,7 +107,7 @@ async function scene(t: Test, version: string): Promise<Scene> {
 		ca,
 		upstream,
 		async start(form, changed = (bootstrap) => bootstrap) {
-			const plan: Plan = compile(resources, EMPTY_STATUS, { collectors: NO_COLLECTORS, ...FORMS[form] });
+			const plan: CompiledPlan = compile(resources, EMPTY_STATUS, { collectors: NO_COLLECTORS, ...FORMS[form] });
 			t.equal(plan.asksSidecar, form !== "native");
 			const sidecar = plan.asksSidecar ? await startSidecar(t, plan) : null;
 			const bootstrap = bootstrapOf(plan, undefined, sidecar?.socketPath ?? null);

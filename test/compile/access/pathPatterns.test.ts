@@ -2,12 +2,12 @@
 import fc from "fast-check";
 import t from "tap";
 import { fitsSegments, templateSegments, underPrefix } from "../../../src/compile/access/requests/path.js";
+import { NO_MORE } from "../../../src/compile/access/rules/accessTable.js";
 import { PathPatterns } from "../../../src/compile/access/rules/pathPatterns.js";
 import { Rule } from "../../../src/compile/access/rules/rule.js";
 import { RuleIndex } from "../../../src/compile/access/rules/ruleIndex.js";
-import { NO_MORE } from "../../../src/compile/access/rules/table.js";
 import type { AccessRequest } from "../../../src/compile/access/verdict.js";
-import type { PolicyTable } from "../../../src/compile/table/plan.js";
+import type { PolicyTable } from "../../../src/compile/plan/compiledPlan.js";
 import { PATH_TEMPLATE_CHARS_MAX } from "../../../src/limits/index.js";
 
 const segment = fc.constantFrom("a", "b", "ab", "c", "", "a-b", "a!", "a0");

@@ -1,7 +1,7 @@
 /** Probe targets, and the answers that count as a denial. */
 import t from "tap";
 import { judgeProbes, type ProbeAnswer, probeTargets } from "../../../src/compile/access/bypass/probe.js";
-import type { PlanTable } from "../../../src/compile/table/plan.js";
+import type { PlanTable } from "../../../src/compile/plan/compiledPlan.js";
 import { gateway } from "../../fixtures/resources.js";
 
 t.test("a wildcard is probed at a host that no other Service declares", async (t) => {

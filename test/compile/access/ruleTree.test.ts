@@ -1,13 +1,13 @@
 /** The rule index is linear in size; a request tries each rule once, and no rule of other callers. */
 import fc from "fast-check";
 import t, { type Test } from "tap";
+import { NO_MORE } from "../../../src/compile/access/rules/accessTable.js";
 import { Rule } from "../../../src/compile/access/rules/rule.js";
 import { RuleIndex } from "../../../src/compile/access/rules/ruleIndex.js";
 import { type Below, type RuleNode, treeSteps } from "../../../src/compile/access/rules/ruleTree.js";
-import { NO_MORE } from "../../../src/compile/access/rules/table.js";
 import type { VerifiedToken } from "../../../src/compile/access/users/token.js";
 import type { AccessRequest } from "../../../src/compile/access/verdict.js";
-import type { MoreConditions, PolicyTable } from "../../../src/compile/table/plan.js";
+import type { MoreConditions, PolicyTable } from "../../../src/compile/plan/compiledPlan.js";
 import { finish } from "../../../src/limits/slices.js";
 
 type RuleFields = Partial<Omit<PolicyTable, "more">> & Partial<MoreConditions>;

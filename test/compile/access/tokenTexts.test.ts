@@ -1,11 +1,11 @@
 /** A token's long lists are read once per request, however many rules use them. */
 import t from "tap";
+import { NO_MORE } from "../../../src/compile/access/rules/accessTable.js";
 import { Rule } from "../../../src/compile/access/rules/rule.js";
 import { RuleIndex } from "../../../src/compile/access/rules/ruleIndex.js";
-import { NO_MORE } from "../../../src/compile/access/rules/table.js";
 import type { VerifiedToken } from "../../../src/compile/access/users/token.js";
 import { hasOne, TokenTexts } from "../../../src/compile/access/users/tokenTexts.js";
-import type { MoreConditions } from "../../../src/compile/table/plan.js";
+import type { MoreConditions } from "../../../src/compile/plan/compiledPlan.js";
 
 const texts = (prefix: string, count: number): string[] => Array.from({ length: count }, (_, at) => `${prefix}${at}`);
 const tokenOf = (of: Partial<VerifiedToken>): VerifiedToken => ({

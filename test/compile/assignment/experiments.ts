@@ -1,6 +1,6 @@
 /** Experiments and tables for the tests of assignment. */
-import { experimentTable, freshStatus } from "../../../src/compile/assignment/table.js";
-import type { ExperimentTable } from "../../../src/compile/table/plan.js";
+import { experimentTable, freshStatus } from "../../../src/compile/assignment/experimentTable.js";
+import type { ExperimentTable } from "../../../src/compile/plan/compiledPlan.js";
 import type { Experiment, Layer } from "../../../src/declare/resources/resource.js";
 
 export interface Shape {

@@ -2,8 +2,8 @@
 import { readFileSync } from "node:fs";
 import t from "tap";
 import { compileAssignment } from "../../../src/compile/assignment/assign.js";
+import { layerSeed } from "../../../src/compile/assignment/experimentTable.js";
 import { hasher } from "../../../src/compile/assignment/hash.js";
-import { layerSeed } from "../../../src/compile/assignment/table.js";
 import { tableOf } from "./experiments.js";
 
 interface Golden {

@@ -5,7 +5,7 @@
 
 import t from "tap";
 import { compileAssignment } from "../../../src/compile/assignment/assign.js";
-import { experimentTable, freshStatus, layerSeed } from "../../../src/compile/assignment/table.js";
+import { experimentTable, freshStatus, layerSeed } from "../../../src/compile/assignment/experimentTable.js";
 import { experimentOf, tableOf } from "./experiments.js";
 
 const UNITS = 1_000_000;

@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type CompileOptions, compile, NO_COLLECTORS } from "../../../src/compile/compile.js";
 import { dynamicBootstrap, staticBootstrap } from "../../../src/compile/envoy/bootstrap.js";
-import type { Collectors } from "../../../src/compile/table/plan.js";
+import type { Collectors } from "../../../src/compile/plan/compiledPlan.js";
 import { EMPTY_STATUS } from "../../../src/decide/rollout/status.js";
 import type { ResourceSet } from "../../../src/declare/resources/resource.js";
 import {

@@ -10,8 +10,8 @@ import {
 } from "../../../src/compile/envoy/calloutContext.js";
 import { CALLOUT_TIMEOUT_MS } from "../../../src/compile/envoy/calloutFilters.js";
 import { PROOF_FILTER } from "../../../src/compile/envoy/calloutProof.js";
-import { VARIANT_HEADER } from "../../../src/compile/envoy/headers.js";
-import { type Plan, routeName } from "../../../src/compile/table/plan.js";
+import { type CompiledPlan, routeName } from "../../../src/compile/plan/compiledPlan.js";
+import { VARIANT_HEADER } from "../../../src/compile/plan/headers.js";
 import { tokenIssuer } from "../../fixtures/resources.js";
 import { build, IN_CALLOUT, NATIVE, neighbours } from "./neighbours.js";
 import {
@@ -103,7 +103,7 @@ t.test("the sidecar does not expose the arm if the Gateway does not", async (t) 
 });
 
 /** A virtual host without its plan version; the configuration that disables the callout is separate. */
-function apart(plan: Plan, service: string) {
+function apart(plan: CompiledPlan, service: string) {
 	const host = JSON.parse(JSON.stringify(virtualHost(plan, service)).replaceAll(plan.version, "VERSION"));
 	const { [VERDICT_FILTER]: off, [PROOF_FILTER]: _, ...others } = host.typed_per_filter_config as PerFilter;
 	return { off, rest: JSON.stringify({ ...host, typed_per_filter_config: others }) };
@@ -119,10 +119,10 @@ for (const protocol of PROTOCOLS) {
 			t.equal(withOthers.rest, without.rest, name);
 			t.equal(without.off, undefined);
 			t.same(withOthers.off, { "@type": "type.googleapis.com/envoy.config.route.v3.FilterConfig", disabled: true });
-			const clusters = (plan: Plan) =>
+			const clusters = (plan: CompiledPlan) =>
 				JSON.stringify(plan.envoy.clusters.filter((cluster) => String(cluster.name).startsWith(`${name}/`)));
 			t.equal(clusters(beside), clusters(alone), `${name}: clusters`);
-			const table = (plan: Plan) => plan.table.services.find((service) => service.name === name);
+			const table = (plan: CompiledPlan) => plan.table.services.find((service) => service.name === name);
 			t.same(table(beside), table(alone), `${name}: table`);
 		}
 		const calloutNames = [VERDICT_FILTER, ASSIGN_FILTER, PROCESS_FILTER, PROOF_FILTER];

@@ -5,7 +5,7 @@
  */
 import { compile } from "../../../src/compile/compile.js";
 import { EMPTY_KEY_SET, keySetName } from "../../../src/compile/envoy/keySet.js";
-import type { Plan } from "../../../src/compile/table/plan.js";
+import type { CompiledPlan } from "../../../src/compile/plan/compiledPlan.js";
 import { EMPTY_STATUS } from "../../../src/decide/rollout/status.js";
 import { checkResources } from "../../../src/declare/resources/checks/check.js";
 import { resourceSet } from "../../../src/declare/resources/kinds.js";
@@ -309,7 +309,7 @@ function withValue(from: unknown, [step, ...rest]: readonly Step[], value: unkno
 }
 
 /** The resources that control publishes for these cases, with the keys inline. */
-export function planOf(cases: readonly Extreme[]): Plan {
+export function planOf(cases: readonly Extreme[]): CompiledPlan {
 	const resources = resourceSet([...common(), ...cases.flatMap((one) => one.resources)]);
 	const issuers = resources.gateways.flatMap(({ spec }) => spec.tokens);
 	return compile(resources, EMPTY_STATUS, {

@@ -2,7 +2,7 @@
 import t from "tap";
 import { compile, NO_COLLECTORS } from "../../../src/compile/compile.js";
 import { NO_SINGLE_IDENTITY } from "../../../src/compile/envoy/accessControl.js";
-import type { Plan } from "../../../src/compile/table/plan.js";
+import type { CompiledPlan } from "../../../src/compile/plan/compiledPlan.js";
 import { EMPTY_STATUS } from "../../../src/decide/rollout/status.js";
 import { accessPolicy, CALLOUT, experiment, gateway, resourceSet, service, variant } from "../../fixtures/resources.js";
 import { type VirtualHost, valuesUnder, weightedClusters } from "./virtualHosts.js";
@@ -31,7 +31,7 @@ const resources = resourceSet({
 	],
 });
 
-const hostsOf = (plan: Plan, gatewayName: string): readonly VirtualHost[] =>
+const hostsOf = (plan: CompiledPlan, gatewayName: string): readonly VirtualHost[] =>
 	plan.envoy.routes
 		.filter(({ name }) => String(name).endsWith(`/${gatewayName}`))
 		.flatMap(({ virtual_hosts }) => virtual_hosts as readonly VirtualHost[]);

@@ -1,7 +1,7 @@
 /** Services of every execution side by side, all on one Gateway. */
 import type { CompileOptions } from "../../../src/compile/compile.js";
 import { compile, NO_COLLECTORS } from "../../../src/compile/compile.js";
-import type { Plan } from "../../../src/compile/table/plan.js";
+import type { CompiledPlan } from "../../../src/compile/plan/compiledPlan.js";
 import { EMPTY_STATUS } from "../../../src/decide/rollout/status.js";
 import type { ResourceSet, TokenIssuer, UnitSource } from "../../../src/declare/resources/resource.js";
 import {
@@ -82,6 +82,6 @@ export function neighbours(
 /** Files need not exist to compile. */
 const ISSUERS: readonly TokenIssuer[] = [tokenIssuer("https://id.test", ["weir", "models"], "/run/weir/keys.json")];
 
-export function build(set: ResourceSet, options: Partial<CompileOptions> = {}): Plan {
+export function build(set: ResourceSet, options: Partial<CompileOptions> = {}): CompiledPlan {
 	return compile(set, EMPTY_STATUS, { collectors: NO_COLLECTORS, installation: "test", ...options });
 }

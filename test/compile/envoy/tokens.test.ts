@@ -1,6 +1,6 @@
 /** Verified claims as units: the token filter is on only for Services that assign by a claim, and decides no access. */
 import t from "tap";
-import { claimHeader } from "../../../src/compile/envoy/headers.js";
+import { claimHeader } from "../../../src/compile/plan/headers.js";
 import {
 	accessPolicy,
 	experiment,

@@ -1,6 +1,6 @@
 /** Reads compiled virtual hosts: which HTTP filters are enabled, and with which configuration. */
 import { ASSIGN_FILTER, PROCESS_FILTER, VERDICT_FILTER } from "../../../src/compile/envoy/calloutContext.js";
-import type { Plan } from "../../../src/compile/table/plan.js";
+import type { CompiledPlan } from "../../../src/compile/plan/compiledPlan.js";
 
 /** typed_per_filter_config: by filter name. */
 export type PerFilter = Readonly<Record<string, { readonly "@type": string; readonly [field: string]: unknown }>>;
@@ -36,7 +36,7 @@ export interface VirtualHost {
 }
 
 /** Virtual hosts of the only Gateway, by Service. */
-export function virtualHost(plan: Plan, service: string): VirtualHost {
+export function virtualHost(plan: CompiledPlan, service: string): VirtualHost {
 	const hosts = plan.envoy.routes.flatMap(({ virtual_hosts }) => virtual_hosts as readonly VirtualHost[]);
 	const found = hosts.filter(({ name }) => name === service);
 	if (found.length !== 1 || found[0] === undefined) throw new Error(`${found.length} virtual hosts of ${service}`);
@@ -65,7 +65,7 @@ interface HttpFilter {
 }
 
 /** HTTP filters of the only listener in order, each with its configuration. */
-export function httpFilters({ envoy }: Plan): readonly HttpFilter[] {
+export function httpFilters({ envoy }: CompiledPlan): readonly HttpFilter[] {
 	const filters = valuesUnder(envoy.listeners, "http_filters")[0] as readonly (HttpFilter & {
 		config_discovery?: object;
 	})[];
@@ -82,7 +82,7 @@ const FILTER_CONFIG = "type.googleapis.com/envoy.config.route.v3.FilterConfig";
  * Enabled filters that ask the sidecar. As in Envoy, the most specific configuration counts, else the listener's.
  * @param levels typed_per_filter_config, the most specific first
  */
-export function calloutsOn(plan: Plan, ...levels: readonly PerFilter[]): readonly string[] {
+export function calloutsOn(plan: CompiledPlan, ...levels: readonly PerFilter[]): readonly string[] {
 	const asking: readonly string[] = [VERDICT_FILTER, ASSIGN_FILTER, PROCESS_FILTER];
 	return httpFilters(plan)
 		.filter(({ name }) => asking.includes(name))

@@ -7,7 +7,7 @@ import type { Test } from "tap";
 import { type Assignment, compileAssignment } from "../../../src/compile/assignment/assign.js";
 import { compile, NO_COLLECTORS } from "../../../src/compile/compile.js";
 import type { MeshOptions, MeshOutput } from "../../../src/compile/mesh/mesh.js";
-import type { CalloutProtocol } from "../../../src/compile/table/execution.js";
+import type { CalloutProtocol } from "../../../src/compile/plan/compiledPlan.js";
 import { EMPTY_STATUS } from "../../../src/decide/rollout/status.js";
 import type { ResourceSet } from "../../../src/declare/resources/resource.js";
 import { startEnvoy } from "../../envoy/harness.js";

@@ -1,6 +1,6 @@
 /** A bandit's shares: when they move, where to, and what does not move them. */
 import t from "tap";
-import { experimentTable } from "../../../src/compile/assignment/table.js";
+import { experimentTable } from "../../../src/compile/assignment/experimentTable.js";
 import { decide } from "../../../src/decide/rollout/decide.js";
 import { evidenceQuery } from "../../../src/decide/rollout/evidenceQuery.js";
 import { recompute } from "../../../src/decide/rollout/recompute.js";

@@ -1,6 +1,6 @@
 /** A takeover that keeps a share of the baseline's units on the baseline for a while. */
 import t from "tap";
-import { experimentTable } from "../../../src/compile/assignment/table.js";
+import { experimentTable } from "../../../src/compile/assignment/experimentTable.js";
 import { weightedEntries } from "../../../src/compile/envoy/weights.js";
 import { decide } from "../../../src/decide/rollout/decide.js";
 import type { DecisionInput } from "../../../src/decide/rollout/decision.js";

@@ -5,7 +5,7 @@
  */
 
 import { compileAssignment } from "../../../src/compile/assignment/assign.js";
-import { experimentTable } from "../../../src/compile/assignment/table.js";
+import { experimentTable } from "../../../src/compile/assignment/experimentTable.js";
 import { decide } from "../../../src/decide/rollout/decide.js";
 import { type Outcome, RULES } from "../../../src/decide/rollout/decision.js";
 import { type ExperimentStatus, initialStatus } from "../../../src/decide/rollout/status.js";

@@ -5,8 +5,8 @@
  */
 
 import { compileAssignment } from "../../../src/compile/assignment/assign.js";
+import { experimentTable } from "../../../src/compile/assignment/experimentTable.js";
 import { sharePoints } from "../../../src/compile/assignment/region.js";
-import { experimentTable } from "../../../src/compile/assignment/table.js";
 import { decide } from "../../../src/decide/rollout/decide.js";
 import { type DecisionInput, type Outcome, RULES } from "../../../src/decide/rollout/decision.js";
 import { evidenceQuery } from "../../../src/decide/rollout/evidenceQuery.js";

@@ -3,7 +3,7 @@
 import { join } from "node:path";
 import t from "tap";
 import type { DenialReason } from "../../../src/compile/envoy/denial.js";
-import type { PlanTable } from "../../../src/compile/table/plan.js";
+import type { PlanTable } from "../../../src/compile/plan/compiledPlan.js";
 import { decodeMessage } from "../../../src/observe/events/accessLog/entryDecoder.js";
 import type { StreamFault } from "../../../src/observe/events/accessLog/streamIdentity.js";
 import { AssignmentChanges } from "../../../src/observe/events/decisions/assignmentChanges.js";

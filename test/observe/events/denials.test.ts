@@ -1,7 +1,7 @@
 /** A denial is an outcome of the arm where the rules judge Variants; elsewhere it does not count. */
 import t from "tap";
 import { compileAssignment } from "../../../src/compile/assignment/assign.js";
-import type { AccessTable } from "../../../src/compile/table/plan.js";
+import type { AccessTable } from "../../../src/compile/plan/compiledPlan.js";
 import { decodeMessage } from "../../../src/observe/events/accessLog/entryDecoder.js";
 import { readEntry } from "../../../src/observe/events/accessLog/entryReader.js";
 import { PlanReader } from "../../../src/observe/events/accessLog/planReader.js";

@@ -8,7 +8,7 @@ import type { IncomingHttpHeaders } from "node:http";
 import { request } from "node:https";
 import { join } from "node:path";
 import t from "tap";
-import { claimHeader } from "../../../src/compile/envoy/headers.js";
+import { claimHeader } from "../../../src/compile/plan/headers.js";
 import type { Evidence } from "../../../src/infer/statistics/evidence.js";
 import type { RequestAccount, WholeAccount } from "../../../src/observe/events/accessLog/account.js";
 import { COUNTERS } from "../../../src/observe/events/meter.js";

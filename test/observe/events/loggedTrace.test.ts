@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import t, { type Test } from "tap";
 import { compile } from "../../../src/compile/compile.js";
-import type { Collectors } from "../../../src/compile/table/plan.js";
+import type { Collectors } from "../../../src/compile/plan/compiledPlan.js";
 import { EMPTY_STATUS } from "../../../src/decide/rollout/status.js";
 import type { DecisionsAnswer, ShownDecision } from "../../../src/observe/events/decisions/decisionQuery.js";
 import { startOtlpReceiver } from "../../../src/observe/telemetry/otlpReceiver.js";

@@ -1,7 +1,7 @@
 /** Clients that are refused, or leave before a verdict, are not in the Experiment, whatever ids they send. */
 import t from "tap";
-import { NO_MORE } from "../../../src/compile/access/rules/table.js";
-import type { AccessTable } from "../../../src/compile/table/plan.js";
+import { NO_MORE } from "../../../src/compile/access/rules/accessTable.js";
+import type { AccessTable } from "../../../src/compile/plan/compiledPlan.js";
 import { EXPOSURE_SETTLES_MS } from "../../../src/observe/events/evidence/settlingExposures.js";
 import { CALLOUT, type Entry, EXPERIMENT, metric, planWith, query, startRig, unitsOf, withStarts } from "./rig.js";
 

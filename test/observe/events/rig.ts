@@ -8,12 +8,12 @@ import { compileAssignment } from "../../../src/compile/assignment/assign.js";
 import { type CompileOptions, compile } from "../../../src/compile/compile.js";
 import type {
 	CalloutTable,
+	CompiledPlan,
 	ExperimentTable,
-	Plan,
 	PlanTable,
 	PolicyTable,
 	ServiceTable,
-} from "../../../src/compile/table/plan.js";
+} from "../../../src/compile/plan/compiledPlan.js";
 import { EMPTY_STATUS } from "../../../src/decide/rollout/status.js";
 import type { ResourceSet } from "../../../src/declare/resources/resource.js";
 import type { EvidenceMetric, EvidenceQuery } from "../../../src/infer/statistics/evidence.js";
@@ -393,7 +393,7 @@ export async function startLiveRig(
 	t.teardown(() => rig.close());
 	const collectors = { accessLogSocket: rig.accessLogSocket, tracesSocket: null, traceSamplingPercent: 0 };
 	/** Compiles a plan, and ingest knows it. */
-	const planOf = (resources: ResourceSet, options: Partial<CompileOptions> = {}): Plan => {
+	const planOf = (resources: ResourceSet, options: Partial<CompileOptions> = {}): CompiledPlan => {
 		const plan = compile(resources, EMPTY_STATUS, { collectors, ...options });
 		plans.set(plan.version, plan.table);
 		return plan;

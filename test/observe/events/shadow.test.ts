@@ -1,6 +1,6 @@
 /** Counts of the verdicts that shadow policies would change, from Envoy's shadow rules and the sidecar's metadata. */
 import t from "tap";
-import type { PlanTable } from "../../../src/compile/table/plan.js";
+import type { PlanTable } from "../../../src/compile/plan/compiledPlan.js";
 import type { ShadowAnswer } from "../../../src/observe/events/decisions/decisionQuery.js";
 import { NOTHING_ELSE } from "../../../src/observe/events/decisions/decisionRecord.js";
 import { SHADOW_KEYS_MAX, ShadowCounts } from "../../../src/observe/events/decisions/shadow.js";

@@ -12,7 +12,7 @@ import { compileAccess, compileShadow, judgesUsers, readsUsers } from "../../../
 import type { VerifiedToken, VerifyToken } from "../../../src/compile/access/users/token.js";
 import { verifiedToken } from "../../../src/compile/access/users/tokenClaims.js";
 import { compile, NO_COLLECTORS } from "../../../src/compile/compile.js";
-import type { Plan, ServiceTable } from "../../../src/compile/table/plan.js";
+import type { CompiledPlan, ServiceTable } from "../../../src/compile/plan/compiledPlan.js";
 import { EMPTY_STATUS } from "../../../src/decide/rollout/status.js";
 import type { Service } from "../../../src/declare/resources/resource.js";
 import { SHADOW_TOKEN_WAIT_MS } from "../../../src/publish/sidecar/shadowWait.js";
@@ -48,7 +48,7 @@ export interface SecureExtent {
 	readonly requests: number;
 	readonly forms?: readonly string[];
 	/** Damages the Plan before it runs, to see that the suite notices. */
-	readonly damage?: (plan: Plan) => Plan;
+	readonly damage?: (plan: CompiledPlan) => CompiledPlan;
 }
 
 export interface SecureResult {
@@ -293,7 +293,7 @@ const functionsOf = ({ access, name }: ServiceTable) => ({
 });
 
 /** The pure rules; tokens and canonical form are others' business, so the judge's word on them is taken. */
-function byFunction(request: Sent, plan: Plan, wanted: Judgement): Judgement {
+function byFunction(request: Sent, plan: CompiledPlan, wanted: Judgement): Judgement {
 	if (wanted.reason === "invalid-token" || wanted.reason === "not-canonical") return wanted;
 	const table = plan.table.services.find(({ name }) => name === request.service.metadata.name);
 	if (table === undefined) throw new Error("no table");

@@ -1,7 +1,7 @@
 /** Large rules are read in slices before their table is in force; the first request reads the rest. */
 import t from "tap";
 import type { AccessRequest } from "../../../src/compile/access/rules/policy.js";
-import type { ServiceTable } from "../../../src/compile/table/plan.js";
+import type { ServiceTable } from "../../../src/compile/plan/compiledPlan.js";
 import { finish, inSlices } from "../../../src/limits/slices.js";
 import { CompiledAccess } from "../../../src/publish/sidecar/compiledAccess.js";
 import { serviceTable } from "./calloutTable.js";

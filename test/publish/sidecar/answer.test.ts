@@ -2,7 +2,7 @@
 import t from "tap";
 import { compileAssignment } from "../../../src/compile/assignment/assign.js";
 import { weightedEntries } from "../../../src/compile/envoy/weights.js";
-import type { ExperimentTable, PlanTable } from "../../../src/compile/table/plan.js";
+import type { ExperimentTable, PlanTable } from "../../../src/compile/plan/compiledPlan.js";
 import { answer, type Knowledge } from "../../../src/publish/sidecar/answer.js";
 import { type CompiledTable, compileTable } from "../../../src/publish/sidecar/compiledTable.js";
 import { cookieValue, mintUnit, setCookie } from "../../../src/publish/sidecar/cookie.js";

@@ -1,5 +1,5 @@
 /** Tables for the sidecar's tests, without resources: each builder has defaults for all other fields. */
-import type { ArmTable, CalloutTable, ExperimentTable, ServiceTable } from "../../../src/compile/table/plan.js";
+import type { ArmTable, CalloutTable, ExperimentTable, ServiceTable } from "../../../src/compile/plan/compiledPlan.js";
 
 export function calloutTable(fields: Partial<CalloutTable> = {}): CalloutTable {
 	return {

@@ -3,7 +3,7 @@ import { create, fromBinary, type MessageInitShape, toBinary } from "@bufbuild/p
 import { trace } from "@opentelemetry/api";
 import { InMemorySpanExporter, NodeTracerProvider, SimpleSpanProcessor } from "@opentelemetry/sdk-trace-node";
 import t from "tap";
-import type { ServiceTable } from "../../../src/compile/table/plan.js";
+import type { ServiceTable } from "../../../src/compile/plan/compiledPlan.js";
 import {
 	CheckRequestSchema,
 	type CheckResponse,

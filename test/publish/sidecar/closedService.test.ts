@@ -4,7 +4,7 @@ import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import t from "tap";
 import { contentHash } from "../../../src/compile/assignment/hash.js";
-import type { PlanTable, ServiceTable } from "../../../src/compile/table/plan.js";
+import type { PlanTable, ServiceTable } from "../../../src/compile/plan/compiledPlan.js";
 import { closuresOf, closureText } from "../../../src/decide/rollout/closedServices.js";
 import { refusalsOf } from "../../../src/decide/rollout/refusal.js";
 import { TABLE_ERROR_CHARS_MAX } from "../../../src/limits/index.js";

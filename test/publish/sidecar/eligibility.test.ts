@@ -1,7 +1,7 @@
 /** Eligibility comes before assignment: clients that may not use each arm's Variant are outside of the Experiment. */
 import t from "tap";
 import { compileAssignment } from "../../../src/compile/assignment/assign.js";
-import type { PolicyTable } from "../../../src/compile/table/plan.js";
+import type { PolicyTable } from "../../../src/compile/plan/compiledPlan.js";
 import { answer } from "../../../src/publish/sidecar/answer.js";
 import { type CompiledTable, compileTable } from "../../../src/publish/sidecar/compiledTable.js";
 import { arm, experimentTable, serviceTable } from "./calloutTable.js";

@@ -7,7 +7,7 @@ import { create } from "@bufbuild/protobuf";
 import { anyPack } from "@bufbuild/protobuf/wkt";
 import { Server, ServerCredentials, type ServerDuplexStream } from "@grpc/grpc-js";
 import type { Test } from "tap";
-import type { PlanTable } from "../../../src/compile/table/plan.js";
+import type { PlanTable } from "../../../src/compile/plan/compiledPlan.js";
 import {
 	type DiscoveryRequest,
 	type DiscoveryResponse,

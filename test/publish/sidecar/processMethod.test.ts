@@ -1,7 +1,7 @@
 /** ExternalProcessor/Process on the wire: one reply of the same kind for each message, with the same decision as Check. */
 import { create, fromBinary, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
 import t from "tap";
-import type { ServiceTable } from "../../../src/compile/table/plan.js";
+import type { ServiceTable } from "../../../src/compile/plan/compiledPlan.js";
 import {
 	type HeaderMutation,
 	ProcessingRequestSchema,

@@ -2,7 +2,7 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { Plan } from "../../../src/compile/table/plan.js";
+import type { CompiledPlan } from "../../../src/compile/plan/compiledPlan.js";
 import type { Knowledge } from "../../../src/publish/sidecar/answer.js";
 import { type CompiledTable, compileTable } from "../../../src/publish/sidecar/compiledTable.js";
 import { mintUnit } from "../../../src/publish/sidecar/cookie.js";
@@ -21,7 +21,7 @@ export interface TestSidecar {
 /** @param plan null = no table yet */
 export async function startSidecar(
 	t: { teardown(run: () => Promise<void>): unknown },
-	plan: Pick<Plan, "version" | "table"> | null,
+	plan: Pick<CompiledPlan, "version" | "table"> | null,
 	asked: Pick<Partial<Knowledge>, "nowMs" | "verifyToken" | "sign"> = {},
 ): Promise<TestSidecar> {
 	const directory = await mkdtemp(join(tmpdir(), "weir-sidecar-"));

@@ -1,6 +1,6 @@
 /** A hand-written table of one Service with every kind of rule, and the changes of the tests. */
 import { contentHash } from "../../../src/compile/assignment/hash.js";
-import type { ExperimentTable, PlanTable, ServiceTable } from "../../../src/compile/table/plan.js";
+import type { ExperimentTable, PlanTable, ServiceTable } from "../../../src/compile/plan/compiledPlan.js";
 import type { TableLog, VersionedTable } from "../../../src/publish/sidecar/tables.js";
 
 export const EXPERIMENT: ExperimentTable = {

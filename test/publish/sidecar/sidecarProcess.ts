@@ -4,14 +4,14 @@ import { once } from "node:events";
 import { mkdtemp, rename, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { Plan } from "../../../src/compile/table/plan.js";
+import type { CompiledPlan } from "../../../src/compile/plan/compiledPlan.js";
 import { MAIN } from "../../cli/command.js";
 
 export interface SidecarProcess {
 	readonly socketPath: string;
 	readonly child: ChildProcess;
 	/** Gives it the table of another Plan. */
-	change(plan: Pick<Plan, "version" | "table">): Promise<void>;
+	change(plan: Pick<CompiledPlan, "version" | "table">): Promise<void>;
 	/** Sends the signal and resolves when the process is gone. */
 	end(signal: "SIGTERM" | "SIGKILL"): Promise<void>;
 }
@@ -19,12 +19,12 @@ export interface SidecarProcess {
 /** Resolves when it is ready; it ends with the test. */
 export async function startSidecarProcess(
 	t: { teardown(run: () => Promise<void>): unknown },
-	plan: Pick<Plan, "version" | "table">,
+	plan: Pick<CompiledPlan, "version" | "table">,
 ): Promise<SidecarProcess> {
 	const directory = await mkdtemp(join(tmpdir(), "weir-sidecar-"));
 	const socketPath = join(directory, "sidecar.sock");
 	const file = join(directory, "table.json");
-	const change = async ({ version, table }: Pick<Plan, "version" | "table">): Promise<void> => {
+	const change = async ({ version, table }: Pick<CompiledPlan, "version" | "table">): Promise<void> => {
 		await writeFile(`${file}.new`, JSON.stringify({ version, table }), { mode: 0o600 });
 		await rename(`${file}.new`, file);
 	};

@@ -1,7 +1,7 @@
 /** Every invalid table is refused, or only its invalid Service, with a message that has the path. */
 import t from "tap";
 import { contentHash } from "../../../src/compile/assignment/hash.js";
-import type { PlanTable, PolicyTable, ServiceTable } from "../../../src/compile/table/plan.js";
+import type { PlanTable, PolicyTable, ServiceTable } from "../../../src/compile/plan/compiledPlan.js";
 import type { TokenIssuer } from "../../../src/declare/resources/resource.js";
 import { WeirError } from "../../../src/error.js";
 import { ARMS_MAX, TABLE_BYTES_MAX } from "../../../src/limits/index.js";

@@ -1,9 +1,9 @@
 /** The decision with rules about users: what is verified, in which order, and with what result. */
 import { fromBinary } from "@bufbuild/protobuf";
 import t from "tap";
-import { NO_MORE } from "../../../src/compile/access/rules/table.js";
+import { NO_MORE } from "../../../src/compile/access/rules/accessTable.js";
 import type { TokenAnswer, TokenQuestion, VerifiedToken } from "../../../src/compile/access/users/token.js";
-import type { CalloutTable, PolicyTable, ServiceTable } from "../../../src/compile/table/plan.js";
+import type { CalloutTable, PolicyTable, ServiceTable } from "../../../src/compile/plan/compiledPlan.js";
 import { CheckResponseSchema } from "../../../src/gen/envoy/service/auth/v3/external_auth_pb.js";
 import { answer, answerOrWait, type Knowledge } from "../../../src/publish/sidecar/answer.js";
 import { checkResponse } from "../../../src/publish/sidecar/checkResponse.js";

@@ -5,7 +5,7 @@ import { equals, fromBinary } from "@bufbuild/protobuf";
 import fc from "fast-check";
 import t from "tap";
 import { compile, NO_COLLECTORS } from "../../../src/compile/compile.js";
-import type { EnvoyResource, Plan } from "../../../src/compile/table/plan.js";
+import type { CompiledPlan, EnvoyResource } from "../../../src/compile/plan/compiledPlan.js";
 import { EMPTY_STATUS } from "../../../src/decide/rollout/status.js";
 import type { ResourceSet } from "../../../src/declare/resources/resource.js";
 import { RouteConfigurationSchema } from "../../../src/gen/envoy/config/route/v3/route_pb.js";
@@ -122,7 +122,7 @@ t.test("reused encodings equal new ones after any changes, closed Services inclu
 		fc.property(fc.array(declared, { minLength: 2, maxLength: 5 }), fc.boolean(), (all, closing) => {
 			const maker = new SnapshotMaker();
 			for (const [index, resources] of all.entries()) {
-				const plan = (closed: readonly string[]): Plan =>
+				const plan = (closed: readonly string[]): CompiledPlan =>
 					compile(resources, EMPTY_STATUS, {
 						...{ collectors: NO_COLLECTORS, sidecar: "always", installation: "one" },
 						closed: new Set(closed),

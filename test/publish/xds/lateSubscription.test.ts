@@ -4,7 +4,7 @@ import fc from "fast-check";
 import t from "tap";
 import { compile, NO_COLLECTORS } from "../../../src/compile/compile.js";
 import { dynamicBootstrap } from "../../../src/compile/envoy/bootstrap.js";
-import type { Plan } from "../../../src/compile/table/plan.js";
+import type { CompiledPlan } from "../../../src/compile/plan/compiledPlan.js";
 import { EMPTY_STATUS } from "../../../src/decide/rollout/status.js";
 import type { Variant } from "../../../src/declare/resources/resource.js";
 import { XDS_LEAVING_MS } from "../../../src/limits/index.js";
@@ -20,7 +20,7 @@ import { WarmingEnvoy } from "./warmingEnvoy.js";
 const STANDS = ["gone", "address", "another address", "dns", "class"] as const;
 type Stand = (typeof STANDS)[number];
 
-function planOf(stands: Readonly<Record<string, Stand>>): Plan {
+function planOf(stands: Readonly<Record<string, Stand>>): CompiledPlan {
 	const services = Object.entries(stands).flatMap(([name, stand], at) => {
 		if (stand === "gone") return [];
 		const isAddress = stand === "address" || stand === "another address";

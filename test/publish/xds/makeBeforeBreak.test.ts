@@ -1,7 +1,7 @@
 /** The order of responses, so that no request meets a missing cluster; and which snapshots may be published. */
 
 import t from "tap";
-import type { EnvoyResources } from "../../../src/compile/table/plan.js";
+import type { EnvoyResources } from "../../../src/compile/plan/compiledPlan.js";
 import { XDS_LEAVING_MS } from "../../../src/limits/index.js";
 import { SnapshotMaker } from "../../../src/publish/xds/snapshot.js";
 import { XDS_RESTART_WAIT_MS } from "../../../src/publish/xds/stream.js";

@@ -4,7 +4,7 @@ import type { Test } from "tap";
 import { compile, compileForms, NO_COLLECTORS } from "../../../src/compile/compile.js";
 import { dynamicBootstrap } from "../../../src/compile/envoy/bootstrap.js";
 import type { KeySets } from "../../../src/compile/envoy/keySet.js";
-import type { EnvoyResources } from "../../../src/compile/table/plan.js";
+import type { EnvoyResources } from "../../../src/compile/plan/compiledPlan.js";
 import { EMPTY_STATUS } from "../../../src/decide/rollout/status.js";
 import type { ResourceSet } from "../../../src/declare/resources/resource.js";
 import { XdsServer } from "../../../src/publish/xds/server.js";

@@ -7,7 +7,7 @@ import { Agent, type IncomingMessage, request } from "node:http";
 import { type ClientHttp2Session, type ClientHttp2Stream, connect } from "node:http2";
 import t, { type Test } from "tap";
 import { type KeySets, keySetName } from "../../../src/compile/envoy/keySet.js";
-import type { EnvoyResources } from "../../../src/compile/table/plan.js";
+import type { EnvoyResources } from "../../../src/compile/plan/compiledPlan.js";
 import type { Experiment, TokenIssuer } from "../../../src/declare/resources/resource.js";
 import type { TypeStatus } from "../../../src/publish/xds/stream.js";
 import { startVariantServer } from "../../envoy/variantServer.js";

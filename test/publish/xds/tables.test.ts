@@ -1,7 +1,7 @@
 import { fromBinary } from "@bufbuild/protobuf";
 import t, { type Test } from "tap";
 import { contentHash } from "../../../src/compile/assignment/hash.js";
-import type { PlanTable } from "../../../src/compile/table/plan.js";
+import type { PlanTable } from "../../../src/compile/plan/compiledPlan.js";
 import { unansweredTables } from "../../../src/decide/rollout/unansweredTables.js";
 import { TableSchema } from "../../../src/gen/weir/sidecar/v1/table_pb.js";
 import { PUBLICATION_LAG_MS } from "../../../src/limits/index.js";

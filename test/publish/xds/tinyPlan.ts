@@ -1,7 +1,7 @@
 /** A hand-written plan: one gateway, services with variants on given ports. */
 import { contentHash } from "../../../src/compile/assignment/hash.js";
 import { discovered, type Extension, extensionResource } from "../../../src/compile/envoy/extension.js";
-import type { EnvoyResource, EnvoyResources, PlanTable } from "../../../src/compile/table/plan.js";
+import type { EnvoyResource, EnvoyResources, PlanTable } from "../../../src/compile/plan/compiledPlan.js";
 import type { Published } from "../../../src/publish/xds/publication.js";
 
 export interface TinyService {

@@ -5,7 +5,7 @@
  */
 
 import { type Gateway, qualifiedName, tlsFiles } from "../../../declare/resources/resource.js";
-import type { PlanTable } from "../../table/plan.js";
+import type { PlanTable } from "../../plan/compiledPlan.js";
 import { isOpen } from "../rules/policy.js";
 
 /** The filter that must refuse: weir.gate, which is first, or the rules after it (weir.deny, or the sidecar). */
@@ -106,7 +106,7 @@ export interface ProbeReport {
 
 const REASONS: Readonly<Record<Guard, string>> = { gate: "not-canonical", rules: "forbidden" };
 
-/** The response of a Service whose configuration this Envoy refuses (compile/table/closedServices.ts). */
+/** The response of a Service whose configuration this Envoy refuses (compile/table/closedVirtualHost.ts). */
 const CLOSED = "closed: configuration-refused\n";
 const CLOSED_REASON = "configuration-refused";
 

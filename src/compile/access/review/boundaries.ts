@@ -5,11 +5,11 @@
 
 import type { Schedule, TokenIssuer } from "../../../declare/resources/resource.js";
 import { workloadFault } from "../../../declare/resources/spiffe.js";
-import type { PolicyTable } from "../../table/plan.js";
+import type { PolicyTable } from "../../plan/compiledPlan.js";
 import { encodedPath, templateSegments, trimPrefix } from "../requests/path.js";
 import { domainOfId } from "../requests/principal.js";
+import { judgesUser } from "../rules/accessTable.js";
 import { compileSchedule } from "../rules/schedule.js";
-import { judgesUser } from "../rules/table.js";
 import { claimPath } from "../users/claim.js";
 import type { PolicyRequest } from "./policyRequest.js";
 

@@ -1,5 +1,5 @@
 /** The most rule values that Envoy compares for one request to a Service, one by one. Pure. */
-import type { AccessTable, PolicyTable } from "../../table/plan.js";
+import type { AccessTable, PolicyTable } from "../../plan/compiledPlan.js";
 import { claimPath, isSpaceDelimited } from "../users/claim.js";
 
 export interface Tried {

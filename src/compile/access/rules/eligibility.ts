@@ -2,8 +2,8 @@
  * Eligibility is checked before assignment: a request that may not use every arm's Variant is not in the Experiment and
  * gets the default Variant. If all Variants have the same rules, no check is needed.
  */
-import type { AccessTable, ExperimentTable, PolicyTable } from "../../table/plan.js";
-import { isOpen, judgesVariant, namesCaller } from "./table.js";
+import type { AccessTable, ExperimentTable, PolicyTable } from "../../plan/compiledPlan.js";
+import { isOpen, judgesVariant, namesCaller } from "./accessTable.js";
 
 /** Why eligibility matters: the result of this policy can differ between Variants of one Experiment. */
 export interface VariantDifference {

@@ -1,7 +1,7 @@
 /** Values in rules that Envoy compares with each item of a token's list; the sidecar uses sets. Pure. */
 
 import { LISTED_VALUES_MAX } from "../../../limits/index.js";
-import type { PolicyTable } from "../../table/plan.js";
+import type { PolicyTable } from "../../plan/compiledPlan.js";
 
 /** For all these policies and any issuer: a request has one token. A claim may be a list or a space-delimited text. */
 export const listedValues = (policies: readonly PolicyTable[]): number =>

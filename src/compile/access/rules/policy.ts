@@ -10,12 +10,12 @@ import {
 	type Service,
 } from "../../../declare/resources/resource.js";
 import { finish, type Steps } from "../../../limits/slices.js";
-import type { AccessTable, PolicyTable } from "../../table/plan.js";
+import type { AccessTable, PolicyTable } from "../../plan/compiledPlan.js";
 import { isAmbiguous } from "../requests/path.js";
 import type { AccessRequest, Verdict } from "../verdict.js";
+import { accessTable, isOpen, judgesPath, namesCaller } from "./accessTable.js";
 import { Rule } from "./rule.js";
 import { RuleIndex } from "./ruleIndex.js";
-import { accessTable, isOpen, judgesPath, namesCaller } from "./table.js";
 
 export { AMBIGUOUS_PATH_PARTS, ESCAPED_UNRESERVED, underPrefix } from "../requests/path.js";
 export type { AccessRequest, Verdict } from "../verdict.js";
@@ -31,7 +31,7 @@ export {
 	namesCaller,
 	nativeObstacle,
 	readsUsers,
-} from "./table.js";
+} from "./accessTable.js";
 
 const OPEN: Verdict = { allowed: true, reason: "open", policy: null };
 const AMBIGUOUS: Verdict = { allowed: false, reason: "not-canonical", policy: null };

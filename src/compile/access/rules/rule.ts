@@ -1,5 +1,5 @@
 /** One compiled AccessPolicy of a Service. */
-import type { PolicyTable } from "../../table/plan.js";
+import type { PolicyTable } from "../../plan/compiledPlan.js";
 import { type Condition, compileCondition } from "../conditions/condition.js";
 import { ANYONE, principalPrefix } from "../requests/principal.js";
 import { claimPath } from "../users/claim.js";

@@ -2,9 +2,10 @@
  * Rules for a Service's callout. One that decides access always fails closed, so an option to pass without its response
  * is refused.
  */
+
+import { accessTable, judgesUsers } from "../../../compile/access/rules/accessTable.js";
 import { type Eligibility, policyThatDiffers } from "../../../compile/access/rules/eligibility.js";
 import { tooManyListed } from "../../../compile/access/rules/listedValues.js";
-import { accessTable, judgesUsers } from "../../../compile/access/rules/table.js";
 import { proxiedGateway, verdictReason } from "../../../compile/access/verdictReason.js";
 import { experimentsOf } from "../lookup.js";
 import { demandsClientCertificates, qualifiedName, type ResourceSet, type Service } from "../resource.js";

@@ -3,10 +3,10 @@
  * values; the sidecar finds most rules by caller and path.
  */
 import { ANYONE } from "../../../compile/access/requests/principal.js";
+import { accessTable } from "../../../compile/access/rules/accessTable.js";
 import { comparedValues } from "../../../compile/access/rules/comparedValues.js";
-import { accessTable } from "../../../compile/access/rules/table.js";
+import { dryRunOf } from "../../../compile/access/shadow.js";
 import { proxiedGateway } from "../../../compile/access/verdictReason.js";
-import { dryRunOf } from "../../../compile/table/shadow.js";
 import { resourceTitle } from "../position.js";
 import type { AccessPolicy, ResourceSet, Service } from "../resource.js";
 import { sidecarDecides, sidecarDecidesAlways } from "./callout.js";

@@ -398,6 +398,6 @@ class EntryDecoder {
  * that the request came further.
  */
 function hasEnvoysId({ routeName, codeDetails, rbac }: Draft): boolean {
-	// weir.allow judges every request except those of closed Services (compile/table/closedServices.ts), which the router answers.
+	// weir.allow judges every request except those of closed Services (compile/table/closedVirtualHost.ts), which the router answers.
 	return routeName !== "" || codeDetails === "direct_response" || rbac !== null;
 }

@@ -3,7 +3,7 @@
  * `weir assign`: a start entry carries no arm, a client could set an arm header, and the sidecar's arm is only checked.
  */
 import { parseUnit, trimUnit } from "../../../compile/assignment/unit.js";
-import { ARM_HEADER, armValue } from "../../../compile/envoy/headers.js";
+import { ARM_HEADER, armValue } from "../../../compile/plan/headers.js";
 import { type Reading, type ReadingContext, rowOf } from "../store/requestRow.js";
 import type { AccessLogEntry } from "./accessLogEntry.js";
 import type { ReadableExperiment, ReadablePlan, ReadableService } from "./planReader.js";

@@ -2,6 +2,8 @@
  * Plan tables for ingest, by the version in a route name, each compiled once. Control owns the plans; while it does not
  * answer, entries of an unknown version wait for a few retries.
  */
+
+import { isOpen } from "../../../compile/access/rules/accessTable.js";
 import { armVariants, policyThatDiffers } from "../../../compile/access/rules/eligibility.js";
 import {
 	type AccessRequest,
@@ -9,7 +11,6 @@ import {
 	judgesVariants,
 	type Verdict,
 } from "../../../compile/access/rules/policy.js";
-import { isOpen } from "../../../compile/access/rules/table.js";
 import { type Assignment, compileAssignment } from "../../../compile/assignment/assign.js";
 import { contentHash } from "../../../compile/assignment/hash.js";
 import { sharePoints } from "../../../compile/assignment/region.js";
@@ -20,7 +21,7 @@ import type {
 	ExperimentTable,
 	PlanTable,
 	ServiceTable,
-} from "../../../compile/table/plan.js";
+} from "../../../compile/plan/compiledPlan.js";
 import { Generations } from "../store/generations.js";
 
 /** Attempts to fetch one plan version, and the pause between them; then its entries count as unreadable. */

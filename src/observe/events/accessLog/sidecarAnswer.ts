@@ -2,7 +2,7 @@
  * The sidecar's answer about a request: dynamic metadata of its access-log entry. Periodic and end entries carry it, also
  * for denied requests; a start entry never does.
  */
-import type { CalloutTable } from "../../../compile/table/plan.js";
+import type { CalloutTable } from "../../../compile/plan/compiledPlan.js";
 
 /** Unverified: check it against the plan before counting by it. null = not set. */
 export interface SidecarAnswer {

@@ -7,8 +7,8 @@
  * cannot be detected and are kept as long as the log (DECISIONS_KEPT_MS).
  */
 import { CUT, shownPath } from "../../../compile/access/requests/shownPath.js";
-import { TRACE_HEADER } from "../../../compile/envoy/headers.js";
-import { parseRouteName } from "../../../compile/table/plan.js";
+import { parseRouteName } from "../../../compile/plan/compiledPlan.js";
+import { TRACE_HEADER } from "../../../compile/plan/headers.js";
 import { spiffeFault } from "../../../declare/resources/spiffe.js";
 import { HANDSHAKE_FAULTS } from "../../../trust/tls/handshake.js";
 import type { AccessLogEntry } from "../accessLog/accessLogEntry.js";

@@ -3,7 +3,7 @@
  * common/http/http1/codec_impl.cc, http2/codec_impl.cc), the metadata of the RBAC filters and the sidecar's answer.
  */
 import { denialOf as nativeDenial, ruleDenial } from "../../../compile/envoy/denial.js";
-import { parseRouteName } from "../../../compile/table/plan.js";
+import { parseRouteName } from "../../../compile/plan/compiledPlan.js";
 import type { AccessLogEntry } from "../accessLog/accessLogEntry.js";
 import {
 	answeredByEnvoy,
@@ -91,7 +91,7 @@ function denialByStatus({ status, routeName }: AccessLogEntry): Denial | null {
 		case 403:
 			return byEnvoy("forbidden");
 		case 503:
-			// The route of a closed Service has no name (compile/table/closedServices.ts).
+			// The route of a closed Service has no name (compile/table/closedVirtualHost.ts).
 			return routeName === "" ? byEnvoy("configuration-refused") : UNANSWERED;
 		default:
 			return null;
@@ -158,7 +158,7 @@ function notDenied({ codeDetails, sentOn, sidecar, routeName, flags }: AccessLog
 		return { kind: "allowed", reason: sidecar.reason ?? "allowed", policy: sidecar.policy, by: "sidecar" };
 	// The request may break off or violate the protocol after it was allowed.
 	if (codeDetails === "via_upstream" || sentOn || NO_UPSTREAM.has(codeDetails)) return verdict("allowed", "allowed");
-	// Weir's own answers: a closed Service (compile/table/closedServices.ts, a route without a name), or a Variant unknown to the route.
+	// Weir's own answers: a closed Service (compile/table/closedVirtualHost.ts, a route without a name), or a Variant unknown to the route.
 	if (codeDetails === "direct_response")
 		return verdict("denied", routeName === "" ? "configuration-refused" : "unanswered");
 	const unjudged = UNJUDGED.get(codeDetails);

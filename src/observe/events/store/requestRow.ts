@@ -1,5 +1,5 @@
 /** Makes store rows from an access-log entry and its request's assignment (entryReader.ts). */
-import { clusterName } from "../../../compile/table/plan.js";
+import { clusterName } from "../../../compile/plan/compiledPlan.js";
 import type { AccessLogEntry } from "../accessLog/accessLogEntry.js";
 import {
 	corePoints,

@@ -13,7 +13,7 @@ import type { Database, RootDatabase } from "lmdb";
 // Not by `import`: see events/store/store.ts.
 import lmdb = require("lmdb");
 
-import type { PlanTable } from "../../../compile/table/plan.js";
+import type { PlanTable } from "../../../compile/plan/compiledPlan.js";
 import type { Decision } from "../../../decide/rollout/decision.js";
 import type { NotificationMessage, ProxyStatus } from "../../../decide/rollout/ports.js";
 import type { ExperimentStatus, ServiceStatus } from "../../../decide/rollout/status.js";

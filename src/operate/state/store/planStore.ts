@@ -4,7 +4,7 @@
  * counts as young again.
  */
 import { isDeepStrictEqual } from "node:util";
-import type { PlanTable } from "../../../compile/table/plan.js";
+import type { PlanTable } from "../../../compile/plan/compiledPlan.js";
 import { WeirError } from "../../../error.js";
 import type { StateDatabase } from "./database.js";
 

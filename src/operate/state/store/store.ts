@@ -9,7 +9,7 @@
  */
 
 import { isDeepStrictEqual } from "node:util";
-import type { PlanTable } from "../../../compile/table/plan.js";
+import type { PlanTable } from "../../../compile/plan/compiledPlan.js";
 import { closedServices } from "../../../decide/rollout/closedServices.js";
 import type { Decision, Outcome } from "../../../decide/rollout/decision.js";
 import { rollbackNotices } from "../../../decide/rollout/gate.js";

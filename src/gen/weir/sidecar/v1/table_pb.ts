@@ -28,7 +28,7 @@ export type Table = Message<"weir.sidecar.v1.Table"> & {
   version: string;
 
   /**
-   * UTF-8 JSON of PlanTable (src/compile/table/plan.ts).
+   * UTF-8 JSON of PlanTable (src/compile/plan/compiledPlan.ts).
    *
    * @generated from field: bytes json = 2;
    */

@@ -17,7 +17,7 @@ export interface Collectors {
 	readonly traceSamplingPercent: number;
 }
 
-export interface Plan {
+export interface CompiledPlan {
 	/** 16 hex digits of the XXH64 of the table: the same after a restart and on a replica. */
 	readonly version: string;
 	readonly envoy: EnvoyResources;
@@ -145,6 +145,9 @@ export interface CalloutTable {
 	/** Each decision is signed. */
 	readonly sign: boolean;
 }
+
+/** Envoy's protocol for callouts. */
+export type CalloutProtocol = "ext_authz" | "ext_proc";
 
 export interface ExperimentTable {
 	/** Qualified name. */

@@ -5,10 +5,10 @@
 
 import type { TokenIssuer } from "../../declare/resources/resource.js";
 import { LISTED_VALUES_MAX } from "../../limits/index.js";
-import { listedValues, namesListed, tooManyListed } from "../access/rules/listedValues.js";
-import { isOpen, judgesPath, judgesUser, judgesVariant, nativeObstacle } from "../access/rules/table.js";
-import { behindProxies, usersUnverifiable } from "../access/verdictReason.js";
-import type { AccessTable, PolicyTable } from "./plan.js";
+import type { AccessTable, PolicyTable } from "../plan/compiledPlan.js";
+import { isOpen, judgesPath, judgesUser, judgesVariant, nativeObstacle } from "./rules/accessTable.js";
+import { listedValues, namesListed, tooManyListed } from "./rules/listedValues.js";
+import { behindProxies, usersUnverifiable } from "./verdictReason.js";
 
 export interface NativeScope {
 	/** Issuers of all Gateways. */

@@ -7,7 +7,7 @@ import {
 	type ReferenceGrant,
 	type Service,
 } from "../../../declare/resources/resource.js";
-import type { AccessTable, MoreConditions, PolicyTable } from "../../table/plan.js";
+import type { AccessTable, MoreConditions, PolicyTable } from "../../plan/compiledPlan.js";
 import { type Condition, compileCondition } from "../conditions/condition.js";
 import { ANYONE, patternsAround } from "../requests/principal.js";
 import { policiesOf } from "./selection.js";

@@ -1,7 +1,12 @@
 import t from "tap";
 import { compileAssignment } from "../../../src/compile/assignment/assign.js";
+import {
+	experimentSalt,
+	experimentTable,
+	freshStatus,
+	layerName,
+} from "../../../src/compile/assignment/experimentTable.js";
 import { hasher } from "../../../src/compile/assignment/hash.js";
-import { experimentSalt, experimentTable, freshStatus, layerName } from "../../../src/compile/assignment/table.js";
 import type { ExperimentStatus, Phase } from "../../../src/decide/rollout/status.js";
 import { experimentOf, layerOf, tableOf } from "./experiments.js";
 

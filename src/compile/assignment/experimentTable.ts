@@ -11,8 +11,8 @@ import {
 	type Rollout,
 	type UnitSource,
 } from "../../declare/resources/resource.js";
-import { claimHeader, parameterHeader } from "../envoy/headers.js";
-import type { ArmTable, ExperimentTable, UnitTable } from "../table/plan.js";
+import type { ArmTable, ExperimentTable, UnitTable } from "../plan/compiledPlan.js";
+import { claimHeader, parameterHeader } from "../plan/headers.js";
 import { hasher } from "./hash.js";
 import { armPoints, armRegions, sharePoints } from "./region.js";
 

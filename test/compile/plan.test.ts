@@ -1,16 +1,16 @@
 /** Properties of compiled Plans, without an Envoy. */
 import t from "tap";
-import { type CompileOptions, compile, NO_COLLECTORS } from "../../../src/compile/compile.js";
-import type { EnvoyResources, Plan } from "../../../src/compile/table/plan.js";
-import { parseRouteName, routeName } from "../../../src/compile/table/plan.js";
-import { EMPTY_STATUS, type Status } from "../../../src/decide/rollout/status.js";
-import type { ResourceSet } from "../../../src/declare/resources/resource.js";
-import { mulberry32 } from "../../envoy/units.js";
-import { accessPolicy, experiment, experimentStatus, resourceSet, service, variant } from "../../fixtures/resources.js";
-import { wordsOf } from "./explained.js";
+import { type CompileOptions, compile, NO_COLLECTORS } from "../../src/compile/compile.js";
+import type { CompiledPlan, EnvoyResources } from "../../src/compile/plan/compiledPlan.js";
+import { parseRouteName, routeName } from "../../src/compile/plan/compiledPlan.js";
+import { EMPTY_STATUS, type Status } from "../../src/decide/rollout/status.js";
+import type { ResourceSet } from "../../src/declare/resources/resource.js";
+import { mulberry32 } from "../envoy/units.js";
+import { accessPolicy, experiment, experimentStatus, resourceSet, service, variant } from "../fixtures/resources.js";
+import { wordsOf } from "./table/explained.js";
 
 const collectors = NO_COLLECTORS;
-const build = (set: ResourceSet, status: Status = EMPTY_STATUS, options: Partial<CompileOptions> = {}): Plan =>
+const build = (set: ResourceSet, status: Status = EMPTY_STATUS, options: Partial<CompileOptions> = {}): CompiledPlan =>
 	compile(set, status, { collectors, ...options });
 
 const variants = [1, 2, 3, 4, 5].map((index) => variant(`v${index}`, 9000 + index));
@@ -115,11 +115,11 @@ t.test("a ramp, a bandit, a takeover or a closed arm changes only weights and th
 		at({ allocationPpm: 1_000_000, phase: "Promoting", promotion }),
 	];
 	for (const [index, plan] of plans.entries()) {
-		const next = plans[(index + 1) % plans.length] as Plan;
+		const next = plans[(index + 1) % plans.length] as CompiledPlan;
 		t.same(plan.envoy.clusters, next.envoy.clusters);
 		t.same(plan.envoy.endpoints, next.envoy.endpoints);
 		t.same(plan.envoy.listeners, next.envoy.listeners);
-		const plain = (of: Plan) => JSON.parse(JSON.stringify(of.envoy.routes).replaceAll(of.version, "VERSION"));
+		const plain = (of: CompiledPlan) => JSON.parse(JSON.stringify(of.envoy.routes).replaceAll(of.version, "VERSION"));
 		const paths = differences(plain(plan), plain(next));
 		t.ok(paths.length > 0, "something changed");
 		t.same(

@@ -1,6 +1,7 @@
 /** Policies that select a Service, their effect, and what shadow policies would change. */
 import t from "tap";
 import { matchesPrincipal } from "../../../src/compile/access/requests/principal.js";
+import { couldAllow } from "../../../src/compile/access/rules/accessTable.js";
 import {
 	accessTable,
 	authorize,
@@ -14,7 +15,6 @@ import {
 	nativeObstacle,
 	readsUsers,
 } from "../../../src/compile/access/rules/policy.js";
-import { couldAllow } from "../../../src/compile/access/rules/table.js";
 import type { VerifiedToken } from "../../../src/compile/access/users/token.js";
 import type { AccessPolicy, Service } from "../../../src/declare/resources/resource.js";
 import { accessPolicy, service, variant } from "../../fixtures/resources.js";

@@ -6,8 +6,8 @@
 import { qualifiedName, type ResourceSet } from "../../declare/resources/resource.js";
 import { accessBySidecar } from "../envoy/accessControl.js";
 import { noCallout } from "../envoy/calloutFilters.js";
+import type { ServiceTable } from "../plan/compiledPlan.js";
 import type { CompiledService } from "./execution.js";
-import type { ServiceTable } from "./plan.js";
 
 /** The response body. Any client can read it, so it gives no details. */
 const BODY = "closed: configuration-refused\n";
