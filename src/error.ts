@@ -14,6 +14,8 @@ export type ErrorCode =
 	| "resource-exhausted"
 	| "unavailable"
 	| "deadline-exceeded"
+	/** The client has gone. */
+	| "cancelled"
 	| "internal";
 
 /** HTTP status of each code; the single place where the mapping is written. */
@@ -27,20 +29,24 @@ export const HTTP_STATUS: Readonly<Record<ErrorCode, number>> = {
 	"resource-exhausted": 429,
 	unavailable: 503,
 	"deadline-exceeded": 504,
+	cancelled: 499,
 	internal: 500,
 };
 
 export class WeirError extends Error {
 	override readonly name = "WeirError";
+	/** After how many seconds a client may try again (Retry-After); null = unknown. */
+	readonly retryAfterS: number | null;
 
 	constructor(
 		readonly code: ErrorCode,
 		message: string,
 		/** What the operator can do about it: one sentence, or empty where the message already says it. */
 		readonly hint = "",
-		options: { readonly cause?: unknown } = {},
+		options: { readonly cause?: unknown; readonly retryAfterS?: number } = {},
 	) {
 		super(message, options);
+		this.retryAfterS = options.retryAfterS ?? null;
 	}
 
 	/** The wire form; never contains the cause, which may hold internals. */

@@ -115,7 +115,7 @@ export class Pool {
 				const at = job === undefined ? -1 : this.#waiting.indexOf(job);
 				if (at < 0) return;
 				this.#waiting.splice(at, 1);
-				job?.reject(new WeirError("unavailable", "the client is gone"));
+				job?.reject(new WeirError("cancelled", "the client has gone"));
 			},
 		};
 	}

@@ -13,9 +13,10 @@ import { ADMISSION_BOUNDS, type AdmissionBounds } from "./admission.js";
 import { BODY_BOUNDS, type BodyBounds } from "./body.js";
 import type { ClientRule } from "./clients.js";
 import type { DecisionDemand } from "./demand.js";
+import type { Engine } from "./engine.js";
 import { createHttpServer, type HttpServer } from "./httpServer.js";
 import { listen, listenAddress } from "./listen.js";
-import { Pool } from "./pool.js";
+import { OnnxEngine } from "./onnxEngine.js";
 import type { Log, Meter, ServerIdentity } from "./ports.js";
 import { PredictorService } from "./service.js";
 import { predictorTracer } from "./span.js";
@@ -65,10 +66,9 @@ export async function startPredictor(options: PredictorOptions): Promise<Predict
 	const workers = options.workers ?? Math.min(availableParallelism(), 2);
 	if (!Number.isInteger(workers) || workers < 1) throw new WeirError("invalid-argument", `${workers} workers`);
 	const { meter, log, workerUrl } = options;
-	const pool = await Pool.start({ models, workers, meter, log, workerUrl });
+	const engine = await OnnxEngine.start({ models, workers, meter, log, workerUrl });
 	const service = new PredictorService({
-		models,
-		pool,
+		engine,
 		bodies: { ...BODY_BOUNDS, ...options.bodies },
 		admission: { ...ADMISSION_BOUNDS, ...options.admission },
 		tracer: options.tracer ?? predictorTracer(),
@@ -95,12 +95,12 @@ export async function startPredictor(options: PredictorOptions): Promise<Predict
 			url,
 			close: () => {
 				stopRotation();
-				return close(server, service, pool);
+				return close(server, service, engine);
 			},
 		};
 	} catch (error) {
 		http?.close();
-		await pool.close();
+		await engine.close();
 		throw error;
 	}
 }
@@ -130,12 +130,12 @@ async function checkModels(given: PredictorOptions["models"]): Promise<ModelSour
 	return models;
 }
 
-async function close(server: Server, service: PredictorService, pool: Pool): Promise<void> {
+async function close(server: Server, service: PredictorService, engine: Engine): Promise<void> {
 	service.closing = true;
 	const closed = new Promise<void>((resolve) => server.close(() => resolve()));
 	server.closeIdleConnections();
 	const timer = setTimeout(() => server.closeAllConnections(), PREDICTOR_DRAIN_MS);
 	await closed;
 	clearTimeout(timer);
-	await pool.close();
+	await engine.close();
 }

@@ -1,31 +1,28 @@
 /**
  * Handles the requests of a predictor. Source: kserve/open-inference-protocol, specification/protocol/inference_rest.md;
- * errors are `{"error": "…"}`. The HTTP thread parses and responds; sessions run in worker threads (pool.ts). Overload is
+ * errors are `{"error": "…"}`. The HTTP thread parses and responds; sessions run in worker threads (engine.ts). Overload is
  * 503 with Retry-After, never a queue.
  */
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { performance } from "node:perf_hooks";
 import type { Tracer } from "@opentelemetry/api";
-import { WeirError } from "../../error.js";
 import { Admission, type AdmissionBounds } from "./admission.js";
 import { answer } from "./answer.js";
 import { Bodies, type BodyBounds, type BodyResult } from "./body.js";
 import { type DecisionDemand, decisionFor } from "./demand.js";
 import { type Endpoint, endpointOf, methodOf, routeTemplate } from "./endpoint.js";
-import type { InferenceResult, Pool } from "./pool.js";
+import type { Engine, EngineResult, ServedModel } from "./engine.js";
 import type { GoodDecision, Log, Meter } from "./ports.js";
 import { formatInferResponse, parseInferRequest } from "./protocol.js";
 import { OVERLOAD, type Refusal, refusal, refusalOf, refusalOfBody, refusalOfHeaders, TOO_LARGE } from "./refusal.js";
 import { endInferSpan, startInferSpan } from "./span.js";
-import type { ModelSignature, ModelSource } from "./tensor.js";
 
 const SERVER_VERSION = "0.1.0";
 /** OIP platform name: framework, then format. */
 const PLATFORM = "onnx_onnxv1";
 
 export interface ServiceParts {
-	readonly models: readonly ModelSource[];
-	readonly pool: Pool;
+	readonly engine: Engine;
 	readonly bodies: BodyBounds;
 	readonly admission: AdmissionBounds;
 	readonly tracer: Tracer;
@@ -44,7 +41,7 @@ interface InferTarget {
 }
 
 type InferOutcome =
-	| { readonly kind: "answered"; readonly json: string; readonly result: InferenceResult }
+	| { readonly kind: "answered"; readonly json: string; readonly result: EngineResult }
 	| { readonly kind: "refused"; readonly refusal: Refusal }
 	/** The client disconnected; `begun` = after the inference had started. */
 	| { readonly kind: "gone"; readonly begun: boolean };
@@ -88,9 +85,9 @@ export class PredictorService {
 			this.#refuseDecision(response, decision);
 			return;
 		}
-		const index = "model" in endpoint ? this.#find(endpoint) : null;
-		if (endpoint.kind === "infer" && index !== null) {
-			await this.#infer(request, response, index, { endpoint, path, decision });
+		const model = "model" in endpoint ? this.#parts.engine.find(endpoint.model, endpoint.version) : null;
+		if (endpoint.kind === "infer" && model !== null) {
+			await this.#infer(request, response, model, { endpoint, path, decision });
 			return;
 		}
 		const why = decision?.use() ?? null;
@@ -102,12 +99,12 @@ export class PredictorService {
 			this.#describeServer(endpoint, response);
 			return;
 		}
-		if (index === null) {
+		if (model === null) {
 			const what = endpoint.version === null ? "model" : "model version";
 			this.#refuse(response, refusal(404, `no such ${what}`));
 			return;
 		}
-		if (endpoint.kind !== "infer") this.#describeModel(endpoint.kind, index, response);
+		if (endpoint.kind !== "infer") this.#describeModel(endpoint.kind, model, response);
 	}
 
 	/** OIP: 200 means yes, a 4xx means no. */
@@ -122,21 +119,22 @@ export class PredictorService {
 		}
 	}
 
-	#describeModel(kind: "model-metadata" | "model-ready", index: number, response: ServerResponse): void {
-		const { name } = this.#model(index);
+	#describeModel(kind: "model-metadata" | "model-ready", model: ServedModel, response: ServerResponse): void {
+		const { name, signature } = model;
 		if (kind === "model-ready") {
 			this.#send(response, this.#ready ? 200 : 400, JSON.stringify({ name, ready: this.#ready }));
 			return;
 		}
-		const versions = this.#parts.models.filter((model) => model.name === name).map(({ version }) => version);
-		const { inputs, outputs } = this.#signature(index);
+		const ready = this.#parts.engine.index().filter((entry) => entry.name === name && entry.state === "READY");
+		const versions = ready.map(({ version }) => version);
+		const { inputs, outputs } = signature;
 		this.#send(response, 200, JSON.stringify({ name, versions, platform: PLATFORM, inputs, outputs }));
 	}
 
 	async #infer(
 		request: IncomingMessage,
 		response: ServerResponse,
-		index: number,
+		served: ServedModel,
 		{ endpoint, path, decision }: InferTarget,
 	): Promise<void> {
 		const startedMs = performance.now();
@@ -147,10 +145,10 @@ export class PredictorService {
 			this.#refuseDecision(response, why);
 			return;
 		}
-		const { name: model, version } = this.#model(index);
+		const { name: model, version } = served;
 		const route = routeTemplate(endpoint);
 		const span = startInferSpan(this.#parts.tracer, { headers: request.headers, route, path, model, version });
-		const outcome = hasCapacity ? await this.#outcome(request, response, index) : refused(OVERLOAD);
+		const outcome = hasCapacity ? await this.#outcome(request, response, served) : refused(OVERLOAD);
 		if (hasCapacity && !isBegun(outcome)) decision?.giveBack();
 		if (outcome.kind === "answered") this.#send(response, 200, outcome.json);
 		else if (outcome.kind === "refused") this.#refuse(response, outcome.refusal);
@@ -162,7 +160,7 @@ export class PredictorService {
 		this.#record({ model, version }, status, performance.now() - startedMs, result);
 	}
 
-	async #outcome(request: IncomingMessage, response: ServerResponse, index: number): Promise<InferOutcome> {
+	async #outcome(request: IncomingMessage, response: ServerResponse, model: ServedModel): Promise<InferOutcome> {
 		const early = refusalOfHeaders(request);
 		if (early !== null) return refused(early);
 		if (!this.#bodies.fits(Number(request.headers["content-length"] ?? 0))) return refused(TOO_LARGE);
@@ -177,10 +175,10 @@ export class PredictorService {
 		const release = this.#admission.admit(body.bytes);
 		if (release === null) return refused(OVERLOAD);
 		try {
-			return { kind: "answered", ...(await this.#run(response, index, body.text)) };
+			return { kind: "answered", ...(await this.#run(response, model, body)) };
 		} catch (error) {
 			const refusal = refusalOf(error);
-			return response.destroyed ? { kind: "gone", begun: refusal.status !== OVERLOAD.status } : refused(refusal);
+			return response.destroyed ? { kind: "gone", begun: !NOT_BEGUN.has(refusal.status) } : refused(refusal);
 		} finally {
 			release();
 		}
@@ -189,14 +187,15 @@ export class PredictorService {
 	/** @throws WeirError if the request does not fit the model, or the session fails */
 	async #run(
 		response: ServerResponse,
-		index: number,
-		text: string,
-	): Promise<{ json: string; result: InferenceResult }> {
-		const { id, inputs, outputs } = parseInferRequest(text, this.#signature(index));
-		const submitted = this.#parts.pool.submit({ model: index, inputs, outputs });
-		response.once("close", submitted.cancel);
-		const result = await submitted.result;
-		const { name, version } = this.#model(index);
+		model: ServedModel,
+		{ text, bytes }: { readonly text: string; readonly bytes: number },
+	): Promise<{ json: string; result: EngineResult }> {
+		const { id, inputs, outputs } = parseInferRequest(text, model.signature);
+		const gone = new AbortController();
+		response.once("close", () => gone.abort());
+		const { signal } = gone;
+		const result = await this.#parts.engine.infer(model, { inputs, outputs, bytes, deadlineMs: null, signal });
+		const { name, version } = result.model;
 		const json = formatInferResponse({ modelName: name, modelVersion: version, id, outputs: result.outputs });
 		return { json, result };
 	}
@@ -212,7 +211,7 @@ export class PredictorService {
 		labels: { readonly model: string; readonly version: string },
 		status: number,
 		totalMs: number,
-		result: InferenceResult | null,
+		result: EngineResult | null,
 	): void {
 		const { meter } = this.#parts;
 		if (meter === undefined) return;
@@ -228,27 +227,7 @@ export class PredictorService {
 	}
 
 	get #ready(): boolean {
-		return this.#parts.pool.ready && !this.closing;
-	}
-
-	/** Without a version, the last model of the name. */
-	#find({ model, version }: { readonly model: string; readonly version: string | null }): number | null {
-		const index = this.#parts.models.findLastIndex(
-			(candidate) => candidate.name === model && (version === null || candidate.version === version),
-		);
-		return index < 0 ? null : index;
-	}
-
-	#model(index: number): ModelSource {
-		const model = this.#parts.models[index];
-		if (model === undefined) throw new WeirError("internal", `no model ${index}`);
-		return model;
-	}
-
-	#signature(index: number): ModelSignature {
-		const signature = this.#parts.pool.signatures[index];
-		if (signature === undefined) throw new WeirError("internal", `no signature of model ${index}`);
-		return signature;
+		return this.#parts.engine.ready && !this.closing;
 	}
 
 	#refuseDecision(response: ServerResponse, why: string): void {
@@ -272,8 +251,8 @@ const refused = (refusal: Refusal): InferOutcome => ({ kind: "refused", refusal 
 /** Envoy's health checks have no decision. */
 const isHealth = ({ kind }: Endpoint): boolean => kind === "live" || kind === "ready" || kind === "model-ready";
 
-/** No worker was ready, or the body was too slow. */
-const NOT_BEGUN: ReadonlySet<number> = new Set([OVERLOAD.status, 408]);
+/** No worker was ready, the body was too slow, or the client left the queue. */
+const NOT_BEGUN: ReadonlySet<number> = new Set([OVERLOAD.status, 408, CLIENT_GONE]);
 
 /** Whether the inference started, or failed only because of the request. */
 const isBegun = (outcome: InferOutcome): boolean =>
