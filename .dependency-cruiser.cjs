@@ -22,6 +22,7 @@ const ADAPTERS = [
 /** Rooms of a stage in their order: each imports only what stands left of it. */
 const ORDERS = {
 	compile: ["plan", "assignment", "access", "envoy", "table", "mesh"],
+	"observe/events": ["store", "receive", "evidence", "query"],
 	operate: ["callers", "changes", "audit", "state", "approvals", "operations", "api"],
 };
 

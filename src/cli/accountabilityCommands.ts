@@ -49,7 +49,9 @@ export function addAccountabilityCommands(program: Command, { api }: Pick<Shared
 		.action(async (options) => (await import("./commands/audit.js")).auditOperators(options));
 	audit
 		.command("requests")
-		.description("show the decision log: denied requests, changed assignments, rejected outcomes and rejected streams")
+		.description(
+			"show the access record log: denied requests, changed assignments, rejected outcomes and rejected streams",
+		)
 		.addOption(api())
 		.option("--service <name>", "only this Service")
 		.option("--request <id>", "only the request with this x-request-id")

@@ -33,7 +33,7 @@ export function addPolicyCommands(program: Command, { files, api, collect }: Sha
 			"show example requests whose verdict differs between two files: constructed at the boundaries of the rules, and logged ones; exit 1 if there is one, or if a file is invalid",
 		)
 		.option("--log <file>", "also judge these logged requests, lines of weir audit requests --json")
-		.option("--recent", "also judge the newest requests of control's decision log")
+		.option("--recent", "also judge the newest requests of control's access record log")
 		.addOption(api())
 		.option("--json")
 		.action(async (before, after, options) =>

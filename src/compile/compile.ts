@@ -119,7 +119,7 @@ export function compile(declared: ResourceSet, status: Status, options: CompileO
 	const tokens = (gateway: Gateway): TokensContext => ({ gateway: gatewayTable(gateway), units, keySets, always });
 	const protects = table.services.some(({ access }) => !isOpen(access));
 	// If a filter makes the unit or may refuse its request, long requests are logged while open
-	// (events/accessLog/entryReader.ts). With a protected Service the listener is not drained when an Experiment begins or
+	// (events/receive/requests/entryReader.ts). With a protected Service the listener is not drained when an Experiment begins or
 	// ends.
 	const lateUnits = protects || claims.length > 0 || called.some((compiled) => compiled.table.callout?.assignment);
 	return {

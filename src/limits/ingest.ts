@@ -1,4 +1,4 @@
-/** Limits of ingest: the access log, outcomes, aggregates, the decision log. */
+/** Limits of ingest: the access log, outcomes, aggregates, the access record log. */
 
 /**
  * Largest absolute value of an outcome: seven digits beyond 10^23 (a mole). Analysis multiplies four sums and two counts
@@ -34,8 +34,8 @@ export const ACCESS_LOG_PERIODIC_MS = 1_000;
 /** Requests that began within this time before ingest's outage may have ended in it; older open ones have failed. */
 export const IN_PROGRESS_MS = 60_000;
 
-/** Decision records that wait for the store; beyond it new ones are dropped and counted. */
-export const DECISION_QUEUE_MAX = 20_000;
+/** Access records that wait for the store; beyond it new ones are dropped and counted. */
+export const ACCESS_RECORD_QUEUE_MAX = 20_000;
 
 /** How often ingest logs failing commits, which it retries twice a second. */
 export const COMMIT_FAULTS_LOGGED_MS = 60_000;
@@ -46,7 +46,7 @@ export const ENVOY_PING_MS = 2_000;
 /** A remote Envoy that has not answered for this time is down or unreachable. */
 export const ENVOY_SILENT_MS = 10_000;
 
-/** Names of the namespaces that a reader of the decision log has roles in, as the API sends them: 8,000 of the longest. */
+/** Names of the namespaces that a reader of the access record log has roles in, as the API sends them: 8,000 of the longest. */
 export const NAMESPACES_HEADER_BYTES_MAX = 512 * 1024;
 
 /** Latency thresholds whose slow shares are in one observation: it has that many columns. */

@@ -19,7 +19,7 @@ import { compile, NO_COLLECTORS } from "../../src/compile/compile.js";
 import { staticBootstrap } from "../../src/compile/envoy/bootstrap.js";
 import { EMPTY_STATUS } from "../../src/decide/rollout/status.js";
 import { type LoadStatsRequest, LoadStatsRequestSchema } from "../../src/gen/envoy/service/load_stats/v3/lrs_pb.js";
-import { serveAccessLogTcp } from "../../src/observe/events/accessLog/accessLog.js";
+import { serveAccessLogTcp } from "../../src/observe/events/receive/accessLog/accessLog.js";
 import { startApi } from "../../src/operate/api/api.js";
 import { Store } from "../../src/operate/state/store/store.js";
 import { LoadReportingServiceDefinition } from "../../src/publish/xds/loadReports.js";

@@ -15,7 +15,7 @@ import { type Action, RULES } from "../../src/decide/rollout/decision.js";
 import { initialStatus } from "../../src/decide/rollout/status.js";
 import type { Evidence } from "../../src/infer/statistics/evidence.js";
 import { ingestClient } from "../../src/observe/events/client.js";
-import { EXPOSURE_SETTLES_MS } from "../../src/observe/events/evidence/settlingExposures.js";
+import { EXPOSURE_SETTLES_MS } from "../../src/observe/events/receive/requests/settlingExposures.js";
 import { metric as declaredMetric, experiment } from "../decide/rollout/example.js";
 import { AccessLogStream } from "../observe/events/accessLogStream.js";
 import { spawnIngest } from "../observe/events/child.js";

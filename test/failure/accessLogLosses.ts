@@ -4,14 +4,14 @@ import { ACCESS_LOG_UNSENT_BYTES } from "../../src/compile/envoy/bootstrap.js";
 import { IN_PROGRESS_MS } from "../../src/limits/index.js";
 import { DROPPED_COUNTER } from "../../src/observe/agent/accessLogLosses.js";
 import { COUNTERS } from "../../src/observe/events/meter.js";
-import { DROPPED_BACKLOG_MS } from "../../src/observe/events/store/requestCommit.js";
+import { DROPPED_BACKLOG_MS } from "../../src/observe/events/receive/requests/requestCommit.js";
 
 const lost = (result: string): string => `\`${COUNTERS.entries.name}{result="${result}"}\``;
 
 export const ACCESS_LOG_LOSSES = `## When the access log does not keep up
 
 Envoy buffers what ingest has not taken yet, up to ${ACCESS_LOG_UNSENT_BYTES / 1_048_576} MiB for each worker and 16 MiB for its stream of each Gateway, and drops the rest. A
-flood does that, by refused requests too. Denials are then missing from the decision log: limit the client in front of the Envoy.
+flood does that, by refused requests too. Denials are then missing from the access record log: limit the client in front of the Envoy.
 
 | lost | counted as | and for Experiments |
 |---|---|---|

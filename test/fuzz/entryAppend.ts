@@ -1,15 +1,15 @@
 /** Appends decoded access-log entries to the store's own tables, in memory and never committed. */
 import { type DuckDBAppender, DuckDBInstance } from "@duckdb/node-api";
-import type { AccessLogEntry } from "../../src/observe/events/accessLog/accessLogEntry.js";
-import { decodeMessage } from "../../src/observe/events/accessLog/entryDecoder.js";
-import { entryFault } from "../../src/observe/events/accessLog/entryFault.js";
-import { readEntry } from "../../src/observe/events/accessLog/entryReader.js";
-import { PlanReader } from "../../src/observe/events/accessLog/planReader.js";
-import { putDecision } from "../../src/observe/events/decisions/decisionAppend.js";
-import { type DecisionRecord, decisionIn } from "../../src/observe/events/decisions/decisionRecord.js";
+import type { AccessLogEntry } from "../../src/observe/events/receive/accessLog/accessLogEntry.js";
+import { decodeMessage } from "../../src/observe/events/receive/accessLog/entryDecoder.js";
+import { entryFault } from "../../src/observe/events/receive/accessLog/entryFault.js";
+import { type AccessRecord, accessRecordIn } from "../../src/observe/events/receive/accessRecords/accessRecord.js";
+import { putAccessRecord } from "../../src/observe/events/receive/accessRecords/accessRecordAppend.js";
+import { readEntry } from "../../src/observe/events/receive/requests/entryReader.js";
+import { PlanReader } from "../../src/observe/events/receive/requests/planReader.js";
+import type { Reading } from "../../src/observe/events/receive/requests/requestRow.js";
+import { putExposure, putRow } from "../../src/observe/events/receive/requests/rowAppend.js";
 import { createPseudonyms } from "../../src/observe/events/store/pseudonym.js";
-import type { Reading } from "../../src/observe/events/store/requestRow.js";
-import { putExposure, putRow } from "../../src/observe/events/store/rowAppend.js";
 import { SCHEMA } from "../../src/observe/events/store/schema.js";
 import { PLANS } from "../observe/events/rig.js";
 
@@ -40,11 +40,11 @@ let opened: ReturnType<typeof open> | null = null;
 export async function appendEntries(message: Buffer): Promise<void> {
 	opened ??= open();
 	const { plan, context, entries, decisions, candidates } = await opened;
-	const read: { readonly reading: Reading; readonly decision: DecisionRecord | null }[] = [];
+	const read: { readonly reading: Reading; readonly decision: AccessRecord | null }[] = [];
 	const take = (entry: AccessLogEntry): void => {
 		if (entryFault(entry, RECEIVED_MS) !== null) return;
 		const reading = readEntry(entry, ROUTE, plan, context, RECEIVED_MS);
-		read.push({ reading, decision: entry.kind === "end" ? decisionIn(entry, null) : null });
+		read.push({ reading, decision: entry.kind === "end" ? accessRecordIn(entry, null) : null });
 	};
 	try {
 		decodeMessage(message, take);
@@ -57,7 +57,7 @@ export async function appendEntries(message: Buffer): Promise<void> {
 		to.clear();
 	};
 	for (const { reading, decision } of read) {
-		if (decision !== null) append(decisions, () => putDecision(decisions, 1, RECEIVED_MS, decision));
+		if (decision !== null) append(decisions, () => putAccessRecord(decisions, 1, RECEIVED_MS, decision));
 		if (reading.kind !== "row") continue;
 		const { row, exposure } = reading;
 		append(entries, () => putRow(entries, row));

@@ -3,10 +3,14 @@ import { create, toBinary } from "@bufbuild/protobuf";
 import { denialOf } from "../../src/compile/envoy/denial.js";
 import { WeirError } from "../../src/error.js";
 import { StreamAccessLogsMessageSchema } from "../../src/gen/envoy/service/accesslog/v3/als_pb.js";
-import { decodeEntry, decodeIdentifier, decodeMessage } from "../../src/observe/events/accessLog/entryDecoder.js";
-import { AGENT_REPORT_AGE_MAX_MS, readEnvoyReport } from "../../src/observe/events/accessLog/envoyReport.js";
-import { bodyMode, readRows } from "../../src/observe/events/outcomes/outcomeBody.js";
-import { poisoned, RECEIVED_SECONDS } from "../observe/events/poison.js";
+import {
+	decodeEntry,
+	decodeIdentifier,
+	decodeMessage,
+} from "../../src/observe/events/receive/accessLog/entryDecoder.js";
+import { AGENT_REPORT_AGE_MAX_MS, readEnvoyReport } from "../../src/observe/events/receive/accessLog/envoyReport.js";
+import { bodyMode, readRows } from "../../src/observe/events/receive/outcomes/outcomeBody.js";
+import { poisoned, RECEIVED_SECONDS } from "../observe/events/receive/accessLog/poison.js";
 import { appendEntries } from "./entryAppend.js";
 import { refusing, type Target, text } from "./target.js";
 

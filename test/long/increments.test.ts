@@ -1,6 +1,6 @@
-/** Many more of the histories of test/observe/events/increments.test.ts, and longer ones. */
+/** Many more of the histories of test/observe/events/evidence/increments.test.ts, and longer ones. */
 import t from "tap";
-import { runHistory } from "../observe/events/increments.js";
+import { runHistory } from "../observe/events/evidence/increments.js";
 
 const SEEDS = 60;
 const LOOKS = 40;

@@ -21,7 +21,7 @@ export const ALARM_WORDS: Readonly<Record<string, string>> = {
 	[NO_CLIENTS]: "no client can connect there",
 	[PROXY_REFUSED]: "one of its trusted proxies can never connect, as it takes ids of the mesh's own trust domain alone",
 	"decisions-dropped":
-		"records of the decision log are dropped: its disk is full or too slow, or some cannot be kept (ingest's log)",
+		"records of the access record log are dropped: its disk is full or too slow, or some cannot be kept (ingest's log)",
 	[PLAN_UNKEPT]:
 		"the plan in force is not stored on control's disk: if control restarts now, requests under this plan cannot be explained",
 	[STATE_UNWRITTEN]:

@@ -1,9 +1,9 @@
-/** `weir audit operators`: what operators did and tried. `weir audit requests`: the decision log. */
+/** `weir audit operators`: what operators did and tried. `weir audit requests`: the access record log. */
 import { epochMs } from "../../compile/access/requests/rfc3339.js";
 import { qualifiedText } from "../../declare/resources/resource.js";
 import { WeirError } from "../../error.js";
 import { OPERATOR_AUDIT_PAGE_MAX } from "../../limits/index.js";
-import type { DecisionsAnswer, ShownDecision } from "../../observe/events/decisions/decisionQuery.js";
+import type { AccessRecordsAnswer, ShownAccessRecord } from "../../observe/events/query/accessRecordQuery.js";
 import type { ApiClient } from "../../operate/api/apiClient.js";
 import { AuditChain } from "../../operate/audit/auditChain.js";
 import { AUDIT_CHAINS, type AuditChainName, type AuditPage } from "../../operate/audit/auditLog.js";
@@ -146,7 +146,7 @@ export interface AuditRequestsArguments extends ApiArguments {
 	readonly json?: boolean;
 }
 
-/** Records of the decision log that the user may read, the newest first. */
+/** Records of the access record log that the user may read, the newest first. */
 export async function auditRequests(options: AuditRequestsArguments): Promise<void> {
 	const client = clientOf(options);
 	const asked: Record<string, string> = {};
@@ -160,13 +160,13 @@ export async function auditRequests(options: AuditRequestsArguments): Promise<vo
 	if (!Number.isSafeInteger(left) || left < 1) throw new WeirError("invalid-argument", "--limit is no whole number");
 	let before: number | null = null;
 	let printed = 0;
-	let dropped: DecisionsAnswer["dropped"];
+	let dropped: AccessRecordsAnswer["dropped"];
 	while (left > 0) {
-		const page: DecisionsAnswer = (await askRequests(client, {
+		const page: AccessRecordsAnswer = (await askRequests(client, {
 			...asked,
 			limit: String(Math.min(left, REQUESTS_PAGE)),
 			...(before === null ? {} : { before: String(before) }),
-		})) as DecisionsAnswer;
+		})) as AccessRecordsAnswer;
 		for (const record of page.decisions) print(options.json ? JSON.stringify(record) : requestLine(record));
 		left -= page.decisions.length;
 		printed += page.decisions.length;
@@ -197,13 +197,13 @@ export async function askRequests(client: ApiClient, query: Readonly<Record<stri
 	throw new WeirError(code, error?.message ?? `control answered ${status}`, error?.hint ?? "");
 }
 
-const missingUntil = ({ atMs, latencyMs, gateway }: ShownDecision): string =>
+const missingUntil = ({ atMs, latencyMs, gateway }: ShownAccessRecord): string =>
 	`of what ended until ${new Date(atMs + (latencyMs ?? 0)).toISOString()}${gateway === null ? "" : ` at Gateway ${gateway}`}`;
 
 /** Envoy refuses a gRPC request by a grpc-status, under 200, and no other request (gRPC over HTTP/2, Responses). */
-const isGrpcRefusal = ({ kind, status }: ShownDecision): boolean => kind === "denied" && status === 200;
+const isGrpcRefusal = ({ kind, status }: ShownAccessRecord): boolean => kind === "denied" && status === 200;
 
-function requestLine(record: ShownDecision): string {
+function requestLine(record: ShownAccessRecord): string {
 	const { kind, atMs, service, method, path, principal, reason, policy, by, arm, formerArm, status, count } = record;
 	const changed = kind === "assignment-changed";
 	const missing = kind === "records-missing";

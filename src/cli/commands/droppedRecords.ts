@@ -1,8 +1,8 @@
-/** Reports on standard error that the decision log has dropped records because it was full. */
-import type { DecisionsAnswer } from "../../observe/events/decisions/decisionQuery.js";
+/** Reports on standard error that the access record log has dropped records because it was full. */
+import type { AccessRecordsAnswer } from "../../observe/events/query/accessRecordQuery.js";
 
 /** @param what the log holds */
-export function printDropped(what: "records" | "counts", dropped: DecisionsAnswer["dropped"]): void {
+export function printDropped(what: "records" | "counts", dropped: AccessRecordsAnswer["dropped"]): void {
 	if (dropped === undefined) return;
 	const { records, wholeSinceMs } = dropped;
 	const since = new Date(wholeSinceMs).toISOString();

@@ -7,7 +7,7 @@ import { type PolicyTest, readPolicyTests, testFaults } from "../../compile/acce
 import { liveDefault } from "../../decide/rollout/status.js";
 import type { ResourceSet } from "../../declare/resources/resource.js";
 import { WeirError } from "../../error.js";
-import type { DecisionsAnswer, ShownDecision } from "../../observe/events/decisions/decisionQuery.js";
+import type { AccessRecordsAnswer, ShownAccessRecord } from "../../observe/events/query/accessRecordQuery.js";
 import type { StatusAnswer } from "../../operate/api/wire.js";
 import { heldResources, printProblems, readNamed, readResourceFiles } from "../resourceFiles.js";
 import { type ApiArguments, clientOf } from "./apiAccess.js";
@@ -110,7 +110,7 @@ function verdictText({ allowed, reason, policy }: ComparedVerdict): string {
 export interface PolicyDiffArguments extends ApiArguments {
 	/** Lines of `weir audit requests --json`. */
 	readonly log?: string;
-	/** Take control's decision log. */
+	/** Take control's access record log. */
 	readonly recent?: boolean;
 	readonly json?: boolean;
 }
@@ -121,9 +121,9 @@ const EXAMPLES = 3;
 /** Exit code 1 where a verdict differs. */
 export async function policyDiff(before: string, after: string, options: PolicyDiffArguments): Promise<void> {
 	const sets = [await heldResources([before]), await heldResources([after])] as const;
-	const recent: DecisionsAnswer | { readonly decisions: readonly []; readonly partial?: never } =
+	const recent: AccessRecordsAnswer | { readonly decisions: readonly []; readonly partial?: never } =
 		options.recent === true
-			? ((await askRequests(clientOf(options), { limit: "1000" })) as DecisionsAnswer)
+			? ((await askRequests(clientOf(options), { limit: "1000" })) as AccessRecordsAnswer)
 			: { decisions: [] };
 	const records = [...(options.log === undefined ? [] : await recordsIn(options.log)), ...recent.decisions];
 	const judged = records.filter(({ kind }) => kind === "denied" || kind === "allowed");
@@ -175,12 +175,12 @@ function shown({ method, path, principal, via = null, token, variant, gateway, r
 	return parts.join("  ");
 }
 
-async function recordsIn(file: string): Promise<readonly ShownDecision[]> {
+async function recordsIn(file: string): Promise<readonly ShownAccessRecord[]> {
 	const text = await readNamed(file);
 	return text.split("\n").flatMap((line, index) => {
 		if (line.trim() === "") return [];
 		const record = parsed(line);
-		if (typeof record === "object" && record !== null && !Array.isArray(record)) return [record as ShownDecision];
+		if (typeof record === "object" && record !== null && !Array.isArray(record)) return [record as ShownAccessRecord];
 		throw new WeirError(
 			"invalid-argument",
 			`${file}:${index + 1}: not a JSON record`,
@@ -207,7 +207,7 @@ function requestOf({
 	path,
 	variant,
 	atMs,
-}: ShownDecision): readonly PolicyRequest[] {
+}: ShownAccessRecord): readonly PolicyRequest[] {
 	if (typeof service !== "string" || typeof method !== "string" || typeof path !== "string") return [];
 	const who = { principal, via, token: null };
 	return [{ service, host: null, gateway, region: null, ...who, method, path, variant, nowMs: atMs }];

@@ -2,7 +2,7 @@
 import { gapMessage, type ShadowGap } from "../../compile/access/shadow.js";
 import { namedIn } from "../../declare/resources/reference.js";
 import { type AccessPolicy, qualifiedName, qualifiedText, type Resource } from "../../declare/resources/resource.js";
-import type { ShadowAnswer } from "../../observe/events/decisions/decisionQuery.js";
+import type { ShadowAnswer } from "../../observe/events/query/accessRecordQuery.js";
 import { type ApiArguments, clientOf } from "./apiAccess.js";
 import { askRequests, timeOf } from "./audit.js";
 import { printDropped } from "./droppedRecords.js";

@@ -3,8 +3,8 @@ import { armPoints } from "../../compile/assignment/region.js";
 import type { Decision } from "../../decide/rollout/decision.js";
 import { liveSharePpm } from "../../decide/rollout/status.js";
 import { WeirError } from "../../error.js";
-import type { ExperimentAccount, RequestAccount } from "../../observe/events/accessLog/account.js";
-import type { DecisionsAnswer, ShownDecision } from "../../observe/events/decisions/decisionQuery.js";
+import type { AccessRecordsAnswer, ShownAccessRecord } from "../../observe/events/query/accessRecordQuery.js";
+import type { ExperimentAccount, RequestAccount } from "../../observe/events/query/account.js";
 import type { RecordedSpan } from "../../observe/telemetry/span.js";
 import type { ApiClient } from "../../operate/api/apiClient.js";
 import { type ApiArguments, clientOf } from "./apiAccess.js";
@@ -30,8 +30,8 @@ export async function why(id: string, options: ApiArguments & { readonly json?: 
 /** A request has one for its verdict, and one for each changed assignment. */
 const RECORDS_MAX = 10;
 
-async function recordsOf(client: ApiClient, requestId: string): Promise<readonly ShownDecision[]> {
-	const { decisions } = (await askRequests(client, { requestId, limit: String(RECORDS_MAX) })) as DecisionsAnswer;
+async function recordsOf(client: ApiClient, requestId: string): Promise<readonly ShownAccessRecord[]> {
+	const { decisions } = (await askRequests(client, { requestId, limit: String(RECORDS_MAX) })) as AccessRecordsAnswer;
 	return decisions;
 }
 

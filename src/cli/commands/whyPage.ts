@@ -1,6 +1,7 @@
 /** The page that `weir why` prints: one request from identity to trace, a line a fact. Pure. */
 
 import type { Decision } from "../../decide/rollout/decision.js";
+import type { ShownAccessRecord } from "../../observe/events/query/accessRecordQuery.js";
 import type {
 	AssignmentAccount,
 	ExperimentAccount,
@@ -8,17 +9,16 @@ import type {
 	RequestAccount,
 	RouteAccount,
 	WholeAccount,
-} from "../../observe/events/accessLog/account.js";
-import type { ShownDecision } from "../../observe/events/decisions/decisionQuery.js";
-import type { DecisionKind } from "../../observe/events/decisions/decisionRecord.js";
+} from "../../observe/events/query/account.js";
+import type { AccessRecordKind } from "../../observe/events/receive/accessRecords/accessRecord.js";
 import type { RecordedSpan } from "../../observe/telemetry/span.js";
 import { renderTrace } from "../../observe/telemetry/tracePath.js";
 
 /** What `weir why --json` prints. */
 export interface Why {
 	readonly request: RequestAccount;
-	/** Its record in the decision log, if its access-log entry is no longer kept. */
-	readonly records: readonly ShownDecision[];
+	/** Its record in the access record log, if its access-log entry is no longer kept. */
+	readonly records: readonly ShownAccessRecord[];
 	/** The decision behind the allocation; null = the request was in no Experiment, or it is not known. */
 	readonly decision: BehindIt | null;
 	/** One per inference span. */
@@ -93,7 +93,12 @@ function routeLines({ planKept, sentTo, assignment }: RouteAccount): readonly Li
 	];
 }
 
-const accessText = ({ kind, reason, policy, by }: Pick<ShownDecision, "kind" | "reason" | "policy" | "by">): string =>
+const accessText = ({
+	kind,
+	reason,
+	policy,
+	by,
+}: Pick<ShownAccessRecord, "kind" | "reason" | "policy" | "by">): string =>
 	`${kind}: ${policy === null ? reason : `${reason} by AccessPolicy ${policy}`}; by ${by}`;
 
 function assignmentLines(assignment: AssignmentAccount): readonly Line[] {
@@ -150,9 +155,9 @@ function decisionLine({ sequence, atMs, by, action, reason, rule, allocationPpm,
 }
 
 /** A request without an access-log entry: known from other records. */
-const JUDGED: ReadonlySet<DecisionKind> = new Set(["denied", "allowed", "unjudged"]);
+const JUDGED: ReadonlySet<AccessRecordKind> = new Set(["denied", "allowed", "unjudged"]);
 
-function outline(request: OutlineAccount, records: readonly ShownDecision[]): readonly Line[] {
+function outline(request: OutlineAccount, records: readonly ShownAccessRecord[]): readonly Line[] {
 	const judged = records.find((one) => JUDGED.has(one.kind) && one.service === request.service);
 	const { requestId, startMs, ended, durationMs, status, service, variant, experiment, arm, unit } = request;
 	return [
@@ -160,7 +165,7 @@ function outline(request: OutlineAccount, records: readonly ShownDecision[]): re
 		[
 			"note",
 			ended
-				? `its access-log entry is no longer at hand: ${judged === undefined ? "identity, path and verdict are gone, and the decision log has no record of it" : "the rest is of the decision log"}`
+				? `its access-log entry is no longer at hand: ${judged === undefined ? "identity, path and verdict are gone, and the access record log has no record of it" : "the rest is of the access record log"}`
 				: "it has not ended: the rest is known when it has",
 		],
 		...(judged === undefined ? [["rule", `Service ${service}`] as const] : recordLines(judged, service)),
@@ -171,7 +176,7 @@ function outline(request: OutlineAccount, records: readonly ShownDecision[]): re
 	];
 }
 
-function recordLines(record: ShownDecision, service: string): readonly Line[] {
+function recordLines(record: ShownAccessRecord, service: string): readonly Line[] {
 	const { method, path, plan } = record;
 	return [
 		["asked", `${method ?? NO_METHOD} ${path ?? "(path unknown)"}`],

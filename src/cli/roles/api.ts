@@ -100,7 +100,7 @@ async function answerMetrics({ at, meter, log }: RoleContext, store: Store, resp
 	}
 }
 
-/** The decision log of the Services that the caller may read, and one request by its id. */
+/** The access record log of the Services that the caller may read, and one request by its id. */
 export const decisionLogMounts = (ingest: Handle): Readonly<Record<string, Mount>> => ({
 	"/v1/requests": { handle: ingest, needs: "namespaces", methods: ["GET"] },
 	"/v1/requests/": { handle: ingest, needs: "read", methods: ["GET"] },

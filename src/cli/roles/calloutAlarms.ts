@@ -1,7 +1,7 @@
 /** Alarms of requests that the sidecar fails, by ingest's gauges, for `weir status`. */
 
-import { CALLOUT_FAULTS, type CalloutFault } from "../../observe/events/decisions/calloutFault.js";
 import { GAUGES } from "../../observe/events/meter.js";
+import { CALLOUT_FAULTS, type CalloutFault } from "../../observe/events/receive/accessRecords/calloutFault.js";
 import type { MetricsJson } from "../../observe/telemetry/meter.js";
 import { type GatewayAlarm, NO_SIDECAR_KEYS, UNANSWERED } from "../../operate/api/wire.js";
 import { gaugesOf } from "./metrics.js";

@@ -12,8 +12,8 @@ import {
 } from "node:http";
 import { finished } from "node:stream";
 import { WeirError } from "../../error.js";
-import { encodeNamespaces, NAMESPACES_HEADER } from "../../observe/events/decisions/readNamespaces.js";
-import { CALLER_HEADER, encodeCaller } from "../../observe/events/outcomes/sender.js";
+import { encodeNamespaces, NAMESPACES_HEADER } from "../../observe/events/query/readNamespaces.js";
+import { CALLER_HEADER, encodeCaller } from "../../observe/events/receive/outcomes/sender.js";
 import { demandNoBody, sendError } from "../../operate/api/http.js";
 import type { Handle } from "../../operate/api/mount.js";
 import { discardBody } from "../../trust/clients/unreadBody.js";

@@ -7,8 +7,8 @@ import { WeirError } from "../../error.js";
 import { PPM } from "../../limits/index.js";
 import { watchAccessLog } from "../../observe/agent/accessLogLosses.js";
 import { envoyAdmin } from "../../observe/agent/envoyAdmin.js";
-import type { AccessLogTcp } from "../../observe/events/accessLog/accessLog.js";
 import { startIngest } from "../../observe/events/ingest.js";
+import type { AccessLogTcp } from "../../observe/events/receive/accessLog/accessLog.js";
 import { traceForwarder } from "../../observe/telemetry/forward.js";
 import { otlpHttpHandler, startOtlpReceiver } from "../../observe/telemetry/otlpReceiver.js";
 import { SpanStore } from "../../observe/telemetry/spanStore.js";
@@ -31,7 +31,7 @@ export async function startIngestRole(context: RoleContext): Promise<RunningRole
 		plans: (version) => state.plan(version),
 		newestPlan: () => state.newestPlan(),
 		metrics: () => state.metricNames(),
-		allowedDecisionsPpm,
+		allowedRecordsPpm: allowedDecisionsPpm,
 		clock: Date.now,
 		meter,
 		metricsJson: () => meter.json(),

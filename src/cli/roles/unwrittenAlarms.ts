@@ -27,7 +27,7 @@ export function unwrittenEvents(metrics: MetricsJson | null, nowMs: number = Dat
 	return [{ gateway: "", alarm: EVENTS_UNWRITTEN, why: `${whats}: ${why}` }];
 }
 
-/** Whether ingest drops decision records now. @param metrics null = ingest does not answer */
+/** Whether ingest drops access records now. @param metrics null = ingest does not answer */
 export function droppedDecisions(metrics: MetricsJson | null): readonly GatewayAlarm[] {
 	const drops = gaugesOf(metrics).some(
 		({ name, values }) => name === GAUGES.dropping.name && values.some(({ value }) => value === 1),

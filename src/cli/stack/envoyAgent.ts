@@ -9,7 +9,7 @@ import {
 	AGENT_REPORT_AGE_MAX_MS,
 	ENVOY_REPORT_PATH,
 	type EnvoyReport,
-} from "../../observe/events/accessLog/envoyReport.js";
+} from "../../observe/events/receive/accessLog/envoyReport.js";
 
 /** How often `weir envoy` on another machine reports to ingest, its timeout, and its pause after a refusal. */
 const AGENT_REPORT_MS = 1_000;

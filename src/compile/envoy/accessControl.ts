@@ -49,7 +49,7 @@ const SHADOW_DENY = "weir_deny_";
 const SHADOW_ALLOW = "weir_allow_";
 /**
  * Marks that only the allow result, or only the other one, holds whatever untried policies decide:
- * events/decisions/shadow.ts.
+ * events/receive/accessRecords/shadow.ts.
  */
 const SHADOW_ALLOW_ALONE = "weir_would_allow_";
 const SHADOW_DENY_ALONE = "weir_would_deny_";
@@ -179,7 +179,7 @@ function inForce(access: AccessTable, { identifies }: AccessPlace): Readonly<Rec
 	return { ...Object.fromEntries(named), [PROBE_RULE]: probeRule() };
 }
 
-/** Shadow allows for refusals that the shadow denial has already reported (events/decisions/shadow.ts). */
+/** Shadow allows for refusals that the shadow denial has already reported (events/receive/accessRecords/shadow.ts). */
 const notTried = (access: AccessTable): Readonly<Record<string, object>> =>
 	isFirstOnPaths(access) ? { [AMBIGUOUS_LENGTH]: longPaths(), [AMBIGUOUS]: invalidPaths() } : {};
 

@@ -120,7 +120,7 @@ function connectionManager(context: ListenerContext): object {
 		codec_type: "AUTO",
 		...routes,
 		// Client address and request id come from Envoy. A request that it refuses before it made an id keeps the client's id, in
-		// the response and in the access log (events/accessLog/accessLogEntry.ts).
+		// the response and in the access log (events/receive/accessLog/accessLogEntry.ts).
 		use_remote_address: true,
 		always_set_request_id_in_response: true,
 		server_header_transformation: "PASS_THROUGH",
@@ -252,7 +252,7 @@ const accessLogger = ({ gateway, callout, loggedHeaders }: ListenerContext): obj
 	typed_config: {
 		"@type": "type.googleapis.com/envoy.extensions.access_loggers.grpc.v3.HttpGrpcAccessLogConfig",
 		common_config: {
-			// Names the Gateway for ingest (events/accessLog/streamIdentity.ts): each listener has its own stream.
+			// Names the Gateway for ingest (events/receive/accessLog/streamIdentity.ts): each listener has its own stream.
 			log_name: `weir|${qualifiedName(gateway.metadata)}`,
 			transport_api_version: "V3",
 			grpc_service: { envoy_grpc: { cluster_name: ACCESS_LOG_CLUSTER } },

@@ -28,7 +28,7 @@ export class RecordedOutcomes {
 
 	/**
 	 * Whether the outcome is a hold that needs no record now. If it names another gate, answer, policy, promotion or shortage, it
-	 * is recorded at once the first times and then with growing pauses, so that changing names do not fill the decision log.
+	 * is recorded at once the first times and then with growing pauses, so that changing names do not fill the access record log.
 	 * The last record is at most GATE_RECORD_MS_MAX old.
 	 */
 	has(experiment: string, outcome: Outcome, nowMs: number): boolean {

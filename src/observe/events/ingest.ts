@@ -2,38 +2,41 @@
  * Ingest: takes access logs and outcomes, answers aggregates. It owns the event store of its data directory; a
  * second process on the same directory is refused. Closing it flushes accepted data.
  */
+
 import type { PlanTable } from "../../compile/plan/compiledPlan.js";
 import type { EvidenceSource } from "../../decide/rollout/ports.js";
 import { WeirError } from "../../error.js";
 import { COMMIT_FAULTS_LOGGED_MS } from "../../limits/index.js";
 import { ReportThrottle } from "../../trust/clients/reportThrottle.js";
+import { baselineQuantile } from "./evidence/baselineQuantile.js";
+import { gatherEvidence } from "./evidence/evidence.js";
+import { Looks } from "./evidence/looks.js";
+import { prune } from "./evidence/retention.js";
+import { HISTOGRAMS, type Log, type Meter } from "./meter.js";
+import { answerAccessRecords, answerShadow, parseAccessRecordQuery } from "./query/accessRecordQuery.js";
+import { accountOf, outlineOf, type RequestAccount } from "./query/account.js";
+import type { ReadNamespaces } from "./query/readNamespaces.js";
+import { RecentRequests } from "./query/recentRequests.js";
 import {
 	type AccessLogServer,
 	type AccessLogTcp,
 	type EntrySink,
 	serveAccessLog,
 	serveAccessLogTcp,
-} from "./accessLog/accessLog.js";
-import { accountOf, outlineOf, type RequestAccount } from "./accessLog/account.js";
-import { PlanReader, triedRulesIn } from "./accessLog/planReader.js";
-import { RecentRequests } from "./accessLog/recentRequests.js";
-import type { StreamPeer } from "./accessLog/streamIdentity.js";
-import { UnknownKeys } from "./accessLog/unknownKeys.js";
-import { DecisionLog } from "./decisions/decisionLog.js";
-import { answerDecisions, answerShadow, parseDecisionQuery } from "./decisions/decisionQuery.js";
-import { shownPrincipal, shownText } from "./decisions/decisionRecord.js";
-import { ANY_ENVOY, type GapOf } from "./decisions/gaps.js";
-import type { ReadNamespaces } from "./decisions/readNamespaces.js";
-import { baselineQuantile } from "./evidence/baselineQuantile.js";
-import { gatherEvidence } from "./evidence/evidence.js";
-import { Looks } from "./evidence/looks.js";
-import { Intake } from "./intake.js";
-import { HISTOGRAMS, type Log, type Meter } from "./meter.js";
-import { MetricCatalogue, type MetricDeclaration } from "./outcomes/metricDeclaration.js";
-import { Outcomes } from "./outcomes/outcomes.js";
-import { Refusals } from "./refusals.js";
+} from "./receive/accessLog/accessLog.js";
+import type { StreamPeer } from "./receive/accessLog/streamIdentity.js";
+import { UnknownKeys } from "./receive/accessLog/unknownKeys.js";
+import { shownPrincipal, shownText } from "./receive/accessRecords/accessRecord.js";
+import { AccessRecords } from "./receive/accessRecords/accessRecords.js";
+import { ANY_ENVOY, type GapOf } from "./receive/accessRecords/gaps.js";
+import { MetricCatalogue, type MetricDeclaration } from "./receive/outcomes/metricDeclaration.js";
+import { Outcomes } from "./receive/outcomes/outcomes.js";
+import { Refusals } from "./receive/refusals.js";
+import { Intake } from "./receive/requests/intake.js";
+import { PlanReader, triedRulesIn } from "./receive/requests/planReader.js";
 import { type IngestServices, serveSocket } from "./server.js";
-import { gaugeStore, prune, pruneDecisions } from "./store/retention.js";
+import { pruneAccessRecords } from "./store/accessRecordRetention.js";
+import { gaugeStore } from "./store/rowGauges.js";
 import { openEventStore } from "./store/store.js";
 
 /** How often ingest prunes and refreshes its gauges. */
@@ -48,8 +51,8 @@ export interface IngestOptions {
 	readonly httpSocket: string;
 	/** Also takes the access log over mTLS; null = UNIX socket only. */
 	readonly accessLogTcp?: AccessLogTcp | null;
-	/** Share of allowed requests in the decision log, in parts per million (default 0). Denied requests are always logged. */
-	readonly allowedDecisionsPpm?: number;
+	/** Share of allowed requests in the access record log, in parts per million (default 0). Denied requests are always logged. */
+	readonly allowedRecordsPpm?: number;
 	/** Tables by plan version; null = unknown. */
 	readonly plans: (version: string) => Promise<PlanTable | null>;
 	/** Table of the newest published plan; null = none yet. */
@@ -62,8 +65,8 @@ export interface IngestOptions {
 	readonly exposureSettlesMs?: number;
 	/** Most rows held for freezing one threshold or cap; by default FREEZING_ROWS_MAX. */
 	readonly freezingRowsMax?: number;
-	/** Most records kept in the decision log; by default DECISIONS_ROWS_MAX. */
-	readonly decisionRowsMax?: number;
+	/** Most records kept in the access record log; by default ACCESS_RECORDS_MAX. */
+	readonly recordsMax?: number;
 	readonly meter: Meter;
 	/** Body of GET /metrics-json. */
 	readonly metricsJson: () => Promise<unknown>;
@@ -86,20 +89,20 @@ export interface Ingest {
 export async function startIngest(options: IngestOptions): Promise<Ingest> {
 	const { clock, log } = options;
 	const parts = await openParts(options);
-	const { intake, decisions } = parts;
+	const { intake, accessRecords } = parts;
 	const evidence = evidenceSource(parts, options);
 	const services: IngestServices = {
 		outcomes: parts.outcomes,
 		evidence,
 		account: (requestId) => findAccount(parts, requestId),
-		decisions: (query, namespaces) => answerQuery(parts, options.newestPlan, query, namespaces),
+		accessRecords: (query, namespaces) => answerQuery(parts, options.newestPlan, query, namespaces),
 		unknownKeys: () => parts.unknownKeys.counts(),
 		metricsJson: options.metricsJson,
 		log,
 	};
 	const undelivered = (entries: number, sinceMs: number, envoy: GapOf = ANY_ENVOY): void => {
 		intake.undelivered(entries, sinceMs);
-		decisions.queue.gaps.notReceived(envoy, sinceMs, clock(), entries);
+		accessRecords.queue.gaps.notReceived(envoy, sinceMs, clock(), entries);
 	};
 	const sink = entrySink(parts, clock, undelivered);
 	const maintain = () => maintainStore(parts, options);
@@ -115,7 +118,7 @@ export async function startIngest(options: IngestOptions): Promise<Ingest> {
 		await maintained;
 		await parts.outcomes.close();
 		parts.refusals.close();
-		await decisions.queue
+		await accessRecords.queue
 			.close()
 			.catch((thrown: unknown) => log.error("the last records were lost", { error: String(thrown) }));
 		await parts.store.close();
@@ -126,7 +129,7 @@ export async function startIngest(options: IngestOptions): Promise<Ingest> {
 		const tcp = options.accessLogTcp ?? null;
 		const accessLog = tcp === null ? null : await serveAccessLogTcp(tcp, sink, clock, log);
 		if (accessLog !== null) logs.push(accessLog);
-		decisions.queue.listening();
+		accessRecords.queue.listening();
 		return { accessLogPort: accessLog?.port ?? null, evidence, undelivered, maintain, close };
 	} catch (thrown) {
 		await close();
@@ -141,21 +144,21 @@ async function openParts(options: IngestOptions) {
 	const { clock, meter, log, exposureSettlesMs } = options;
 	const store = await openEventStore(options.dataDirectory);
 	const plans = new PlanReader(options.plans);
-	const decisions = new DecisionLog({ store, clock, meter, log, allowedPpm: options.allowedDecisionsPpm ?? 0 });
-	await decisions.recall();
+	const accessRecords = new AccessRecords({ store, clock, meter, log, allowedPpm: options.allowedRecordsPpm ?? 0 });
+	await accessRecords.recall();
 	const intake = new Intake({
 		...{ store, plans, clock, meter, log },
-		ended: (request) => decisions.ended(request),
+		ended: (request) => accessRecords.ended(request),
 		...(exposureSettlesMs === undefined ? {} : { exposureSettlesMs }),
 	});
 	const catalogue = new MetricCatalogue(options.metrics);
-	const refusals = new Refusals((record) => decisions.queue.refused(record), clock, meter);
+	const refusals = new Refusals((record) => accessRecords.queue.refused(record), clock, meter);
 	const outcomes = new Outcomes({
 		...{ store, catalogue, clock, meter, log },
 		refused: (refusal) => refusals.outcomes(refusal),
 	});
 	return {
-		...{ store, plans, decisions, intake, catalogue, refusals, outcomes },
+		...{ store, plans, accessRecords, intake, catalogue, refusals, outcomes },
 		recent: new RecentRequests(),
 		unknownKeys: new UnknownKeys(),
 		looks: new Looks(),
@@ -176,27 +179,27 @@ async function findAccount(parts: Parts, requestId: string): Promise<RequestAcco
 	return inMemory() ?? stored;
 }
 
-/** Answers a query of the decision log. */
+/** Answers a query of the access record log. */
 async function answerQuery(
-	{ store, intake, decisions }: Parts,
+	{ store, intake, accessRecords }: Parts,
 	newestPlan: IngestOptions["newestPlan"],
 	query: URLSearchParams,
 	namespaces: ReadNamespaces,
 ): Promise<unknown> {
-	const question = parseDecisionQuery(query, namespaces);
+	const question = parseAccessRecordQuery(query, namespaces);
 	await intake.plansLoaded();
-	await decisions.queue.flush();
+	await accessRecords.queue.flush();
 	return question.view === "shadow"
 		? answerShadow(store, question, triedRulesIn(await newestPlan()))
-		: answerDecisions(store, question);
+		: answerAccessRecords(store, question);
 }
 
 function entrySink(
-	{ intake, decisions, recent, unknownKeys, refusals }: Parts,
+	{ intake, accessRecords, recent, unknownKeys, refusals }: Parts,
 	clock: () => number,
 	undelivered: (entries: number, sinceMs: number, envoy: GapOf) => void,
 ): EntrySink {
-	const { gaps } = decisions.queue;
+	const { gaps } = accessRecords.queue;
 	return {
 		offer(entry, receivedMs, gateway) {
 			if (entry.kind === "end") {
@@ -223,7 +226,7 @@ async function maintainStore({ store, intake, catalogue, looks }: Parts, options
 	const declared = await catalogue.current().catch(() => null);
 	// Without declarations the retention time is unknown.
 	if (declared !== null) await prune(store, nowMs, [...declared.values()], looks, meter, options.freezingRowsMax);
-	await pruneDecisions(store, nowMs, meter, options.decisionRowsMax);
+	await pruneAccessRecords(store, nowMs, meter, options.recordsMax);
 	await gaugeStore(store, meter);
 }
 

@@ -44,7 +44,7 @@ export const COUNTERS = {
 	commits: { name: "weir_ingest_commits_total", help: "Committed transactions of the event store, by kind." },
 	decisions: {
 		name: "weir_ingest_decision_records_total",
-		help: "Decision records by kind and by what became of them: stored, dropped (the queue was full).",
+		help: "Access records by kind and by what became of them: stored, dropped (the queue was full).",
 	},
 	probes: {
 		name: "weir_ingest_probes_refused_total",
@@ -69,7 +69,7 @@ export const COUNTERS = {
 	},
 	logFullDrops: {
 		name: "weir_ingest_decisions_dropped_total",
-		help: "Decision records and shadow counts that were dropped early because the log was full, by table. weir audit requests shows since when it is complete.",
+		help: "Access records and shadow counts that were dropped early because the log was full, by table. weir audit requests shows since when it is complete.",
 	},
 	pruned: { name: "weir_ingest_pruned_rows_total", help: "Rows past their retention that were removed, by table." },
 } as const;
@@ -82,7 +82,7 @@ export const GAUGES = {
 	queue: { name: "weir_ingest_queue_entries", help: "Access-log entries waiting for the store or for their plan." },
 	dropping: {
 		name: "weir_ingest_decisions_dropping",
-		help: "1 while decision records are dropped although the log is not full: the queue is full (a full disk), or they cannot be made or held.",
+		help: "1 while access records are dropped although the log is not full: the queue is full (a full disk), or they cannot be made or held.",
 	},
 	commitFailed: {
 		name: "weir_ingest_commit_failed_seconds",

@@ -1,6 +1,6 @@
 /**
  * Ingest's HTTP server on its UNIX socket, for Weir's own processes: outcomes (also those that the API forwards), aggregate
- * queries, the decision log, metrics and health.
+ * queries, the access record log, metrics and health.
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { EvidenceSource } from "../../decide/rollout/ports.js";
@@ -8,15 +8,15 @@ import { WeirError } from "../../error.js";
 import { NAMESPACES_HEADER_BYTES_MAX, REQUEST_ID_CHARS_MAX } from "../../limits/index.js";
 import { readBody } from "../../trust/clients/unreadBody.js";
 import { claimSocket, restrictSocket } from "../../trust/local/socket.js";
-import type { RequestAccount } from "./accessLog/account.js";
 import { EVIDENCE_PATHS } from "./client.js";
-import { type ReadNamespaces, readNamespacesOf } from "./decisions/readNamespaces.js";
-import { parseBaselineQuery, parseEvidenceQuery } from "./evidence/query.js";
-import { QueryQueue } from "./evidence/queryQueue.js";
+import { parseBaselineQuery, parseEvidenceQuery } from "./evidence/evidenceQuery.js";
 import { answerError, answerJson, HttpProblem } from "./http.js";
 import type { Log } from "./meter.js";
-import type { Outcomes } from "./outcomes/outcomes.js";
-import { senderOnSocket } from "./outcomes/sender.js";
+import type { RequestAccount } from "./query/account.js";
+import { QueryQueue } from "./query/queryQueue.js";
+import { type ReadNamespaces, readNamespacesOf } from "./query/readNamespaces.js";
+import type { Outcomes } from "./receive/outcomes/outcomes.js";
+import { senderOnSocket } from "./receive/outcomes/sender.js";
 
 /** How long a stopping ingest waits for requests in progress: less than CLOSE_MS. */
 export const EVENTS_DRAIN_MS = 1_000;
@@ -29,8 +29,8 @@ export interface IngestServices {
 	readonly evidence: EvidenceSource;
 	/** The account of one request; null = unknown request. */
 	readonly account: (requestId: string) => Promise<RequestAccount | null>;
-	/** Queries the decision log; see decisionQuery.ts for parameters. */
-	readonly decisions: (query: URLSearchParams, namespaces: ReadNamespaces) => Promise<unknown>;
+	/** Queries the access record log; see accessRecordQuery.ts for parameters. */
+	readonly accessRecords: (query: URLSearchParams, namespaces: ReadNamespaces) => Promise<unknown>;
 	/** Tokens with unknown keys, by Gateway. */
 	readonly unknownKeys: () => Readonly<Record<string, number>>;
 	/** The process's metrics as JSON (telemetry's format). */
@@ -62,7 +62,7 @@ export async function serveSocket(path: string, services: IngestServices): Promi
 
 type Routes = Readonly<Record<string, Route>>;
 
-function routesOf({ outcomes, evidence, account, decisions, unknownKeys, metricsJson }: IngestServices): Routes {
+function routesOf({ outcomes, evidence, account, accessRecords, unknownKeys, metricsJson }: IngestServices): Routes {
 	const queue = new QueryQueue();
 	const query = <Query>(
 		queryClass: "loop" | "users",
@@ -76,10 +76,10 @@ function routesOf({ outcomes, evidence, account, decisions, unknownKeys, metrics
 		},
 	});
 	// Separate from evidence: it uses its own store connection.
-	const decisionLog = new QueryQueue();
+	const readers = new QueryQueue();
 	const question = (answer: Route["answer"]): Route => ({
 		method: "GET",
-		answer: (request, response) => decisionLog.run("users", response, () => answer(request, response)),
+		answer: (request, response) => readers.run("users", response, () => answer(request, response)),
 	});
 	return {
 		"/v1/outcomes": {
@@ -96,7 +96,7 @@ function routesOf({ outcomes, evidence, account, decisions, unknownKeys, metrics
 		[EVIDENCE_PATHS.readers]: query("users", parseEvidenceQuery, (parsed) => evidence.evidence(parsed)),
 		"/v1/requests": question(async (request, response) => {
 			const query = new URL(request.url ?? "", "http://ingest").searchParams;
-			answerJson(response, 200, JSON.stringify(await decisions(query, readNamespacesOf(request))));
+			answerJson(response, 200, JSON.stringify(await accessRecords(query, readNamespacesOf(request))));
 		}),
 		// The account of one request has its own path: /v1/requests/ID.
 		[REQUESTS]: question(async (request, response) => {

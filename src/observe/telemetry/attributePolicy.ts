@@ -54,7 +54,7 @@ const KEYS: ReadonlySet<string> = new Set([
 const PREFIXES = ["model.", "rpc."] as const;
 const NOT_UNDER_PREFIXES = /\.metadata\./;
 
-/** Cut before the query, which may hold anything, and masked like the decision log's paths. */
+/** Cut before the query, which may hold anything, and masked like the access record log's paths. */
 const LOCATORS: ReadonlySet<string> = new Set(["http.url", "url.path"]);
 
 export type AttributeValue = string | number | boolean;

@@ -5,7 +5,7 @@ import { auditRequests } from "../../../src/cli/commands/audit.js";
 import { policyShadow } from "../../../src/cli/commands/policyShadow.js";
 import { allowedShare } from "../../../src/cli/roles/ingest.js";
 import type { Resource } from "../../../src/declare/resources/resource.js";
-import { CALLER_HEADER, encodeCaller } from "../../../src/observe/events/outcomes/sender.js";
+import { CALLER_HEADER, encodeCaller } from "../../../src/observe/events/receive/outcomes/sender.js";
 import { accessPolicy } from "../../fixtures/resources.js";
 import { golden } from "../../golden/golden.js";
 import { type Entry, METRICS, type Rig, startRig, tryingOut } from "../../observe/events/rig.js";
@@ -140,7 +140,7 @@ t.test("policy shadow counts changes by declared shadow policies only, and since
 });
 
 t.test("audit requests reports dropped records once, beside the records that are kept", async (t) => {
-	const rig = await startRig({ ...tryingOut(), decisionRowsMax: 4 });
+	const rig = await startRig({ ...tryingOut(), recordsMax: 4 });
 	t.teardown(() => rig.close());
 	const api = await apiOver(t, rig, [accessPolicy("try", "deny", ["shop"], { mode: "shadow" })]);
 	const common = { kind: "end", unit: null, startMs: 900_000, namespace: "envoy.filters.http.rbac" } as const;

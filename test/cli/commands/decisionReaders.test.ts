@@ -1,4 +1,4 @@
-/** The decision log by namespace: readers see only records of their own namespaces, whatever headers they send. */
+/** The access record log by namespace: readers see only records of their own namespaces, whatever headers they send. */
 import { once } from "node:events";
 import { type IncomingMessage, request as plainRequest } from "node:http";
 import { request } from "node:https";
@@ -6,7 +6,7 @@ import { text } from "node:stream/consumers";
 import t from "tap";
 import { decisionLogMounts } from "../../../src/cli/roles/api.js";
 import { forwardTo } from "../../../src/cli/roles/forward.js";
-import type { DecisionsAnswer, ShadowAnswer } from "../../../src/observe/events/decisions/decisionQuery.js";
+import type { AccessRecordsAnswer, ShadowAnswer } from "../../../src/observe/events/query/accessRecordQuery.js";
 import { type Entry, startRig, tryingOut } from "../../observe/events/rig.js";
 import { file } from "../../operate/employment.js";
 import { policyText, RULES_GATEWAY, serviceText } from "../../operate/guarded.js";
@@ -65,7 +65,7 @@ t.test("each reader pages through the records of their own Services only", async
 	const page = async (name: string, query: string) => {
 		const { status, json } = await (await as(name)).raw("GET", `/v1/requests?${query}`);
 		t.equal(status, 200, `${name} ${query}`);
-		return json as DecisionsAnswer;
+		return json as AccessRecordsAnswer;
 	};
 	const seen = async (name: string) => {
 		const all: (string | null)[] = [];
@@ -121,7 +121,7 @@ t.test("a client cannot choose its namespaces, and a query without a caller is r
 		const headers = { "x-weir-namespaces": words, "X-Weir-Caller": "local%3Aowner" };
 		const sent = request(new URL("/v1/requests", api.url), { ...shown, agent: false, headers }).end();
 		const [answer] = (await once(sent, "response")) as [IncomingMessage];
-		const { decisions } = JSON.parse(await text(answer)) as DecisionsAnswer;
+		const { decisions } = JSON.parse(await text(answer)) as AccessRecordsAnswer;
 		t.same(new Set(decisions.map(({ service }) => service)), new Set(["shop"]), String(words));
 	}
 	const onSocket = async (words?: string | string[]): Promise<number> => {

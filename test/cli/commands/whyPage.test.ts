@@ -1,9 +1,9 @@
 /** The page of `weir why` for irregular requests, and for ones with missing data. */
 import t from "tap";
 import { renderWhy, type Why } from "../../../src/cli/commands/whyPage.js";
-import type { AssignmentAccount, RouteAccount, WholeAccount } from "../../../src/observe/events/accessLog/account.js";
-import type { ShownDecision } from "../../../src/observe/events/decisions/decisionQuery.js";
-import { NOTHING_ELSE } from "../../../src/observe/events/decisions/decisionRecord.js";
+import type { ShownAccessRecord } from "../../../src/observe/events/query/accessRecordQuery.js";
+import type { AssignmentAccount, RouteAccount, WholeAccount } from "../../../src/observe/events/query/account.js";
+import { NOTHING_ELSE } from "../../../src/observe/events/receive/accessRecords/accessRecord.js";
 import { golden } from "../../golden/golden.js";
 
 const ASSIGNMENT: AssignmentAccount = {
@@ -91,7 +91,7 @@ const OUTLINE = {
 const via = "spiffe://weir.test/proxy";
 const unrouted = (kind: "denied" | "allowed", reason: string): string =>
 	renderWhy(reported({ ...WHOLE, route: null, access: { kind, reason, policy: null, by: "envoy" } }));
-const record = (over: Partial<ShownDecision>): ShownDecision => ({
+const record = (over: Partial<ShownAccessRecord>): ShownAccessRecord => ({
 	...NOTHING_ELSE,
 	...{ id: 1, receivedMs: 0, requestId: "r1", service: "shop", unit: null, reason: "forbidden", by: "envoy" },
 	...over,

@@ -15,8 +15,8 @@ import { startIngestRole } from "../../../src/cli/roles/ingest.js";
 import { readMetrics } from "../../../src/cli/roles/metrics.js";
 import { operatorTokens } from "../../../src/cli/roles/operatorTokens.js";
 import { places } from "../../../src/cli/stack/places.js";
-import type { DecisionsAnswer } from "../../../src/observe/events/decisions/decisionQuery.js";
-import { OUTCOMES_BODY_BYTES_MAX } from "../../../src/observe/events/outcomes/outcomes.js";
+import type { AccessRecordsAnswer } from "../../../src/observe/events/query/accessRecordQuery.js";
+import { OUTCOMES_BODY_BYTES_MAX } from "../../../src/observe/events/receive/outcomes/outcomes.js";
 import { ApiClient } from "../../../src/operate/api/apiClient.js";
 import { sendError } from "../../../src/operate/api/http.js";
 import type { Caller } from "../../../src/operate/callers/caller.js";
@@ -213,7 +213,7 @@ t.test("a request of any identity is framed or refused, and never read as the ow
 	t.match(inEvent, { status: 200, rest: /"accepted":1/ }, "a CloudEvent in binary mode keeps its attributes");
 
 	const { json } = await owner.raw("GET", "/v1/requests?kind=outcome-refused");
-	const { decisions } = json as DecisionsAnswer;
+	const { decisions } = json as AccessRecordsAnswer;
 	t.equal(await barred(), refused.filter(([status]) => status === 403).length);
 	t.equal(decisions.length, 1, "the first of a minute");
 	t.match(decisions, [{ reason: "sender-not-granted", principal: APP, policy: "orders", count: 1 }]);
@@ -243,7 +243,7 @@ t.test("a sender that no Metric names is refused before its body has arrived", a
 		socket.destroy();
 	}
 	const { json } = await owner.raw("GET", "/v1/requests?kind=outcome-refused");
-	const { decisions } = json as DecisionsAnswer;
+	const { decisions } = json as AccessRecordsAnswer;
 	t.match(decisions, [{ reason: "sender-not-granted", principal: operator("unknown"), count: 1 }]);
 	t.equal(decisions.length, 1);
 });
@@ -287,7 +287,7 @@ t.test("readers use GET without a body and need read; their name may have non-La
 	const posted = ["POST /v1/outcomes HTTP/1.1", byToken, JSON_TYPE, `content-length: ${rows("clicks").length}`];
 	t.match(await send(null, posted, rows("clicks")), { status: 403 }, "a user is no sender");
 	const { json } = await owner.raw("GET", "/v1/requests?kind=outcome-refused");
-	t.match((json as DecisionsAnswer).decisions, [{ reason: "no-identity", principal: null }]);
+	t.match((json as AccessRecordsAnswer).decisions, [{ reason: "no-identity", principal: null }]);
 	t.equal(await accepted(), 0);
 });
 

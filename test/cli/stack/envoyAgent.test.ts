@@ -4,8 +4,8 @@ import { connect, createServer, type Socket } from "node:net";
 import { join } from "node:path";
 import t, { type Test } from "tap";
 import { EnvoyAgent, type EnvoyAgentOptions } from "../../../src/cli/stack/envoyAgent.js";
-import type { EntrySink } from "../../../src/observe/events/accessLog/accessLog.js";
-import { serveAccessLog } from "../../../src/observe/events/accessLog/accessLog.js";
+import type { EntrySink } from "../../../src/observe/events/receive/accessLog/accessLog.js";
+import { serveAccessLog } from "../../../src/observe/events/receive/accessLog/accessLog.js";
 import { temporaryDirectory } from "../command.js";
 
 /** An access-log listener that records the reports of an agent; and such an agent. */

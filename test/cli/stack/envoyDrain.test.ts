@@ -11,7 +11,7 @@ import t from "tap";
 import { EnvoyAgent } from "../../../src/cli/stack/envoyAgent.js";
 import { startEnvoy } from "../../../src/cli/stack/envoyProcess.js";
 import { staticBootstrap } from "../../../src/compile/envoy/bootstrap.js";
-import type { DecisionsAnswer } from "../../../src/observe/events/decisions/decisionQuery.js";
+import type { AccessRecordsAnswer } from "../../../src/observe/events/query/accessRecordQuery.js";
 import { envoyBinary } from "../../envoy/harness.js";
 import { answerOf } from "../../fixtures/answerOf.js";
 import { GUARDED, startLiveRig } from "../../observe/events/rig.js";
@@ -48,7 +48,7 @@ for (const version of ["1.40.0", "1.36.2"])
 					(await answerOf({ port, path: "/no", headers: { host: "guarded.test" }, agent })).headers["x-request-id"],
 				);
 			const asked = async () =>
-				((await rig.call("GET", "/v1/requests?limit=1000", "")).json as DecisionsAnswer).decisions;
+				((await rig.call("GET", "/v1/requests?limit=1000", "")).json as AccessRecordsAnswer).decisions;
 			/** Gaps of Envoys, all of which are recorded as ingest ends. */
 			const missing = async () => {
 				await rig.restart();

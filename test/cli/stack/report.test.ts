@@ -1,4 +1,4 @@
-/** `weir report`, `weir plan` and the decision log over the whole stack, from real requests through a real Envoy. */
+/** `weir report`, `weir plan` and the access record log over the whole stack, from real requests through a real Envoy. */
 
 import { readFile } from "node:fs/promises";
 import { setTimeout as pause } from "node:timers/promises";

@@ -170,7 +170,7 @@ t.test("weir why shows one request from identity to trace", async (t) => {
 		t.match((await why(before.id)).shown.decision, { action: "start", isPlans: true });
 	});
 
-	await t.test("after a restart why shows the decision log's records of a denied request", async (t) => {
+	await t.test("after a restart why shows the access record log's records of a denied request", async (t) => {
 		const { id } = await guarded("mallory");
 		await why(id);
 		const other = await guarded("batch");
@@ -182,14 +182,14 @@ t.test("weir why shows one request from identity to trace", async (t) => {
 		t.equal(records.length, 1, "of that request alone");
 		t.match(JSON.parse(records[0] ?? ""), { kind: "denied", requestId: id, reason: "no-policy-allows" });
 		const { page, shown } = await why(id, /^note/m);
-		t.match(page, /^note +its access-log entry is no longer at hand: the rest is of the decision log$/m);
+		t.match(page, /^note +its access-log entry is no longer at hand: the rest is of the access record log$/m);
 		t.match(page, /^asked +GET \/$/m);
 		t.match(page, /^identity +spiffe:\/\/weir\.test\/mallory$/m);
 		t.match(page, /^rule +Service guarded, plan [0-9a-f]{16}$/m);
 		t.match(page, /^access +denied: no-policy-allows; by envoy$/m);
 		t.match(shown.records, [{ requestId: id, reason: "no-policy-allows" }]);
 		const allowed = await why(other.id, /^note/m);
-		t.match(allowed.page, /identity, path and verdict are gone, and the decision log has no record of it$/m);
+		t.match(allowed.page, /identity, path and verdict are gone, and the access record log has no record of it$/m);
 	});
 
 	await t.test("why reports an unknown request", async (t) => {

@@ -11,7 +11,7 @@ import { type Outcome, RULES } from "../../../src/decide/rollout/decision.js";
 import { type ExperimentStatus, initialStatus } from "../../../src/decide/rollout/status.js";
 import type { Experiment } from "../../../src/declare/resources/resource.js";
 import type { ArmEvidence, ExposureBatch } from "../../../src/infer/statistics/evidence.js";
-import { corePoints } from "../../../src/observe/events/accessLog/planReader.js";
+import { corePoints } from "../../../src/observe/events/receive/requests/planReader.js";
 import { random } from "../../infer/statistics/random.js";
 import { experiment, METRICS, NOTHING_BESIDE, ROLLOUT } from "./example.js";
 

@@ -11,7 +11,7 @@ import {
 	quantileInside,
 } from "../../../src/infer/statistics/quantileGrid.js";
 import { logEvidence, PRIOR_RARE } from "../../../src/infer/statistics/sequential/bernoulliMixture.js";
-import { QUANTILES_ASKED_MAX } from "../../../src/observe/events/evidence/query.js";
+import { QUANTILES_ASKED_MAX } from "../../../src/observe/events/evidence/evidenceQuery.js";
 import { normal, type Uniform, uniforms } from "../../calibrate/random.js";
 
 const EQUAL = { challenger: 1, baseline: 1 };

@@ -17,12 +17,12 @@ import type {
 import { EMPTY_STATUS } from "../../../src/decide/rollout/status.js";
 import type { ResourceSet } from "../../../src/declare/resources/resource.js";
 import type { EvidenceMetric, EvidenceQuery } from "../../../src/infer/statistics/evidence.js";
-import { encodeNamespaces, NAMESPACES_HEADER } from "../../../src/observe/events/decisions/readNamespaces.js";
-import { EXPOSURE_SETTLES_MS } from "../../../src/observe/events/evidence/settlingExposures.js";
 import { type Ingest, type IngestOptions, startIngest } from "../../../src/observe/events/ingest.js";
 import type { Labels, Meter } from "../../../src/observe/events/meter.js";
-import type { MetricDeclaration } from "../../../src/observe/events/outcomes/metricDeclaration.js";
-import { CALLER_HEADER, encodeCaller } from "../../../src/observe/events/outcomes/sender.js";
+import { encodeNamespaces, NAMESPACES_HEADER } from "../../../src/observe/events/query/readNamespaces.js";
+import type { MetricDeclaration } from "../../../src/observe/events/receive/outcomes/metricDeclaration.js";
+import { CALLER_HEADER, encodeCaller } from "../../../src/observe/events/receive/outcomes/sender.js";
+import { EXPOSURE_SETTLES_MS } from "../../../src/observe/events/receive/requests/settlingExposures.js";
 import { accessPolicy, resourceSet, service, variant } from "../../fixtures/resources.js";
 import { AccessLogStream } from "./accessLogStream.js";
 

@@ -156,7 +156,7 @@ t.test("only known attributes are stored, URLs without their query, long texts c
 });
 
 t.test(
-	"paths and URLs of spans are masked as in the decision log, in the store and for another collector",
+	"paths and URLs of spans are masked as in the access record log, in the store and for another collector",
 	async (t) => {
 		const token = `${Buffer.from('{"alg":"HS256"}').toString("base64url")}.AAAA.${"s".repeat(43)}`;
 		const attributes = {

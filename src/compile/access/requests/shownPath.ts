@@ -1,5 +1,5 @@
 /**
- * Masks a request's path for storage, display and forwarding: in the decision log, shadow counts, `weir why` and spans.
+ * Masks a request's path for storage, display and forwarding: in the access record log, shadow counts, `weir why` and spans.
  * It masks user names (an @), compact tokens, also with / for each dot, and the parameters of segments and queries.
  * Other ids (numbers, names, opaque tokens) look like ordinary text, and remain.
  */

@@ -7,7 +7,7 @@
  */
 import { RANGE_SLACK } from "../../../infer/statistics/statistics/extremes.js";
 import { BETS } from "../../../infer/statistics/statistics/logCapital.js";
-import { sql, text } from "./sql.js";
+import { sql, text } from "../store/sql.js";
 
 /** Most variables of an observation. */
 export const VARIABLES_MAX = 4;

@@ -11,10 +11,10 @@ import {
 	mergeLogCapital,
 	NO_CAPITAL,
 } from "../../../infer/statistics/statistics/logCapital.js";
+import { text } from "../store/sql.js";
 import type { Row, Transaction } from "../store/store.js";
 import { CAPITAL_COLUMNS, capitalOfRows, double } from "./aggregateSql.js";
 import type { Closing } from "./closing.js";
-import { text } from "./sql.js";
 
 /** A series with stored log-capital, and its range. */
 export interface Kept {

@@ -5,10 +5,10 @@
  */
 import type { EvidenceMetric, SlowThreshold } from "../../../infer/statistics/evidence.js";
 import { IN_PROGRESS_MS } from "../../../limits/index.js";
+import { text } from "../store/sql.js";
 import type { Transaction } from "../store/store.js";
 import { alike, columns, double, isPlain, unitSums, unitValues, type Wanted } from "./aggregateSql.js";
 import { type Defined, dueMs, newlyDue, whole } from "./eras.js";
-import { text } from "./sql.js";
 
 /** Units that are closed at once: with ten metrics they take 100 MiB of memory. */
 const CLOSING_UNITS = 131_072;

@@ -8,8 +8,8 @@
  * earlier era keep it.
  */
 import type { EvidenceMetric } from "../../../infer/statistics/evidence.js";
+import { text } from "../store/sql.js";
 import type { Row, Transaction } from "../store/store.js";
-import { text } from "./sql.js";
 
 /** Window and settling time in milliseconds. */
 export type Times = readonly [number, number];

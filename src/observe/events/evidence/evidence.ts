@@ -11,13 +11,13 @@ import type {
 	SegmentEvidence,
 	VariantHealth,
 } from "../../../infer/statistics/evidence.js";
-import { Parts } from "../accessLog/parts.js";
-import { newestOutcomes } from "../outcomes/newestOutcomes.js";
 import type { EventStore, Row, Transaction } from "../store/store.js";
 import { withCapital } from "./capital.js";
 import { whole } from "./eras.js";
 import { crossing } from "./interactions.js";
 import { hasGrown, type Look, Looks, nextDueMs, queryKey } from "./looks.js";
+import { newestOutcomes } from "./newestOutcomes.js";
+import { Parts } from "./parts.js";
 import { exposuresOf, PERIODS, REST, refresh } from "./refresh.js";
 
 /** The newest first exposure is searched among this many units of all Experiments; an older one is not reported. */

@@ -5,10 +5,10 @@
  */
 
 import type { Judge } from "../../../decide/rollout/judges.js";
-import type { MetricDeclaration } from "../outcomes/metricDeclaration.js";
+import type { MetricDeclaration } from "../receive/outcomes/metricDeclaration.js";
+import { text } from "../store/sql.js";
 import type { EventStore } from "../store/store.js";
 import { whole } from "./eras.js";
-import { text } from "./sql.js";
 
 /** As baselineQuantile.ts and unitQuantile.ts read them: the table, the column that identifies the Experiment, a condition. */
 const SOURCES = {

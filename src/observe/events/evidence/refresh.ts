@@ -5,13 +5,13 @@
  */
 import type { EvidenceQuery } from "../../../infer/statistics/evidence.js";
 import { SEGMENT_VALUES_MAX } from "../../../limits/index.js";
-import { variablesOf } from "../accessLog/parts.js";
+import { text } from "../store/sql.js";
 import type { Row, Transaction } from "../store/store.js";
 import { dayOf, MOMENT_COLUMNS, mergedMoments, momentsOfRows, VARIABLES_MAX } from "./aggregateSql.js";
 import { addCapital, askForCapital, keptCapital } from "./capital.js";
 import { type Closing, closeDue, unconflicted } from "./closing.js";
 import { advance, closedSeries, define, definitionOf, erasOf, maturityOf, whole } from "./eras.js";
-import { text } from "./sql.js";
+import { variablesOf } from "./parts.js";
 
 /** Place of a segment's values beyond the first SEGMENT_VALUES_MAX, and of units without a value. */
 export const REST = SEGMENT_VALUES_MAX;

@@ -113,7 +113,7 @@ CREATE TABLE IF NOT EXISTS losses (at_ms BIGINT NOT NULL, reason VARCHAR NOT NUL
 -- When the last entry arrived before the store was opened again, and times around which Envoy dropped entries.
 CREATE TABLE IF NOT EXISTS openings (last_ms BIGINT NOT NULL PRIMARY KEY);
 
--- The decision log; see decisionRecord.ts. id grows with the time of arrival and is unique.
+-- The access record log; see accessRecord.ts. id grows with the time of arrival and is unique.
 CREATE TABLE IF NOT EXISTS decisions (
 	id BIGINT NOT NULL, kind VARCHAR NOT NULL, at_ms BIGINT NOT NULL, received_ms BIGINT NOT NULL, request VARCHAR,
 	trace VARCHAR, gateway VARCHAR, service VARCHAR, method VARCHAR, path VARCHAR, principal VARCHAR, unit UHUGEINT,

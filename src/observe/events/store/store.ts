@@ -3,7 +3,7 @@
  * when it returns (DuckDB syncs the log), so committed data survives kill -9.
  *
  * Each of the five lanes has its own connection and runs one transaction at a time; no two lanes write one table. So
- * outcomes, access-log batches, evidence, the decision log and readers do not block each other.
+ * outcomes, access-log batches, evidence, the access record log and readers do not block each other.
  */
 import { chmodSync, existsSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
@@ -124,7 +124,7 @@ export interface EventStore {
 	readonly entries: Lane;
 	readonly outcomes: Lane;
 	readonly analysis: Lane;
-	readonly decisions: Lane;
+	readonly accessRecords: Lane;
 	/** Read-only queries; many may run. */
 	readonly questions: Lane;
 	/** Waits for the lanes, writes a checkpoint and closes the file. */
@@ -150,7 +150,7 @@ export async function openEventStore(directory: string): Promise<EventStore> {
 			entries: new Lane(first),
 			outcomes: new Lane(await instance.connect()),
 			analysis: new Lane(await instance.connect()),
-			decisions: new Lane(await instance.connect()),
+			accessRecords: new Lane(await instance.connect()),
 			questions: new Lane(await instance.connect(), "BEGIN TRANSACTION READ ONLY"),
 		};
 		return {
