@@ -3,6 +3,7 @@ import t from "tap";
 import { policyJudge } from "../../src/compile/access/review/policyCheck.js";
 import { readPolicyTests } from "../../src/compile/access/review/policyTable.js";
 import { spiffe } from "../compile/access/mutualTls.js";
+import { inThisTier } from "../envoy/tierVersions.js";
 import { accessPolicy, gateway, PATIENT, resourceSet, service, variant } from "../fixtures/resources.js";
 import { attackScene } from "./scene.js";
 import { spellings } from "./spellings.js";
@@ -28,7 +29,7 @@ const PATHS = [
 	...spellings(["public"]).filter((path, index) => index % 12 === 0 && /^\/[!-~]*$/.test(path)),
 ];
 
-for (const version of ["1.40.0", "1.36.2"]) {
+for (const version of inThisTier(["1.40.0", "1.36.2"])) {
 	t.test(`\`weir policy test\` agrees with Envoy ${version} on each path`, { timeout: 90_000 }, async (t) => {
 		let set = resourceSet({});
 		const scene = await attackScene(

@@ -13,10 +13,11 @@ import { startEnvoy } from "../../../src/cli/stack/envoyProcess.js";
 import { staticBootstrap } from "../../../src/compile/envoy/bootstrap.js";
 import type { AccessRecordsAnswer } from "../../../src/observe/events/query/accessRecordQuery.js";
 import { envoyBinary } from "../../envoy/harness.js";
+import { inThisTier } from "../../envoy/tierVersions.js";
 import { answerOf } from "../../fixtures/answerOf.js";
 import { GUARDED, startLiveRig } from "../../observe/events/rig.js";
 
-for (const version of ["1.40.0", "1.36.2"])
+for (const version of inThisTier(["1.40.0", "1.36.2"]))
 	t.test(
 		`a stopped Envoy ${version} delivers its access log, and a gap is recorded for a killed one`,
 		{ timeout: 120_000 },

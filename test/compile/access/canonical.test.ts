@@ -11,6 +11,7 @@ import { compile, NO_COLLECTORS } from "../../../src/compile/compile.js";
 import { EMPTY_STATUS } from "../../../src/decide/rollout/status.js";
 import { bootstrapOf, startEnvoy } from "../../envoy/harness.js";
 import { headerValues, pipelined } from "../../envoy/pipeline.js";
+import { inThisTier } from "../../envoy/tierVersions.js";
 import { startVariantServer } from "../../envoy/variantServer.js";
 import { accessPolicy, gateway, resourceSet, service, variant } from "../../fixtures/resources.js";
 import { mutualTls, spiffe } from "./mutualTls.js";
@@ -458,7 +459,7 @@ function forwarded(head: string): SentRequest {
 	return { method, path, host: values("host").join(","), headerValues: values };
 }
 
-for (const version of ["1.40.0", "1.36.2"]) {
+for (const version of inThisTier(["1.40.0", "1.36.2"])) {
 	t.test(`Envoy ${version} natively refuses the same requests as canonicalFault`, async (t) => {
 		const tls = await mutualTls(t);
 		const upstream = await startVariantServer("v1", (socket, head) => {

@@ -10,6 +10,7 @@ import { EMPTY_STATUS } from "../../../src/decide/rollout/status.js";
 import { startOtlpReceiver } from "../../../src/observe/telemetry/otlpReceiver.js";
 import { SpanStore } from "../../../src/observe/telemetry/spanStore.js";
 import { bootstrapOf, startEnvoy } from "../../envoy/harness.js";
+import { inThisTier } from "../../envoy/tierVersions.js";
 import { resourceSet, service, variant } from "../../fixtures/resources.js";
 import { startUpstream } from "../../fixtures/upstream.js";
 
@@ -20,13 +21,13 @@ const OTLP_WAIT_MS = 20_000;
 const traceIdOf = (kind: number, index: number): string =>
 	`${kind}${index}`.padStart(32, "0af7651916cd43dd8448eb211c80319c");
 
-for (const [version, percent] of [
+for (const [version, percent] of inThisTier([
 	["1.40.0", 1],
 	["1.38.3", 1],
 	["1.36.2", 1],
 	["1.40.0", 0],
 	["1.40.0", 100],
-] as const)
+] as const))
 	t.test(`Envoy ${version}, ${percent} %`, { timeout: 60_000 }, async (t) => {
 		const directory = await mkdtemp(join(tmpdir(), "weir-decision-"));
 		t.teardown(() => rm(directory, { recursive: true, force: true }));

@@ -9,6 +9,7 @@ import { EMPTY_STATUS } from "../../../../src/decide/rollout/status.js";
 import { TOKEN_BYTES_MAX, TOKEN_SKEW_SECONDS } from "../../../../src/limits/index.js";
 import { bootstrapOf, startEnvoy } from "../../../envoy/harness.js";
 import { alone, headerValues, rawGet } from "../../../envoy/pipeline.js";
+import { inThisTier } from "../../../envoy/tierVersions.js";
 import { startVariantServer } from "../../../envoy/variantServer.js";
 import { accessPolicy, gateway, resourceSet, service, tokenIssuer, variant } from "../../../fixtures/resources.js";
 import { AUDIENCE, createMinter, ISSUER, OTHER_ISSUER } from "./tokens.js";
@@ -19,7 +20,7 @@ interface Answer {
 	readonly challenge: string | undefined;
 }
 
-for (const version of ["1.40.0", "1.36.2"])
+for (const version of inThisTier(["1.40.0", "1.36.2"]))
 	t.test(`Envoy ${version} decides access by users natively`, async (t) => {
 		const directory = await mkdtemp(join(tmpdir(), "weir-users-"));
 		t.teardown(() => rm(directory, { recursive: true, force: true }));

@@ -5,6 +5,7 @@ import t from "tap";
 import type { AccessRecordsAnswer } from "../../../../src/observe/events/query/accessRecordQuery.js";
 import type { WholeAccount } from "../../../../src/observe/events/query/account.js";
 import { bootstrapOf, startEnvoy } from "../../../envoy/harness.js";
+import { inThisTier } from "../../../envoy/tierVersions.js";
 import { accessPolicy, experiment, PATIENT, resourceSet, service, variant } from "../../../fixtures/resources.js";
 import { startUpstream } from "../../../fixtures/upstream.js";
 import { startSidecar } from "../../../publish/sidecar/rig.js";
@@ -12,10 +13,10 @@ import { startLiveRig } from "../rig.js";
 
 t.setTimeout(120_000);
 
-for (const [version, protocol] of [
+for (const [version, protocol] of inThisTier([
 	["1.40.0", "ext_authz"],
 	["1.36.2", "ext_proc"],
-] as const)
+] as const))
 	t.test(`Envoy ${version}, ${protocol}`, { timeout: 90_000 }, async (t) => {
 		const port = await startUpstream(t, (_request, response) => response.end("ok"));
 		const variants = [variant("v1", port), variant("v2", port)];

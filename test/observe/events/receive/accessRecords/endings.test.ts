@@ -11,6 +11,7 @@ import type {
 	ShownAccessRecord,
 } from "../../../../../src/observe/events/query/accessRecordQuery.js";
 import { bootstrapOf, startEnvoy } from "../../../../envoy/harness.js";
+import { inThisTier } from "../../../../envoy/tierVersions.js";
 import { accessPolicy, PATIENT, resourceSet, service, variant } from "../../../../fixtures/resources.js";
 import { startUpstream } from "../../../../fixtures/upstream.js";
 import { seriesKey, startLiveRig } from "../../rig.js";
@@ -20,7 +21,7 @@ t.setTimeout(120_000);
 const lines = (host: string, path: string, ...more: readonly string[]): string =>
 	[`GET ${path} HTTP/1.1`, `Host: ${host}.test`, ...more, "", ""].join("\r\n");
 
-for (const version of ["1.40.0", "1.36.2"])
+for (const version of inThisTier(["1.40.0", "1.36.2"]))
 	t.test(`Envoy ${version}: each ending has its word`, { timeout: 90_000 }, async (t) => {
 		const port = await startUpstream(t, ({ url }, response) => {
 			if (url !== "/ok/hang") response.end("ok");

@@ -5,10 +5,11 @@ import { setTimeout as pause } from "node:timers/promises";
 import t from "tap";
 import type { AccessRecordsAnswer } from "../../../../../src/observe/events/query/accessRecordQuery.js";
 import { bootstrapOf, startEnvoy } from "../../../../envoy/harness.js";
+import { inThisTier } from "../../../../envoy/tierVersions.js";
 import { answerOf } from "../../../../fixtures/answerOf.js";
 import { GUARDED, startLiveRig } from "../../rig.js";
 
-for (const version of ["1.40.0", "1.36.2"])
+for (const version of inThisTier(["1.40.0", "1.36.2"]))
 	t.test(`Envoy ${version}: the gap covers all lost entries`, { timeout: 60_000 }, async (t) => {
 		const { rig, planOf, collectors } = await startLiveRig(t);
 		const plan = planOf(GUARDED);

@@ -15,6 +15,7 @@ import type {
 import { startOtlpReceiver } from "../../../../../src/observe/telemetry/otlpReceiver.js";
 import { SpanStore } from "../../../../../src/observe/telemetry/spanStore.js";
 import { bootstrapOf, startEnvoy } from "../../../../envoy/harness.js";
+import { inThisTier } from "../../../../envoy/tierVersions.js";
 import { startSidecarChild } from "../../../../failure/sidecarChild.js";
 import { idOf, PROTOCOLS, startStage } from "../../../../failure/stage.js";
 import { startWrongServer } from "../../../../failure/wrongServer.js";
@@ -24,7 +25,7 @@ import { type Rig, startLiveRig } from "../../rig.js";
 
 t.setTimeout(240_000);
 
-const VERSIONS = ["1.40.0", "1.38.3", "1.36.2"] as const;
+const VERSIONS = inThisTier(["1.40.0", "1.38.3", "1.36.2"]);
 const TRACE = /^(?!0{32})[0-9a-f]{32}$/;
 const CLIENTS = "0af7651916cd43dd8448eb211c80319c";
 /** A trace that the client does not sample. */
@@ -103,11 +104,11 @@ for (const version of VERSIONS)
 		);
 	});
 
-for (const [version, protocol, percents] of [
+for (const [version, protocol, percents] of inThisTier([
 	...PROTOCOLS.map((protocol) => ["1.40.0", protocol, [0, 100]] as const),
 	["1.38.3", "ext_authz", [0]],
 	["1.36.2", "ext_authz", [100]],
-] as const)
+] as const))
 	for (const percent of percents)
 		t.test(`Envoy ${version}, ${percent} % sampled: denials by the sidecar over ${protocol}`, async (t) => {
 			const { rig, plans, collectors, spans } = await collecting(t, percent);

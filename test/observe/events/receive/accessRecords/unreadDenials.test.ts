@@ -15,6 +15,7 @@ import { startVerifyingSidecar } from "../../../../attack/sidecar.js";
 import { AUDIENCE, ISSUER, KEY_SET } from "../../../../attack/tokens.js";
 import { mutualTls, spiffe } from "../../../../compile/access/mutualTls.js";
 import { bootstrapOf, startEnvoy } from "../../../../envoy/harness.js";
+import { inThisTier } from "../../../../envoy/tierVersions.js";
 import {
 	accessPolicy,
 	gateway,
@@ -67,7 +68,7 @@ const FLOODED: ReadonlySet<string> = new Set(["/none", "/token", "/shut"]);
 /** Before the sidecar is asked, and so never by it. */
 const BY_ENVOY: ReadonlySet<string> = new Set(["/gate", "/limit", "/shut", "/unknown"]);
 
-for (const version of ["1.40.0", "1.36.2"])
+for (const version of inThisTier(["1.40.0", "1.36.2"]))
 	for (const mode of ["native", "ext_authz", "ext_proc"] as const)
 		t.test(
 			`Envoy ${version}, ${mode}: a denial that the client does not read is recorded`,

@@ -14,6 +14,7 @@ import { COUNTERS } from "../../../../../src/observe/events/meter.js";
 import type { RequestAccount, WholeAccount } from "../../../../../src/observe/events/query/account.js";
 import { mutualTls, spiffe } from "../../../../compile/access/mutualTls.js";
 import { bootstrapOf, startEnvoy } from "../../../../envoy/harness.js";
+import { inThisTier } from "../../../../envoy/tierVersions.js";
 import {
 	accessPolicy,
 	CALLOUT,
@@ -55,10 +56,10 @@ interface Answered {
 t.setTimeout(120_000);
 
 // The oldest and the newest Envoy, each protocol once: what differs between them is how entries carry the answer.
-for (const [version, protocol] of [
+for (const [version, protocol] of inThisTier([
 	["1.40.0", "ext_authz"],
 	["1.36.2", "ext_proc"],
-] as const) {
+] as const)) {
 	t.test(`Envoy ${version}, ${protocol}`, { timeout: 60_000 }, async (t) => {
 		const tls = await mutualTls(t);
 		const [v1, v2] = [await startVariant(t), await startVariant(t)];

@@ -7,6 +7,7 @@ import { once } from "node:events";
 import t, { type Test } from "tap";
 import { mutualTls, spiffe } from "../../../../compile/access/mutualTls.js";
 import { bootstrapOf, startEnvoy } from "../../../../envoy/harness.js";
+import { inThisTier } from "../../../../envoy/tierVersions.js";
 import {
 	accessPolicy,
 	experiment,
@@ -23,12 +24,12 @@ import { metric, query, startLiveRig } from "../../rig.js";
 // Most of the time is waiting for windows and settling.
 t.jobs = 4;
 
-for (const [version, protocol] of [
+for (const [version, protocol] of inThisTier([
 	["1.40.0", null],
 	["1.36.2", null],
 	["1.40.0", "ext_authz"],
 	["1.38.3", "ext_proc"],
-] as const) {
+] as const)) {
 	t.test(`Envoy ${version}, ${protocol ?? "native"}`, { timeout: 60_000 }, (t) => untaken(t, version, protocol));
 }
 
