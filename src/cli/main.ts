@@ -143,6 +143,10 @@ program
 		"apply the files even if an apply, delete or rollback has changed the stored resources since the last start",
 	)
 	.addOption(data())
+	.option(
+		"--store <directory>",
+		"store of the models that Variants name (weir model); default: DATA/models, if there is one or a Variant needs it",
+	)
 	.option("--api-port <port>", "port of the API's TCP listener (mTLS) on the loopback address; 0: any free port", "0")
 	.option("--trust-domain <name>", "SPIFFE trust domain of the stack's certificate authority", "weir.local")
 	.option("--svid-lifetime <duration>", "lifetime of the identities, which are renewed after half of it; default 1h")
@@ -193,6 +197,12 @@ program
 	.option("--no-access-log-listen", "accept that no denials and no exposures of these Envoys are recorded")
 	.addOption(envoyGateways())
 	.option("--trace-sampling <percent>", "share of requests traced when the client sent no trace context", "1")
+	.option("--store <directory>", "store of the models that Variants name (weir model)")
+	.option(
+		"--predictor <address:port>",
+		"weir predictor --store that serves the models of Variants without endpoints (mTLS)",
+	)
+	.option("--predictor-id <id>", "SPIFFE id of that predictor; default: /weir/predictor in the own trust domain")
 	.option("--gateway-ports <file>", "choose the ports of Gateways that declare port 0, and store them in this file")
 	.addHelpText("after", OPERATORS_HELP + HEALTH_HELP)
 	.action(async (options) => (await import("./commands/control.js")).control(options));
@@ -272,11 +282,14 @@ program
 	.command("predictor")
 	.description("serve ONNX models by the Open Inference Protocol v2 (REST)")
 	.addOption(
-		new Option("--model <name=path>", "model to serve; repeatable")
+		new Option(
+			"--model <name=path>",
+			"model to serve: NAME=PATH, or with --store NAME@ALIAS (followed), NAME:VERSION or NAME@sha256:…; repeatable",
+		)
 			.argParser(collect)
-			.default([])
-			.makeOptionMandatory(),
+			.default([]),
 	)
+	.option("--store <directory>", "store of models (weir model); requests may name any of its models by digest")
 	.option("--address <address>", "address to listen on; without an identity only a loopback address", "127.0.0.1")
 	.option("--port <port>", "port to listen on; 0: any free port", "0")
 	.option("--workers <n>", "number of inference threads")

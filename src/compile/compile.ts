@@ -248,6 +248,7 @@ function compileService(
 			access,
 			callout: execution.callout,
 			experiments: assigning.map(({ table }) => table),
+			...modelsOf(service),
 		},
 	};
 
@@ -256,6 +257,14 @@ function compileService(
 			status.experiments[qualifiedName(experiment.metadata)] ?? initialStatus(experiment.spec.rollout.stepsPpm, 0);
 		return allocationPpm === undefined ? learned : { ...learned, allocationPpm };
 	}
+}
+
+/** An alias that control has not replaced is no model in force. */
+function modelsOf({ spec }: Service): Pick<PlanTable["services"][number], "models"> {
+	const models = spec.variants.flatMap(({ name, model }): readonly [string, string][] =>
+		model?.includes("@sha256:") ? [[name, model]] : [],
+	);
+	return models.length === 0 ? {} : { models: Object.fromEntries(models) };
 }
 
 function eligibilityOf(access: AccessTable, table: ExperimentTable, defaultVariant: string): Eligibility | null {

@@ -6,6 +6,7 @@ import {
 	EVENTS_UNWRITTEN,
 	IDENTITY_UNRENEWED,
 	KEYS_NOTE,
+	MODEL_NOT_SERVED,
 	NO_CLIENTS,
 	NO_SIDECAR_KEYS,
 	PLAN_UNKEPT,
@@ -18,6 +19,7 @@ import {
 
 export const ALARM_WORDS: Readonly<Record<string, string>> = {
 	[PROBE_FAILED]: "a request that no policy allows was not denied, or no verdict or report came (weir probe)",
+	[MODEL_NOT_SERVED]: "a Variant does not serve the model that it names",
 	[NO_CLIENTS]: "no client can connect there",
 	[PROXY_REFUSED]: "one of its trusted proxies can never connect, as it takes ids of the mesh's own trust domain alone",
 	"decisions-dropped":

@@ -1,7 +1,7 @@
 /** `weir control` and `weir ingest`: two processes, so that ingest load delays neither a rollback nor a push. */
 import { isIP } from "node:net";
 import { bareHost } from "../../declare/resources/address.js";
-import { spiffeFault } from "../../declare/resources/spiffe.js";
+import { spiffeFault, trustDomainOf } from "../../declare/resources/spiffe.js";
 import { WeirError } from "../../error.js";
 import { createLog, type Log } from "../../observe/telemetry/log.js";
 import { createMeter } from "../../observe/telemetry/meter.js";
@@ -38,6 +38,12 @@ export interface ControlArguments {
 	readonly traceSampling: string;
 	/** File of the ports of Gateways that declare 0. */
 	readonly gatewayPorts?: string;
+	/** Directory of the models that Variants name. */
+	readonly store?: string;
+	/** ADDRESS:PORT of the predictor that serves those of Variants without endpoints. */
+	readonly predictor?: string;
+	/** Its SPIFFE id; default: /weir/predictor in the own trust domain. */
+	readonly predictorId?: string;
 }
 
 export interface IngestArguments
@@ -74,6 +80,7 @@ export async function control(options: ControlArguments): Promise<void> {
 		xdsListen: xdsListen === undefined ? null : hostAndPort(xdsListen),
 		accessLogListen: accessLogListen === undefined ? null : hostAndPort(accessLogListen),
 		gatewayPortsFile: options.gatewayPorts ?? null,
+		models: await modelsOf(options, identity),
 	}));
 }
 
@@ -128,6 +135,27 @@ function accessLogOf({ xdsListen, accessLogListen }: ControlArguments): string |
 			"add --access-log-listen ADDRESS:PORT, or --no-access-log-listen to go without",
 		);
 	return accessLogListen === false ? undefined : accessLogListen;
+}
+
+/** Loaded only where it is used. */
+async function modelsOf(
+	{ store, predictor, predictorId }: ControlArguments,
+	identity: Identity | null,
+): Promise<NonNullable<RoleContext["models"]>> {
+	if (store === undefined) {
+		if (predictor === undefined) return { store: null, host: null };
+		throw new WeirError("invalid-argument", "--predictor serves models of a store", "add --store DIRECTORY");
+	}
+	const [{ ModelStore }, { predictorHost }] = await Promise.all([
+		import("../../serve/registry/store.js"),
+		import("../roles/predictorHost.js"),
+	]);
+	const models = new ModelStore(store);
+	if (predictor === undefined) return { store: models, host: null };
+	if (identity === null)
+		throw new WeirError("invalid-argument", "--predictor needs an identity: it is mTLS only", "add --identity SOCKET");
+	const id = predictorId ?? `spiffe://${trustDomainOf(identity.current().spiffeId)}/weir/predictor`;
+	return { store: models, host: predictorHost({ ...hostAndPort(predictor), id }, identity) };
 }
 
 /** With an issuer the API takes its tokens too, and a client certificate is not demanded any more. */

@@ -112,10 +112,11 @@ export async function status(options: ApiArguments & { readonly json?: boolean }
 		if (one.shares !== undefined) print(`  ${sharesSentence(one)}`);
 	}
 	printTogether(answer);
-	for (const { service, declaredDefaultVariant, liveDefaultVariant } of answer.services) {
+	for (const { service, declaredDefaultVariant, liveDefaultVariant, models = {} } of answer.services) {
 		const promoted =
 			liveDefaultVariant === declaredDefaultVariant ? "" : ` (promoted; declared is ${declaredDefaultVariant})`;
 		print(`Service ${service}: default Variant ${liveDefaultVariant}${promoted}`);
+		for (const [variant, model] of Object.entries(models)) print(`  Variant ${variant}: model ${model}`);
 	}
 }
 

@@ -7,15 +7,20 @@ import { createMeter } from "../../observe/telemetry/meter.js";
 import { startTracing } from "../../observe/telemetry/tracing.js";
 import { clientRule, isSidecar } from "../../serve/predictor/clients.js";
 import type { DecisionDemand } from "../../serve/predictor/demand.js";
-import { startPredictor } from "../../serve/predictor/server.js";
+import { type Predictor, startPredictor } from "../../serve/predictor/server.js";
+import { ModelStore } from "../../serve/registry/store.js";
+import { watchStore } from "../../serve/registry/watch.js";
 import type { Identity } from "../../trust/identity/svid.js";
 import type { Workload } from "../../trust/identity/workloadClient.js";
 import { serveUntilStopped } from "../stack/child.js";
+import { modelCatalog } from "../stack/modelCatalog.js";
 import { watchRenewal } from "../stack/renewal.js";
 import { port } from "./control.js";
 
 export interface PredictorArguments {
 	readonly model: readonly string[];
+	/** Directory of a store of models. */
+	readonly store?: string;
 	readonly address: string;
 	readonly port: string;
 	readonly workers?: string;
@@ -28,11 +33,7 @@ export interface PredictorArguments {
 }
 
 export async function predictor(options: PredictorArguments): Promise<void> {
-	const models = options.model.map((pair) => {
-		const [name, path, ...rest] = pair.split("=");
-		if (!name || !path || rest.length > 0) throw new WeirError("invalid-argument", `--model ${pair} is not NAME=PATH`);
-		return { name, path };
-	});
+	const { files, stored } = modelsOf(options);
 	const log = createLog({ role: "predictor" });
 	const clients = options.clients.map(clientRule);
 	const served = servedAs(options);
@@ -42,7 +43,8 @@ export async function predictor(options: PredictorArguments): Promise<void> {
 	const renewal = watchRenewal(createMeter({ role: "predictor" }), log, () => identity?.validity() ?? null);
 	const tracing = startTracing({ environment: process.env, serviceName: "weir-predictor" });
 	const running = await startPredictor({
-		models,
+		models: files,
+		catalog: options.store === undefined ? undefined : modelCatalog(new ModelStore(options.store)),
 		address: options.address,
 		port: port(options.port),
 		workers: options.workers === undefined ? undefined : Number(options.workers),
@@ -57,11 +59,68 @@ export async function predictor(options: PredictorArguments): Promise<void> {
 		identity?.close();
 		throw error;
 	});
+	const following =
+		options.store === undefined ? null : await followModels(stored, new ModelStore(options.store), running, log);
 	serveUntilStopped({ url: running.url }, async () => {
+		following?.();
 		await running.close();
 		renewal.close();
 		identity?.close();
 		await tracing.shutdown();
+	});
+}
+
+/** @throws WeirError `invalid-argument` */
+function modelsOf({ model, store }: PredictorArguments): {
+	readonly files: readonly { name: string; path: string }[];
+	readonly stored: readonly string[];
+} {
+	const files: { name: string; path: string }[] = [];
+	const stored: string[] = [];
+	for (const text of model) {
+		const [name, path, ...rest] = text.split("=");
+		if (name && path && rest.length === 0) files.push({ name, path });
+		else if (store !== undefined && path === undefined) stored.push(text);
+		else
+			throw new WeirError(
+				"invalid-argument",
+				`--model ${text} is not NAME=PATH`,
+				store === undefined
+					? "for a model of a store, add --store DIRECTORY"
+					: "or NAME@ALIAS, NAME:VERSION, NAME@sha256:…",
+			);
+	}
+	return { files, stored };
+}
+
+/**
+ * Serves models of a store, and what their aliases name after each move. A model that cannot be loaded leaves the one before.
+ * @returns stops it
+ * @throws WeirError if one cannot be loaded at the start
+ */
+async function followModels(
+	references: readonly string[],
+	store: ModelStore,
+	predictor: Pick<Predictor, "takeOver">,
+	log: Log,
+): Promise<() => void> {
+	const takeOver = async (reference: string): Promise<void> => {
+		const { name, digest } = await store.resolve(reference);
+		await predictor.takeOver(name, digest);
+	};
+	for (const reference of references) await takeOver(reference);
+	let moving = Promise.resolve();
+	return watchStore(store.directory, () => {
+		for (const reference of references) {
+			moving = moving
+				.then(() => takeOver(reference))
+				.catch((error: unknown) =>
+					log.error("a model is not served; the one before is", {
+						model: reference,
+						why: WeirError.from(error).message,
+					}),
+				);
+		}
 	});
 }
 

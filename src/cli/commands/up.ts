@@ -15,6 +15,8 @@ export interface UpArguments {
 	/** Also if others have changed resources since the last start. */
 	readonly overwrite?: boolean;
 	readonly data: string;
+	/** Directory of a store of models; default: DATA/models, if there is one or a Variant names a model. */
+	readonly store?: string;
 	readonly apiPort: string;
 	readonly traceSampling: string;
 	readonly trustDomain: string;
@@ -35,6 +37,7 @@ export interface UpArguments {
 export async function up(options: UpArguments): Promise<void> {
 	const { file, data, apiPort, traceSampling, trustDomain, identitySocket } = options;
 	const files = file.length === 0 && existsSync(join(data, "state")) ? [] : await declarable(file);
+	const store = options.store ?? usualStore(data, files);
 	// Before the first child starts: a signal must stop those that still start, in order.
 	const ended = new Promise<NodeJS.Signals>((resolve) => {
 		process.once("SIGINT", resolve);
@@ -53,6 +56,7 @@ export async function up(options: UpArguments): Promise<void> {
 		...(identitySocket === undefined ? {} : { identitySocket }),
 		...(options.svidLifetime === undefined ? {} : { svidLifetime: options.svidLifetime }),
 		notice: (line) => process.stderr.write(`weir: ${line}\n`),
+		...(store === undefined ? {} : { store }),
 		declare: () => files,
 		overwrite: options.overwrite ?? false,
 		signal: starting.signal,
@@ -66,6 +70,14 @@ export async function up(options: UpArguments): Promise<void> {
 	process.stdout.write(`READY ${JSON.stringify({ gateway, gateways, api, https, metrics })}\n`);
 	await ended;
 	await stack.stop();
+}
+
+function usualStore(data: string, files: readonly ResourceFile[]): string | undefined {
+	const store = join(data, "models");
+	const named = parseResources(files).resources.services.some(({ spec }) =>
+		spec.variants.some(({ model, endpoints }) => model !== undefined && endpoints.length === 0),
+	);
+	return named || existsSync(store) ? store : undefined;
 }
 
 /** Reports problems of the files before anything starts. */

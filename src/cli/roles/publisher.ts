@@ -27,6 +27,7 @@ import { connectionLifeMs } from "./connectionLife.js";
 import { IssuerKeys } from "./issuerKeys.js";
 import { loadMetrics } from "./loads.js";
 import { meshClientTroubles } from "./meshClients.js";
+import { ModelsInForce } from "./models.js";
 import { ProbeDesk } from "./probeDesk.js";
 import { watchRefusals } from "./refusedConfigurations.js";
 import { gatewaysOfEnvoy, type RoleContext } from "./role.js";
@@ -53,6 +54,7 @@ export class Publisher {
 	first: Promise<void> = Promise.resolve();
 	readonly #server: XdsServer;
 	readonly #issuerKeys: IssuerKeys;
+	readonly #models: ModelsInForce;
 	readonly #unknownKeys: UnknownKeysReader;
 	readonly #gatewayPorts: GatewayPorts | null;
 	/** Fixed at start, because a changed listener drains its connections. */
@@ -67,7 +69,7 @@ export class Publisher {
 	#following: Promise<void> = Promise.resolve();
 	#keysTimer: NodeJS.Timeout | undefined;
 	/** The last publication. */
-	#published: { readonly state: State; readonly keys: string } | null = null;
+	#published: { readonly state: State; readonly keys: string; readonly models: string } | null = null;
 	/** Time of the first state that is not yet published; null = the newest state is published. */
 	#behindSinceMs: number | null = null;
 	/** Why the table of the last plan could not be stored; null = it is stored. */
@@ -108,6 +110,11 @@ export class Publisher {
 				: { connectionMs: connectionLifeMs(svid.certificate), trustDomain: trustDomainOf(svid.spiffeId) }),
 		};
 		this.#gatewayPorts = gatewayPortsFile === null ? null : new GatewayPorts(gatewayPortsFile);
+		this.#models = new ModelsInForce({
+			...(context.models ?? { store: null, host: null }),
+			log,
+			changed: () => this.#publishModels(),
+		});
 		this.#issuerKeys = new IssuerKeys({ log, meter, changed: () => this.#publishKeys() });
 		this.#unknownKeys = new UnknownKeysReader(ingestClient(at.ingestSocket, KEYS_REFRESH_MS), (gateway) =>
 			this.#issuerKeys.unknownKey(gateway),
@@ -129,6 +136,7 @@ export class Publisher {
 		return [
 			...this.probes.alarms(),
 			...this.#issuerKeys.troubles(),
+			...this.#models.alarms(),
 			...(this.#unkept === null ? [] : [{ gateway: "", alarm: PLAN_UNKEPT, why: this.#unkept }]),
 			...(this.#published === null
 				? []
@@ -149,6 +157,7 @@ export class Publisher {
 	async close(): Promise<void> {
 		this.#stopped.abort();
 		clearInterval(this.#keysTimer);
+		this.#models.close();
 		await this.#server.close();
 		for (const digest of [this.#handshakes, this.#refusedStreams, this.#unwritten]) digest.close();
 		await Promise.race([this.#following, new Promise((resolve) => setTimeout(resolve, 100))]);
@@ -261,7 +270,7 @@ export class Publisher {
 	}
 
 	async #publish(next: State): Promise<void> {
-		const resources = await this.#withPorts(next.resources);
+		const resources = await this.#models.of(await this.#withPorts(next.resources));
 		let keySets = await this.#issuerKeys.read(resources);
 		let plan = compile(resources, next.status, { ...this.#fixed, keySets });
 		if (this.#published === null) this.#warnOfNoClients(resources);
@@ -285,7 +294,7 @@ export class Publisher {
 				}),
 		};
 		await this.#server.publishInSlices({ ...plan, closable }, next.revision);
-		this.#published = { state: next, keys: JSON.stringify(keySets) };
+		this.#published = { state: next, keys: JSON.stringify(keySets), models: modelsOf(resources) };
 		this.#behindSinceMs = null;
 		this.probes.publish(probeTargets(plan.version, plan.table, resources.gateways));
 		this.context.meter.count("weir_xds_plans_published_total", "Plans published to Envoys.");
@@ -324,6 +333,17 @@ export class Publisher {
 		});
 	}
 
+	/** An alias has moved. */
+	#publishModels(): void {
+		void this.#inTurn("a moved alias was not published", async () => {
+			if (this.#published === null || this.#stopped.signal.aborted) return;
+			const { state, models } = this.#published;
+			if (modelsOf(await this.#models.of(state.resources)) === models) return;
+			await this.#publish(state);
+			this.context.log.info("a moved alias of a model was published");
+		});
+	}
+
 	async #withPorts(resources: ResourceSet): Promise<ResourceSet> {
 		const ports = await this.#gatewayPorts?.of(resources.gateways);
 		if (ports === undefined) return resources;
@@ -346,6 +366,10 @@ export class Publisher {
 		);
 	}
 }
+
+/** Models of all Variants, for comparison. */
+const modelsOf = ({ services }: ResourceSet): string =>
+	JSON.stringify(services.map(({ spec }) => spec.variants.map(({ model = null }) => model)));
 
 /** Loaded only if xDS listens over TCP. */
 async function security(identity: Identity): Promise<XdsSecurity> {

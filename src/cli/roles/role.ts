@@ -5,6 +5,7 @@ import type { Meter } from "../../observe/telemetry/meter.js";
 import type { TcpListener } from "../../operate/api/caller.js";
 import type { Identity } from "../../trust/identity/svid.js";
 import type { Places } from "../stack/places.js";
+import type { ModelsOptions } from "./models.js";
 
 export interface RoleContext {
 	readonly at: Places;
@@ -27,6 +28,8 @@ export interface RoleContext {
 	readonly envoyGateways: ReadonlyMap<string, readonly string[]>;
 	/** Share of allowed requests that ingest records: `denied` (none, the default), a percentage, `all`. */
 	readonly decisionLog?: string;
+	/** Where models come from, and who serves those of Variants without endpoints. */
+	readonly models?: Pick<ModelsOptions, "store" | "host">;
 	/** File with the ports of Gateways that declare port 0; null = Envoy chooses. */
 	readonly gatewayPortsFile: string | null;
 }

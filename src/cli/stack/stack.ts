@@ -37,6 +37,8 @@ export interface StackOptions {
 	readonly decisionLog?: string;
 	/** Whether gates may be on this machine; false. */
 	readonly allowLocalGates?: boolean;
+	/** Directory of a store of models: the stack runs a predictor for Variants without endpoints. Default: none. */
+	readonly store?: string;
 	/** Further identities of the own authority, by name: SPIFFE ids. */
 	readonly workloads?: Readonly<Record<string, string>>;
 	/** Processes to start before anything is declared. */
@@ -120,7 +122,15 @@ async function startParts(options: StackOptions, at: Places, supervisor: Supervi
 		const ids = { ...identity.ids, ...workloads };
 		await supervisor.start(caChild({ data: at.dataDirectory, run: at.runDirectory, trustDomain, ids, svidLifetime }));
 	}
-	const control = controlChild(options, at, identity, common);
+	const predictor =
+		options.store === undefined
+			? null
+			: ((await supervisor.start(predictorChild(options.store, identity, environment))) as { url: string });
+	const models =
+		options.store === undefined || predictor === null
+			? []
+			: ["--store", options.store, "--predictor", new URL(predictor.url).host];
+	const control = controlChild(options, at, identity, [...common, ...models]);
 	const { api: https } = (await supervisor.start(control)) as { api: string };
 	const api = `unix:${at.apiSocket}`;
 	// What does not need each other starts side by side; a part that stops goes after all that began later.
@@ -176,6 +186,21 @@ async function startParts(options: StackOptions, at: Places, supervisor: Supervi
 			rmSync(at.addressesFile, { force: true });
 			await supervisor.stop();
 		},
+	};
+}
+
+/** Control asks it whether it serves a model, and Envoy sends it requests. A restarted one has the port of its first start. */
+function predictorChild(store: string, { ids, socketOf }: StackIdentity, environment: NodeJS.ProcessEnv): ChildSpec {
+	const args = (port: string) => [
+		...["predictor", "--store", store, "--port", port, "--identity", socketOf("predictor")],
+		...["--clients", ids.envoy, "--clients", ids.control],
+	];
+	return {
+		name: "predictor",
+		module: MAIN,
+		args: args("0"),
+		argsAgain: (ready) => args(new URL((ready as { url: string }).url).port),
+		environment,
 	};
 }
 

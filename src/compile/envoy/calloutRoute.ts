@@ -5,6 +5,8 @@
 import { ARM_HEADER, VARIANT_HEADER } from "../plan/headers.js";
 import { UNIT_REGEX } from "./matcher.js";
 import {
+	addedToRequest,
+	modelHeaders,
 	ownClaim,
 	type Route,
 	type RouteContext,
@@ -29,6 +31,7 @@ export function variantRoutes(context: RouteContext, otherwise: Route): readonly
 		match: named({ string_match: { exact: name } }),
 		route: { cluster: variantCluster(context, name), ...routeAction(context) },
 		metadata,
+		...addedToRequest(modelHeaders(context, name)),
 		...removal,
 	}));
 	// A Variant of a newer plan that these routes do not know. The request must not go to another one: it was authorised for

@@ -12,7 +12,16 @@ import { variantRoutes } from "./calloutRoute.js";
 import { loopHeader } from "./loopDetection.js";
 import { hasUnit, inSlot, onMatchRoute, unitHeader } from "./matcher.js";
 import { limitsPerRoute } from "./rateLimits.js";
-import { ownClaim, type RouteContext, removed, routeAction, routeIdentity, variantCluster } from "./routeAction.js";
+import {
+	addedToRequest,
+	modelHeaders,
+	ownClaim,
+	type RouteContext,
+	removed,
+	routeAction,
+	routeIdentity,
+	variantCluster,
+} from "./routeAction.js";
 import { tokensPerRoute } from "./tokens.js";
 import { weightedEntries } from "./weights.js";
 
@@ -119,7 +128,7 @@ function experimentRoute(context: RouteContext, experiment: ExperimentTable): ob
 				clusters: weightedEntries(experiment, table.defaultVariant).map((entry) => ({
 					name: variantCluster(context, entry.variant),
 					weight: entry.points,
-					...armHeaders(context, experiment, entry.arm),
+					...armHeaders(context, experiment, entry.arm, entry.variant),
 					...entryFilters(context, experiment.name, entry.arm, entry.variant),
 				})),
 			},
@@ -149,6 +158,7 @@ function defaultRoute(context: RouteContext, unit: boolean) {
 		...routeIdentity(context, null),
 		route: { cluster: variantCluster(context, table.defaultVariant), ...routeAction(context) },
 		metadata: { filter_metadata: { weir: { plan: planVersion } } },
+		...addedToRequest(modelHeaders(context, table.defaultVariant)),
 		...(unit && exposeArm ? { response_headers_to_add: rest.map(armHeader) } : {}),
 		// An upstream's own header of that name would look like ours.
 		...(!unit && exposeArm ? { response_headers_to_remove: [ARM_HEADER] } : {}),
@@ -156,14 +166,15 @@ function defaultRoute(context: RouteContext, unit: boolean) {
 }
 
 /** One response value per Experiment of the Service: the arm if the unit is in its slot, else `-`. */
-function armHeaders({ table, exposeArm }: RouteContext, experiment: ExperimentTable, arm: string | null): object {
+function armHeaders(context: RouteContext, experiment: ExperimentTable, arm: string | null, variant: string): object {
+	const { table, exposeArm } = context;
 	const own = armValue(experiment.name, arm);
 	const others = table.experiments
 		.filter(({ name }) => name !== experiment.name)
 		.map(({ name }) => armValue(name, null));
 	const parameters = experiment.arms.find(({ name }) => name === arm)?.parameters ?? {};
 	return {
-		request_headers_to_add: [armHeader(own, 0), ...parameterHeaders(parameters)],
+		request_headers_to_add: [armHeader(own, 0), ...parameterHeaders(parameters), ...modelHeaders(context, variant)],
 		...(exposeArm ? { response_headers_to_add: [own, ...others].map(armHeader) } : {}),
 	};
 }

@@ -5,6 +5,7 @@ import { isOpen } from "../access/rules/accessTable.js";
 import type { DryRun } from "../access/shadow.js";
 import type { CalloutProtocol } from "../plan/compiledPlan.js";
 import { clusterName, type GatewayTable, routeName, type ServiceTable } from "../plan/compiledPlan.js";
+import { MODEL_HEADER } from "../plan/headers.js";
 import { noUpgrades } from "./canonical.js";
 import { protoDuration } from "./duration.js";
 
@@ -73,9 +74,23 @@ export function routeAction({ service: { spec }, table, idleTimeoutMs }: RouteCo
 }
 
 /** The Variant's cluster, or the default Variant's if it has no endpoint and the Service declares `default-variant`. */
-export function variantCluster({ service, table }: RouteContext, variant: string): string {
+export const variantCluster = (context: RouteContext, variant: string): string =>
+	clusterName(context.table.name, servedVariant(context, variant));
+
+/** Tells the predictor which model the Variant serves. */
+export function modelHeaders(context: RouteContext, variant: string): readonly object[] {
+	const model = context.table.models?.[servedVariant(context, variant)];
+	if (model === undefined) return [];
+	const value = model.slice(model.indexOf("@") + 1);
+	return [{ header: { key: MODEL_HEADER, value }, append_action: "OVERWRITE_IF_EXISTS_OR_ADD" }];
+}
+
+function servedVariant({ service, table }: RouteContext, variant: string): string {
 	const declared = service.spec.variants.find(({ name }) => name === variant);
 	const empty = declared === undefined || declared.endpoints.length === 0;
-	const served = empty && service.spec.noEndpoint === "default-variant" ? table.defaultVariant : variant;
-	return clusterName(table.name, served);
+	return empty && service.spec.noEndpoint === "default-variant" ? table.defaultVariant : variant;
 }
+
+/** The field of a route, or none. */
+export const addedToRequest = (headers: readonly object[]): object =>
+	headers.length === 0 ? {} : { request_headers_to_add: headers };

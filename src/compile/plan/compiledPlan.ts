@@ -93,6 +93,8 @@ export interface ServiceTable {
 	/** What the sidecar does for the Service; null = nothing, all is native. */
 	readonly callout: CalloutTable | null;
 	readonly experiments: readonly ExperimentTable[];
+	/** Model of each Variant that has one in force: `NAME@sha256:…`. Absent = none. */
+	readonly models?: Readonly<Record<string, string>>;
 }
 
 /** Who may call a Service: deny by default, deny wins; `open` and no policy = everyone. */

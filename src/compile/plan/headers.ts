@@ -26,6 +26,9 @@ export const VARIANT_HEADER = "x-weir-variant";
  */
 export const FORWARDED_CERT_HEADER = "x-weir-forwarded-cert";
 
+/** Digest of the model that the Variant serves now, for the predictor: it may hold several of one name. */
+export const MODEL_HEADER = "x-weir-model";
+
 /** Parameters of an arm, for the upstream. */
 export const parameterHeader = (name: string): string => `x-weir-param-${name}`;
 

@@ -182,7 +182,10 @@ export interface Callout {
 /** One backend version of a Service. */
 export interface Variant {
 	readonly name: string;
+	/** Empty with a model: Weir's own predictor serves it. */
 	readonly endpoints: readonly Endpoint[];
+	/** `NAME@ALIAS` or `NAME@sha256:…`, as in the store of models. Control replaces an alias by the digest in force. */
+	readonly model?: string;
 }
 
 export interface Endpoint {

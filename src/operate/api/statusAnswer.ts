@@ -38,6 +38,7 @@ function answerOf(
 	const isVisible = ({ gateway }: GatewayAlarm): boolean =>
 		mayRead(gateway === "" ? ALL_NAMESPACES : namespaceOf(gateway));
 	const { revision, resources, status } = visibleState(store.current, mayRead);
+	const models = new Map(store.newestPlan?.services.map((one) => [one.name, one.models]));
 	return {
 		...operations.rights.partly(caller),
 		revision,
@@ -70,6 +71,7 @@ function answerOf(
 				service: name,
 				declaredDefaultVariant: declared,
 				liveDefaultVariant: liveDefault(one, status),
+				...(models.get(name) === undefined ? {} : { models: models.get(name) }),
 			};
 		}),
 	};

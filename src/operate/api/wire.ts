@@ -24,6 +24,8 @@ export interface GatewayAlarm {
 	readonly envoy?: string;
 }
 
+/** A Variant does not serve the model that it names. */
+export const MODEL_NOT_SERVED = "model-not-served";
 /** Control has no key of an issuer, so Envoy can verify none of its tokens. */
 export const NO_KEYS = "no-issuer-keys";
 /** A Gateway refuses tokens because the sidecar has no key of their issuer. */
@@ -92,6 +94,8 @@ export interface StatusAnswer extends Partly {
 		readonly service: string;
 		readonly declaredDefaultVariant: string;
 		readonly liveDefaultVariant: string;
+		/** Model that each Variant serves, `NAME@sha256:…`; absent = none has one. */
+		readonly models?: Readonly<Record<string, string>> | undefined;
 	}[];
 }
 

@@ -203,7 +203,7 @@ const callout: Check<CalloutTable> = (value) => {
 	return table;
 };
 
-const serviceFields = object<ServiceTable>({
+const serviceFields = object<Omit<ServiceTable, "models">>({
 	name: text,
 	hosts: texts,
 	defaultVariant: text,
@@ -215,7 +215,10 @@ const serviceFields = object<ServiceTable>({
 
 /** The unit is read once for all Experiments of a Service (resources/checks/layer.ts). */
 export const service: Check<ServiceTable> = (value) => {
-	const table = serviceFields(value);
+	// Only ingest reads models.
+	const { models = {}, ...given } = members(value);
+	for (const model of Object.values(members(models))) text(model);
+	const table = serviceFields(given);
 	const [first] = table.experiments;
 	for (const { name, unit } of table.experiments) {
 		if (first !== undefined && sourceOf(unit) !== sourceOf(first.unit)) {

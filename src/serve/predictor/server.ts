@@ -11,6 +11,7 @@ import { PREDICTOR_DRAIN_MS } from "../../limits/index.js";
 import { claimSocket, restrictSocket } from "../../trust/local/socket.js";
 import { ADMISSION_BOUNDS, type AdmissionBounds } from "./admission.js";
 import { BODY_BOUNDS, type BodyBounds } from "./body.js";
+import { type Catalog, CatalogModels } from "./catalog.js";
 import type { ClientRule } from "./clients.js";
 import type { DecisionDemand } from "./demand.js";
 import type { Engine } from "./engine.js";
@@ -25,6 +26,8 @@ import type { ModelSource } from "./tensor.js";
 export interface PredictorOptions {
 	/** A request without a version gets the last model of that name. */
 	readonly models: readonly { readonly name: string; readonly path: string; readonly version?: string | undefined }[];
+	/** Store of the models that requests name by digest; default: none. */
+	readonly catalog?: Catalog | undefined;
 	/** An address or `unix:/path`; without a guard only of the loopback. */
 	readonly address: string;
 	/** 0 = any free port; not used for a socket. */
@@ -50,6 +53,11 @@ export interface PredictorOptions {
 export interface Predictor {
 	/** `http://127.0.0.1:PORT`, `https://ADDRESS:PORT` with a guard, or `unix:/path`. */
 	readonly url: string;
+	/**
+	 * Serves a model of the catalog to requests without a version; those that run are answered by the one before.
+	 * @throws WeirError if it cannot be loaded: the one before stays
+	 */
+	takeOver(name: string, digest: string): Promise<void>;
 	/** Becomes not ready at once, answers running requests, then closes. */
 	close(): Promise<void>;
 }
@@ -62,13 +70,21 @@ export async function startPredictor(options: PredictorOptions): Promise<Predict
 	const address = listenAddress(options.address, options.port, guard !== null);
 	if (guard !== null && guard.clients.length === 0)
 		throw new WeirError("invalid-argument", "no clients are allowed", "name the Envoys with --clients");
-	const models = await checkModels(options.models);
+	const models = await checkModels(options.models, options.catalog !== undefined);
 	const workers = options.workers ?? Math.min(availableParallelism(), 2);
 	if (!Number.isInteger(workers) || workers < 1) throw new WeirError("invalid-argument", `${workers} workers`);
 	const { meter, log, workerUrl } = options;
-	const engine = await OnnxEngine.start({ models, workers, meter, log, workerUrl });
+	const engine = new OnnxEngine({ workers, meter, log, workerUrl });
+	const catalog = options.catalog === undefined ? null : new CatalogModels(engine, options.catalog, log);
+	try {
+		await loadAll(engine, models, log);
+	} catch (error) {
+		await engine.close();
+		throw error;
+	}
 	const service = new PredictorService({
 		engine,
+		catalog,
 		bodies: { ...BODY_BOUNDS, ...options.bodies },
 		admission: { ...ADMISSION_BOUNDS, ...options.admission },
 		tracer: options.tracer ?? predictorTracer(),
@@ -93,9 +109,10 @@ export async function startPredictor(options: PredictorOptions): Promise<Predict
 		if (guard === null) log?.warn("no identity: anyone on this machine may ask, through the mesh or not (development)");
 		return {
 			url,
+			takeOver: async (name, digest) => catalog?.takeOver(name, digest),
 			close: () => {
 				stopRotation();
-				return close(server, service, engine);
+				return close(server, service, engine).then(() => catalog?.close());
 			},
 		};
 	} catch (error) {
@@ -105,8 +122,20 @@ export async function startPredictor(options: PredictorOptions): Promise<Predict
 	}
 }
 
-async function checkModels(given: PredictorOptions["models"]): Promise<ModelSource[]> {
-	if (given.length === 0) throw new WeirError("invalid-argument", "no model", "give --model NAME=PATH");
+/** A model that cannot be loaded leaves the others serving. @throws WeirError if none can */
+async function loadAll(engine: OnnxEngine, models: readonly ModelSource[], log: Log | undefined): Promise<void> {
+	const faults: unknown[] = [];
+	for (const model of models) {
+		await engine.load(model, { takeOver: true }).catch((error: unknown) => {
+			faults.push(error);
+			log?.error("a model was not loaded", { model: model.name, why: WeirError.from(error).message });
+		});
+	}
+	if (faults.length > 0 && faults.length === models.length) throw faults[0];
+}
+
+async function checkModels(given: PredictorOptions["models"], hasCatalog: boolean): Promise<ModelSource[]> {
+	if (given.length === 0 && !hasCatalog) throw new WeirError("invalid-argument", "no model", "give --model NAME=PATH");
 	const models = given.map(({ name, path, version }) => ({ name, path, version: version ?? "1" }));
 	const seen = new Set<string>();
 	for (const { name, version, path } of models) {

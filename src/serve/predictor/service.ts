@@ -6,9 +6,11 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { performance } from "node:perf_hooks";
 import type { Tracer } from "@opentelemetry/api";
+import { WeirError } from "../../error.js";
 import { Admission, type AdmissionBounds } from "./admission.js";
 import { answer } from "./answer.js";
 import { Bodies, type BodyBounds, type BodyResult } from "./body.js";
+import type { CatalogModels } from "./catalog.js";
 import { type DecisionDemand, decisionFor } from "./demand.js";
 import { type Endpoint, endpointOf, methodOf, routeTemplate } from "./endpoint.js";
 import type { Engine, EngineResult, ServedModel } from "./engine.js";
@@ -23,6 +25,8 @@ const PLATFORM = "onnx_onnxv1";
 
 export interface ServiceParts {
 	readonly engine: Engine;
+	/** Models that requests name by digest; null = only those of the engine. */
+	readonly catalog: CatalogModels | null;
 	readonly bodies: BodyBounds;
 	readonly admission: AdmissionBounds;
 	readonly tracer: Tracer;
@@ -85,9 +89,9 @@ export class PredictorService {
 			this.#refuseDecision(response, decision);
 			return;
 		}
-		const model = "model" in endpoint ? this.#parts.engine.find(endpoint.model, endpoint.version) : null;
-		if (endpoint.kind === "infer" && model !== null) {
-			await this.#infer(request, response, model, { endpoint, path, decision });
+		const found = "model" in endpoint ? await this.#find(endpoint, request) : null;
+		if (endpoint.kind === "infer" && found !== null && !("refused" in found)) {
+			await this.#infer(request, response, found, { endpoint, path, decision });
 			return;
 		}
 		const why = decision?.use() ?? null;
@@ -99,12 +103,28 @@ export class PredictorService {
 			this.#describeServer(endpoint, response);
 			return;
 		}
-		if (model === null) {
+		if (found === null) {
 			const what = endpoint.version === null ? "model" : "model version";
 			this.#refuse(response, refusal(404, `no such ${what}`));
-			return;
+		} else if ("refused" in found) this.#refuse(response, found.refused);
+		else if (endpoint.kind !== "infer") this.#describeModel(endpoint.kind, found, response);
+	}
+
+	/** Envoy names the digest that the Variant serves (x-weir-model), unless the path names a version. */
+	async #find(
+		{ model, version }: { readonly model: string; readonly version: string | null },
+		request: IncomingMessage,
+	): Promise<ServedModel | { readonly refused: Refusal } | null> {
+		const { engine, catalog } = this.#parts;
+		const named = version ?? modelHeader(request);
+		const found = engine.find(model, named);
+		if (found !== null || catalog === null || named === null || !DIGEST.test(named)) return found;
+		try {
+			return await catalog.demand(model, named);
+		} catch (error) {
+			const { code, message } = WeirError.from(error);
+			return { refused: code === "not-found" ? refusal(404, message) : refusal(503, message) };
 		}
-		if (endpoint.kind !== "infer") this.#describeModel(endpoint.kind, model, response);
 	}
 
 	/** OIP: 200 means yes, a 4xx means no. */
@@ -244,6 +264,14 @@ export class PredictorService {
 	#send(response: ServerResponse, status: number, json: string): void {
 		answer(response, { status, json, headers: {}, last: this.closing });
 	}
+}
+
+const DIGEST = /^sha256:[0-9a-f]{64}$/;
+
+/** Envoy strips a client's own. */
+function modelHeader({ headers }: IncomingMessage): string | null {
+	const value = headers["x-weir-model"];
+	return typeof value === "string" && value !== "" ? value : null;
 }
 
 const refused = (refusal: Refusal): InferOutcome => ({ kind: "refused", refusal });

@@ -43,7 +43,7 @@ export class Layout {
 
 	/** One writer at a time. */
 	async replaceIndex(manifests: readonly Descriptor[]): Promise<void> {
-		await mkdir(this.directory, { recursive: true });
+		await mkdir(this.directory, { recursive: true, mode: 0o700 });
 		await replaceFile(join(this.directory, "oci-layout"), JSON.stringify({ imageLayoutVersion: "1.0.0" }));
 		const index = { schemaVersion: 2, mediaType: "application/vnd.oci.image.index.v1+json", manifests };
 		await replaceFile(join(this.directory, "index.json"), JSON.stringify(index, null, "\t"));
@@ -58,7 +58,7 @@ export class Layout {
 	/** Copies a file into the store while it is hashed. @returns its digest and size */
 	async putFile(path: string): Promise<{ readonly digest: string; readonly size: number }> {
 		const folder = join(this.directory, "blobs", "sha256");
-		await mkdir(folder, { recursive: true });
+		await mkdir(folder, { recursive: true, mode: 0o700 });
 		const aside = join(folder, `${TEMPORARY}${randomBytes(8).toString("hex")}`);
 		const written = await copyHashed(path, aside);
 		await rename(aside, this.#blob(written.digest));
@@ -87,7 +87,7 @@ export class Layout {
 		file: { readonly path: string; readonly digest: string; readonly size: number },
 		to: string,
 	): Promise<void> {
-		await mkdir(dirname(to), { recursive: true });
+		await mkdir(dirname(to), { recursive: true, mode: 0o700 });
 		let written: { digest: string; size: number };
 		try {
 			written = await copyHashed(this.#blob(file.digest), to);
@@ -131,7 +131,7 @@ const ALTERED_HINT = "push the model again, or restore the store from a copy";
 /** Replaces a file so that a reader, or a restart after kill -9, finds the old bytes or the new ones. */
 export async function replaceFile(path: string, bytes: Uint8Array | string): Promise<void> {
 	const folder = dirname(path);
-	await mkdir(folder, { recursive: true });
+	await mkdir(folder, { recursive: true, mode: 0o700 });
 	const aside = join(folder, `${TEMPORARY}${randomBytes(8).toString("hex")}`);
 	const handle = await open(aside, "wx", 0o644);
 	try {

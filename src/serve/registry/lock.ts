@@ -12,7 +12,7 @@ const LOCK_POLL_MS = 50;
 
 /** @throws WeirError `unavailable` if another process writes for longer than LOCK_WAIT_MS */
 export async function locked<T>(directory: string, work: () => Promise<T>, waitMs = LOCK_WAIT_MS): Promise<T> {
-	await mkdir(directory, { recursive: true });
+	await mkdir(directory, { recursive: true, mode: 0o700 });
 	const path = join(directory, "lock");
 	const own = `${path}.${randomBytes(8).toString("hex")}`;
 	const until = performance.now() + waitMs;

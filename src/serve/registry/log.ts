@@ -67,7 +67,7 @@ export class ModelLog {
 			previoushash: previous,
 			data,
 		};
-		await mkdir(dirname(this.path), { recursive: true });
+		await mkdir(dirname(this.path), { recursive: true, mode: 0o700 });
 		const handle = await open(this.path, "a");
 		try {
 			// A writer that was killed left a part of a line.

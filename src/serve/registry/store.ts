@@ -94,7 +94,7 @@ export class ModelStore {
 		const files = await modelFiles(path);
 		return this.#write(async () => {
 			const layout = this.#layout(name);
-			await mkdir(layout.directory, { recursive: true });
+			await mkdir(layout.directory, { recursive: true, mode: 0o700 });
 			const entries: ModelEntry[] = [];
 			for (const file of files) entries.push({ path: file.path, ...(await layout.putFile(file.from)) });
 			const { manifest, config } = modelManifest(name, entries);

@@ -1,6 +1,6 @@
 /** A stand-in for session.worker.js that dies when the input is named `die`, and answers `hang` after a continue message. */
-import { BroadcastChannel, parentPort } from "node:worker_threads";
-import type { FromWorker, ToWorker } from "../../../src/serve/predictor/message.js";
+import { BroadcastChannel, parentPort, workerData } from "node:worker_threads";
+import type { FromWorker, ToWorker, WorkerStart } from "../../../src/serve/predictor/message.js";
 
 const post = (message: FromWorker): void => parentPort?.postMessage(message);
 const spec = (name: string) => ({ name, datatype: "BOOL", shape: [1] }) as const;
@@ -23,11 +23,8 @@ parentPort?.on("message", (message: ToWorker) => {
 });
 
 // Last: a continue message before the channel exists would be lost.
+const name = (workerData as WorkerStart).models[0]?.name ?? "ok";
 post({
 	kind: "ready",
-	signatures: [
-		{ inputs: [], outputs: [spec("ok")] },
-		{ inputs: [spec("die")], outputs: [] },
-		{ inputs: [spec("hang")], outputs: [] },
-	],
+	signatures: [name === "ok" ? { inputs: [], outputs: [spec("ok")] } : { inputs: [spec(name)], outputs: [] }],
 });

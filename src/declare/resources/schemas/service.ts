@@ -8,7 +8,7 @@ import { fields, list, oneOf, orList, refuseRepeats, whole, withHint } from "../
 import { machineAddress } from "../machineAddress.js";
 import { PLAIN_TEXT } from "../plainText.js";
 import type { Path } from "../position.js";
-import type { HealthCheck, Service } from "../resource.js";
+import type { HealthCheck, Service, Variant } from "../resource.js";
 import { isOwnPart } from "../spiffe.js";
 import { callout } from "./callout.js";
 import { resource } from "./metadata.js";
@@ -72,8 +72,18 @@ const endpoint = fields({
 		.default(null),
 });
 
+const MODEL = /^[A-Za-z0-9_][A-Za-z0-9._-]{0,127}@(sha256:[0-9a-f]{64}|[A-Za-z0-9_][A-Za-z0-9._-]{0,127})$/;
+
 const variant = fields({
 	name,
+	model: z
+		.string({ error: "write NAME@ALIAS or NAME@sha256:…, a model of the store" })
+		.regex(MODEL, { error: "write NAME@ALIAS or NAME@sha256:…, a model of the store" })
+		.optional()
+		.meta({
+			description:
+				"Model that the Variant serves: NAME@ALIAS follows an alias of the store (weir model alias), NAME@sha256:… is fixed. Without endpoints, the predictor of weir up or of weir control --predictor serves it.",
+		}),
 	endpoints: list(endpoint, "write a list of {address, port}, or [] for none")
 		.max(ENDPOINTS_MAX, { error: `write at most ${ENDPOINTS_MAX} endpoints` })
 		.superRefine((endpoints, context) => {
@@ -85,7 +95,15 @@ const variant = fields({
 					context.addIssue({ code: "custom", path: [index], message });
 				},
 			);
-		}),
+		})
+		.optional()
+		.meta({ description: "Servers of the Variant; [] for none. May be left out for a Variant with a model." }),
+}).transform(({ name, endpoints, model }, context): Variant => {
+	if (endpoints === undefined && model === undefined) {
+		const message = withHint("is missing", "write a list of {address, port}, [] for none, or name a model");
+		context.addIssue({ code: "custom", path: ["endpoints"], message });
+	}
+	return { name, endpoints: endpoints ?? [], ...(model === undefined ? {} : { model }) };
 });
 
 const retries = fields({
@@ -148,7 +166,7 @@ const circuitBreaker = fields({
 });
 
 const HOSTS_HINT = "write a list of at least one host name";
-const VARIANTS_HINT = "write a list of at least one variant with name and endpoints";
+const VARIANTS_HINT = "write a list of at least one variant with name, and endpoints or a model";
 
 const rate = fields(
 	{ requests: whole(1, 1_000_000_000), per: duration(RATE_MS_MIN).prefault("1s") },
