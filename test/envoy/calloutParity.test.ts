@@ -8,6 +8,6 @@ import { checkCalloutParity, PROTOCOLS } from "./calloutParity.js";
 
 for (const protocol of PROTOCOLS) {
 	t.test(`by ${protocol}, every unit gets the oracle's arm`, (t) =>
-		checkCalloutParity(t, protocol, { random: 500, each: 150 }),
+		checkCalloutParity(t, protocol, { random: 200, each: 150 }),
 	);
 }

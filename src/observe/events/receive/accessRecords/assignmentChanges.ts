@@ -48,7 +48,8 @@ export class AssignmentChanges {
 	readonly #known: LRUCache<bigint, Known>;
 
 	constructor(max: number = ARMS_KNOWN_MAX) {
-		this.#known = new LRUCache({ max });
+		// By its size, it grows with the units. With `max` it would take 20 MB, and 40 ms of each start, before the first one.
+		this.#known = new LRUCache({ maxSize: max, sizeCalculation: () => 1 });
 	}
 
 	/**
